@@ -1,0 +1,1 @@
+//! Who holds a port, and why can it not be bound?
