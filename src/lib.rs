@@ -1,1 +1,18 @@
 //! Who holds a port, and why can it not be bound?
+//!
+//! The story of `portcheck 62893`: the command line becomes a [`request::Request`], whose targets were read by
+//! [`target`]. [`collect`] takes a [`model::Snapshot`] of the machine: the sockets of that port, their owners, the
+//! host, and as gaps all that could not be looked at. [`diagnose`] turns these facts into findings by pure rules,
+//! from which status and exit code follow. [`answer`] runs this pipeline, and [`render`] writes what came out.
+//!
+//! The library does no output of its own and never exits; colours, terminals and exit codes are the binary's.
+
+pub mod classify;
+pub mod model;
+pub mod port_set;
+pub mod target;
+
+
+#[cfg(test)]
+mod testing;
+

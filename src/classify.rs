@@ -1,0 +1,124 @@
+//! What a port number and a socket's address say by themselves: the class of the port, how far the socket can be
+//! reached, and by [`services`] what is usually there.
+
+pub mod common_use;
+pub mod iana;
+mod nearest;
+pub mod services;
+mod services_file;
+
+use std::net::IpAddr;
+
+use crate::model::Socket;
+
+/// The class of a port number (RFC 6335, section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// 0-1023: also called system ports.
+    WellKnown,
+    /// 1024-49151: also called user ports.
+    Registered,
+    /// 49152-65535: also called private or ephemeral ports. The range that a kernel really picks from is another
+    /// matter, see [`Host::ephemeral_range`](crate::model::Host::ephemeral_range).
+    Dynamic,
+}
+
+impl Class {
+    /// The class of `port`.
+    #[must_use]
+    pub const fn of(port: u16) -> Self {
+        match port {
+            0..=1023 => Self::WellKnown,
+            1024..=49151 => Self::Registered,
+            49152..=u16::MAX => Self::Dynamic,
+        }
+    }
+
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WellKnown => "well-known",
+            Self::Registered => "registered",
+            Self::Dynamic => "dynamic",
+        }
+    }
+
+    /// The first and last port of the class.
+    #[must_use]
+    pub const fn range(self) -> (u16, u16) {
+        match self {
+            Self::WellKnown => (0, 1023),
+            Self::Registered => (1024, 49151),
+            Self::Dynamic => (49152, u16::MAX),
+        }
+    }
+}
+
+/// From where a socket can be reached, its firewall aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exposure {
+    /// From this machine only.
+    Loopback,
+    /// By one address or interface.
+    Interface,
+    /// By every interface.
+    All,
+}
+
+impl Exposure {
+    /// How far `socket` can be reached.
+    #[must_use]
+    pub fn of(socket: &Socket) -> Self {
+        let address: IpAddr = socket.local.ip().to_canonical();
+        match &socket.device {
+            _ if address.is_loopback() => Self::Loopback,
+            Some(device) if device == "lo" => Self::Loopback,
+            None if address.is_unspecified() => Self::All,
+            _ => Self::Interface,
+        }
+    }
+
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Interface => "interface",
+            Self::All => "all",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_at_their_borders() {
+        let classes: Vec<&str> = [0, 1023, 1024, 49151, 49152, 65535].map(|port| Class::of(port).as_str()).into();
+        assert_eq!(classes, ["well-known", "well-known", "registered", "registered", "dynamic", "dynamic"]);
+        for class in [Class::WellKnown, Class::Registered, Class::Dynamic] {
+            let (first, last) = class.range();
+            assert_eq!((Class::of(first), Class::of(last)), (class, class));
+        }
+    }
+
+    #[test]
+    fn exposure_by_address_and_device() {
+        let exposure = |local: &str, device: Option<&str>| {
+            let mut socket = crate::testing::listener(local);
+            socket.device = device.map(str::to_owned);
+            Exposure::of(&socket)
+        };
+        assert_eq!(exposure("127.0.0.53:53", None), Exposure::Loopback);
+        assert_eq!(exposure("[::1]:53", None), Exposure::Loopback);
+        assert_eq!(exposure("[::ffff:127.0.0.1]:53", None), Exposure::Loopback);
+        assert_eq!(exposure("0.0.0.0:53", None), Exposure::All);
+        assert_eq!(exposure("[::]:53", None), Exposure::All);
+        assert_eq!(exposure("0.0.0.0:53", Some("lo")), Exposure::Loopback);
+        assert_eq!(exposure("0.0.0.0:68", Some("eth0")), Exposure::Interface);
+        assert_eq!(exposure("[fe80::1]:53", Some("eth0")), Exposure::Interface);
+        assert_eq!(exposure("192.0.2.1:53", None), Exposure::Interface);
+    }
+}

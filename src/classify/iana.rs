@@ -1,0 +1,190 @@
+//! IANA's assigned names of TCP and UDP ports, built in and searched without being parsed.
+
+use crate::model::Protocol;
+
+/// The registry's rows as text, sorted by port; `scripts/renew-iana` writes the file.
+///
+/// The text itself is the table. It takes about 110 KB of the binary, where an array of
+/// `(u16, Protocol, &str)` would take about three times that (16 bytes of `&str` for every name,
+/// and in a position-independent executable a relocation for each); and unlike a generated array
+/// its changes can be read in a diff.
+const TABLE: &str = include_str!("iana.tsv");
+
+/// What the table's first line says before its date.
+const DATE_KEY: &str = "# date: ";
+
+/// The day, as `YYYY-MM-DD`, on which the copy of the registry built in here was published.
+///
+/// It is the publication day of the npm package the table is made from: the package's data does
+/// not carry the registry's own "last updated" day.
+pub const REGISTRY_DATE: &str = TABLE.split_at(DATE_KEY.len()).1.split_at("YYYY-MM-DD".len()).0;
+
+/// One line of the table: a name, and the protocols that have it on the port.
+#[derive(Clone, Copy)]
+struct Row {
+    port: u16,
+    protocols: &'static str,
+    name: &'static str,
+}
+
+impl Row {
+    /// The header's comment lines are no rows: they do not start with a port.
+    fn parse(line: &'static str) -> Option<Self> {
+        let mut columns = line.split('\t');
+        Some(Self { port: columns.next()?.parse().ok()?, protocols: columns.next()?, name: columns.next()? })
+    }
+
+    fn covers(self, protocol: Protocol) -> bool {
+        self.protocols.contains(match protocol {
+            Protocol::Tcp => 't',
+            Protocol::Udp => 'u',
+        })
+    }
+
+    fn keys(self) -> impl Iterator<Item = (u16, Protocol)> {
+        [Protocol::Tcp, Protocol::Udp]
+            .into_iter()
+            .filter(move |&protocol| self.covers(protocol))
+            .map(move |protocol| (self.port, protocol))
+    }
+}
+
+/// The name IANA has assigned to a port, or `None` if the registry has none.
+///
+/// Where the registry gives a port several names, this is the primary one: `http` for 80, not
+/// its duplicates `www` and `www-http`.
+#[must_use]
+pub fn name(port: u16, protocol: Protocol) -> Option<&'static str> {
+    TABLE[first_row_from(port)..]
+        .lines()
+        .map_while(Row::parse)
+        .take_while(|row| row.port == port)
+        .find(|row| row.covers(protocol))
+        .map(|row| row.name)
+}
+
+/// The ports to which IANA has assigned `name`, in whatever case it is written; sorted.
+pub fn ports_named(name: &str) -> impl Iterator<Item = (u16, Protocol)> {
+    rows().filter(move |row| row.name.eq_ignore_ascii_case(name)).flat_map(Row::keys)
+}
+
+/// Every assigned name, by rising port; a name that several ports have comes several times.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    rows().map(|row| row.name)
+}
+
+fn rows() -> impl Iterator<Item = Row> {
+    TABLE.lines().filter_map(Row::parse)
+}
+
+/// Where in the table the first row begins whose port is not below `port`.
+///
+/// A binary search over the text: `low` and `high` always stand at the start of a line or at the
+/// end of the table. The file is ASCII (a test sees to it), so every offset is a valid cut.
+fn first_row_from(port: u16) -> usize {
+    let (mut low, mut high) = (0, TABLE.len());
+    while low < high {
+        let middle = low.midpoint(high);
+        let start = TABLE[low..middle].rfind('\n').map_or(low, |newline| low + newline + 1);
+        let end = TABLE[middle..high].find('\n').map_or(high, |newline| middle + newline + 1);
+        // The header counts as below every port.
+        if Row::parse(&TABLE[start..end]).is_none_or(|row| row.port < port) {
+            low = end;
+        } else {
+            high = start;
+        }
+    }
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Protocol::{Tcp, Udp};
+
+    #[test]
+    fn the_table_is_ascii_with_plain_newlines_and_nothing_but_header_and_rows() {
+        assert!(TABLE.is_ascii());
+        assert!(!TABLE.contains('\r'), "see .gitattributes");
+        assert!(TABLE.ends_with('\n'));
+        let header = TABLE.lines().take_while(|line| line.starts_with('#')).count();
+        assert_eq!(rows().count() + header, TABLE.lines().count());
+        assert!(rows().count() > 6000);
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_names_each_port_and_protocol_once() {
+        let keys: Vec<_> = rows().flat_map(Row::keys).collect();
+        assert!(keys.is_sorted_by(|a, b| a < b));
+        assert!(rows().all(|row| matches!(row.protocols, "t" | "u" | "tu")));
+        assert!(rows().all(|row| !row.name.is_empty()));
+    }
+
+    #[test]
+    fn the_date_is_that_of_the_header() {
+        assert!(TABLE.starts_with(&format!("{DATE_KEY}{REGISTRY_DATE}\n")));
+        let shape: String = REGISTRY_DATE.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
+        assert_eq!(shape, "9999-99-99");
+    }
+
+    #[test]
+    fn a_port_has_its_primary_name() {
+        let known = [
+            (1, "tcpmux"), // the first row
+            (22, "ssh"),
+            (80, "http"),
+            (443, "https"),
+            (631, "ipp"),
+            (2049, "nfs"),
+            (3000, "hbci"),
+            (5432, "postgresql"),
+            (6063, "x11"), // the end of a range
+            (8080, "http-alt"),
+            (49150, "inspider"), // the last row
+        ];
+        for (port, expected) in known {
+            assert_eq!(name(port, Tcp), Some(expected), "{port}");
+        }
+    }
+
+    #[test]
+    fn tcp_and_udp_are_told_apart() {
+        assert_eq!((name(514, Tcp), name(514, Udp)), (Some("shell"), Some("syslog")));
+        assert_eq!((name(6379, Tcp), name(6379, Udp)), (Some("redis"), None));
+        assert_eq!((name(4173, Tcp), name(4173, Udp)), (None, Some("mma-discovery")));
+    }
+
+    #[test]
+    fn reserved_and_unassigned_ports_have_no_name() {
+        for port in [0, 4, 1024, 5173, 49151, 62893, u16::MAX] {
+            assert_eq!((name(port, Tcp), name(port, Udp)), (None, None), "{port}");
+        }
+    }
+
+    #[test]
+    fn the_search_finds_for_every_port_what_a_walk_over_all_rows_finds() {
+        let mut walked = vec![[None; 2]; usize::from(u16::MAX) + 1];
+        for row in rows() {
+            for (slot, protocol) in [Tcp, Udp].into_iter().enumerate() {
+                if row.covers(protocol) {
+                    walked[usize::from(row.port)][slot] = Some(row.name);
+                }
+            }
+        }
+        for port in 0..=u16::MAX {
+            let found = [name(port, Tcp), name(port, Udp)];
+            assert_eq!(found, walked[usize::from(port)], "{port}");
+        }
+    }
+
+    #[test]
+    fn names_lead_back_to_ports_in_any_case() {
+        let ports = |name| ports_named(name).collect::<Vec<_>>();
+        assert_eq!(ports("PostgreSQL"), [(5432, Tcp), (5432, Udp)]);
+        assert_eq!(ports("redis"), [(6379, Tcp)]);
+        // More ports than one, as the registry has it.
+        assert_eq!(ports("http-alt"), [591, 8008, 8080].map(|p| [(p, Tcp), (p, Udp)]).concat());
+        assert_eq!(ports("no-such-service"), []);
+        assert_eq!(ports(""), []);
+    }
+}

@@ -1,0 +1,118 @@
+//! The facts as plain data: what was seen of sockets, processes and the host, and what could not be seen.
+//!
+//! Nothing here does I/O and nothing here judges. Collectors fill these types, rules and renderers
+//! read them, and tests build them by hand.
+
+mod process;
+mod socket;
+
+use std::fmt;
+
+pub use process::{Ancestor, Container, Manager, Process, Runtime, Unit};
+pub use socket::{Family, Owners, Socket, State, Timer, TimerKind};
+
+/// A process id, in the pid namespace of this process.
+pub type Pid = u32;
+
+/// The transport protocol. TCP and UDP ports are separate spaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// RFC 9293. MPTCP sockets count as TCP: they take their port from the same space.
+    Tcp,
+    /// RFC 768.
+    Udp,
+}
+
+impl Protocol {
+    /// Both protocols, in the order in which they are reported.
+    pub const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
+
+    /// `tcp` or `udp`, as written behind a port (`53/udp`).
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What the facts were read with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// The kernel's own interfaces (Linux: sock_diag(7) and proc(5)).
+    Native,
+    /// netstat2 and sysinfo, on every platform they know.
+    Portable,
+}
+
+impl Backend {
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Portable => "portable",
+        }
+    }
+}
+
+/// The machine, as far as the answer depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// `linux`, `macos`, `windows`.
+    pub os: &'static str,
+    /// The kernel's release (`uname -r`).
+    pub release: Option<String>,
+    /// What the facts were read with.
+    pub backend: Backend,
+    /// The effective user id of this process.
+    pub euid: Option<u32>,
+    /// First and last port that the kernel picks by itself (`ip_local_port_range`).
+    pub ephemeral_range: Option<(u16, u16)>,
+}
+
+/// What a gap keeps from sight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hides {
+    /// Whole sockets: a port may be held without any trace.
+    Sockets,
+    /// Who holds a socket.
+    Owners,
+    /// Something else about a socket or process.
+    Details,
+}
+
+/// Something that could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// A stable kebab-case name.
+    pub code: &'static str,
+    /// What it keeps from sight.
+    pub hides: Hides,
+    /// The protocol it concerns, if only one.
+    pub protocol: Option<Protocol>,
+    /// What could not be looked at, and why.
+    pub summary: String,
+    /// Whether the superuser would see it.
+    pub root_would_see: bool,
+}
+
+/// All that was seen at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The machine.
+    pub host: Host,
+    /// The sockets that were asked for.
+    pub sockets: Vec<Socket>,
+    /// Their owners, by ascending pid, without duplicates.
+    pub processes: Vec<Process>,
+    /// What could not be looked at.
+    pub gaps: Vec<Gap>,
+}

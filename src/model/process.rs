@@ -1,0 +1,116 @@
+//! Processes, and who looks after them.
+
+use std::path::PathBuf;
+
+use super::Pid;
+
+/// Who looks after a process: a unit of systemd.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Unit {
+    /// `nginx.service`, `session-3.scope`.
+    pub name: String,
+    /// Whose service manager runs it.
+    pub manager: Manager,
+}
+
+/// A service manager of systemd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Manager {
+    /// The machine's: `systemctl`.
+    System,
+    /// A user's: `systemctl --user`.
+    User,
+}
+
+/// A container, as far as a cgroup path tells.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Container {
+    /// What runs it.
+    pub runtime: Runtime,
+    /// The full id, or the name for runtimes that go by name.
+    pub id: String,
+    /// The uid of the Kubernetes pod around it.
+    pub pod: Option<String>,
+}
+
+impl Container {
+    /// The id as docker and podman show it, its first 12 digits; names are left whole.
+    #[must_use]
+    pub fn short_id(&self) -> &str {
+        let is_hash = self.id.len() == 64 && self.id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_hash { &self.id[..12] } else { &self.id }
+    }
+}
+
+/// A container runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Runtime {
+    /// Docker.
+    Docker,
+    /// Podman.
+    Podman,
+    /// containerd, by its CRI plugin or nerdctl.
+    Containerd,
+    /// CRI-O.
+    Crio,
+    /// Kubernetes, runtime not told by the path.
+    Kubernetes,
+    /// systemd-nspawn.
+    Nspawn,
+    /// LXC, and LXD and Incus above it.
+    Lxc,
+}
+
+impl Runtime {
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Containerd => "containerd",
+            Self::Crio => "cri-o",
+            Self::Kubernetes => "kubernetes",
+            Self::Nspawn => "systemd-nspawn",
+            Self::Lxc => "lxc",
+        }
+    }
+}
+
+/// A process that owns a socket, or likely does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: Pid,
+    /// Its parent. `None` when unknown, and for the first process.
+    pub ppid: Option<Pid>,
+    /// Its name (`comm`, at most 15 bytes on Linux), which the process can set at will.
+    pub name: String,
+    /// The program file.
+    pub exe: Option<PathBuf>,
+    /// The command line, argument by argument; empty when unknown.
+    pub command: Vec<String>,
+    /// The working directory.
+    pub cwd: Option<PathBuf>,
+    /// The name of its user.
+    pub user: Option<String>,
+    /// Its effective user id.
+    pub uid: Option<u32>,
+    /// When it was started, in seconds since 1970-01-01 UTC.
+    pub started_at: Option<u64>,
+    /// Its parent, the parent of that one, and so on.
+    pub ancestors: Vec<Ancestor>,
+    /// The unit of systemd it belongs to.
+    pub unit: Option<Unit>,
+    /// The container it runs in.
+    pub container: Option<Container>,
+}
+
+/// A process from which another one descends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ancestor {
+    /// Its id.
+    pub pid: Pid,
+    /// Its name.
+    pub name: String,
+}

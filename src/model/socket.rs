@@ -1,0 +1,298 @@
+//! Sockets: what the kernel's tables say of them, and who has them open.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::{Pid, Protocol};
+
+/// The address family a socket was created with, which its address alone does not tell:
+/// an IPv6 socket may hold an IPv4 port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// `AF_INET`.
+    Ipv4,
+    /// `AF_INET6`.
+    Ipv6,
+}
+
+impl Family {
+    /// The family of an address.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Ipv4,
+            IpAddr::V6(_) => Self::Ipv6,
+        }
+    }
+}
+
+/// The state of a socket: those of RFC 9293 section 3.3.2, and what `CLOSE` stands for in the kernel's tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// TCP, waiting for connections.
+    Listen,
+    /// TCP in `CLOSE` with a port: bound, but neither listening nor connected.
+    Bound,
+    /// UDP without a peer: receives from anyone.
+    Unconnected,
+    /// TCP with a connection, or UDP with a peer.
+    Established,
+    /// A connection being opened from here.
+    SynSent,
+    /// A connection being opened from there.
+    SynReceived,
+    /// Closed here, the close not yet acknowledged.
+    FinWait1,
+    /// Closed here and acknowledged, the peer still open.
+    FinWait2,
+    /// Closed by the peer, not yet here.
+    CloseWait,
+    /// Closed by both, the last acknowledgement missing.
+    LastAck,
+    /// Both closed at once.
+    Closing,
+    /// The remnant of a connection, kept for 60 s (`TCP_TIMEWAIT_LEN`, include/net/tcp.h).
+    TimeWait,
+}
+
+impl State {
+    /// Whether a server that waits for peers is in this state, or a socket on its way there:
+    /// what a listing without connections shows.
+    #[must_use]
+    pub const fn is_waiting(self) -> bool {
+        matches!(self, Self::Listen | Self::Bound | Self::Unconnected)
+    }
+
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Listen => "listen",
+            Self::Bound => "bound",
+            Self::Unconnected => "unconnected",
+            Self::Established => "established",
+            Self::SynSent => "syn-sent",
+            Self::SynReceived => "syn-received",
+            Self::FinWait1 => "fin-wait-1",
+            Self::FinWait2 => "fin-wait-2",
+            Self::CloseWait => "close-wait",
+            Self::LastAck => "last-ack",
+            Self::Closing => "closing",
+            Self::TimeWait => "time-wait",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Who has a socket open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owners {
+    /// These processes have a descriptor of it: all that could be seen. The leader of a fork group comes first.
+    Known(Vec<Pid>),
+    /// Deduced, not seen: the most probable first.
+    Likely {
+        /// Never empty.
+        pids: Vec<Pid>,
+        /// How they were deduced.
+        reason: String,
+    },
+    /// The kernel itself: everything could be looked at, and no process has it.
+    Kernel,
+    /// Somebody, but who could not be seen.
+    Hidden {
+        /// Why not, and what would show it.
+        reason: String,
+    },
+    /// No process by nature: the remnant of a connection, or one that nobody accepted yet.
+    None,
+    /// Nobody asked: the owners were not looked for.
+    NotAsked,
+}
+
+impl Owners {
+    /// The processes named, seen or deduced.
+    #[must_use]
+    pub fn pids(&self) -> &[Pid] {
+        match self {
+            Self::Known(pids) | Self::Likely { pids, .. } => pids,
+            Self::Kernel | Self::Hidden { .. } | Self::None | Self::NotAsked => &[],
+        }
+    }
+
+    /// How sure it is, as every output format names it. Owners nobody asked for are somebody, too.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Known(_) => "known",
+            Self::Likely { .. } => "likely",
+            Self::Kernel => "kernel",
+            Self::Hidden { .. } | Self::NotAsked => "hidden",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What a TCP socket's timer waits for (`idiag_timer`, sock_diag(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimerKind {
+    /// Retransmission, or an early retransmit or loss probe.
+    Retransmit,
+    /// Keepalive, or the end of an orphaned `FIN_WAIT2`.
+    Keepalive,
+    /// The end of `TIME_WAIT`.
+    TimeWait,
+    /// A probe of a closed window.
+    ZeroWindowProbe,
+}
+
+impl TimerKind {
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retransmit => "retransmit",
+            Self::Keepalive => "keepalive",
+            Self::TimeWait => "time-wait",
+            Self::ZeroWindowProbe => "zero-window-probe",
+        }
+    }
+}
+
+/// A running timer of a TCP socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timer {
+    /// What it waits for.
+    pub kind: TimerKind,
+    /// How long until it fires.
+    pub expires_in: Duration,
+    /// Retransmissions so far.
+    pub retransmits: u8,
+}
+
+/// A TCP or UDP socket of this network namespace that holds a local port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Socket {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The family of the socket itself.
+    pub family: Family,
+    /// Its state.
+    pub state: State,
+    /// The address and port it is bound to.
+    pub local: SocketAddr,
+    /// The peer, if it has one.
+    pub remote: Option<SocketAddr>,
+    /// The interface it is bound to (`SO_BINDTODEVICE`, or the scope of a link-local address).
+    pub device: Option<String>,
+    /// `IPV6_V6ONLY`, where the kernel tells: on an IPv6 socket that is not connected.
+    pub v6only: Option<bool>,
+    /// The inode of the socket, by which descriptors name it. `None` for sockets without a file.
+    pub inode: Option<u64>,
+    /// The id of the user who created it.
+    pub uid: Option<u32>,
+    /// The name of that user.
+    pub user: Option<String>,
+    /// The cgroup (v2) in which it was created, as a path from the root of the hierarchy.
+    pub cgroup: Option<String>,
+    /// Bytes not yet read; on a listener, the connections not yet accepted.
+    pub receive_queue: Option<u32>,
+    /// Bytes not yet acknowledged; on a listener, the limit of its accept queue.
+    pub send_queue: Option<u32>,
+    /// The timer that is running.
+    pub timer: Option<Timer>,
+    /// Whether it is the TCP side of an MPTCP socket.
+    pub mptcp: bool,
+    /// Who has it open.
+    pub owners: Owners,
+}
+
+impl Socket {
+    /// The local address and port, with the device if it is bound to one: `[fe80::1%eth0]:80`, `0.0.0.0%eth0:68`.
+    #[must_use]
+    pub fn local_name(&self) -> String {
+        match (&self.device, self.local.ip()) {
+            (None, _) => self.local.to_string(),
+            (Some(device), ip @ IpAddr::V6(_)) => format!("[{ip}%{device}]:{}", self.local.port()),
+            (Some(device), ip @ IpAddr::V4(_)) => format!("{ip}%{device}:{}", self.local.port()),
+        }
+    }
+
+    /// Whether this socket takes IPv4 traffic: an IPv4 socket, or an IPv6 one that is not restricted to IPv6.
+    #[must_use]
+    pub fn serves_ipv4(&self) -> bool {
+        match self.local.ip() {
+            IpAddr::V4(_) => true,
+            IpAddr::V6(ip) => {
+                ip.to_ipv4_mapped().is_some()
+                    // Unknown counts as "not restricted", which is the kernel's default (net.ipv6.bindv6only = 0).
+                    || (ip.is_unspecified() && !self.v6only.unwrap_or(false))
+            }
+        }
+    }
+
+    /// Whether this socket takes IPv6 traffic.
+    #[must_use]
+    pub fn serves_ipv6(&self) -> bool {
+        match self.local.ip() {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(ip) => ip.to_ipv4_mapped().is_none(),
+        }
+    }
+
+    /// Whether a bind to `address` asks for something that this socket has.
+    ///
+    /// A wildcard overlaps every address of the families it serves. `::` is taken as dual stack,
+    /// as the kernel does by default.
+    #[must_use]
+    pub fn overlaps(&self, address: IpAddr) -> bool {
+        let mine = self.local.ip();
+        match address.to_canonical() {
+            IpAddr::V4(v4) if v4.is_unspecified() => self.serves_ipv4(),
+            IpAddr::V6(v6) if v6.is_unspecified() => true,
+            canonical @ IpAddr::V4(_) => {
+                mine.to_canonical() == canonical || (mine.is_unspecified() && self.serves_ipv4())
+            }
+            canonical @ IpAddr::V6(_) => mine == canonical || (mine.is_unspecified() && self.serves_ipv6()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn overlaps(local: &str, v6only: Option<bool>, yes: &[&str], no: &[&str]) {
+        let socket = Socket { v6only, ..crate::testing::listener(local) };
+        for address in yes {
+            assert!(socket.overlaps(address.parse().unwrap()), "{local} {address}");
+        }
+        for address in no {
+            assert!(!socket.overlaps(address.parse().unwrap()), "{local} {address}");
+        }
+    }
+
+    #[test]
+    fn a_specific_address_overlaps_itself_and_the_wildcards() {
+        overlaps("127.0.0.1:1", None, &["127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1"], &["127.0.0.2", "::1"]);
+        overlaps("[::1]:1", Some(false), &["::1", "::"], &["127.0.0.1", "0.0.0.0", "fe80::1"]);
+    }
+
+    #[test]
+    fn a_dual_stack_wildcard_overlaps_both_families_and_a_v6only_one_does_not() {
+        overlaps("[::]:1", Some(false), &["::1", "::", "127.0.0.1", "0.0.0.0"], &[]);
+        overlaps("[::]:1", None, &["::1", "127.0.0.1"], &[]);
+        overlaps("[::]:1", Some(true), &["::1", "::"], &["127.0.0.1", "0.0.0.0"]);
+    }
+
+    #[test]
+    fn a_v4_mapped_address_is_an_ipv4_one() {
+        overlaps("[::ffff:127.0.0.1]:1", Some(false), &["127.0.0.1", "0.0.0.0", "::"], &["::1", "127.0.0.2"]);
+    }
+}

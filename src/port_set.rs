@@ -1,0 +1,85 @@
+//! A set of port numbers, kept as few ranges, so that the kernel can be asked for exactly these.
+
+/// Port numbers as sorted ranges that neither overlap nor touch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PortSet {
+    ranges: Vec<(u16, u16)>,
+}
+
+const EVERY_PORT: (u16, u16) = (1, u16::MAX);
+
+impl PortSet {
+    /// Every port. Port 0 stands for none, and is never in a set that a person asks for.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { ranges: vec![EVERY_PORT] }
+    }
+
+    /// Whether this is every port, so that no filter is needed.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.ranges == [EVERY_PORT]
+    }
+
+    /// Whether no port is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Whether `port` is in it.
+    #[must_use]
+    pub fn contains(&self, port: u16) -> bool {
+        let after = self.ranges.partition_point(|&(first, _)| first <= port);
+        after > 0 && port <= self.ranges[after - 1].1
+    }
+
+    /// The ranges, ascending, first and last port of each.
+    #[must_use]
+    pub fn ranges(&self) -> &[(u16, u16)] {
+        &self.ranges
+    }
+}
+
+/// From ranges in any order, first and last port of each.
+impl FromIterator<(u16, u16)> for PortSet {
+    fn from_iter<I: IntoIterator<Item = (u16, u16)>>(ranges: I) -> Self {
+        let mut sorted: Vec<(u16, u16)> = ranges.into_iter().collect();
+        sorted.sort_unstable();
+        let mut merged: Vec<(u16, u16)> = Vec::with_capacity(sorted.len());
+        for (first, last) in sorted {
+            match merged.last_mut() {
+                Some(previous) if u32::from(first) <= u32::from(previous.1) + 1 => previous.1 = previous.1.max(last),
+                _ => merged.push((first, last)),
+            }
+        }
+        Self { ranges: merged }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_overlap_or_touch_become_one() {
+        let set: PortSet = [(80, 80), (3000, 3010), (81, 90), (3005, 3020)].into_iter().collect();
+        assert_eq!(set.ranges(), [(80, 90), (3000, 3020)]);
+    }
+
+    #[test]
+    fn the_last_port_does_not_overflow() {
+        let set: PortSet = [(65535, 65535), (65535, 65535), (0, 0)].into_iter().collect();
+        assert_eq!(set.ranges(), [(0, 0), (65535, 65535)]);
+    }
+
+    #[test]
+    fn contains_is_exact_at_the_borders() {
+        let set: PortSet = [(10, 20), (30, 30)].into_iter().collect();
+        let inside: Vec<u16> = (0..=40).filter(|&port| set.contains(port)).collect();
+        let expected: Vec<u16> = (10..=20).chain([30]).collect();
+        assert_eq!(inside, expected);
+        assert!(!PortSet::default().contains(0));
+        assert!(!PortSet::all().contains(0) && PortSet::all().contains(1) && PortSet::all().contains(u16::MAX));
+    }
+}

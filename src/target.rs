@@ -1,0 +1,363 @@
+//! What a person types for a port, and what it means.
+//!
+//! The grammar, by example: `62893`, `3000-3010`, `80,443`, `:8080`, `53/udp`, `127.0.0.1:62893`, `[::1]:3000`,
+//! `[fe80::1%eth0]:3000`, `localhost:3000`, `http://localhost:5173/path`, `postgresql`, `*:80`.
+//! A `/tcp` or `/udp` behind the last item of a list counts for the whole list.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::model::{Protocol, Socket};
+use crate::port_set::PortSet;
+
+/// One port or range that was asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The first port, never 0.
+    pub first: u16,
+    /// The last port, not below the first.
+    pub last: u16,
+    /// The protocol; both if `None`.
+    pub protocol: Option<Protocol>,
+    /// The addresses; every address of this machine if empty.
+    pub addresses: Vec<IpAddr>,
+    /// The interface named behind `%`.
+    pub zone: Option<String>,
+}
+
+impl Target {
+    /// The ports asked about.
+    #[must_use]
+    pub fn ports(&self) -> std::ops::RangeInclusive<u16> {
+        self.first..=self.last
+    }
+
+    /// Whether this target asks about `protocol`.
+    #[must_use]
+    pub fn wants(&self, protocol: Protocol) -> bool {
+        self.protocol.is_none_or(|wanted| wanted == protocol)
+    }
+
+    /// Whether `socket` holds something that this target asks about, its port and protocol aside.
+    #[must_use]
+    pub fn covers(&self, socket: &Socket) -> bool {
+        let elsewhere = matches!((&self.zone, &socket.device), (Some(zone), Some(device)) if zone != device);
+        !elsewhere && (self.addresses.is_empty() || self.addresses.iter().any(|&address| socket.overlaps(address)))
+    }
+}
+
+/// All ports that any of the targets asks about.
+#[must_use]
+pub fn ports_of(targets: &[Target]) -> PortSet {
+    targets.iter().map(|target| (target.first, target.last)).collect()
+}
+
+/// What the grammar needs to know of the machine. Plain functions, called only for what was typed.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// The ports of a service name.
+    pub services: fn(&str) -> Vec<(u16, Protocol)>,
+    /// A service name that looks like a misspelt one.
+    pub nearest: fn(&str) -> Option<String>,
+    /// The name of this machine.
+    pub hostname: fn() -> Option<String>,
+    /// The addresses of this machine; empty if they cannot be listed.
+    pub addresses: fn() -> Vec<IpAddr>,
+}
+
+/// Why something typed is no target, in words that say what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{typed}' {reason}")]
+pub struct TargetError {
+    /// What was typed.
+    pub typed: String,
+    /// What is wrong with it, and what would be right.
+    pub reason: String,
+}
+
+/// Reads one argument, which may be a list.
+///
+/// # Errors
+///
+/// If it is no target, or one on another machine.
+pub fn parse(typed: &str, names: &Names) -> Result<Vec<Target>, TargetError> {
+    parse_argument(typed, names).map_err(|reason| TargetError { typed: typed.to_owned(), reason })
+}
+
+/// The reason why something is no target.
+type Reason = String;
+
+/// Where a target is, before its port is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Place {
+    addresses: Vec<IpAddr>,
+    zone: Option<String>,
+}
+
+fn parse_argument(typed: &str, names: &Names) -> Result<Vec<Target>, Reason> {
+    let text = typed.trim();
+    if text.is_empty() {
+        return Err("is empty: give a port, such as 8080".to_owned());
+    }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return parse_url(scheme, rest, names);
+    }
+    if text.parse::<IpAddr>().is_ok() || (text.contains("::") && !text.contains('[')) {
+        return Err(address_without_port(text));
+    }
+
+    let (text, whole_list) = split_list_protocol(text)?;
+    let mut targets = Vec::new();
+    let mut place = None;
+    for item in text.split(',') {
+        let (item, own) = split_protocol(item.trim())?;
+        let (item_place, ports) = split_place(item, names)?;
+        // `127.0.0.1:80,443` means both ports there.
+        let place = match item_place {
+            Some(new) => place.insert(new),
+            None => place.get_or_insert_default(),
+        };
+        for (first, last, implied) in parse_ports(ports, names)? {
+            let protocol = match (own.or(whole_list), implied) {
+                (Some(asked), Some(implied)) if asked != implied => continue,
+                (asked, implied) => asked.or(implied),
+            };
+            targets.push(Target {
+                first,
+                last,
+                protocol,
+                addresses: place.addresses.clone(),
+                zone: place.zone.clone(),
+            });
+        }
+    }
+    if targets.is_empty() {
+        let other = if whole_list == Some(Protocol::Udp) { "tcp" } else { "udp" };
+        return Err(format!("names a service that has no port for this protocol: leave it out, or try /{other}"));
+    }
+    Ok(targets)
+}
+
+fn address_without_port(address: &str) -> Reason {
+    let example = if address.contains(':') { format!("[{address}]:8080") } else { format!("{address}:8080") };
+    format!("is an address without a port: write {example}")
+}
+
+/// A protocol behind the last of several items, if no other item has one of its own: `80,443/tcp`.
+fn split_list_protocol(text: &str) -> Result<(&str, Option<Protocol>), Reason> {
+    match text.rsplit_once('/') {
+        Some((list, name)) if list.contains(',') && !list.contains('/') => Ok((list, Some(parse_protocol(name)?))),
+        _ => Ok((text, None)),
+    }
+}
+
+fn split_protocol(item: &str) -> Result<(&str, Option<Protocol>), Reason> {
+    match item.split_once('/') {
+        Some((item, name)) => Ok((item, Some(parse_protocol(name)?))),
+        None => Ok((item, None)),
+    }
+}
+
+fn parse_protocol(name: &str) -> Result<Protocol, Reason> {
+    Protocol::ALL
+        .into_iter()
+        .find(|protocol| name.eq_ignore_ascii_case(protocol.as_str()))
+        .ok_or_else(|| format!("names the protocol '{name}': only /tcp and /udp have ports here"))
+}
+
+/// Splits `address:port` into where and what; `None` if there is no address.
+fn split_place<'a>(item: &'a str, names: &Names) -> Result<(Option<Place>, &'a str), Reason> {
+    if let Some(bracketed) = item.strip_prefix('[') {
+        let (address, rest) =
+            bracketed.split_once(']').ok_or_else(|| "has no closing bracket: write [::1]:8080".to_owned())?;
+        let port = rest.strip_prefix(':').ok_or_else(|| address_without_port(address))?;
+        return Ok((Some(parse_ipv6(address, names)?), port));
+    }
+    match item.rsplit_once(':') {
+        None => Ok((None, item)),
+        Some((host, _)) if host.contains(':') => {
+            Err("has more than one colon: put an IPv6 address in brackets, as in [::1]:8080".to_owned())
+        }
+        Some((host, port)) => Ok((Some(parse_host(host, names)?), port)),
+    }
+}
+
+fn parse_ipv6(text: &str, names: &Names) -> Result<Place, Reason> {
+    let (address, zone) = match text.split_once('%') {
+        Some((_, "")) => return Err("has an empty zone: write the interface behind %, as in [fe80::1%eth0]:80".into()),
+        Some((address, zone)) => (address, Some(zone.to_owned())),
+        None => (text, None),
+    };
+    let address: Ipv6Addr =
+        address.parse().map_err(|_| format!("has no IPv6 address in its brackets ('{address}'): write [::1]:8080"))?;
+    refuse_foreign(address.into(), names)?;
+    Ok(Place { addresses: vec![IpAddr::V6(address)], zone })
+}
+
+fn parse_host(host: &str, names: &Names) -> Result<Place, Reason> {
+    // RFC 6761, section 6.3: localhost and names below it are the loopback addresses, and no resolver is to be asked.
+    let is_localhost =
+        |name: &str| name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost");
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if host.is_empty() || host == "*" {
+        Ok(Place::default())
+    } else if let Ok(address) = host.parse::<Ipv4Addr>() {
+        refuse_foreign(address.into(), names)?;
+        Ok(Place { addresses: vec![IpAddr::V4(address)], zone: None })
+    } else if is_localhost(name) {
+        Ok(Place { addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], zone: None })
+    } else if (names.hostname)().is_some_and(|own| own.eq_ignore_ascii_case(name)) {
+        // Which of its addresses a name stands for is the resolver's business: look at all of them.
+        Ok(Place::default())
+    } else if host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        Err(format!("has a malformed IPv4 address ('{host}'): write 127.0.0.1:8080"))
+    } else {
+        Err(format!(
+            "names the machine '{host}': portcheck looks at this machine only and resolves no names; \
+             leave the name out, or use localhost or an address"
+        ))
+    }
+}
+
+/// An address that cannot be bound here is another machine's, whose ports cannot be seen from here.
+fn refuse_foreign(address: IpAddr, names: &Names) -> Result<(), Reason> {
+    let canonical = address.to_canonical();
+    // Servers bind multicast and broadcast addresses too, and all of 127.0.0.0/8 is local (RFC 6890).
+    if canonical.is_unspecified()
+        || canonical.is_loopback()
+        || canonical.is_multicast()
+        || canonical == IpAddr::V4(Ipv4Addr::BROADCAST)
+    {
+        return Ok(());
+    }
+    let own = (names.addresses)();
+    if own.is_empty() || own.contains(&canonical) {
+        return Ok(());
+    }
+    let mut listed: Vec<String> =
+        own.iter().filter(|address| !address.is_loopback()).map(ToString::to_string).collect();
+    listed.truncate(4);
+    let listed = if listed.is_empty() { "only loopback addresses".to_owned() } else { listed.join(", ") };
+    Err(format!(
+        "asks about {address}, which is no address of this machine (it has {listed}): \
+         portcheck looks at this machine only"
+    ))
+}
+
+/// Ports that some text stands for: first, last, and the protocol if the text implies one.
+type Ports = Vec<(u16, u16, Option<Protocol>)>;
+
+fn parse_ports(text: &str, names: &Names) -> Result<Ports, Reason> {
+    if text.is_empty() {
+        return Err("has no port: write a number from 1 to 65535, such as 8080".to_owned());
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let port = parse_port(text)?;
+        return Ok(vec![(port, port, None)]);
+    }
+    if let Some((first, last)) = text.split_once('-') {
+        let is_number = |side: &str| !side.is_empty() && side.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number(first) && is_number(last) {
+            let (first, last) = (parse_port(first)?, parse_port(last)?);
+            if first > last {
+                return Err(format!("is a range that runs backwards: write {last}-{first}"));
+            }
+            return Ok(vec![(first, last, None)]);
+        }
+    }
+    // RFC 6335, section 5.1: a service name has at least one letter, and letters, digits and hyphens only.
+    // Names in services files also have underscores, dots and pluses.
+    let is_name = text.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte));
+    if !is_name {
+        return Err("is no port: write a number from 1 to 65535, a range such as 3000-3010, \
+                    address:port, or a service name"
+            .to_owned());
+    }
+    let ports = (names.services)(text);
+    if ports.is_empty() {
+        return Err(match (names.nearest)(text) {
+            Some(nearest) => format!("is no service name known here: did you mean {nearest}?"),
+            None => "is no service name known here: write the port as a number".to_owned(),
+        });
+    }
+    Ok(ports.into_iter().map(|(port, protocol)| (port, port, Some(protocol))).collect())
+}
+
+fn parse_port(digits: &str) -> Result<u16, Reason> {
+    match digits.parse::<u16>() {
+        Ok(0) => Err("asks for port 0, which stands for \"any port\": ports run from 1 to 65535".to_owned()),
+        Ok(port) => Ok(port),
+        Err(_) => Err(format!("asks for port {digits}: ports run from 1 to 65535")),
+    }
+}
+
+/// `scheme://[user@]host[:port][/path]`; without a port, the one that the scheme stands for.
+fn parse_url(scheme: &str, rest: &str, names: &Names) -> Result<Vec<Target>, Reason> {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if host_and_port.is_empty() {
+        return Err("is a URL without a host: write http://localhost:8080".to_owned());
+    }
+    let has_port = host_and_port.rsplit_once(':').is_some_and(|(host, port)| {
+        // A colon inside brackets is part of an address.
+        !port.is_empty() && !port.contains(']') && (!host.starts_with('[') || host.ends_with(']'))
+    });
+    let (place, port) = if has_port {
+        split_place(host_and_port, names)?
+    } else {
+        let host = host_and_port.strip_suffix(':').unwrap_or(host_and_port);
+        let place = match host.strip_prefix('[') {
+            Some(address) => parse_ipv6(address.strip_suffix(']').unwrap_or(address), names)?,
+            None => parse_host(host, names)?,
+        };
+        (Some(place), "")
+    };
+    let place = place.unwrap_or_default();
+    let (first, last) = match (port, default_port(scheme)) {
+        ("", Some(port)) => (port, port),
+        ("", None) => return Err(format!("has no port, and what '{scheme}' stands for is not known: add :PORT")),
+        (port, _) => {
+            if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(format!("has the port '{port}': the port of a URL is a number from 1 to 65535"));
+            }
+            let port = parse_port(port)?;
+            (port, port)
+        }
+    };
+    // The schemes with a port here all run over TCP; another one may not, so both are looked at.
+    let protocol = default_port(scheme).map(|_| Protocol::Tcp);
+    Ok(vec![Target { first, last, protocol, addresses: place.addresses, zone: place.zone }])
+}
+
+/// The port of a URL scheme. A scheme is not always a service name: `postgres` and `ws` are none.
+fn default_port(scheme: &str) -> Option<u16> {
+    const PORTS: &[(&str, u16)] = &[
+        ("amqp", 5672),
+        ("amqps", 5671),
+        ("ftp", 21),
+        ("http", 80),
+        ("https", 443),
+        ("ldap", 389),
+        ("ldaps", 636),
+        ("mongodb", 27017),
+        ("mqtt", 1883),
+        ("mqtts", 8883),
+        ("mysql", 3306),
+        ("nats", 4222),
+        ("postgres", 5432),
+        ("postgresql", 5432),
+        ("redis", 6379),
+        ("rediss", 6379),
+        ("sftp", 22),
+        ("smtp", 25),
+        ("ssh", 22),
+        ("vnc", 5900),
+        ("ws", 80),
+        ("wss", 443),
+    ];
+    let scheme = scheme.to_ascii_lowercase();
+    PORTS.iter().find(|(name, _)| *name == scheme).map(|&(_, port)| port)
+}
+
+#[cfg(test)]
+mod tests;

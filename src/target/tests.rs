@@ -1,0 +1,148 @@
+//! The grammar by example, and that nothing typed makes it panic.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NAMES: Names = Names {
+    services: |name| match name {
+        "domain" => vec![(53, Protocol::Tcp), (53, Protocol::Udp)],
+        "postgresql" => vec![(5432, Protocol::Tcp)],
+        _ => Vec::new(),
+    },
+    nearest: |name| (name == "postgresq").then(|| "postgresql".to_owned()),
+    hostname: || Some("box".to_owned()),
+    addresses: || vec![[127, 0, 0, 1].into(), [192, 0, 2, 7].into(), "fe80::1".parse().unwrap()],
+};
+
+fn target(first: u16, last: u16, protocol: Option<Protocol>, addresses: &[&str]) -> Target {
+    let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    Target { first, last, protocol, addresses, zone: None }
+}
+
+#[track_caller]
+fn reads(typed: &str, expected: &[Target]) {
+    assert_eq!(parse(typed, &NAMES).as_deref(), Ok(expected), "{typed}");
+}
+
+#[track_caller]
+fn refuses(typed: &str, reason: &str) {
+    let message = parse(typed, &NAMES).expect_err(typed).to_string();
+    assert!(message.contains(reason), "{message}");
+    assert!(!message.contains('\n'), "{message}");
+}
+
+#[test]
+fn ports_ranges_and_lists() {
+    reads("62893", &[target(62893, 62893, None, &[])]);
+    reads("3000-3010", &[target(3000, 3010, None, &[])]);
+    reads("80,443", &[target(80, 80, None, &[]), target(443, 443, None, &[])]);
+    reads(":8080", &[target(8080, 8080, None, &[])]);
+    reads("*:8080", &[target(8080, 8080, None, &[])]);
+    reads("1-65535", &[target(1, 65535, None, &[])]);
+}
+
+#[test]
+fn a_protocol_counts_for_its_item_or_for_the_whole_list() {
+    let (tcp, udp) = (Some(Protocol::Tcp), Some(Protocol::Udp));
+    reads("53/udp", &[target(53, 53, udp, &[])]);
+    reads("53/UDP", &[target(53, 53, udp, &[])]);
+    reads("80,443/tcp", &[target(80, 80, tcp, &[]), target(443, 443, tcp, &[])]);
+    reads("53/udp,80/tcp", &[target(53, 53, udp, &[]), target(80, 80, tcp, &[])]);
+    reads("53/udp,80", &[target(53, 53, udp, &[]), target(80, 80, None, &[])]);
+}
+
+#[test]
+fn addresses() {
+    reads("127.0.0.1:62893", &[target(62893, 62893, None, &["127.0.0.1"])]);
+    reads("[::1]:3000", &[target(3000, 3000, None, &["::1"])]);
+    reads("127.0.0.1:80,443", &[target(80, 80, None, &["127.0.0.1"]), target(443, 443, None, &["127.0.0.1"])]);
+    reads("localhost:3000", &[target(3000, 3000, None, &["127.0.0.1", "::1"])]);
+    reads("app.localhost:3000/tcp", &[target(3000, 3000, Some(Protocol::Tcp), &["127.0.0.1", "::1"])]);
+    reads("BOX:3000", &[target(3000, 3000, None, &[])]);
+    reads("192.0.2.7:80", &[target(80, 80, None, &["192.0.2.7"])]);
+    reads("224.0.0.251:5353", &[target(5353, 5353, None, &["224.0.0.251"])]);
+    let mut link_local = target(80, 80, None, &["fe80::1"]);
+    link_local.zone = Some("eth0".to_owned());
+    reads("[fe80::1%eth0]:80", &[link_local]);
+}
+
+#[test]
+fn urls() {
+    let tcp = Some(Protocol::Tcp);
+    reads("http://localhost:5173/path", &[target(5173, 5173, tcp, &["127.0.0.1", "::1"])]);
+    reads("https://[::1]/?q=a:b", &[target(443, 443, tcp, &["::1"])]);
+    reads("http://[::1]:8080", &[target(8080, 8080, tcp, &["::1"])]);
+    reads("postgres://user:pa:ss@127.0.0.1/db", &[target(5432, 5432, tcp, &["127.0.0.1"])]);
+    reads("http://localhost:/", &[target(80, 80, tcp, &["127.0.0.1", "::1"])]);
+    reads("quic://127.0.0.1:4433", &[target(4433, 4433, None, &["127.0.0.1"])]);
+    refuses("http://example.org/", "looks at this machine only");
+    refuses("gopher://localhost/", "add :PORT");
+    refuses("http://localhost:99999/", "1 to 65535");
+    refuses("http://localhost:http/", "is a number");
+    refuses("http:///x", "without a host");
+}
+
+#[test]
+fn service_names() {
+    let (tcp, udp) = (Some(Protocol::Tcp), Some(Protocol::Udp));
+    reads("postgresql", &[target(5432, 5432, tcp, &[])]);
+    reads("domain", &[target(53, 53, tcp, &[]), target(53, 53, udp, &[])]);
+    reads("domain/udp", &[target(53, 53, udp, &[])]);
+    reads("localhost:domain/tcp", &[target(53, 53, tcp, &["127.0.0.1", "::1"])]);
+    refuses("postgresql/udp", "no port for this protocol");
+    refuses("postgresq", "did you mean postgresql?");
+    refuses("nonesuch", "write the port as a number");
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_line() {
+    refuses("", "is empty");
+    refuses("  ", "is empty");
+    refuses("0", "any port");
+    refuses("65536", "1 to 65535");
+    refuses("99999999999999999999", "1 to 65535");
+    refuses("3010-3000", "write 3000-3010");
+    refuses("80,,443", "has no port");
+    refuses("80/sctp", "only /tcp and /udp");
+    refuses("127.0.0.1", "write 127.0.0.1:8080");
+    refuses("::1", "write [::1]:8080");
+    refuses("::1:8080", "[::1:8080]:8080");
+    refuses("fe80:1:2:8080", "brackets");
+    refuses("[::1]", "write [::1]:8080");
+    refuses("[::1:80", "closing bracket");
+    refuses("[nonsense]:80", "no IPv6 address");
+    refuses("[fe80::1%]:80", "empty zone");
+    refuses("1.2.3:80", "malformed IPv4");
+    refuses("example.org:80", "looks at this machine only");
+    refuses("192.0.2.8:80", "no address of this machine (it has 192.0.2.7, fe80::1)");
+    refuses("http://[2001:db8::1]/", "no address of this machine");
+    refuses("80 443", "is no port");
+    refuses("८०", "is no port");
+    refuses("-", "is no port");
+    refuses("localhost:", "has no port");
+}
+
+#[test]
+fn a_zone_sets_apart_what_is_bound_to_another_device() {
+    let asked = Target { zone: Some("eth0".to_owned()), ..target(80, 80, None, &["fe80::1"]) };
+    let mut socket = crate::testing::listener("[fe80::1]:80");
+    socket.device = Some("eth0".to_owned());
+    assert!(asked.covers(&socket));
+    socket.device = Some("eth1".to_owned());
+    assert!(!asked.covers(&socket));
+}
+
+proptest! {
+    #[test]
+    fn nothing_typed_makes_it_panic(typed in "\\PC{0,40}") {
+        let _ = parse(&typed, &NAMES);
+    }
+
+    #[test]
+    fn near_misses_of_the_grammar_do_not_either(typed in "[0-9a-z:/@%,.\\[\\]*-]{0,24}") {
+        for target in parse(&typed, &NAMES).unwrap_or_default() {
+            prop_assert!(target.first > 0 && target.first <= target.last);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What several unit tests need: facts made by hand, and generated files that must be current.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::model::{Ancestor, Backend, Family, Host, Owners, Pid, Process, Protocol, Socket, State};
+
+/// Checks that a generated file in the tree is current. `PORTCHECK_UPDATE=1 cargo test` writes it anew.
+#[track_caller]
+pub fn expect_file(path: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("PORTCHECK_UPDATE").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, expected).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expected, "{} is stale: run PORTCHECK_UPDATE=1 cargo test", path.display());
+}
+
+/// A TCP listener whose owner nobody asked for.
+pub fn listener(local: &str) -> Socket {
+    let local: SocketAddr = local.parse().unwrap();
+    Socket {
+        protocol: Protocol::Tcp,
+        family: Family::of(local.ip()),
+        state: State::Listen,
+        local,
+        remote: None,
+        device: None,
+        v6only: local.is_ipv6().then_some(false),
+        inode: Some(42380),
+        uid: Some(1000),
+        user: Some("ada".to_owned()),
+        cgroup: None,
+        receive_queue: Some(0),
+        send_queue: Some(5),
+        timer: None,
+        mptcp: false,
+        owners: Owners::NotAsked,
+    }
+}
+
+/// A listener that `pids` have open.
+pub fn owned(local: &str, pids: &[Pid]) -> Socket {
+    Socket { owners: Owners::Known(pids.to_vec()), ..listener(local) }
+}
+
+/// A process of user ada, started by a shell.
+pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
+    Process {
+        pid,
+        ppid: Some(ppid),
+        name: name.to_owned(),
+        exe: Some(PathBuf::from("/usr/bin").join(name)),
+        command: vec![name.to_owned(), "--port".to_owned(), "62893".to_owned()],
+        cwd: Some(PathBuf::from("/srv/demo")),
+        user: Some("ada".to_owned()),
+        uid: Some(1000),
+        started_at: Some(1_795_253_400),
+        ancestors: vec![
+            Ancestor { pid: ppid, name: "bash".to_owned() },
+            Ancestor { pid: 1, name: "systemd".to_owned() },
+        ],
+        unit: None,
+        container: None,
+    }
+}
+
+/// The host of all fixtures, seen by user 1000.
+pub fn host() -> Host {
+    Host {
+        os: "linux",
+        release: Some("6.18.44".to_owned()),
+        backend: Backend::Native,
+        euid: Some(1000),
+        ephemeral_range: Some((32768, 60999)),
+    }
+}
