@@ -8,11 +8,12 @@
 //! The library does no output of its own and never exits; colours, terminals and exit codes are the binary's.
 
 pub mod classify;
+pub mod collect;
+pub mod error;
 pub mod model;
 pub mod port_set;
+pub mod supervisor;
 pub mod target;
-
 
 #[cfg(test)]
 mod testing;
-

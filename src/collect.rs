@@ -1,0 +1,110 @@
+//! Takes a [`Snapshot`] of the machine. The only file that asks which platform this is.
+//!
+//! A platform is a module with the function `snapshot(&Scope) -> Result<Snapshot, Error>`, chosen here under the
+//! alias `native`. There is no collector trait: the seam is the data.
+
+mod portable;
+mod processes;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as native;
+
+/// Elsewhere the portable backend is the native one.
+#[cfg(not(target_os = "linux"))]
+use portable as native;
+
+use std::collections::HashMap;
+
+use crate::error::Error;
+use crate::model::{Backend, Pid, Process, Protocol, Snapshot, Socket};
+use crate::port_set::PortSet;
+use crate::target::{Target, ports_of};
+
+/// What a snapshot is to contain. Everything left out of it is work not done.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// What to read the facts with.
+    pub backend: Backend,
+    /// The protocols.
+    pub protocols: Vec<Protocol>,
+    /// The ports and addresses in question; the whole machine if empty.
+    pub targets: Vec<Target>,
+    /// Whether to read connections as well, even where a listener explains the port already.
+    pub connections: bool,
+    /// How much to learn about the owners.
+    pub detail: Detail,
+}
+
+/// How much to learn about the processes that own a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// Nothing, not even who they are: all that an exit code needs.
+    Nothing,
+    /// Name, user, unit and container: a row of a table.
+    Brief,
+    /// All of [`Process`].
+    Full,
+}
+
+/// Reads what `scope` asks for.
+///
+/// # Errors
+///
+/// If the sockets cannot be listed at all. What is merely incomplete becomes a [`Gap`](crate::model::Gap).
+pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
+    match scope.backend {
+        Backend::Native => native::snapshot(scope),
+        Backend::Portable => portable::snapshot(scope),
+    }
+}
+
+/// What a failed command still says about the host.
+#[must_use]
+pub fn host(backend: Backend) -> crate::model::Host {
+    match backend {
+        Backend::Native => native::host(),
+        Backend::Portable => portable::host(),
+    }
+}
+
+impl Scope {
+    /// The ports to ask for.
+    fn ports(&self) -> PortSet {
+        if self.targets.is_empty() { PortSet::all() } else { ports_of(&self.targets) }
+    }
+
+    /// The TCP ports of the targets on which no waiting socket stands in the way: only there do connections and
+    /// their remnants decide whether a bind works.
+    fn unexplained<'a>(&self, waiting: impl Iterator<Item = &'a Socket>) -> PortSet {
+        let mut by_port: HashMap<u16, Vec<&Socket>> = HashMap::new();
+        for socket in waiting.filter(|socket| socket.protocol == Protocol::Tcp) {
+            by_port.entry(socket.local.port()).or_default().push(socket);
+        }
+        let is_explained = |target: &Target, port: u16| {
+            by_port.get(&port).is_some_and(|sockets| sockets.iter().any(|socket| target.covers(socket)))
+        };
+        self.targets
+            .iter()
+            .filter(|target| target.wants(Protocol::Tcp))
+            .flat_map(|target| target.ports().filter(move |&port| !is_explained(target, port)))
+            .map(|port| (port, port))
+            .collect()
+    }
+}
+
+/// Puts the leader of each group of owners first: the one that descends from none of the others.
+fn leaders_first(sockets: &mut [Socket], processes: &[Process]) {
+    use crate::model::Owners;
+    let parent_of = |pid: Pid| {
+        let index = processes.binary_search_by_key(&pid, |process| process.pid).ok()?;
+        processes[index].ppid
+    };
+    for socket in sockets {
+        if let Owners::Known(pids) = &mut socket.owners {
+            let members = pids.clone();
+            pids.sort_by_key(|&pid| (parent_of(pid).is_some_and(|parent| members.contains(&parent)), pid));
+        }
+    }
+}

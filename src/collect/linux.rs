@@ -1,0 +1,252 @@
+//! The native backend of Linux: joins socket tables, descriptors, cgroups and process details into a [`Snapshot`].
+
+mod attribute;
+mod cgroup;
+mod elsewhere;
+mod host;
+mod owners;
+mod proc_net;
+mod sock_diag;
+mod tables;
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use attribute::Attribution;
+use cgroup::Hierarchy;
+use owners::Sweep;
+use sock_diag::{Entry, States};
+use tables::Tables;
+
+use super::{Detail, Scope, leaders_first, processes};
+use crate::error::Error;
+use crate::model::{Gap, Hides, Host, Owners, Pid, Process, Protocol, Snapshot, Socket};
+use crate::supervisor;
+
+/// Where the kernel shows processes.
+const PROC: &str = "/proc";
+
+/// See [`super::host`].
+pub fn host() -> Host {
+    host::host(Path::new(PROC))
+}
+
+/// See [`super::snapshot`].
+pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
+    let proc = Path::new(PROC);
+    let host = host();
+    let mut tables = Tables::open(proc);
+    let mut entries = read_tables(&mut tables, scope)?;
+    if scope.protocols.contains(&Protocol::Tcp) {
+        tables.check_bound_sockets(host.release.as_deref());
+    }
+
+    let mut gaps = Vec::new();
+    let mut sockets;
+    let mut processes = Vec::new();
+    if scope.detail == Detail::Nothing {
+        gaps.extend(tables.into_gaps());
+        sockets = join(entries, |_| None, |_| (None, Owners::NotAsked));
+    } else {
+        let sweep = sweep(proc, &mut tables, scope, &mut entries, &mut gaps)?;
+        gaps.splice(0..0, tables.into_gaps());
+        let sees_every_namespace = host::sees_every_pid_namespace(proc);
+        gaps.extend(gaps_of(&sweep, sees_every_namespace, !entries.is_empty(), &host));
+        let hierarchy = Hierarchy::find(proc);
+        let cgroups = hierarchy.as_ref().map(|hierarchy| cgroup_paths(proc, hierarchy, scope, &entries, &sweep));
+        let mut attribution = Attribution::new(proc, &sweep, sees_every_namespace, hierarchy.as_ref(), &entries);
+        let mut users = Users::default();
+        sockets = join(
+            entries,
+            |uid| users.name(uid),
+            |entry| {
+                let path = entry.cgroup_id.and_then(|id| cgroups.as_ref()?.get(&id).cloned());
+                let owners = attribution.owners_of(entry, path.as_deref());
+                (path, owners)
+            },
+        );
+        processes = read_processes(proc, &sockets, scope.detail, &mut users)?;
+        leaders_first(&mut sockets, &processes);
+    }
+    Ok(Snapshot { host, sockets, processes, gaps })
+}
+
+/// Reads the sockets in question: what waits first, and connections only if asked for or needed.
+fn read_tables(tables: &mut Tables<'_>, scope: &Scope) -> Result<Vec<Entry>, Error> {
+    let ports = scope.ports();
+    let mut entries = Vec::new();
+    if scope.protocols.contains(&Protocol::Tcp) {
+        let states = if scope.connections { States::ALL } else { States::WAITING };
+        entries = tables.read(Protocol::Tcp, states, &ports)?;
+        if !scope.connections {
+            // The text shows every state, asked for or not.
+            entries.retain(|entry| entry.socket.state.is_waiting());
+            let unexplained = scope.unexplained(entries.iter().map(|entry| &entry.socket));
+            if !unexplained.is_empty() {
+                let all = tables.read(Protocol::Tcp, States::ALL, &unexplained)?;
+                entries.extend(all.into_iter().filter(|entry| !entry.socket.state.is_waiting()));
+            }
+        }
+    }
+    if scope.protocols.contains(&Protocol::Udp) {
+        entries.extend(tables.read(Protocol::Udp, States::ALL, &ports)?);
+    }
+    // The kernel walks its table in steps, and may show a socket again that moved in between.
+    let mut seen = HashSet::new();
+    entries.retain(|Entry { socket, .. }| {
+        socket.inode.is_none_or(|inode| seen.insert((inode, socket.local, socket.state)))
+    });
+    Ok(entries)
+}
+
+/// Finds the holders. Sockets that were closed since they were listed are taken out of `entries`.
+fn sweep(
+    proc: &Path,
+    tables: &mut Tables<'_>,
+    scope: &Scope,
+    entries: &mut Vec<Entry>,
+    gaps: &mut Vec<Gap>,
+) -> Result<Sweep, Error> {
+    let mut wanted: Vec<u64> = entries.iter().filter_map(|entry| entry.socket.inode).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut sweep = match owners::sweep(proc, &wanted) {
+        Ok(sweep) => sweep,
+        Err(error) => {
+            gaps.push(Gap {
+                code: "no-proc",
+                hides: Hides::Owners,
+                protocol: None,
+                summary: format!("processes cannot be seen: {error}"),
+                root_would_see: false,
+            });
+            return Ok(Sweep { others_invisible: true, ..Sweep::default() });
+        }
+    };
+    if attribute::unowned(entries, &sweep).is_empty() {
+        return Ok(sweep);
+    }
+    // Nobody has it: it may have been closed, or passed on to a process that was looked at before.
+    let again = read_tables(tables, scope)?;
+    let open: HashSet<u64> = again.iter().filter_map(|entry| entry.socket.inode).collect();
+    entries.retain(|entry| match entry.socket.inode {
+        Some(inode) => open.contains(&inode) || sweep.owners_of(inode).next().is_some(),
+        None => true,
+    });
+    if sweep.is_complete() {
+        let missing = attribute::unowned(entries, &sweep);
+        sweep.found.extend(owners::sweep(proc, &missing)?.found);
+        sweep.found.sort_unstable();
+        sweep.found.dedup();
+    }
+    Ok(sweep)
+}
+
+fn gaps_of(sweep: &Sweep, sees_every_namespace: bool, any_socket: bool, host: &Host) -> Vec<Gap> {
+    let gap = |code, summary: String, root_would_see| Gap {
+        code,
+        hides: Hides::Owners,
+        protocol: None,
+        summary,
+        root_would_see,
+    };
+    let is_root = host.euid == Some(0);
+    let mut gaps = Vec::new();
+    if !sweep.unreadable.is_empty() {
+        let summary = match sweep.unreadable.len() {
+            1 => "1 process may not be looked into".to_owned(),
+            count => format!("{count} processes may not be looked into"),
+        };
+        gaps.push(gap("unreadable-processes", summary, !is_root));
+    }
+    if sweep.others_invisible {
+        gaps.push(gap(
+            "invisible-processes",
+            "/proc shows only your own processes here (hidepid)".to_owned(),
+            !is_root,
+        ));
+    }
+    if any_socket && !sees_every_namespace {
+        let summary = "processes outside this pid namespace cannot be seen";
+        gaps.push(gap("pid-namespace", summary.to_owned(), false));
+    }
+    gaps
+}
+
+/// The paths of the cgroups that the answer needs: of all sockets for full details, else only of those whose owner
+/// has to be deduced.
+fn cgroup_paths(
+    proc: &Path,
+    hierarchy: &Hierarchy,
+    scope: &Scope,
+    entries: &[Entry],
+    sweep: &Sweep,
+) -> HashMap<u64, String> {
+    let owner_of = |entry: &Entry| entry.socket.inode.and_then(|inode| sweep.owners_of(inode).next());
+    let ids: Vec<u64> = entries
+        .iter()
+        .filter(|entry| scope.detail == Detail::Full || owner_of(entry).is_none())
+        .filter_map(|entry| entry.cgroup_id)
+        .collect();
+    // A process mostly is in the cgroup that it made its sockets in.
+    let mut owners: Vec<Pid> = entries.iter().filter_map(owner_of).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    let hints: Vec<String> =
+        owners.into_iter().filter_map(|pid| cgroup::of_process(proc, pid).into_iter().next()).collect();
+    hierarchy.paths(&ids, hints.iter().map(String::as_str))
+}
+
+/// Adds to each socket what only other tables tell.
+fn join(
+    entries: Vec<Entry>,
+    mut user_name: impl FnMut(u32) -> Option<String>,
+    mut attribute: impl FnMut(&Entry) -> (Option<String>, Owners),
+) -> Vec<Socket> {
+    let mut devices: HashMap<u32, Option<String>> = HashMap::new();
+    let join_one = |entry: Entry| {
+        let (cgroup, owners) = attribute(&entry);
+        let device = match entry.interface {
+            0 => None,
+            index => devices.entry(index).or_insert_with(|| device_name(index)).clone(),
+        };
+        let user = entry.socket.uid.and_then(&mut user_name);
+        Socket { device, user, cgroup, owners, ..entry.socket }
+    };
+    entries.into_iter().map(join_one).collect()
+}
+
+/// The name of an interface, or its index where it has just been removed.
+fn device_name(index: u32) -> Option<String> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
+    Some(netdevice::index_to_name(socket.as_fd(), index).unwrap_or_else(|_| format!("if{index}")))
+}
+
+fn read_processes(proc: &Path, sockets: &[Socket], detail: Detail, users: &mut Users) -> Result<Vec<Process>, Error> {
+    let pids: Vec<Pid> = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
+    let mut processes = processes::details(pids, detail, |uid| users.name(uid))?;
+    for process in &mut processes {
+        for path in cgroup::of_process(proc, process.pid) {
+            let found = supervisor::of_cgroup(&path);
+            process.unit = process.unit.take().or(found.unit);
+            process.container = process.container.take().or(found.container);
+        }
+        if process.container.is_some() {
+            process.unit = None;
+        }
+    }
+    Ok(processes)
+}
+
+/// Names of users, each looked up once: the look-up may ask a directory server (nsswitch.conf(5)).
+#[derive(Debug, Default)]
+struct Users(HashMap<u32, Option<String>>);
+
+impl Users {
+    fn name(&mut self, uid: u32) -> Option<String> {
+        let look_up = || uzers::get_user_by_uid(uid).map(|user| user.name().to_string_lossy().into_owned());
+        self.0.entry(uid).or_insert_with(look_up).clone()
+    }
+}

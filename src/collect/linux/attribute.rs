@@ -1,0 +1,185 @@
+//! Decides for each socket who owns it, and how sure that is: from the sweep, and where that was kept from
+//! looking, from the socket's user and cgroup.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use super::cgroup::Hierarchy;
+use super::elsewhere::{self, Elsewhere};
+use super::owners::Sweep;
+use super::sock_diag::Entry;
+use crate::model::{Owners, Pid};
+
+/// All that the decision rests on.
+#[derive(Debug)]
+pub struct Attribution<'a> {
+    proc: &'a Path,
+    sweep: &'a Sweep,
+    /// Whether no process can be out of sight.
+    sees_all: bool,
+    hierarchy: Option<&'a Hierarchy>,
+    elsewhere: Option<Elsewhere>,
+    /// The processes of each cgroup that could have a socket of each user, the most probable first.
+    candidates: HashMap<(String, Option<u32>), Vec<Pid>>,
+    /// The processes that could not be looked into, by user; read only when asked for.
+    unreadable_by_user: Option<HashMap<u32, Vec<Pid>>>,
+}
+
+impl<'a> Attribution<'a> {
+    /// Prepares to decide on `sockets`. What costs much is looked at only if one of them is left unexplained.
+    pub fn new(
+        proc: &'a Path,
+        sweep: &'a Sweep,
+        sees_every_namespace: bool,
+        hierarchy: Option<&'a Hierarchy>,
+        sockets: &[Entry],
+    ) -> Self {
+        let sees_all = sees_every_namespace && sweep.is_complete();
+        let unexplained = if sees_all { unowned(sockets, sweep) } else { Vec::new() };
+        let elsewhere = (!unexplained.is_empty()).then(|| elsewhere::look(proc, &unexplained));
+        Self { proc, sweep, sees_all, hierarchy, elsewhere, candidates: HashMap::new(), unreadable_by_user: None }
+    }
+
+    /// Who owns the socket `entry`, created in `cgroup`.
+    pub fn owners_of(&mut self, entry: &Entry, cgroup: Option<&str>) -> Owners {
+        let Some(inode) = entry.socket.inode else {
+            return match entry.socket.state.is_waiting() {
+                false => Owners::None,
+                // Only the kernel makes sockets that wait without a file.
+                true if self.sees_all => Owners::Kernel,
+                true => Owners::Hidden { reason: self.why_hidden() },
+            };
+        };
+        let known: Vec<Pid> = self.sweep.owners_of(inode).collect();
+        if !known.is_empty() {
+            return Owners::Known(known);
+        }
+        if self.sees_all {
+            return self.owners_elsewhere(inode);
+        }
+        match cgroup {
+            // The root cgroup is where everything is that nobody sorted.
+            Some(path) if path != "/" => self.owners_by_cgroup(entry.socket.uid, path),
+            _ => self.owner_by_user(entry.socket.uid),
+        }
+    }
+
+    /// Without a cgroup that tells something, the user does if only one process of that user is out of sight.
+    fn owner_by_user(&mut self, uid: Option<u32>) -> Owners {
+        let unreadable = self.unreadable_by_user.get_or_insert_with(|| {
+            let mut by_user: HashMap<u32, Vec<Pid>> = HashMap::new();
+            let candidates = self.sweep.unreadable.iter().filter_map(|&pid| Candidate::read(self.proc, pid));
+            for candidate in candidates {
+                if let Some(uid) = candidate.uid {
+                    by_user.entry(uid).or_default().push(candidate.pid);
+                }
+            }
+            by_user
+        });
+        match uid.and_then(|uid| unreadable.get(&uid)).map(Vec::as_slice) {
+            Some(&[pid]) if !self.sweep.others_invisible => Owners::Likely {
+                pids: vec![pid],
+                reason: "the only process of the socket's user that may not be looked into".to_owned(),
+            },
+            _ => Owners::Hidden { reason: self.why_hidden() },
+        }
+    }
+
+    fn owners_elsewhere(&self, inode: u64) -> Owners {
+        let Some(elsewhere) = &self.elsewhere else { return Owners::Kernel };
+        match elsewhere.found.get(&inode) {
+            Some(pids) => Owners::Known(pids.clone()),
+            None if elsewhere.carriers.is_empty() => Owners::Kernel,
+            None => Owners::Likely {
+                pids: elsewhere.carriers.clone(),
+                reason: "no process has a descriptor of it, and descriptors wait in the queue of a unix socket there"
+                    .to_owned(),
+            },
+        }
+    }
+
+    fn owners_by_cgroup(&mut self, uid: Option<u32>, path: &str) -> Owners {
+        let candidates = match self.candidates.get(&(path.to_owned(), uid)) {
+            Some(candidates) => candidates,
+            None => {
+                let candidates = self.candidates_in(path, uid);
+                self.candidates.entry((path.to_owned(), uid)).or_insert(candidates)
+            }
+        };
+        match &candidates[..] {
+            [] => Owners::Hidden { reason: self.why_hidden() },
+            [pid] => Owners::Likely {
+                pids: vec![*pid],
+                reason: format!("the only process that fits in the cgroup where the socket was created, {path}"),
+            },
+            several => Owners::Likely {
+                pids: several.to_vec(),
+                reason: format!(
+                    "among the {} processes that fit in the cgroup where the socket was created, {path}",
+                    several.len()
+                ),
+            },
+        }
+    }
+
+    /// The processes of a cgroup whose descriptors we could not read (the others do not have the socket), those of
+    /// the socket's user if there are any. A parent comes before its children, which have the socket from it.
+    fn candidates_in(&self, path: &str, uid: Option<u32>) -> Vec<Pid> {
+        let Some(hierarchy) = self.hierarchy else { return Vec::new() };
+        let mut candidates: Vec<Candidate> = hierarchy
+            .members(path)
+            .into_iter()
+            .filter(|pid| self.sweep.others_invisible || self.sweep.unreadable.binary_search(pid).is_ok())
+            .filter_map(|pid| Candidate::read(self.proc, pid))
+            .collect();
+        let is_users = |candidate: &Candidate| uid.is_some() && candidate.uid == uid;
+        // A server that binds as root and then becomes another user leaves no process of the socket's user.
+        if candidates.iter().any(is_users) {
+            candidates.retain(is_users);
+        }
+        let pids: Vec<Pid> = candidates.iter().map(|candidate| candidate.pid).collect();
+        candidates.sort_by_key(|candidate| (pids.contains(&candidate.parent), candidate.pid));
+        candidates.into_iter().map(|candidate| candidate.pid).collect()
+    }
+
+    fn why_hidden(&self) -> String {
+        if self.sweep.others_invisible {
+            "/proc shows only your own processes here (hidepid)".to_owned()
+        } else if self.sweep.unreadable.is_empty() {
+            "no process of this pid namespace has it; one outside of it may".to_owned()
+        } else {
+            "it belongs to a process that you may not look into".to_owned()
+        }
+    }
+}
+
+/// The inodes of `sockets` that the sweep found nowhere, ascending.
+pub fn unowned(sockets: &[Entry], sweep: &Sweep) -> Vec<u64> {
+    let mut inodes: Vec<u64> = sockets
+        .iter()
+        .filter_map(|entry| entry.socket.inode)
+        .filter(|&inode| sweep.owners_of(inode).next().is_none())
+        .collect();
+    inodes.sort_unstable();
+    inodes.dedup();
+    inodes
+}
+
+#[derive(Debug)]
+struct Candidate {
+    pid: Pid,
+    parent: Pid,
+    uid: Option<u32>,
+}
+
+impl Candidate {
+    /// From /proc/PID/status (proc_pid_status(5)), which anyone may read. `None` if the process has ended.
+    fn read(proc: &Path, pid: Pid) -> Option<Self> {
+        let status = fs::read_to_string(proc.join(pid.to_string()).join("status")).ok()?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        // Uid: real, effective, saved, file system.
+        let uid = field("Uid:").and_then(|ids| ids.split_ascii_whitespace().nth(1)).and_then(|uid| uid.parse().ok());
+        Some(Self { pid, parent: field("PPid:").and_then(|pid| pid.parse().ok()).unwrap_or(0), uid })
+    }
+}

@@ -1,0 +1,175 @@
+//! From a cgroup id to its path and its processes, and from a process to its cgroup (cgroups(7)).
+//!
+//! The id of a cgroup (v2) is the inode number of its directory, and directories and `cgroup.procs` are readable
+//! by anyone: this is what tells an ordinary user who holds somebody else's socket.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::model::Pid;
+
+/// The cgroup2 file system as it is mounted here.
+#[derive(Debug, Clone)]
+pub struct Hierarchy {
+    mount: PathBuf,
+}
+
+/// The id of the root cgroup (`kernfs_ino` of the first node). Everything that nobody sorted is in it.
+const ROOT_ID: u64 = 1;
+
+impl Hierarchy {
+    /// Looks for the mount; `None` if there is none.
+    pub fn find(proc: &Path) -> Option<Self> {
+        let mounts = fs::read_to_string(proc.join("self/mountinfo")).ok()?;
+        mount_of_cgroup2(&mounts).map(|mount| Self { mount })
+    }
+
+    /// The paths of the cgroups with these ids, as far as they are to be found.
+    ///
+    /// `hints` are paths to try before the whole tree is walked.
+    pub fn paths<'a>(&self, ids: &[u64], hints: impl Iterator<Item = &'a str>) -> HashMap<u64, String> {
+        let mut missing: Vec<u64> = ids.iter().copied().filter(|&id| id != ROOT_ID).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let mut paths = HashMap::new();
+        if ids.contains(&ROOT_ID) {
+            paths.insert(ROOT_ID, "/".to_owned());
+        }
+        for hint in hints {
+            if missing.is_empty() {
+                return paths;
+            }
+            let id = fs::metadata(self.directory(hint)).map(|metadata| metadata.ino());
+            if let Some(index) = id.ok().and_then(|id| missing.binary_search(&id).ok()) {
+                paths.insert(missing.remove(index), hint.to_owned());
+            }
+        }
+        let mut pending = if missing.is_empty() { Vec::new() } else { vec![String::new()] };
+        while let Some(parent) = pending.pop() {
+            let Ok(entries) = fs::read_dir(self.directory(&parent)) else { continue };
+            for entry in entries.flatten() {
+                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    continue;
+                }
+                let path = format!("{parent}/{}", entry.file_name().to_string_lossy());
+                if let Ok(index) = missing.binary_search(&entry.ino()) {
+                    paths.insert(missing.remove(index), path.clone());
+                    if missing.is_empty() {
+                        return paths;
+                    }
+                }
+                pending.push(path);
+            }
+        }
+        paths
+    }
+
+    /// The processes of a cgroup, or of those below it if it has none itself: a manager may have moved them
+    /// further down since the socket was made. Processes outside our pid namespace are left out.
+    pub fn members(&self, path: &str) -> Vec<Pid> {
+        let mut pending = vec![self.directory(path)];
+        let mut pids = Vec::new();
+        while let Some(directory) = pending.pop() {
+            if let Ok(text) = fs::read_to_string(directory.join("cgroup.procs")) {
+                // The kernel prints 0 for a process that this pid namespace does not have.
+                pids.extend(text.lines().filter_map(|line| line.parse::<Pid>().ok()).filter(|&pid| pid != 0));
+            }
+            if pids.is_empty()
+                && let Ok(entries) = fs::read_dir(&directory)
+            {
+                let is_directory = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+                pending.extend(entries.flatten().filter(is_directory).map(|entry| entry.path()));
+            }
+        }
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    }
+
+    fn directory(&self, path: &str) -> PathBuf {
+        self.mount.join(path.trim_start_matches('/'))
+    }
+}
+
+/// The mount point in /proc/self/mountinfo (proc_pid_mountinfo(5)): `… ROOT MOUNTPOINT OPTIONS … - TYPE SOURCE …`.
+fn mount_of_cgroup2(mountinfo: &str) -> Option<PathBuf> {
+    mountinfo.lines().find_map(|line| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ').skip(3);
+        // A mount of a part of the tree would give paths that mean something else.
+        let (root, point) = (fields.next()?, fields.next()?);
+        (filesystem.starts_with("cgroup2 ") && root == "/").then(|| PathBuf::from(unescape_octal(point)))
+    })
+}
+
+/// Undoes the `\040` that mountinfo writes for a space.
+fn unescape_octal(text: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .into_iter()
+        .fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+}
+
+/// The cgroups that a process is in, as paths: that of version 2 first, then those of version 1, each once.
+pub fn of_process(proc: &Path, pid: Pid) -> Vec<String> {
+    let text = fs::read_to_string(proc.join(pid.to_string()).join("cgroup")).unwrap_or_default();
+    parse_process_cgroups(&text)
+}
+
+/// Lines of `HIERARCHY:CONTROLLERS:PATH`; version 2 is hierarchy 0.
+fn parse_process_cgroups(text: &str) -> Vec<String> {
+    let mut lines: Vec<(bool, &str)> = text
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.splitn(3, ':');
+            let hierarchy = fields.next()?;
+            Some((hierarchy != "0", fields.nth(1)?))
+        })
+        .collect();
+    lines.sort_by_key(|&(is_version_1, _)| is_version_1);
+    let mut paths: Vec<String> = Vec::new();
+    for (_, path) in lines {
+        if !paths.iter().any(|known| known == path) {
+            paths.push(path.to_owned());
+        }
+    }
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mount_is_found_wherever_it_is() {
+        let hybrid = "30 24 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+                      31 30 0:27 / /sys/fs/cgroup/unified rw,relatime shared:4 - cgroup2 cgroup2 rw\n";
+        assert_eq!(mount_of_cgroup2(hybrid), Some("/sys/fs/cgroup/unified".into()));
+        assert_eq!(mount_of_cgroup2("31 30 0:27 / /mnt/a\\040b rw - cgroup2 none rw\n"), Some("/mnt/a b".into()));
+        assert_eq!(mount_of_cgroup2("31 30 0:27 /../.. /sys/fs/cgroup rw - cgroup2 none rw\n"), None);
+        assert_eq!(mount_of_cgroup2("nonsense\n"), None);
+    }
+
+    #[test]
+    fn paths_and_members_in_a_tree_made_by_hand() {
+        let root = tempfile::tempdir().unwrap();
+        let service = root.path().join("system.slice/web.service");
+        fs::create_dir_all(service.join("worker")).unwrap();
+        fs::write(service.join("cgroup.procs"), "").unwrap();
+        fs::write(service.join("worker/cgroup.procs"), "12\n7\n0\n").unwrap();
+        let hierarchy = Hierarchy { mount: root.path().to_owned() };
+        let id = fs::metadata(&service).unwrap().ino();
+        let expected = "/system.slice/web.service".to_owned();
+        assert_eq!(hierarchy.paths(&[id, u64::MAX], std::iter::empty()).get(&id), Some(&expected));
+        assert_eq!(hierarchy.paths(&[id], std::iter::once(&*expected)).get(&id), Some(&expected));
+        assert_eq!(hierarchy.members(&expected), [7, 12]);
+        assert!(hierarchy.members("/nowhere").is_empty());
+    }
+
+    #[test]
+    fn version_2_comes_first_and_nothing_twice() {
+        let text = "4:memory:/docker/x\n1:name=systemd:/docker/x\n0::/a:b\n";
+        assert_eq!(parse_process_cgroups(text), ["/a:b", "/docker/x"]);
+    }
+}

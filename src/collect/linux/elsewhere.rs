@@ -1,0 +1,105 @@
+//! Where a socket can be besides /proc/PID/fd: in a thread with a descriptor table of its own, registered with an
+//! io_uring, or inside the queue of a unix socket.
+//!
+//! These looks cost far more than the sweep, so they are taken only for sockets that a complete sweep did not
+//! explain. Only when they find nothing either may a socket be called the kernel's.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::mem::MaybeUninit;
+use std::path::Path;
+
+use super::owners::{self, DIRECTORY_BUFFER};
+use crate::model::Pid;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Elsewhere {
+    /// Sockets and the processes that have them by a thread of theirs or an io_uring.
+    pub found: HashMap<u64, Vec<Pid>>,
+    /// Processes with descriptors in the queue of a unix socket (`scm_fds` in its fdinfo, since Linux 5.7): whatever
+    /// was not found may be among them.
+    pub carriers: Vec<Pid>,
+}
+
+/// Looks for the sockets `wanted` (ascending inodes).
+pub fn look(proc: &Path, wanted: &[u64]) -> Elsewhere {
+    let mut elsewhere = Elsewhere::default();
+    let Ok(root) = File::open(proc) else { return elsewhere };
+    let mut buffer = vec![MaybeUninit::uninit(); DIRECTORY_BUFFER];
+    for pid in owners::list_pids(&root).unwrap_or_default() {
+        let mut found = |inode: u64| {
+            if wanted.binary_search(&inode).is_ok() {
+                let pids = elsewhere.found.entry(inode).or_default();
+                if pids.last() != Some(&pid) {
+                    pids.push(pid);
+                }
+            }
+        };
+        for thread in threads_besides_main(proc, pid) {
+            // A thread that ends meanwhile, or may not be read, shows nothing.
+            let _ = owners::sockets_of(&root, &format!("{pid}/task/{thread}/fd"), &mut buffer, &mut found);
+        }
+        if look_at_fdinfo(proc, pid, &mut found) {
+            elsewhere.carriers.push(pid);
+        }
+    }
+    elsewhere
+}
+
+fn threads_besides_main(proc: &Path, pid: Pid) -> Vec<Pid> {
+    let Ok(threads) = File::open(proc.join(pid.to_string()).join("task")) else { return Vec::new() };
+    let mut threads = owners::list_pids(&threads).unwrap_or_default();
+    threads.retain(|&thread| thread != pid);
+    threads
+}
+
+/// Reads the fdinfo of io_urings and unix sockets; whether any of the latter carries descriptors.
+fn look_at_fdinfo(proc: &Path, pid: Pid, found: &mut impl FnMut(u64)) -> bool {
+    let directory = proc.join(pid.to_string());
+    let Ok(descriptors) = fs::read_dir(directory.join("fd")) else { return false };
+    let mut carries = false;
+    for descriptor in descriptors.flatten() {
+        let Ok(link) = fs::read_link(descriptor.path()) else { continue };
+        let link = link.as_os_str().as_encoded_bytes();
+        if link != b"anon_inode:[io_uring]" && !link.starts_with(b"socket:[") {
+            continue;
+        }
+        let Ok(info) = fs::read_to_string(directory.join("fdinfo").join(descriptor.file_name())) else { continue };
+        carries |= parse_fdinfo(&info, found);
+    }
+    carries
+}
+
+/// Finds sockets among the files registered with an io_uring (`UserFiles`, io_uring/fdinfo.c), and tells whether a unix
+/// socket has descriptors in its queue (`scm_fds`, net/unix/af_unix.c).
+fn parse_fdinfo(info: &str, found: &mut impl FnMut(u64)) -> bool {
+    let mut carries = false;
+    for line in info.lines() {
+        if let Some(count) = line.strip_prefix("scm_fds:") {
+            carries |= count.trim().parse::<u64>().is_ok_and(|count| count > 0);
+        } else if let Some(start) = line.find("socket:[") {
+            let inode = line[start..]
+                .find(']')
+                .and_then(|end| owners::parse_socket_link(&line.as_bytes()[start..=start + end]));
+            inode.into_iter().for_each(&mut *found);
+        }
+    }
+    carries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fdinfo_of_unix_sockets_and_io_urings() {
+        let mut found = Vec::new();
+        assert!(parse_fdinfo("pos:\t0\nscm_fds: 1\n", &mut |inode| found.push(inode)));
+        assert!(!parse_fdinfo("pos:\t0\nscm_fds: 0\n", &mut |inode| found.push(inode)));
+        assert!(!parse_fdinfo("UserFiles:\t2\n    0: socket:[815]\n    1: <none>\n    2: socket:[\n", &mut |inode| {
+            found.push(inode);
+        }));
+        assert_eq!(found, [815]);
+    }
+}

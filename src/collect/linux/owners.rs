@@ -1,0 +1,235 @@
+//! From socket inodes to the processes that have them open: the sweep of /proc/PID/fd (proc_pid_fd(5)).
+//!
+//! There is no index from a socket to its holders, so every readable descriptor of every process is looked at.
+//! That is what this program's time goes into: the loop over descriptors allocates nothing, and runs in as many
+//! threads as there are processors.
+
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::io::Errno;
+
+use crate::error::Error;
+use crate::model::Pid;
+
+/// What a sweep found, and what it could not look at.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    /// A socket's inode and a process that has it open, each pair once, in ascending order.
+    pub found: Vec<(u64, Pid)>,
+    /// Processes whose descriptors may not be read, ascending.
+    pub unreadable: Vec<Pid>,
+    /// Whether the processes of other users are left out of /proc altogether (`hidepid=2`, proc(5)).
+    pub others_invisible: bool,
+}
+
+impl Sweep {
+    /// The processes that have the socket open.
+    pub fn owners_of(&self, inode: u64) -> impl Iterator<Item = Pid> + '_ {
+        let start = self.found.partition_point(|&(found, _)| found < inode);
+        self.found[start..].iter().take_while(move |&&(found, _)| found == inode).map(|&(_, pid)| pid)
+    }
+
+    /// Whether every process of this pid namespace was looked at.
+    pub fn is_complete(&self) -> bool {
+        self.unreadable.is_empty() && !self.others_invisible
+    }
+}
+
+/// Looks for the sockets `wanted` (ascending inodes) in the descriptors of all processes under `proc`.
+///
+/// Processes that end meanwhile are skipped.
+///
+/// # Errors
+///
+/// If `proc` cannot be listed.
+pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
+    if wanted.is_empty() {
+        return Ok(Sweep::default());
+    }
+    let read = |source: io::Error| Error::Read { path: proc.to_owned(), source };
+    let root = File::open(proc).map_err(read)?;
+    let pids = list_pids(&root).map_err(|errno| read(errno.into()))?;
+    // In every pid namespace there is a process 1; who cannot see it does not see others either.
+    let others_invisible = pids.binary_search(&1).is_err();
+
+    let next = AtomicUsize::new(0);
+    let worker = || sweep_some(&root, &pids, &next, wanted);
+    let threads = processors().min(pids.len().div_ceil(CHUNK)).max(1);
+    let mut sweep = thread::scope(|scope| {
+        let spawned: Vec<_> =
+            (1..threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, worker).ok()).collect();
+        let mut merged = worker();
+        for handle in spawned {
+            // A worker has nothing that panics; if one did, what it looked at would be missing, which must not
+            // pass for "nobody".
+            match handle.join() {
+                Ok(part) => {
+                    merged.found.extend(part.found);
+                    merged.unreadable.extend(part.unreadable);
+                }
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        merged
+    });
+    sweep.found.sort_unstable();
+    sweep.found.dedup();
+    sweep.unreadable.sort_unstable();
+    sweep.others_invisible = others_invisible;
+    Ok(sweep)
+}
+
+/// How many processes a thread takes at a time: few, since one of them may have a million descriptors.
+const CHUNK: usize = 8;
+
+fn sweep_some(root: &File, pids: &[Pid], next: &AtomicUsize, wanted: &[u64]) -> Sweep {
+    let mut sweep = Sweep::default();
+    let mut buffer = vec![MaybeUninit::uninit(); DIRECTORY_BUFFER];
+    loop {
+        let start = next.fetch_add(CHUNK, Ordering::Relaxed);
+        let Some(chunk) = pids.get(start..pids.len().min(start + CHUNK)) else { return sweep };
+        for &pid in chunk {
+            match sockets_of(root, &format!("{pid}/fd"), &mut buffer, |inode| {
+                if wanted.binary_search(&inode).is_ok() {
+                    sweep.found.push((inode, pid));
+                }
+            }) {
+                Ok(()) => {}
+                Err(errno) if is_gone(errno) => {}
+                Err(_) => sweep.unreadable.push(pid),
+            }
+        }
+    }
+}
+
+/// Room for about a thousand entries of a descriptor directory.
+pub const DIRECTORY_BUFFER: usize = 32 * 1024;
+
+/// Calls `each` with the inode of every socket among the descriptors in `directory` (below `root`).
+pub fn sockets_of(
+    root: impl AsFd,
+    directory: &str,
+    buffer: &mut [MaybeUninit<u8>],
+    mut each: impl FnMut(u64),
+) -> Result<(), Errno> {
+    let descriptors =
+        rustix::fs::openat(root, directory, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    // `socket:[` and an inode of at most 20 digits; whatever is longer is a path.
+    let mut link = [MaybeUninit::uninit(); 32];
+    let mut entries = RawDir::new(&descriptors, buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_bytes().first().is_none_or(|byte| !byte.is_ascii_digit()) {
+            continue;
+        }
+        match rustix::fs::readlinkat_raw(&descriptors, name, &mut link) {
+            Ok((target, _)) => {
+                if let Some(inode) = parse_socket_link(target) {
+                    each(inode);
+                }
+            }
+            // Closed since it was listed.
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// The inode in `socket:[42380]`.
+pub fn parse_socket_link(link: &[u8]) -> Option<u64> {
+    let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    // Without UTF-8 validation: this runs once for each socket descriptor of the machine.
+    digits.iter().try_fold(0u64, |inode, byte| {
+        let digit = byte.checked_sub(b'0').filter(|&digit| digit <= 9)?;
+        inode.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
+/// The processes listed in /proc, ascending.
+pub fn list_pids(root: &File) -> Result<Vec<Pid>, Errno> {
+    let mut buffer = [MaybeUninit::uninit(); 8192];
+    let mut entries = RawDir::new(root, &mut buffer);
+    let mut pids = Vec::new();
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        if let Some(pid) = std::str::from_utf8(entry.file_name().to_bytes()).ok().and_then(|name| name.parse().ok()) {
+            pids.push(pid);
+        }
+    }
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+/// The two ways in which /proc says that a process has ended.
+pub fn is_gone(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::SRCH)
+}
+
+/// How many processors this process may use. The standard library's answer also reads the limits of the cgroup,
+/// which costs more than the sweep of a small machine.
+fn processors() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize).clamp(1, 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn socket_links() {
+        assert_eq!(parse_socket_link(b"socket:[42380]"), Some(42380));
+        assert_eq!(parse_socket_link(b"socket:[18446744073709551615]"), Some(u64::MAX));
+        for other in
+            ["socket:[18446744073709551616]", "socket:[]x", "socket:[4 2]", "pipe:[1]", "/dev/null", "socket:[12"]
+        {
+            assert_eq!(parse_socket_link(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    /// A /proc made by hand: two processes share a socket, one has ended between two looks.
+    #[test]
+    fn all_processes_with_the_socket_are_found() {
+        let root = tempfile::tempdir().unwrap();
+        for (pid, links) in
+            [("1", vec!["socket:[7]", "/dev/null"]), ("20", vec!["socket:[7]", "socket:[8]", "socket:[7]"])]
+        {
+            let fd = root.path().join(pid).join("fd");
+            fs::create_dir_all(&fd).unwrap();
+            for (number, link) in links.iter().enumerate() {
+                symlink(link, fd.join(number.to_string())).unwrap();
+            }
+        }
+        fs::create_dir_all(root.path().join("30")).unwrap();
+        fs::create_dir_all(root.path().join("sys")).unwrap();
+        let sweep = sweep(root.path(), &[7, 9]).unwrap();
+        assert_eq!(sweep.found, [(7, 1), (7, 20)]);
+        assert_eq!(sweep.owners_of(7).collect::<Vec<_>>(), [1, 20]);
+        assert_eq!(sweep.owners_of(8).count(), 0);
+        assert!(sweep.is_complete());
+    }
+
+    #[test]
+    fn a_proc_without_process_1_hides_others() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("20/fd")).unwrap();
+        assert!(sweep(root.path(), &[7]).unwrap().others_invisible);
+    }
+
+    #[test]
+    fn nothing_wanted_is_nothing_done() {
+        assert!(sweep(Path::new("/nonexistent"), &[]).unwrap().found.is_empty());
+        assert!(sweep(Path::new("/nonexistent"), &[1]).is_err());
+    }
+}

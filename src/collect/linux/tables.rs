@@ -1,0 +1,186 @@
+//! The four socket tables, by netlink where it is to be had and as text where it is not, with what each cannot show.
+
+use std::io;
+use std::path::Path;
+
+use super::host;
+use super::proc_net;
+use super::sock_diag::{DumpError, Entry, SockDiag, States, Table};
+use crate::error::Error;
+use crate::model::{Family, Gap, Hides, Protocol};
+use crate::port_set::PortSet;
+
+/// A way to the tables, and what it has been found not to show.
+#[derive(Debug)]
+pub struct Tables<'a> {
+    proc: &'a Path,
+    /// `None` once netlink has been refused.
+    diag: Option<SockDiag>,
+    gaps: Vec<Gap>,
+}
+
+impl<'a> Tables<'a> {
+    /// Opens netlink, or else settles for the text under `proc`.
+    pub fn open(proc: &'a Path) -> Self {
+        let mut tables = Self { proc, diag: None, gaps: Vec::new() };
+        match SockDiag::open() {
+            Ok(diag) => tables.diag = Some(diag),
+            Err(error) => tables.give_up_netlink(&error),
+        }
+        tables
+    }
+
+    /// The sockets of `protocol` in `states` with a local port in `ports`.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel fails at it, or its answer cannot be understood. A table that does not exist is a gap.
+    pub fn read(&mut self, protocol: Protocol, states: States, ports: &PortSet) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::new();
+        for family in [Family::Ipv4, Family::Ipv6] {
+            entries.extend(self.read_table(Table { protocol, family }, states, ports)?);
+        }
+        Ok(entries)
+    }
+
+    fn read_table(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Vec<Entry>, Error> {
+        if let Some(diag) = &mut self.diag {
+            match diag.dump(table, states, ports) {
+                Ok(dump) => {
+                    if dump.interrupted {
+                        self.add(Gap {
+                            code: "table-changed",
+                            hides: Hides::Sockets,
+                            protocol: Some(table.protocol),
+                            summary: format!("the {} table kept changing while it was read", table.protocol),
+                            root_would_see: false,
+                        });
+                    }
+                    return Ok(dump.entries);
+                }
+                // Without the module udp_diag, say: the text may still have it.
+                Err(DumpError::NoTable) => {}
+                Err(DumpError::Refused(error)) => self.give_up_netlink(&error),
+                Err(DumpError::Failed(error)) => return Err(error),
+            }
+        }
+        match proc_net::read(self.proc, table, ports)? {
+            Some(entries) => {
+                if table.protocol == Protocol::Tcp {
+                    self.add(bound_sockets_unlisted("/proc/net/tcp does not list them"));
+                }
+                Ok(entries)
+            }
+            None if table.family == Family::Ipv6 => {
+                self.add(Gap {
+                    code: "no-ipv6-table",
+                    hides: Hides::Details,
+                    protocol: Some(table.protocol),
+                    summary: "this kernel has no table of IPv6 sockets: it was built or started without IPv6"
+                        .to_owned(),
+                    root_would_see: false,
+                });
+                Ok(Vec::new())
+            }
+            None => Err(Error::Read {
+                path: self.proc.join("net").join(table.protocol.as_str()),
+                source: io::Error::new(io::ErrorKind::NotFound, "netlink gives no socket table either"),
+            }),
+        }
+    }
+
+    /// Checks that sockets bound without listening are listed, where the release leaves room for doubt.
+    ///
+    /// Distributions carry the change to older kernels, so below 6.8 a socket of our own is asked for: bound to a
+    /// port that the kernel picks, never listening, closed at once.
+    pub fn check_bound_sockets(&mut self, release: Option<&str>) {
+        if release.is_some_and(host::is_at_least_6_8) {
+            return;
+        }
+        if let Some(diag) = &mut self.diag
+            && !lists_bound_sockets(diag).unwrap_or(false)
+        {
+            self.add(bound_sockets_unlisted("this kernel, older than Linux 6.8, does not list them"));
+        }
+    }
+
+    /// What could not be shown so far.
+    pub fn into_gaps(self) -> Vec<Gap> {
+        self.gaps
+    }
+
+    fn give_up_netlink(&mut self, error: &io::Error) {
+        self.diag = None;
+        self.add(Gap {
+            code: "netlink-unavailable",
+            hides: Hides::Details,
+            protocol: None,
+            summary: format!(
+                "the kernel's sock_diag is not to be had here ({error}): \
+                 /proc/net tells neither devices, cgroups nor IPV6_V6ONLY"
+            ),
+            root_would_see: false,
+        });
+    }
+
+    fn add(&mut self, gap: Gap) {
+        if !self.gaps.contains(&gap) {
+            self.gaps.push(gap);
+        }
+    }
+}
+
+fn bound_sockets_unlisted(why: &str) -> Gap {
+    Gap {
+        code: "bound-sockets-unlisted",
+        hides: Hides::Sockets,
+        protocol: Some(Protocol::Tcp),
+        summary: format!("sockets that are bound but not listening cannot be seen: {why}"),
+        root_would_see: false,
+    }
+}
+
+fn lists_bound_sockets(diag: &mut SockDiag) -> Result<bool, io::Error> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))?;
+    rustix::net::bind(&socket, &std::net::SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let bound = std::net::SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
+    let ports = [(bound.port(), bound.port())].into_iter().collect();
+    let table = Table { protocol: Protocol::Tcp, family: Family::Ipv4 };
+    let dump = diag.dump(table, States::WAITING, &ports).map_err(io::Error::other)?;
+    Ok(dump.entries.iter().any(|entry| entry.socket.local == bound))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs wherever the tests run: where the release is young enough, the check must agree with it.
+    #[test]
+    fn the_check_of_old_kernels_agrees_with_the_release_of_young_ones() {
+        let proc = Path::new("/proc");
+        let mut tables = Tables::open(proc);
+        let release = host::host(proc).release.unwrap();
+        tables.check_bound_sockets(Some("5.0"));
+        let unlisted = tables.into_gaps().iter().any(|gap| gap.code == "bound-sockets-unlisted");
+        if host::is_at_least_6_8(&release) {
+            assert!(!unlisted, "Linux {release} lists bound sockets");
+        } else {
+            eprintln!("skipped: Linux {release} may or may not list bound sockets");
+        }
+    }
+
+    /// Without netlink, and with a /proc that has TCP over IPv4 only.
+    #[test]
+    fn the_text_serves_where_netlink_does_not() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("net")).unwrap();
+        std::fs::write(root.path().join("net/tcp"), "header\n").unwrap();
+        let mut tables = Tables { proc: root.path(), diag: None, gaps: Vec::new() };
+        assert!(tables.read(Protocol::Tcp, States::ALL, &PortSet::all()).unwrap().is_empty());
+        assert!(tables.read(Protocol::Udp, States::ALL, &PortSet::all()).is_err());
+        let gaps: Vec<_> = tables.into_gaps().iter().map(|gap| (gap.code, gap.hides)).collect();
+        assert_eq!(gaps, [("bound-sockets-unlisted", Hides::Sockets), ("no-ipv6-table", Hides::Details)]);
+    }
+}

@@ -1,0 +1,177 @@
+//! The backend for every platform that netstat2 and sysinfo know.
+//!
+//! It sees less than a native one, and says so by gaps: no sockets that are bound without listening, no queues,
+//! timers, devices or cgroups, and owners only of what the system lets this user see.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, TcpState, iterate_sockets_info};
+
+use super::{Detail, Scope, leaders_first, processes};
+use crate::error::Error;
+use crate::model::{Backend, Family, Gap, Hides, Host, Owners, Pid, Protocol, Snapshot, Socket, State};
+
+/// See [`super::snapshot`].
+pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
+    let flags = scope.protocols.iter().fold(ProtocolFlags::empty(), |flags, protocol| {
+        flags
+            | match protocol {
+                Protocol::Tcp => ProtocolFlags::TCP,
+                Protocol::Udp => ProtocolFlags::UDP,
+            }
+    });
+    let ports = scope.ports();
+    let mut rows_seen = Rows::default();
+    let mut unreadable_rows = 0usize;
+    let rows = iterate_sockets_info(AddressFamilyFlags::IPV4 | AddressFamilyFlags::IPV6, flags)
+        .map_err(|error| Error::Portable(error.to_string()))?;
+    // One bad row must not hide the others, so not `get_sockets_info`.
+    for row in rows {
+        let Ok(row) = row else {
+            unreadable_rows += 1;
+            continue;
+        };
+        let local = SocketAddr::new(row.local_addr(), row.local_port());
+        if !ports.contains(local.port()) || local.port() == 0 {
+            continue;
+        }
+        let (protocol, state, remote) = match row.protocol_socket_info {
+            ProtocolSocketInfo::Tcp(tcp) => {
+                let Some(state) = state_of(tcp.state) else { continue };
+                let remote = SocketAddr::new(tcp.remote_addr, tcp.remote_port);
+                (Protocol::Tcp, state, (remote.port() != 0 && state != State::Listen).then_some(remote))
+            }
+            ProtocolSocketInfo::Udp(_) => (Protocol::Udp, State::Unconnected, None),
+        };
+        rows_seen.add((protocol, state, local, remote), row.associated_pids);
+    }
+    let mut sockets = rows_seen.sockets;
+    if !scope.connections {
+        let waiting = sockets.iter().filter(|socket| socket.state.is_waiting());
+        let unexplained = scope.unexplained(waiting);
+        sockets.retain(|socket| socket.state.is_waiting() || unexplained.contains(socket.local.port()));
+    }
+    if scope.detail == Detail::Nothing {
+        for socket in &mut sockets {
+            socket.owners = Owners::NotAsked;
+        }
+    }
+    let pids: Vec<Pid> = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
+    let processes = processes::details(pids, scope.detail, |_| None)?;
+    leaders_first(&mut sockets, &processes);
+    Ok(Snapshot { host: host(), gaps: gaps(scope, &sockets, unreadable_rows), sockets, processes })
+}
+
+/// What makes two rows the same socket, as far as the system tells.
+type Key = (Protocol, State, SocketAddr, Option<SocketAddr>);
+
+/// The sockets so far. Some systems give a row for each process that has a socket: those become one.
+#[derive(Debug, Default)]
+struct Rows {
+    sockets: Vec<Socket>,
+    index: HashMap<Key, usize>,
+}
+
+impl Rows {
+    fn add(&mut self, key: Key, mut pids: Vec<Pid>) {
+        // Windows gives pid 0 where it does not tell.
+        pids.retain(|&pid| pid != 0);
+        let (protocol, state, local, remote) = key;
+        let index = *self.index.entry(key).or_insert_with(|| {
+            self.sockets.push(Socket {
+                protocol,
+                family: Family::of(local.ip()),
+                state,
+                local,
+                remote,
+                device: None,
+                v6only: None,
+                inode: None,
+                uid: None,
+                user: None,
+                cgroup: None,
+                receive_queue: None,
+                send_queue: None,
+                timer: None,
+                mptcp: false,
+                owners: if matches!(state, State::TimeWait | State::SynReceived) {
+                    Owners::None
+                } else {
+                    Owners::Hidden { reason: "the system did not tell which process has it".to_owned() }
+                },
+            });
+            self.sockets.len() - 1
+        });
+        if pids.is_empty() {
+            return;
+        }
+        let owners = &mut self.sockets[index].owners;
+        if let Owners::Known(known) = owners {
+            pids.append(known);
+        }
+        pids.sort_unstable();
+        pids.dedup();
+        *owners = Owners::Known(pids);
+    }
+}
+
+fn state_of(state: TcpState) -> Option<State> {
+    Some(match state {
+        TcpState::Closed => State::Bound,
+        TcpState::Listen => State::Listen,
+        TcpState::SynSent => State::SynSent,
+        TcpState::SynReceived => State::SynReceived,
+        TcpState::Established => State::Established,
+        TcpState::FinWait1 => State::FinWait1,
+        TcpState::FinWait2 => State::FinWait2,
+        TcpState::CloseWait => State::CloseWait,
+        TcpState::Closing => State::Closing,
+        TcpState::LastAck => State::LastAck,
+        TcpState::TimeWait => State::TimeWait,
+        TcpState::DeleteTcb | TcpState::Unknown => return None,
+    })
+}
+
+fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    if scope.protocols.contains(&Protocol::Tcp) {
+        gaps.push(Gap {
+            code: "bound-sockets-unlisted",
+            hides: Hides::Sockets,
+            protocol: Some(Protocol::Tcp),
+            summary: "the portable backend does not list sockets that are bound but not listening".to_owned(),
+            root_would_see: false,
+        });
+    }
+    if unreadable_rows > 0 {
+        gaps.push(Gap {
+            code: "rows-unreadable",
+            hides: Hides::Sockets,
+            protocol: None,
+            summary: format!("{unreadable_rows} rows of the system's socket tables could not be understood"),
+            root_would_see: false,
+        });
+    }
+    if sockets.iter().any(|socket| matches!(socket.owners, Owners::Hidden { .. })) {
+        gaps.push(Gap {
+            code: "unreadable-processes",
+            hides: Hides::Owners,
+            protocol: None,
+            summary: "the system did not tell the processes of some sockets".to_owned(),
+            root_would_see: true,
+        });
+    }
+    gaps
+}
+
+/// See [`super::host`].
+pub fn host() -> Host {
+    Host {
+        os: std::env::consts::OS,
+        release: sysinfo::System::kernel_version().ok(),
+        backend: Backend::Portable,
+        euid: None,
+        ephemeral_range: None,
+    }
+}

@@ -1,0 +1,54 @@
+//! The ways in which the tool itself fails. What it finds out about a port is never an error.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Something that the answer rests on could not be done.
+///
+/// A process that vanished or may not be read is none of these: the first is skipped, the second
+/// becomes a [`Gap`](crate::model::Gap).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file of the system could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A system call failed.
+    #[error("{call} failed: {source}")]
+    Call {
+        /// The call and what it was about.
+        call: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The kernel answered with something that does not follow its own format.
+    #[error("{from} sent a reply that cannot be understood: {problem}")]
+    Malformed {
+        /// Who answered.
+        from: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A line of a table under /proc/net does not follow its format.
+    #[error("{} line {line} cannot be understood", path.display())]
+    MalformedLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from one.
+        line: usize,
+    },
+    /// The portable backend could not list sockets.
+    #[error("netstat2 cannot list the sockets: {0}")]
+    Portable(String),
+    /// The answer could not be written.
+    #[error("cannot write the answer: {0}")]
+    Write(io::Error),
+    /// No backend for this platform.
+    #[error("portcheck cannot list sockets on {0}: neither the native nor the portable backend knows it")]
+    Unsupported(&'static str),
+}
