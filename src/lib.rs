@@ -9,6 +9,7 @@
 
 pub mod classify;
 pub mod collect;
+pub mod diagnose;
 pub mod error;
 pub mod model;
 pub mod port_set;

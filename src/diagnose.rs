@@ -1,0 +1,245 @@
+//! From facts to verdicts: pure rules over what was collected.
+//!
+//! A [`Rule`] has a code, a severity, an explanation and a check. [`RULES`] lists them, the most specific first.
+//! Status and exit code follow from severities alone, so a new rule is a new file and a line in the table.
+
+mod bound;
+mod connections;
+mod free;
+mod hidden;
+mod holders;
+mod kernel;
+mod listener;
+mod remedy;
+mod unseen;
+
+pub use holders::{Group, groups};
+
+use std::net::IpAddr;
+
+use crate::model::{Gap, Hides, Host, Pid, Process, Protocol, Socket};
+
+/// What the rules look at: everything that concerns one port of one protocol.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The port.
+    pub port: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The addresses asked about; every one if empty.
+    pub addresses: &'a [IpAddr],
+    /// The sockets that hold the port on one of these addresses.
+    pub sockets: &'a [Socket],
+    /// The processes, by ascending pid.
+    pub processes: &'a [Process],
+    /// What could not be looked at.
+    pub gaps: &'a [Gap],
+    /// The machine.
+    pub host: &'a Host,
+    /// What this program is called by, for remedies that call it again.
+    pub program: &'a str,
+}
+
+impl<'a> Facts<'a> {
+    /// The process `pid`, unless it has ended since.
+    #[must_use]
+    pub fn process(&self, pid: Pid) -> Option<&'a Process> {
+        find(self.processes, pid)
+    }
+
+    /// The gaps that could hide a holder of this port.
+    pub fn hiding_gaps(&self) -> impl Iterator<Item = &'a Gap> {
+        let protocol = self.protocol;
+        self.gaps
+            .iter()
+            .filter(move |gap| gap.hides == Hides::Sockets && gap.protocol.is_none_or(|only| only == protocol))
+    }
+
+    /// `80/tcp`.
+    #[must_use]
+    pub fn port_name(&self) -> String {
+        format!("{}/{}", self.port, self.protocol)
+    }
+}
+
+/// Finds a process in a list that is ordered by pid.
+#[must_use]
+pub fn find(processes: &[Process], pid: Pid) -> Option<&Process> {
+    processes.binary_search_by_key(&pid, |process| process.pid).ok().map(|index| &processes[index])
+}
+
+/// How much a finding stands in the way of a bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// A bind fails because of it.
+    Conflict,
+    /// A bind fails, though nobody holds the port.
+    Blocked,
+    /// Whether a bind works cannot be told.
+    Unknown,
+    /// A bind works, or fails for another reason; this may surprise.
+    Warning,
+    /// Good to know.
+    Info,
+}
+
+impl Severity {
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Blocked => "blocked",
+            Self::Unknown => "unknown",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// What to do about a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remedy {
+    /// In words.
+    pub text: String,
+    /// The exact command, if there is one.
+    pub command: Option<String>,
+}
+
+/// A fact that a finding rests on, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detail {
+    /// A count, an id, or milliseconds where the name says so.
+    Number(u64),
+    /// Anything else.
+    Text(String),
+}
+
+/// What a rule found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The code of the rule.
+    pub code: &'static str,
+    /// The severity of the rule.
+    pub severity: Severity,
+    /// One sentence without a full stop.
+    pub summary: String,
+    /// The processes it is about, the leader first.
+    pub pids: Vec<Pid>,
+    /// Facts that the summary rests on.
+    pub details: Vec<(&'static str, Detail)>,
+    /// What to do about it, the best first.
+    pub remedies: Vec<Remedy>,
+}
+
+/// What a check found, before the rule puts its name to it.
+#[derive(Debug, Clone, Default)]
+pub struct Observation {
+    /// See [`Finding::summary`].
+    pub summary: String,
+    /// See [`Finding::pids`].
+    pub pids: Vec<Pid>,
+    /// See [`Finding::details`].
+    pub details: Vec<(&'static str, Detail)>,
+    /// See [`Finding::remedies`].
+    pub remedies: Vec<Remedy>,
+}
+
+/// The text of a rule, from which `docs/verdicts.md` is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Explanation {
+    /// What it is.
+    pub what: &'static str,
+    /// Why it happens.
+    pub why: &'static str,
+    /// How it is detected.
+    pub detection: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// A verdict, and how it is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Stable and kebab-case: scripts compare it.
+    pub code: &'static str,
+    /// How much it stands in the way.
+    pub severity: Severity,
+    /// What to tell who asks.
+    pub explanation: Explanation,
+    /// Pure: the same facts give the same observations.
+    pub check: fn(&Facts<'_>) -> Vec<Observation>,
+}
+
+/// Every rule, the most specific first within its severity.
+pub static RULES: &[&Rule] = &[
+    &hidden::RULE,
+    &kernel::RULE,
+    &bound::RULE,
+    &connections::OUTGOING,
+    &connections::LEFTOVER,
+    &connections::ORPHANED,
+    &connections::TIME_WAIT,
+    &listener::RULE,
+    &unseen::RULE,
+    &free::RULE,
+];
+
+/// Whether a port can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// Somebody or something holds it.
+    Held,
+    /// Nobody holds it, and still it may not be bound.
+    Blocked,
+    /// What could not be seen may hold it.
+    Unknown,
+    /// It can be bound.
+    Free,
+}
+
+impl Status {
+    /// The status that findings amount to.
+    #[must_use]
+    pub fn of(findings: &[Finding]) -> Self {
+        match findings.iter().map(|finding| finding.severity).min() {
+            Some(Severity::Conflict) => Self::Held,
+            Some(Severity::Blocked) => Self::Blocked,
+            Some(Severity::Unknown) => Self::Unknown,
+            Some(Severity::Warning | Severity::Info) | None => Self::Free,
+        }
+    }
+
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Blocked => "blocked",
+            Self::Unknown => "unknown",
+            Self::Free => "free",
+        }
+    }
+}
+
+/// Applies every rule. Conflicts come first, and within a severity the order of [`RULES`] stands.
+#[must_use]
+pub fn diagnose(facts: &Facts<'_>) -> Vec<Finding> {
+    let apply = |rule: &&Rule| {
+        let Rule { code, severity, check, .. } = **rule;
+        check(facts).into_iter().map(move |Observation { summary, pids, details, remedies }| Finding {
+            code,
+            severity,
+            summary,
+            pids,
+            details,
+            remedies,
+        })
+    };
+    let mut findings: Vec<Finding> = RULES.iter().flat_map(apply).collect();
+    findings.sort_by_key(|finding| finding.severity);
+    findings
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! The verdict `bound-not-listening`: a process has bound the port and does nothing with it, which no listing shows.
+
+use super::holders::groups_where;
+use super::{Explanation, Facts, Observation, Rule, Severity, remedy};
+use crate::model::{Owners, State};
+
+pub static RULE: Rule = Rule {
+    code: "bound-not-listening",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "A process has bound the port, but neither listens on it nor has a connection from it. `ss -l`, lsof and \
+               netstat show nothing.",
+        why: "A server that is starting or hangs between bind and listen, one that has shut its listener down \
+              without closing it, a client that chose its own port, or a program that keeps a port for another one.",
+        detection: "The kernel's socket table has a socket in state CLOSE with a local port (listed since Linux 6.8).",
+        remedy: "Wait if the server is starting; otherwise end the process.",
+    },
+    check,
+};
+
+fn check(facts: &Facts<'_>) -> Vec<Observation> {
+    let is_bound = |socket: &crate::model::Socket| {
+        socket.state == State::Bound && matches!(socket.owners, Owners::Known(_) | Owners::NotAsked)
+    };
+    groups_where(facts, is_bound)
+        .iter()
+        .map(|group| Observation {
+            summary: format!("{} {}", group.holder(facts.processes), group.waits_on()),
+            pids: group.owners.pids().to_vec(),
+            details: Vec::new(),
+            remedies: remedy::end_holder(facts, group),
+        })
+        .collect()
+}

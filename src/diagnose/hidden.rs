@@ -1,0 +1,54 @@
+//! The verdict `hidden-owner`: somebody holds the port, and who could only be deduced, or not even that.
+
+use super::holders::groups_where;
+use super::{Detail, Explanation, Facts, Observation, Rule, Severity, remedy};
+use crate::model::Owners;
+use crate::supervisor;
+
+pub static RULE: Rule = Rule {
+    code: "hidden-owner",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "A socket holds the port, but the process that has it open may not be looked into. Its user is known, \
+               often its unit or container, and sometimes the process can be deduced: then it is called likely.",
+        why: "The descriptors of a process are readable only for its own user and for root, and processes in another \
+              pid namespace cannot be seen at all.",
+        detection: "The kernel's socket table has the socket with the user and the cgroup that created it, and no \
+                    process that may be looked into has a descriptor of it.",
+        remedy: "Ask again as root; or stop the unit or container that is named.",
+    },
+    check,
+};
+
+fn check(facts: &Facts<'_>) -> Vec<Observation> {
+    let is_hidden = |socket: &crate::model::Socket| {
+        socket.state.is_waiting() && matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. })
+    };
+    groups_where(facts, is_hidden)
+        .iter()
+        .map(|group| {
+            let socket = group.sockets[0];
+            let mut details = Vec::new();
+            let mut text = |name, value: Option<String>| {
+                details.extend(value.map(|value| (name, Detail::Text(value))));
+            };
+            let reason = match group.owners {
+                Owners::Hidden { reason } | Owners::Likely { reason, .. } => Some(reason.clone()),
+                _ => None,
+            };
+            text("reason", reason);
+            text("user", socket.user.clone());
+            text("cgroup", socket.cgroup.clone());
+            let found = socket.cgroup.as_deref().map(supervisor::of_cgroup).unwrap_or_default();
+            text("unit", found.unit.map(|unit| unit.name));
+            text("container", found.container.map(|container| container.id));
+            details.extend(socket.uid.map(|uid| ("uid", Detail::Number(uid.into()))));
+            Observation {
+                summary: format!("{} {}", group.holder(facts.processes), group.waits_on()),
+                pids: group.owners.pids().to_vec(),
+                details,
+                remedies: remedy::see_holder(facts).into_iter().chain(remedy::end_holder(facts, group)).collect(),
+            }
+        })
+        .collect()
+}

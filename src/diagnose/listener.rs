@@ -1,0 +1,36 @@
+//! The verdict `listener`: a process waits for connections or datagrams on the port.
+
+use super::holders::groups_where;
+use super::{Explanation, Facts, Observation, Rule, Severity, remedy};
+use crate::model::{Owners, State};
+
+pub static RULE: Rule = Rule {
+    code: "listener",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "A process listens on the port (TCP), or waits there for datagrams (UDP), on an address that overlaps \
+               the one asked about.",
+        why: "Only one socket can have an address and port, unless all that share it set SO_REUSEPORT and belong to \
+              one user.",
+        detection: "The kernel's socket table has a socket in state LISTEN, or an unconnected UDP socket, and the \
+                    process has a descriptor of it.",
+        remedy: "End the process, or stop the unit or container that runs it, or take another port.",
+    },
+    check,
+};
+
+fn check(facts: &Facts<'_>) -> Vec<Observation> {
+    let waits = |socket: &crate::model::Socket| {
+        matches!(socket.state, State::Listen | State::Unconnected)
+            && matches!(socket.owners, Owners::Known(_) | Owners::NotAsked)
+    };
+    groups_where(facts, waits)
+        .iter()
+        .map(|group| Observation {
+            summary: format!("{} {}", group.holder(facts.processes), group.waits_on()),
+            pids: group.owners.pids().to_vec(),
+            details: Vec::new(),
+            remedies: remedy::end_holder(facts, group),
+        })
+        .collect()
+}
