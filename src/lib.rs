@@ -7,12 +7,16 @@
 //!
 //! The library does no output of its own and never exits; colours, terminals and exit codes are the binary's.
 
+pub mod answer;
 pub mod classify;
 pub mod collect;
 pub mod diagnose;
 pub mod error;
+pub mod local;
 pub mod model;
 pub mod port_set;
+pub mod render;
+pub mod request;
 pub mod supervisor;
 pub mod target;
 

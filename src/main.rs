@@ -1,1 +1,97 @@
-fn main() {}
+//! The command `portcheck`: parse, answer, write, exit. The only place that prints an error or exits.
+
+mod cli;
+mod progress;
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use portcheck::answer::{self, Answer, Command, Exit};
+use portcheck::collect;
+use portcheck::error::Error;
+use portcheck::model::Backend;
+use portcheck::render::{self, ErrorKind, escape};
+use portcheck::request::Question;
+
+use cli::{Invocation, Stop};
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let exit = match cli::parse(&arguments) {
+        Ok(invocation) => run(&invocation),
+        Err(Stop::Text(text)) => match text.print() {
+            Ok(()) => Exit::Yes,
+            Err(error) => written(Exit::Yes, Err(error)),
+        },
+        Err(Stop::Usage(message)) => {
+            if cli::wants_json(&arguments) {
+                let host = collect::host(Backend::Native);
+                write_error(ErrorKind::Usage, &message, None, &host)
+            } else {
+                complain(&message);
+                Exit::Usage
+            }
+        }
+    };
+    ExitCode::from(exit.code())
+}
+
+fn run(invocation: &Invocation) -> Exit {
+    let progress = progress::start();
+    let answered = answer::answer(&invocation.request);
+    drop(progress);
+    match answered {
+        // The code is settled here: what happens to the output cannot change a verdict.
+        Ok(answer) => written(answer.exit(), write(&answer, invocation)),
+        Err(error) => fail(&error, invocation),
+    }
+}
+
+fn write(answer: &Answer, invocation: &Invocation) -> io::Result<()> {
+    let Some(style) = &invocation.style else { return Ok(()) };
+    let stdout = anstream::AutoStream::new(io::stdout().lock(), invocation.color);
+    let mut out = BufWriter::new(stdout);
+    render::write(answer, style, &mut out)?;
+    out.flush()
+}
+
+fn fail(error: &Error, invocation: &Invocation) -> Exit {
+    let is_json = invocation.style.as_ref().is_some_and(|style| style.format == render::Format::Json);
+    if !is_json {
+        complain(&error.to_string());
+        return Exit::Failure;
+    }
+    let command = match invocation.request.question {
+        Question::Check(_) => Command::Check,
+        Question::List(..) => Command::List,
+    };
+    let host = collect::host(invocation.request.backend);
+    write_error(ErrorKind::Failure, &error.to_string(), Some(command), &host)
+}
+
+fn write_error(kind: ErrorKind, message: &str, command: Option<Command>, host: &portcheck::model::Host) -> Exit {
+    let exit = match kind {
+        ErrorKind::Usage => Exit::Usage,
+        ErrorKind::Failure => Exit::Failure,
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    written(exit, render::write_error(kind, message, command, host, &mut out).and_then(|()| out.flush()))
+}
+
+/// A reader that hung up has seen enough; any other trouble with the output is a failure.
+fn written(exit: Exit, result: io::Result<()>) -> Exit {
+    match result {
+        Ok(()) => exit,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
+        Err(error) => {
+            complain(&Error::Write(error).to_string());
+            Exit::Failure
+        }
+    }
+}
+
+fn complain(message: &str) {
+    // Nothing is left to do if standard error is closed too.
+    let _ = writeln!(io::stderr(), "portcheck: {}", escape::terminal(message));
+}

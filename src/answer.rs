@@ -1,0 +1,245 @@
+//! From a [`Request`] to an [`Answer`]: snapshot, rules, status, exit code.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use crate::classify::Class;
+use crate::classify::services::{Service, Services};
+use crate::collect::{self, Detail, Scope};
+use crate::diagnose::{Facts, Finding, Status, diagnose};
+use crate::error::Error;
+use crate::model::{Family, Gap, Host, Pid, Process, Protocol, Snapshot, Socket};
+use crate::request::{Filter, Question, Request, Sort};
+use crate::target::Target;
+
+/// What a command does, as the JSON names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Ports were asked about.
+    Check,
+    /// What is in use was listed.
+    List,
+}
+
+impl Command {
+    /// The name used in the JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::List => "list",
+        }
+    }
+}
+
+/// What is to be said about one port of one protocol.
+#[derive(Debug, Clone)]
+pub struct PortAnswer {
+    /// The port.
+    pub port: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The addresses asked about; every one if empty.
+    pub addresses: Vec<IpAddr>,
+    /// The class of the port.
+    pub class: Class,
+    /// What is usually there.
+    pub service: Option<Service>,
+    /// Whether it can be had.
+    pub status: Status,
+    /// Why.
+    pub findings: Vec<Finding>,
+    /// The sockets that hold it on these addresses.
+    pub sockets: Vec<Socket>,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What was done.
+    pub command: Command,
+    /// The machine.
+    pub host: Host,
+    /// A line for each port and protocol.
+    pub ports: Vec<PortAnswer>,
+    /// The owners, by ascending pid.
+    pub processes: Vec<Process>,
+    /// What could not be looked at.
+    pub gaps: Vec<Gap>,
+}
+
+/// What the program tells its caller besides its output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: every port asked about is free, or the listing was made.
+    Yes,
+    /// 1: at least one is held or blocked.
+    No,
+    /// 2: the command line is wrong.
+    Usage,
+    /// 3: something needed could not be seen.
+    Unknown,
+    /// 4: the tool itself failed.
+    Failure,
+}
+
+impl Exit {
+    /// The code that the process exits with.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Yes => 0,
+            Self::No => 1,
+            Self::Usage => 2,
+            Self::Unknown => 3,
+            Self::Failure => 4,
+        }
+    }
+}
+
+impl Answer {
+    /// What the answer amounts to. Known before anything is written, so that a reader who hangs up changes nothing.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        if self.command == Command::List {
+            return Exit::Yes;
+        }
+        let worst = self.ports.iter().map(|port| port.status).min();
+        match worst {
+            Some(Status::Held | Status::Blocked) => Exit::No,
+            Some(Status::Unknown) => Exit::Unknown,
+            Some(Status::Free) | None => Exit::Yes,
+        }
+    }
+}
+
+/// Answers a request.
+///
+/// # Errors
+///
+/// If the sockets cannot be listed at all.
+pub fn answer(request: &Request) -> Result<Answer, Error> {
+    let targets = match &request.question {
+        Question::Check(targets) => targets.clone(),
+        Question::List(..) => Vec::new(),
+    };
+    let snapshot = collect::snapshot(&Scope {
+        backend: request.backend,
+        protocols: request.protocols.clone(),
+        targets,
+        connections: request.connections,
+        detail: request.detail,
+    })?;
+    Ok(match &request.question {
+        Question::Check(targets) => check(request, targets, snapshot),
+        Question::List(filter, sort) => list(request, filter, *sort, snapshot),
+    })
+}
+
+fn check(request: &Request, targets: &[Target], snapshot: Snapshot) -> Answer {
+    let by_port = by_port(request, &snapshot);
+    let services = services(request);
+    let mut seen = HashSet::new();
+    let mut ports = Vec::new();
+    for target in targets {
+        for port in target.ports() {
+            for &protocol in request.protocols.iter().filter(|&&protocol| target.wants(protocol)) {
+                if !seen.insert((port, protocol, &target.addresses, &target.zone)) {
+                    continue;
+                }
+                let sockets: Vec<Socket> = by_port
+                    .get(&(port, protocol))
+                    .into_iter()
+                    .flatten()
+                    .filter(|socket| target.covers(socket))
+                    .map(|&socket| socket.clone())
+                    .collect();
+                ports.push(judge(
+                    request,
+                    &snapshot,
+                    services.as_ref(),
+                    (port, protocol),
+                    target.addresses.clone(),
+                    sockets,
+                ));
+            }
+        }
+    }
+    assemble(Command::Check, ports, snapshot)
+}
+
+fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> Answer {
+    let services = services(request);
+    let mut ports: Vec<PortAnswer> = by_port(request, &snapshot)
+        .into_iter()
+        .filter_map(|(key, sockets)| {
+            let sockets: Vec<Socket> = sockets
+                .into_iter()
+                .filter(|socket| request.connections || socket.state.is_waiting())
+                .filter(|socket| filter.fits(socket, &snapshot.processes))
+                .cloned()
+                .collect();
+            (!sockets.is_empty()).then(|| judge(request, &snapshot, services.as_ref(), key, Vec::new(), sockets))
+        })
+        .collect();
+    ports.sort_by(|a, b| sort.compare(a, b, &snapshot.processes));
+    assemble(Command::List, ports, snapshot)
+}
+
+/// Names of services are looked up only for somebody who reads them.
+fn services(request: &Request) -> Option<Services> {
+    (request.detail > Detail::Nothing).then(Services::load)
+}
+
+/// Leaves out the processes whose sockets are not part of the answer.
+fn assemble(command: Command, ports: Vec<PortAnswer>, snapshot: Snapshot) -> Answer {
+    let Snapshot { host, mut processes, gaps, .. } = snapshot;
+    let shown: HashSet<Pid> =
+        ports.iter().flat_map(|port| &port.sockets).flat_map(|socket| socket.owners.pids()).copied().collect();
+    processes.retain(|process| shown.contains(&process.pid));
+    Answer { command, host, ports, processes, gaps }
+}
+
+/// The sockets of each port, of the family asked for.
+fn by_port<'a>(request: &Request, snapshot: &'a Snapshot) -> HashMap<(u16, Protocol), Vec<&'a Socket>> {
+    let mut by_port: HashMap<_, Vec<&Socket>> = HashMap::new();
+    let of_family = |socket: &&Socket| match request.family {
+        None => true,
+        Some(Family::Ipv4) => socket.serves_ipv4(),
+        Some(Family::Ipv6) => socket.serves_ipv6(),
+    };
+    for socket in snapshot.sockets.iter().filter(of_family) {
+        by_port.entry((socket.local.port(), socket.protocol)).or_default().push(socket);
+    }
+    by_port
+}
+
+fn judge(
+    request: &Request,
+    snapshot: &Snapshot,
+    services: Option<&Services>,
+    (port, protocol): (u16, Protocol),
+    addresses: Vec<IpAddr>,
+    sockets: Vec<Socket>,
+) -> PortAnswer {
+    let findings = diagnose(&Facts {
+        port,
+        protocol,
+        addresses: &addresses,
+        sockets: &sockets,
+        processes: &snapshot.processes,
+        gaps: &snapshot.gaps,
+        host: &snapshot.host,
+        program: &request.program,
+    });
+    PortAnswer {
+        port,
+        protocol,
+        class: Class::of(port),
+        service: services.and_then(|services| services.lookup(port, protocol)),
+        status: Status::of(&findings),
+        findings,
+        addresses,
+        sockets,
+    }
+}

@@ -1,0 +1,382 @@
+//! The command line: what may be typed, and the [`Request`] that it means. Nothing after this file knows clap.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::Path;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::{ContextKind, ErrorKind};
+use clap::{ArgAction, ColorChoice, Parser, ValueEnum};
+use portcheck::classify::Class;
+use portcheck::collect::Detail;
+use portcheck::local;
+use portcheck::model::{Backend, Family, Protocol};
+use portcheck::render::{Format, Style};
+use portcheck::request::{Filter, Question, Request, Sort};
+use portcheck::target;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcheck                            what listens or is bound on this machine
+  portcheck 62893                      who holds port 62893, or that it is free
+  portcheck 3000-3010 5432/tcp         a line for each port
+  portcheck http://localhost:5173      the port of a URL, on both loopback addresses
+  portcheck postgresql                 a service by its name
+  portcheck --exposed --sort process   what can be reached from other machines
+  portcheck -q 8080 && ./serve         start only if the port is free
+  portcheck 8080 --json                the same answer for scripts, see docs/json.md
+
+Exit codes:
+  0  every port asked about is free, or the listing was made
+  1  at least one is held
+  2  the command line is wrong
+  3  cannot tell: something needed could not be seen
+  4  portcheck itself failed";
+
+/// Tells who holds a port and why it cannot be bound.
+#[derive(Debug, Parser)]
+#[command(
+    name = "portcheck",
+    version,
+    about = "Tells who holds a port, or what is in use.",
+    long_about = "Tells who holds a port: every process, by name, command line, user, unit and container.\n\
+                  Without a target it lists what listens or is bound. It changes nothing.",
+    after_help = "See --help for examples and exit codes.",
+    after_long_help = EXAMPLES,
+    styles = Styles::styled()
+        .header(AnsiColor::Yellow.on_default().bold())
+        .usage(AnsiColor::Yellow.on_default().bold())
+        .literal(AnsiColor::Green.on_default()),
+    max_term_width = 100,
+)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
+struct Cli {
+    /// Ports to look at: 8080, 3000-3010, 80,443, 53/udp, 127.0.0.1:80, [::1]:80, a URL, a service name
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+
+    /// TCP only
+    #[arg(long, help_heading = "Selecting")]
+    tcp: bool,
+    /// UDP only
+    #[arg(long, help_heading = "Selecting")]
+    udp: bool,
+    /// Only what IPv4 reaches, a dual-stack [::] included
+    #[arg(short = '4', help_heading = "Selecting")]
+    ipv4: bool,
+    /// Only what IPv6 reaches
+    #[arg(short = '6', help_heading = "Selecting")]
+    ipv6: bool,
+    /// Connections too, not only what listens or is bound
+    #[arg(long, help_heading = "Selecting")]
+    all: bool,
+    /// List only what these processes hold
+    #[arg(long, value_name = "PID", value_delimiter = ',', conflicts_with = "targets", help_heading = "Selecting")]
+    pid: Vec<u32>,
+    /// List only what processes with NAME in their name hold
+    #[arg(long, value_name = "NAME", conflicts_with = "targets", help_heading = "Selecting")]
+    process: Option<String>,
+    /// List only what this user holds, by name or id
+    #[arg(long, value_name = "USER", conflicts_with = "targets", help_heading = "Selecting")]
+    user: Option<String>,
+    /// List only ports of this class
+    #[arg(long, value_enum, value_name = "CLASS", conflicts_with = "targets", help_heading = "Selecting")]
+    class: Option<ClassName>,
+    /// List only what can be reached from beyond this machine
+    #[arg(long, conflicts_with = "targets", help_heading = "Selecting")]
+    exposed: bool,
+    /// Order the list by this column
+    #[arg(long, value_enum, value_name = "COLUMN", conflicts_with = "targets", help_heading = "Selecting")]
+    sort: Option<SortName>,
+
+    /// Print JSON: the same as --format json
+    #[arg(long, conflicts_with = "format", help_heading = "Output")]
+    json: bool,
+    /// How to print
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table", help_heading = "Output")]
+    format: FormatName,
+    /// When to use colour; auto honours NO_COLOR
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", help_heading = "Output")]
+    color: ColorChoice,
+    /// Print nothing: the exit code is the answer
+    #[arg(short, long, conflicts_with_all = ["json", "format", "verbose"], help_heading = "Output")]
+    quiet: bool,
+    /// Show the raw facts behind each verdict
+    #[arg(short, long, action = ArgAction::SetTrue, help_heading = "Output")]
+    verbose: bool,
+
+    /// What to read the sockets with
+    #[arg(long, value_enum, value_name = "BACKEND", default_value = "native", help_heading = "How to look")]
+    backend: BackendName,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ClassName {
+    WellKnown,
+    Registered,
+    Dynamic,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SortName {
+    Port,
+    Protocol,
+    Service,
+    Address,
+    Exposure,
+    Process,
+    Pid,
+    User,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FormatName {
+    Table,
+    Json,
+    Ndjson,
+    Csv,
+    Markdown,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum BackendName {
+    /// The kernel's own interfaces
+    Native,
+    /// netstat2 and sysinfo, as on other platforms
+    Portable,
+}
+
+/// A command line that was understood.
+#[derive(Debug)]
+pub struct Invocation {
+    /// The question.
+    pub request: Request,
+    /// How to print the answer; `None` for not at all.
+    pub style: Option<Style>,
+    /// When to use colour.
+    pub color: anstream::ColorChoice,
+}
+
+/// A command line that asks for nothing that could be answered.
+#[derive(Debug)]
+pub enum Stop {
+    /// Help or version was asked for: the text, and whether it is styled.
+    Text(clap::Error),
+    /// It is wrong: one line on what would be right.
+    Usage(String),
+}
+
+/// Reads a command line.
+pub fn parse(arguments: &[OsString]) -> Result<Invocation, Stop> {
+    let cli = Cli::try_parse_from(arguments).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Text(error),
+        _ => Stop::Usage(one_line(&error)),
+    })?;
+    let mut targets = Vec::new();
+    for typed in &cli.targets {
+        targets.extend(target::parse(typed, &local::NAMES).map_err(|error| Stop::Usage(error.to_string()))?);
+    }
+    let protocols = match (cli.tcp, cli.udp) {
+        (true, false) => vec![Protocol::Tcp],
+        (false, true) => vec![Protocol::Udp],
+        _ => Protocol::ALL.to_vec(),
+    };
+    if let Some(index) = targets.iter().position(|target| !protocols.iter().any(|&protocol| target.wants(protocol))) {
+        let (asked, only) = if cli.tcp { ("udp", "--tcp") } else { ("tcp", "--udp") };
+        return Err(Stop::Usage(format!(
+            "port {}/{asked} is asked about, but {only} leaves it out",
+            targets[index].first
+        )));
+    }
+
+    let format = if cli.json { Format::Json } else { cli.format.into() };
+    let program = program();
+    let style = (!cli.quiet).then(|| Style {
+        format,
+        width: terminal_width(),
+        verbose: cli.verbose,
+        connections: cli.all,
+        as_root: as_root(&program, arguments),
+        now: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs()),
+    });
+    let is_report = targets.iter().all(|target| target.first == target.last && target.first == targets[0].first);
+    let detail = match (cli.quiet, format) {
+        (true, _) => Detail::Nothing,
+        (_, Format::Json | Format::Ndjson) => Detail::Full,
+        (_, Format::Table) if cli.verbose || (is_report && !targets.is_empty()) => Detail::Full,
+        _ => Detail::Brief,
+    };
+    let question = if cli.targets.is_empty() {
+        let filter = Filter {
+            pids: cli.pid,
+            process: cli.process,
+            user: cli.user,
+            class: cli.class.map(Into::into),
+            exposed: cli.exposed,
+        };
+        Question::List(filter, cli.sort.map_or(Sort::Port, Into::into))
+    } else {
+        Question::Check(targets)
+    };
+    Ok(Invocation {
+        request: Request {
+            question,
+            protocols,
+            family: match (cli.ipv4, cli.ipv6) {
+                (true, false) => Some(Family::Ipv4),
+                (false, true) => Some(Family::Ipv6),
+                _ => None,
+            },
+            connections: cli.all,
+            detail,
+            backend: cli.backend.into(),
+            program,
+        },
+        style,
+        color: match cli.color {
+            ColorChoice::Auto => anstream::ColorChoice::Auto,
+            ColorChoice::Always => anstream::ColorChoice::Always,
+            ColorChoice::Never => anstream::ColorChoice::Never,
+        },
+    })
+}
+
+/// Whether a command line that may be wrong asks for the JSON envelope.
+pub fn wants_json(arguments: &[OsString]) -> bool {
+    let options: Vec<&OsString> = arguments.iter().skip(1).take_while(|argument| *argument != "--").collect();
+    options.iter().any(|option| *option == "--json" || *option == "--format=json")
+        || options.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+}
+
+/// clap's message without its usage and its pointer to the help, in one line.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let message = lines.join(" ");
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    // An option that clap takes for a negative number or a bundle of flags deserves a hint at what is meant.
+    match error.get(ContextKind::InvalidArg) {
+        Some(_) if error.kind() == ErrorKind::UnknownArgument && !message.contains("tip:") => {
+            format!("{message}; try --help")
+        }
+        _ => message.to_owned(),
+    }
+}
+
+fn terminal_width() -> Option<u16> {
+    let stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size_of(stdout).map(|(width, _)| width.0).filter(|&width| width > 0)
+}
+
+/// How this program can be called by root: by its name where sudo looks for it, else by its path.
+fn program() -> String {
+    const SUDOS_PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    let Ok(path) = std::env::current_exe() else { return "portcheck".to_owned() };
+    match (path.parent(), path.file_name()) {
+        (Some(directory), Some(name)) if SUDOS_PATH.iter().any(|known| directory == Path::new(known)) => {
+            quote(&name.to_string_lossy())
+        }
+        _ => quote(&path.to_string_lossy()),
+    }
+}
+
+/// The same command line as root.
+fn as_root(program: &str, arguments: &[OsString]) -> String {
+    let typed = arguments.iter().skip(1).map(|argument| quote(&argument.to_string_lossy()));
+    ["sudo".to_owned(), program.to_owned()].into_iter().chain(typed).collect::<Vec<_>>().join(" ")
+}
+
+fn quote(text: &str) -> String {
+    shlex::try_quote(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
+}
+
+impl From<ClassName> for Class {
+    fn from(name: ClassName) -> Self {
+        match name {
+            ClassName::WellKnown => Self::WellKnown,
+            ClassName::Registered => Self::Registered,
+            ClassName::Dynamic => Self::Dynamic,
+        }
+    }
+}
+
+impl From<SortName> for Sort {
+    fn from(name: SortName) -> Self {
+        match name {
+            SortName::Port => Self::Port,
+            SortName::Protocol => Self::Protocol,
+            SortName::Service => Self::Service,
+            SortName::Address => Self::Address,
+            SortName::Exposure => Self::Exposure,
+            SortName::Process => Self::Process,
+            SortName::Pid => Self::Pid,
+            SortName::User => Self::User,
+        }
+    }
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Table => Self::Table,
+            FormatName::Json => Self::Json,
+            FormatName::Ndjson => Self::Ndjson,
+            FormatName::Csv => Self::Csv,
+            FormatName::Markdown => Self::Markdown,
+        }
+    }
+}
+
+impl From<BackendName> for Backend {
+    fn from(name: BackendName) -> Self {
+        match name {
+            BackendName::Native => Self::Native,
+            BackendName::Portable => Self::Portable,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn arguments(typed: &str) -> Vec<OsString> {
+        typed.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn json_is_recognised_before_the_command_line_is_understood() {
+        assert!(wants_json(&arguments("portcheck --nonsense --json")));
+        assert!(wants_json(&arguments("portcheck --format=json 99999")));
+        assert!(wants_json(&arguments("portcheck --format json 99999")));
+        assert!(!wants_json(&arguments("portcheck --format csv json")));
+        assert!(!wants_json(&arguments("portcheck 1 -- --json")));
+    }
+
+    #[test]
+    fn every_mistake_is_one_line() {
+        for typed in
+            ["--nonsense", "--jsn", "--format xml", "--pid x", "80 --pid 1", "--quiet --json", "99999", "53/udp --tcp"]
+        {
+            match parse(&arguments(&format!("portcheck {typed}"))) {
+                Err(Stop::Usage(message)) => assert!(!message.is_empty() && !message.contains('\n'), "{message}"),
+                other => panic!("{typed}: {other:?}"),
+            }
+        }
+    }
+}

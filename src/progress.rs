@@ -1,0 +1,48 @@
+//! A sign of life on the terminal while a look takes longer than a second.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How long nothing is said.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// While this lives, the sign may be shown. Dropping it wipes the line.
+#[derive(Debug)]
+pub struct Progress {
+    /// Closed to end the thread.
+    ended: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts to wait. Does nothing unless standard error is a terminal.
+pub fn start() -> Option<Progress> {
+    if !io::stderr().is_terminal() {
+        return None;
+    }
+    let (ended, wait) = mpsc::channel::<()>();
+    let show = move || {
+        if wait.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+        let mut stderr = io::stderr();
+        let _ = write!(stderr, "looking through the descriptors of all processes …");
+        let _ = stderr.flush();
+        let _ = wait.recv();
+        // Back to the start of the line, and erase it.
+        let _ = write!(stderr, "\r\x1b[K");
+    };
+    let thread = thread::Builder::new().name("progress".to_owned()).spawn(show).ok()?;
+    Some(Progress { ended: Some(ended), thread: Some(thread) })
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        drop(self.ended.take());
+        if let Some(thread) = self.thread.take() {
+            // The line must be gone before the answer is written.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Writes an [`Answer`] in one of the output formats, a file each.
+
+pub mod escape;
+
+mod csv;
+mod json;
+mod markdown;
+mod report;
+mod rows;
+mod table;
+
+use std::io::{self, Write};
+
+use crate::answer::{Answer, Command};
+pub use json::ErrorKind;
+
+/// An output format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For people: a report in words, or a table where there are several lines to compare.
+    #[default]
+    Table,
+    /// One JSON document, see docs/json.md.
+    Json,
+    /// One line of JSON for each port.
+    Ndjson,
+    /// Comma-separated values (RFC 4180).
+    Csv,
+    /// A table in Markdown.
+    Markdown,
+}
+
+/// How to write.
+#[derive(Debug, Clone, Default)]
+pub struct Style {
+    /// The format.
+    pub format: Format,
+    /// The width of the terminal in columns; unlimited if `None`.
+    pub width: Option<u16>,
+    /// Show the raw facts behind each verdict.
+    pub verbose: bool,
+    /// Show connections as well.
+    pub connections: bool,
+    /// The command that asks the same as root.
+    pub as_root: String,
+    /// Seconds since 1970-01-01 UTC, from which ages are counted.
+    pub now: u64,
+}
+
+/// Writes `answer`. Colours are always written: the writer strips them where they are not wanted.
+///
+/// # Errors
+///
+/// If writing fails.
+pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    match style.format {
+        Format::Json => json::document(answer, out),
+        Format::Ndjson => json::lines(answer, out),
+        Format::Csv => csv::write(answer, style, out),
+        Format::Markdown => markdown::write(answer, style, out),
+        Format::Table if answer.command == Command::List => table::list(answer, style, out),
+        Format::Table if is_one_port(answer) => report::write(answer, style, out),
+        Format::Table => table::verdicts(answer, style, out),
+    }
+}
+
+/// Writes the envelope of a command that failed.
+///
+/// # Errors
+///
+/// If writing fails.
+pub fn write_error(
+    kind: ErrorKind,
+    message: &str,
+    command: Option<Command>,
+    host: &crate::model::Host,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    json::error(kind, message, command, host, out)
+}
+
+fn is_one_port(answer: &Answer) -> bool {
+    answer.ports.first().is_some_and(|first| answer.ports.iter().all(|port| port.port == first.port))
+}
+
+/// The colours of the program. Meaning never rests on them alone.
+mod colour {
+    use anstyle::{AnsiColor, Style};
+
+    use crate::diagnose::Status;
+
+    pub const STRONG: Style = Style::new().bold();
+    pub const FAINT: Style = Style::new().dimmed();
+
+    pub const fn of(status: Status) -> Style {
+        let style = Style::new().bold();
+        match status {
+            Status::Held | Status::Blocked => style.fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red))),
+            Status::Unknown => style.fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow))),
+            Status::Free => style.fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! Makes foreign text fit for a terminal: what a process calls itself must not move the cursor.
+
+use std::borrow::Cow;
+
+/// Replaces every character that a terminal acts upon or that hides text by its escape: `\n`, `\u{1b}`.
+///
+/// These are control characters, and the invisible ones that reorder or join what stands around them.
+#[must_use]
+pub fn terminal(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_dangerous) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if is_dangerous(character) {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+fn is_dangerous(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A command line as it could be typed, fit for a terminal.
+#[must_use]
+pub fn command_line(arguments: &[String]) -> String {
+    let quote = |argument: &String| match shlex::try_quote(argument) {
+        Ok(quoted) => quoted.into_owned(),
+        // A NUL inside: no shell could pass it on anyway.
+        Err(_) => argument.clone(),
+    };
+    let typed: Vec<String> = arguments.iter().map(quote).collect();
+    terminal(&typed.join(" ")).into_owned()
+}
+
+/// At most `most` characters, the last one `…` if something was cut off.
+#[must_use]
+pub fn shorten(text: &str, most: usize) -> Cow<'_, str> {
+    if text.char_indices().nth(most).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut short: String = text.chars().take(most.saturating_sub(1)).collect();
+    short.push('…');
+    Cow::Owned(short)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hostile_names_are_shown_and_not_obeyed() {
+        assert_eq!(terminal("a)\n(b"), "a)\\n(b");
+        assert_eq!(terminal("\u{1b}[31mred\u{7}"), "\\u{1b}[31mred\\u{7}");
+        assert_eq!(terminal("\u{202e}txt.exe"), "\\u{202e}txt.exe");
+        assert!(matches!(terminal("größe 大"), Cow::Borrowed("größe 大")));
+    }
+
+    #[test]
+    fn command_lines_can_be_typed_again() {
+        let line = |arguments: &[&str]| command_line(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(line(&["python3", "-c", "print(1)"]), "python3 -c 'print(1)'");
+        assert_eq!(line(&["x", ""]), "x ''");
+    }
+
+    #[test]
+    fn long_text_is_cut_at_characters() {
+        assert_eq!(shorten("größe", 5), "größe");
+        assert_eq!(shorten("größer", 5), "größ…");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_terminal_obeys_gets_through(text in any::<String>()) {
+            prop_assert!(!terminal(&text).chars().any(char::is_control));
+        }
+    }
+}

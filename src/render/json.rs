@@ -1,0 +1,232 @@
+//! The JSON of docs/json.md: from an answer, or an error, to the types of [`wire`].
+
+mod wire;
+
+use std::io::{self, Write};
+
+use crate::answer::{Answer, Command, Exit, PortAnswer};
+use crate::classify::Exposure;
+use crate::classify::services::{Service, Source};
+use crate::diagnose::{self, Finding};
+use crate::model::{self, Hides, Manager, Owners};
+use wire::{
+    Envelope, Line, WireAncestor, WireContainer, WireDetail, WireEndpoint, WireError, WireFinding, WireGap, WireHost,
+    WireOwners, WirePort, WireProcess, WireRemedy, WireService, WireSocket, WireTimer, WireUnit,
+};
+
+const SCHEMA_VERSION: u32 = 1;
+
+/// Why a command failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The command line is wrong.
+    Usage,
+    /// The tool failed.
+    Failure,
+}
+
+/// One document with the whole answer.
+pub fn document(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
+    let envelope = Envelope {
+        schema_version: SCHEMA_VERSION,
+        version: env!("CARGO_PKG_VERSION"),
+        command: Some(answer.command.as_str()),
+        exit_code: answer.exit().code(),
+        host: host(&answer.host),
+        ports: answer.ports.iter().map(port).collect(),
+        processes: answer.processes.iter().map(process).collect(),
+        gaps: answer.gaps.iter().map(gap).collect(),
+        error: None,
+    };
+    pretty(&envelope, out)
+}
+
+/// The same envelope around an error.
+pub fn error(
+    kind: ErrorKind,
+    message: &str,
+    command: Option<Command>,
+    of: &model::Host,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (kind, exit) = match kind {
+        ErrorKind::Usage => ("usage", Exit::Usage),
+        ErrorKind::Failure => ("failure", Exit::Failure),
+    };
+    let envelope = Envelope {
+        schema_version: SCHEMA_VERSION,
+        version: env!("CARGO_PKG_VERSION"),
+        command: command.map(Command::as_str),
+        exit_code: exit.code(),
+        host: host(of),
+        ports: Vec::new(),
+        processes: Vec::new(),
+        gaps: Vec::new(),
+        error: Some(WireError { kind, message }),
+    };
+    pretty(&envelope, out)
+}
+
+/// A line for each port, to be read one by one.
+pub fn lines(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
+    for answered in &answer.ports {
+        let mut pids: Vec<u32> = answered.sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
+        pids.sort_unstable();
+        pids.dedup();
+        let processes = pids.iter().filter_map(|&pid| diagnose::find(&answer.processes, pid)).map(process).collect();
+        serde_json::to_writer(&mut *out, &Line { port: port(answered), processes })?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+fn pretty(envelope: &Envelope<'_>, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, envelope)?;
+    out.write_all(b"\n")
+}
+
+fn host(host: &model::Host) -> WireHost<'_> {
+    WireHost {
+        os: host.os,
+        release: host.release.as_deref(),
+        backend: host.backend.as_str(),
+        euid: host.euid,
+        ephemeral_range: host.ephemeral_range,
+    }
+}
+
+fn port(answer: &PortAnswer) -> WirePort<'_> {
+    WirePort {
+        port: answer.port,
+        protocol: answer.protocol.as_str(),
+        addresses: answer.addresses.iter().map(ToString::to_string).collect(),
+        class: answer.class.as_str(),
+        service: answer.service.as_ref().map(service),
+        status: answer.status.as_str(),
+        bind: Vec::new(),
+        findings: answer.findings.iter().map(finding).collect(),
+        sockets: answer.sockets.iter().map(socket).collect(),
+    }
+}
+
+fn service(service: &Service) -> WireService<'_> {
+    WireService {
+        name: service.name.as_deref(),
+        source: service.source.map(|source| match source {
+            Source::ServicesFile => "services-file",
+            Source::Iana => "iana",
+        }),
+        iana: service.iana,
+        common_use: service.common_use,
+    }
+}
+
+fn finding(finding: &Finding) -> WireFinding<'_> {
+    let details = finding.details.iter().map(|(name, detail)| {
+        let detail = match detail {
+            diagnose::Detail::Number(number) => WireDetail::Number(*number),
+            diagnose::Detail::Text(text) => WireDetail::Text(text),
+        };
+        (*name, detail)
+    });
+    WireFinding {
+        code: finding.code,
+        severity: finding.severity.as_str(),
+        summary: &finding.summary,
+        pids: &finding.pids,
+        details: details.collect(),
+        remedies: finding
+            .remedies
+            .iter()
+            .map(|remedy| WireRemedy { text: &remedy.text, command: remedy.command.as_deref() })
+            .collect(),
+    }
+}
+
+fn socket(socket: &model::Socket) -> WireSocket<'_> {
+    let endpoint =
+        |address: std::net::SocketAddr| WireEndpoint { address: address.ip().to_string(), port: address.port() };
+    WireSocket {
+        protocol: socket.protocol.as_str(),
+        family: match socket.family {
+            model::Family::Ipv4 => "ipv4",
+            model::Family::Ipv6 => "ipv6",
+        },
+        state: socket.state.as_str(),
+        local: endpoint(socket.local),
+        remote: socket.remote.map(endpoint),
+        device: socket.device.as_deref(),
+        v6only: socket.v6only,
+        inode: socket.inode,
+        uid: socket.uid,
+        user: socket.user.as_deref(),
+        cgroup: socket.cgroup.as_deref(),
+        exposure: Exposure::of(socket).as_str(),
+        receive_queue: socket.receive_queue,
+        send_queue: socket.send_queue,
+        timer: socket.timer.map(|timer| WireTimer {
+            kind: timer.kind.as_str(),
+            expires_in_ms: u64::try_from(timer.expires_in.as_millis()).unwrap_or(u64::MAX),
+            retransmits: timer.retransmits,
+        }),
+        mptcp: socket.mptcp,
+        owners: owners(&socket.owners),
+    }
+}
+
+fn owners(owners: &Owners) -> WireOwners<'_> {
+    let reason = match owners {
+        Owners::Likely { reason, .. } | Owners::Hidden { reason } => Some(&**reason),
+        Owners::NotAsked => Some("the owners were not looked for"),
+        Owners::Known(_) | Owners::Kernel | Owners::None => None,
+    };
+    WireOwners { kind: owners.kind(), pids: owners.pids(), reason }
+}
+
+fn process(process: &model::Process) -> WireProcess<'_> {
+    let started =
+        process.started_at.and_then(|seconds| jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
+    let path = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
+    WireProcess {
+        pid: process.pid,
+        ppid: process.ppid,
+        name: &process.name,
+        exe: process.exe.as_ref().map(path),
+        command: &process.command,
+        cwd: process.cwd.as_ref().map(path),
+        user: process.user.as_deref(),
+        uid: process.uid,
+        started_at: started.map(|time| time.to_string()),
+        ancestors: process
+            .ancestors
+            .iter()
+            .map(|ancestor| WireAncestor { pid: ancestor.pid, name: &ancestor.name })
+            .collect(),
+        unit: process.unit.as_ref().map(|unit| WireUnit {
+            name: &unit.name,
+            manager: match unit.manager {
+                Manager::System => "system",
+                Manager::User => "user",
+            },
+        }),
+        container: process.container.as_ref().map(|container| WireContainer {
+            runtime: container.runtime.as_str(),
+            id: &container.id,
+            pod: container.pod.as_deref(),
+        }),
+    }
+}
+
+fn gap(gap: &model::Gap) -> WireGap<'_> {
+    WireGap {
+        code: gap.code,
+        hides: match gap.hides {
+            Hides::Sockets => "sockets",
+            Hides::Owners => "owners",
+            Hides::Details => "details",
+        },
+        protocol: gap.protocol.map(model::Protocol::as_str),
+        summary: &gap.summary,
+        root_would_see: gap.root_would_see,
+    }
+}

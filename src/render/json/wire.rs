@@ -1,0 +1,302 @@
+//! The types of the JSON, schema version 1: within it keys are only added, and lists of values only grow.
+//!
+//! They are apart from the model, so that the model may change and the JSON may not. docs/schema is made from them.
+
+use std::collections::BTreeMap;
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The one document that every command prints with --json.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Envelope<'a> {
+    /// The version of this format.
+    #[cfg_attr(test, schemars(extend("const" = 1)))]
+    pub schema_version: u32,
+    /// The version of portcheck.
+    pub version: &'static str,
+    /// What was done; null if the command line was not understood so far.
+    #[cfg_attr(test, schemars(extend("enum" = ["check", "list", "free", "kill", "wait", null])))]
+    pub command: Option<&'static str>,
+    /// What portcheck exits with: 0 yes, 1 no, 2 wrong command line, 3 cannot tell, 4 failure, 124 timeout.
+    pub exit_code: u8,
+    /// The machine.
+    pub host: WireHost<'a>,
+    /// The ports asked about or in use, one element for each port and protocol.
+    pub ports: Vec<WirePort<'a>>,
+    /// The processes named in `ports`.
+    pub processes: Vec<WireProcess<'a>>,
+    /// What could not be looked at.
+    pub gaps: Vec<WireGap<'a>>,
+    /// Set if the command failed; then the lists are empty.
+    pub error: Option<WireError<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Host"))]
+pub struct WireHost<'a> {
+    /// `linux`, `macos`, `windows`.
+    pub os: &'static str,
+    /// The kernel's release.
+    pub release: Option<&'a str>,
+    #[cfg_attr(test, schemars(extend("enum" = ["native", "portable"])))]
+    pub backend: &'static str,
+    /// The effective user id of portcheck.
+    pub euid: Option<u32>,
+    /// First and last port that the kernel picks by itself.
+    pub ephemeral_range: Option<(u16, u16)>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Port"))]
+pub struct WirePort<'a> {
+    pub port: u16,
+    #[cfg_attr(test, schemars(extend("enum" = ["tcp", "udp"])))]
+    pub protocol: &'static str,
+    /// The addresses asked about; every one if empty.
+    pub addresses: Vec<String>,
+    /// The class of the port by RFC 6335.
+    #[cfg_attr(test, schemars(extend("enum" = ["well-known", "registered", "dynamic"])))]
+    pub class: &'static str,
+    /// What is usually there.
+    pub service: Option<WireService<'a>>,
+    #[cfg_attr(test, schemars(extend("enum" = ["free", "held", "blocked", "unknown"])))]
+    pub status: &'static str,
+    /// What bind(2) answered, for each address that was tried.
+    pub bind: Vec<WireBind<'a>>,
+    /// The verdicts, conflicts first.
+    pub findings: Vec<WireFinding<'a>>,
+    /// The sockets that hold the port.
+    pub sockets: Vec<WireSocket<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Service"))]
+pub struct WireService<'a> {
+    /// The name in the machine's services file, else IANA's.
+    pub name: Option<&'a str>,
+    /// Where `name` is from.
+    #[cfg_attr(test, schemars(extend("enum" = ["services-file", "iana", null])))]
+    pub source: Option<&'static str>,
+    /// The name that IANA assigned.
+    pub iana: Option<&'static str>,
+    /// What developers commonly use the port for, assigned or not.
+    pub common_use: Option<&'static str>,
+}
+
+/// The answer of bind(2) on one address.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Bind"))]
+pub struct WireBind<'a> {
+    pub address: &'a str,
+    /// Whether SO_REUSEADDR was set.
+    pub reuse_address: bool,
+    /// `ok`, `in-use`, or another word for the error.
+    pub result: &'a str,
+    /// `EADDRINUSE`, or null.
+    pub errno: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Finding"))]
+pub struct WireFinding<'a> {
+    /// A code of docs/verdicts.md.
+    pub code: &'static str,
+    #[cfg_attr(test, schemars(extend("enum" = ["conflict", "blocked", "unknown", "warning", "info"])))]
+    pub severity: &'static str,
+    /// One sentence.
+    pub summary: &'a str,
+    /// The processes it is about, the leader first.
+    pub pids: &'a [u32],
+    /// The facts it rests on, by name.
+    pub details: BTreeMap<&'static str, WireDetail<'a>>,
+    /// What to do, the best first.
+    pub remedies: Vec<WireRemedy<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Detail"))]
+#[serde(untagged)]
+pub enum WireDetail<'a> {
+    Number(u64),
+    Text(&'a str),
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Remedy"))]
+pub struct WireRemedy<'a> {
+    pub text: &'a str,
+    /// The exact command, if there is one.
+    pub command: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Socket"))]
+pub struct WireSocket<'a> {
+    #[cfg_attr(test, schemars(extend("enum" = ["tcp", "udp"])))]
+    pub protocol: &'static str,
+    #[cfg_attr(test, schemars(extend("enum" = ["ipv4", "ipv6"])))]
+    pub family: &'static str,
+    #[cfg_attr(test, schemars(extend("enum" = [
+        "listen", "bound", "unconnected", "established", "syn-sent", "syn-received", "fin-wait-1", "fin-wait-2",
+        "close-wait", "last-ack", "closing", "time-wait"
+    ])))]
+    pub state: &'static str,
+    pub local: WireEndpoint,
+    pub remote: Option<WireEndpoint>,
+    /// The interface it is bound to.
+    pub device: Option<&'a str>,
+    pub v6only: Option<bool>,
+    pub inode: Option<u64>,
+    /// The user who created it.
+    pub uid: Option<u32>,
+    pub user: Option<&'a str>,
+    /// The cgroup in which it was created.
+    pub cgroup: Option<&'a str>,
+    #[cfg_attr(test, schemars(extend("enum" = ["loopback", "interface", "all"])))]
+    pub exposure: &'static str,
+    /// Bytes; on a listener, connections not yet accepted.
+    pub receive_queue: Option<u32>,
+    /// Bytes; on a listener, the limit of its accept queue.
+    pub send_queue: Option<u32>,
+    pub timer: Option<WireTimer>,
+    /// Whether it is the TCP side of an MPTCP socket.
+    pub mptcp: bool,
+    pub owners: WireOwners<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Endpoint"))]
+pub struct WireEndpoint {
+    pub address: String,
+    pub port: u16,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Timer"))]
+pub struct WireTimer {
+    #[cfg_attr(test, schemars(extend("enum" = ["retransmit", "keepalive", "time-wait", "zero-window-probe"])))]
+    pub kind: &'static str,
+    pub expires_in_ms: u64,
+    pub retransmits: u8,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Owners"))]
+pub struct WireOwners<'a> {
+    /// known: has the descriptor; likely: deduced; kernel; hidden: somebody; none: no process by nature.
+    #[cfg_attr(test, schemars(extend("enum" = ["known", "likely", "kernel", "hidden", "none"])))]
+    pub kind: &'static str,
+    pub pids: &'a [u32],
+    /// How they were deduced, or why they are hidden.
+    pub reason: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Process"))]
+pub struct WireProcess<'a> {
+    pub pid: u32,
+    pub ppid: Option<u32>,
+    pub name: &'a str,
+    pub exe: Option<String>,
+    /// The command line, argument by argument; empty if unknown.
+    pub command: &'a [String],
+    pub cwd: Option<String>,
+    pub user: Option<&'a str>,
+    pub uid: Option<u32>,
+    /// RFC 3339, in UTC.
+    pub started_at: Option<String>,
+    /// The parent first.
+    pub ancestors: Vec<WireAncestor<'a>>,
+    pub unit: Option<WireUnit<'a>>,
+    pub container: Option<WireContainer<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Ancestor"))]
+pub struct WireAncestor<'a> {
+    pub pid: u32,
+    pub name: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Unit"))]
+pub struct WireUnit<'a> {
+    pub name: &'a str,
+    /// Whose service manager: `systemctl`, or `systemctl --user`.
+    #[cfg_attr(test, schemars(extend("enum" = ["system", "user"])))]
+    pub manager: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Container"))]
+pub struct WireContainer<'a> {
+    pub runtime: &'static str,
+    pub id: &'a str,
+    /// The uid of the Kubernetes pod around it.
+    pub pod: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Gap"))]
+pub struct WireGap<'a> {
+    pub code: &'static str,
+    /// What it keeps from sight.
+    #[cfg_attr(test, schemars(extend("enum" = ["sockets", "owners", "details"])))]
+    pub hides: &'static str,
+    #[cfg_attr(test, schemars(extend("enum" = ["tcp", "udp", null])))]
+    pub protocol: Option<&'static str>,
+    pub summary: &'a str,
+    /// Whether root would see it.
+    pub root_would_see: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Error"))]
+pub struct WireError<'a> {
+    #[cfg_attr(test, schemars(extend("enum" = ["usage", "failure"])))]
+    pub kind: &'static str,
+    pub message: &'a str,
+}
+
+/// What `--format ndjson` prints on each line: an element of `ports` with its processes.
+#[derive(Debug, Serialize)]
+pub struct Line<'a> {
+    #[serde(flatten)]
+    pub port: WirePort<'a>,
+    pub processes: Vec<WireProcess<'a>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `PORTCHECK_UPDATE=1 cargo test` writes it anew.
+    #[test]
+    fn the_published_schema_is_that_of_the_wire_types() {
+        let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+        let mut schema = settings.into_generator().into_root_schema_for::<Envelope<'_>>();
+        schema.insert("title".to_owned(), "portcheck --json, schema version 1".into());
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        crate::testing::expect_file("docs/schema/portcheck-v1.schema.json", &text);
+    }
+}

@@ -1,0 +1,346 @@
+//! One port in words: the answer in the first line, then who holds it, how to free it, and what could not be seen.
+
+use std::io::{self, Write};
+
+use super::rows::name_supervisor;
+use super::{Style, colour, escape};
+use crate::answer::{Answer, PortAnswer};
+use crate::classify::Exposure;
+use crate::diagnose::{Finding, Group, Status, find, groups};
+use crate::model::{Hides, Owners, Pid, Process, Socket};
+
+/// Writes the report on the one port that was asked about, each protocol in turn, the worst first.
+pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut ports: Vec<&PortAnswer> = answer.ports.iter().collect();
+    ports.sort_by_key(|port| port.status);
+    if let [first, .., last] = &ports[..]
+        && last.status == Status::Free
+        && first.status == Status::Free
+    {
+        let protocols: Vec<&str> = answer.ports.iter().map(|port| port.protocol.as_str()).collect();
+        headline(first.status, &format!("{} is free", first.port), out)?;
+        writeln!(out, "{}: {}", protocols.join(" and "), reach(first))?;
+        about(first, out)?;
+    } else {
+        for (index, port) in ports.into_iter().enumerate() {
+            if index > 0 {
+                writeln!(out)?;
+            }
+            self::port(answer, port, style, out)?;
+        }
+    }
+    notes(answer, style, out)
+}
+
+/// Writes what there is to say about one port of one protocol.
+pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let name = format!("{}/{}", port.port, port.protocol);
+    let groups = groups(&port.sockets);
+    let mut told = None;
+    match port.status {
+        Status::Free => {
+            headline(port.status, &format!("{name} is free"), out)?;
+            return writeln!(out, "{}", reach(port));
+        }
+        Status::Unknown => headline(port.status, &format!("{name}: cannot tell whether it is free"), out)?,
+        Status::Blocked => headline(port.status, &format!("{name} cannot be bound, though nobody holds it"), out)?,
+        Status::Held => {
+            let held = held(&name, &groups, answer);
+            let (text, finding) = with_first_finding(held, port);
+            headline(port.status, &text, out)?;
+            told = finding;
+        }
+    }
+    for finding in port.findings.iter().skip(usize::from(told.is_some())) {
+        writeln!(out, "{}", escape::terminal(&finding.summary))?;
+    }
+    about(port, out)?;
+    for group in &groups {
+        holder(group, answer, style, out)?;
+    }
+    remedies(port, out)?;
+    if style.verbose {
+        evidence(&port.sockets, out)?;
+    }
+    Ok(())
+}
+
+/// Joins the headline with the first finding where that goes on about the same holder:
+/// `… is held by python3 (pid 4242), which listens on 127.0.0.1:62893`.
+fn with_first_finding(held: Held, port: &PortAnswer) -> (String, Option<&Finding>) {
+    let Held { text, only_holder } = held;
+    let first = port.findings.first();
+    let rest =
+        only_holder.zip(first).and_then(|(holder, first)| first.summary.strip_prefix(&holder)?.strip_prefix(' '));
+    match rest {
+        Some(rest) => (format!("{text}, which {rest}"), first),
+        None => (text, None),
+    }
+}
+
+fn headline(status: Status, text: &str, out: &mut dyn Write) -> io::Result<()> {
+    let colour = colour::of(status);
+    writeln!(out, "{colour}{}{colour:#}", escape::terminal(text))
+}
+
+/// The first line on a port that is held.
+struct Held {
+    text: String,
+    /// The holder, if there is just one.
+    only_holder: Option<String>,
+}
+
+/// `62893/tcp is held by python3 (pid 4242)`.
+fn held(name: &str, groups: &[Group<'_>], answer: &Answer) -> Held {
+    // Who waits there is the answer; connections are the server's own, or all there is.
+    let waiting = |group: &&Group<'_>| group.sockets.iter().any(|socket| socket.state.is_waiting());
+    let mut named: Vec<&Group<'_>> = groups.iter().filter(waiting).collect();
+    if named.is_empty() {
+        named = groups.iter().filter(|group| *group.owners != Owners::None).collect();
+    }
+    let mut holders: Vec<String> = named.iter().map(|group| group.holder(&answer.processes)).collect();
+    let text = match &holders[..] {
+        [] => format!("{name} is held, by no process"),
+        [one] => match one.strip_prefix("probably ") {
+            Some(one) => format!("{name} is held, probably by {one}"),
+            None => format!("{name} is held by {one}"),
+        },
+        [one, another] => format!("{name} is held by {one}, and by {another}"),
+        [one, others @ ..] => format!("{name} is held by {one}, and by {} others", others.len()),
+    };
+    Held { text, only_holder: if holders.len() == 1 { holders.pop() } else { None } }
+}
+
+fn reach(port: &PortAnswer) -> String {
+    match &port.addresses[..] {
+        [] => "nothing holds it on any address of this machine".to_owned(),
+        addresses => {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            format!("nothing holds it on {}", addresses.join(" or "))
+        }
+    }
+}
+
+/// Class and service: `a registered port; IANA: hbci; commonly Node, Rails, Grafana`.
+fn about(port: &PortAnswer, out: &mut dyn Write) -> io::Result<()> {
+    let (first, last) = port.class.range();
+    write!(out, "{}{} port ({first}-{last})", colour::FAINT, port.class.as_str())?;
+    if let Some(service) = &port.service {
+        match (&service.name, service.iana) {
+            (Some(own), Some(iana)) if own != iana => {
+                write!(out, "; {} here, {iana} at IANA", escape::terminal(own))?;
+            }
+            (Some(own), None) => write!(out, "; {} in the services file", escape::terminal(own))?,
+            (_, Some(iana)) => write!(out, "; IANA: {iana}")?,
+            (None, None) => {}
+        }
+        if let Some(common) = service.common_use {
+            write!(out, "; commonly used for {common}")?;
+        }
+    }
+    writeln!(out, "{:#}", colour::FAINT)
+}
+
+fn holder(group: &Group<'_>, answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out)?;
+    let pids = group.owners.pids();
+    // The leader speaks for the others, unless all is asked for.
+    let shown = if style.verbose { pids.len() } else { 1 };
+    for (index, &pid) in pids.iter().take(shown).enumerate() {
+        match find(&answer.processes, pid) {
+            Some(found) => process(found, style, out)?,
+            None => writeln!(out, "  pid {pid} has ended since")?,
+        }
+        if index == 0 && matches!(group.owners, Owners::Known(_)) && pids.len() > 1 {
+            field("also held by", &others(&pids[1..], answer), out)?;
+        }
+    }
+    match group.owners {
+        Owners::Likely { pids, reason } => {
+            if pids.len() > 1 {
+                field("or by", &others(&pids[1..], answer), out)?;
+            }
+            field("deduced", reason, out)?;
+        }
+        Owners::Hidden { reason } => {
+            let first = group.sockets[0];
+            let user = match (&first.user, first.uid) {
+                (Some(user), Some(uid)) => format!("{user} (uid {uid})"),
+                (None, Some(uid)) => format!("uid {uid}"),
+                (_, None) => "unknown".to_owned(),
+            };
+            writeln!(out, "  {0}a process that cannot be seen{0:#}", colour::STRONG)?;
+            field("user", &user, out)?;
+            // The root cgroup says nothing.
+            if let Some(cgroup) = first.cgroup.as_ref().filter(|cgroup| *cgroup != "/") {
+                let found = crate::supervisor::of_cgroup(cgroup);
+                let name = name_supervisor(found.container.as_ref(), found.unit.as_ref());
+                field(if name.is_some() { "runs in" } else { "cgroup" }, name.as_deref().unwrap_or(cgroup), out)?;
+            }
+            field("hidden", reason, out)?;
+        }
+        Owners::Kernel => writeln!(out, "  {0}the kernel{0:#}: there is no process to end", colour::STRONG)?,
+        Owners::None => writeln!(out, "  {0}no process{0:#}", colour::STRONG)?,
+        Owners::Known(_) | Owners::NotAsked => {}
+    }
+    sockets(&group.sockets, style, out)
+}
+
+fn process(process: &Process, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let name = escape::terminal(&process.name);
+    writeln!(out, "  {0}{name}{0:#} (pid {1})", colour::STRONG, process.pid)?;
+    if !process.command.is_empty() {
+        let command = escape::command_line(&process.command);
+        field("command", &escape::shorten(&command, if style.verbose { usize::MAX } else { 400 }), out)?;
+    }
+    if let Some(exe) = process.exe.as_ref().filter(|_| style.verbose) {
+        field("program", &exe.to_string_lossy(), out)?;
+    }
+    if let Some(cwd) = &process.cwd {
+        field("directory", &cwd.to_string_lossy(), out)?;
+    }
+    match (&process.user, process.uid) {
+        (Some(user), _) => field("user", user, out)?,
+        (None, Some(uid)) => field("user", &format!("uid {uid}"), out)?,
+        (None, None) => {}
+    }
+    if let Some(started) = process.started_at {
+        field("running", &age(style.now.saturating_sub(started), started), out)?;
+    }
+    if !process.ancestors.is_empty() {
+        let chain: Vec<String> =
+            process.ancestors.iter().map(|ancestor| format!("{} ({})", ancestor.name, ancestor.pid)).collect();
+        field("started by", &chain.join(" < "), out)?;
+    }
+    if let Some(name) = name_supervisor(process.container.as_ref(), process.unit.as_ref()) {
+        field("runs in", &name, out)?;
+    }
+    Ok(())
+}
+
+/// `for 2h 5m, since 2026-11-21 09:30:00 UTC`.
+fn age(seconds: u64, started: u64) -> String {
+    let coarse = match seconds {
+        0..120 => seconds,
+        120..7200 => seconds - seconds % 60,
+        _ => seconds - seconds % 3600,
+    };
+    let age = jiff::SignedDuration::from_secs(i64::try_from(coarse).unwrap_or(i64::MAX));
+    match i64::try_from(started).ok().and_then(|started| jiff::Timestamp::from_second(started).ok()) {
+        Some(start) => format!("for {age:#}, since {} UTC", start.strftime("%F %T")),
+        None => format!("for {age:#}"),
+    }
+}
+
+/// `nginx (813), nginx (814) and 9 more`.
+fn others(pids: &[Pid], answer: &Answer) -> String {
+    const MOST: usize = 8;
+    let name = |&pid: &Pid| match find(&answer.processes, pid) {
+        Some(process) => format!("{} ({pid})", process.name),
+        None => format!("pid {pid}"),
+    };
+    let text = pids.iter().take(MOST).map(name).collect::<Vec<_>>().join(", ");
+    if pids.len() > MOST {
+        return format!("{text} and {} more", pids.len() - MOST);
+    }
+    text
+}
+
+fn sockets(sockets: &[&Socket], style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    const MOST: usize = 8;
+    let most = if style.verbose { usize::MAX } else { MOST };
+    for (index, socket) in sockets.iter().take(most).enumerate() {
+        let peer = socket.remote.map(|peer| format!(" to {peer}")).unwrap_or_default();
+        let exposure = match Exposure::of(socket) {
+            Exposure::Loopback => "reachable from this machine only",
+            Exposure::Interface => "reachable through this address",
+            Exposure::All => "reachable through every interface",
+        };
+        let family = match (socket.local.ip().is_unspecified(), socket.v6only) {
+            (true, Some(true)) => ", IPv6 only",
+            (true, Some(false)) => ", IPv4 and IPv6",
+            _ => "",
+        };
+        let text = match &socket.remote {
+            None => format!("{} {}{family}, {exposure}", socket.state, socket.local_name()),
+            Some(_) => format!("{} {}{peer}", socket.state, socket.local_name()),
+        };
+        field(if index == 0 { "socket" } else { "" }, &text, out)?;
+    }
+    if sockets.len() > most {
+        field("", &format!("and {} more", sockets.len() - most), out)?;
+    }
+    Ok(())
+}
+
+fn field(name: &str, value: &str, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "    {0}{name:<12}{0:#}  {1}", colour::FAINT, escape::terminal(value))
+}
+
+fn remedies(port: &PortAnswer, out: &mut dyn Write) -> io::Result<()> {
+    let mut seen = Vec::new();
+    for remedy in port.findings.iter().flat_map(|finding| &finding.remedies) {
+        if seen.contains(&remedy) {
+            continue;
+        }
+        if seen.is_empty() {
+            writeln!(out)?;
+        }
+        seen.push(remedy);
+        let text = escape::terminal(&remedy.text);
+        match &remedy.command {
+            Some(command) => writeln!(out, "  to {text}:  {0}{1}{0:#}", colour::STRONG, escape::terminal(command))?,
+            None => writeln!(out, "  {text}")?,
+        }
+    }
+    Ok(())
+}
+
+/// The raw facts behind the verdict.
+fn evidence(sockets: &[Socket], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n  {0}evidence{0:#}", colour::STRONG)?;
+    for socket in sockets {
+        let mut facts = vec![format!("{} {} {}", socket.protocol, socket.state, socket.local_name())];
+        let mut fact = |name: &str, value: Option<String>| {
+            facts.extend(value.map(|value| format!("{name} {value}")));
+        };
+        fact("inode", socket.inode.map(|inode| inode.to_string()));
+        fact("uid", socket.uid.map(|uid| uid.to_string()));
+        fact("v6only", socket.v6only.map(|v6only| v6only.to_string()));
+        fact("receive queue", socket.receive_queue.map(|queue| queue.to_string()));
+        fact("send queue", socket.send_queue.map(|queue| queue.to_string()));
+        fact("device", socket.device.clone());
+        fact("cgroup", socket.cgroup.clone());
+        fact(
+            "timer",
+            socket.timer.map(|timer| format!("{} in {:.1} s", timer.kind.as_str(), timer.expires_in.as_secs_f64())),
+        );
+        if socket.mptcp {
+            facts.push("mptcp".to_owned());
+        }
+        writeln!(out, "    {}", escape::terminal(&facts.join(", ")))?;
+    }
+    Ok(())
+}
+
+/// What was kept from sight, each said once.
+pub fn notes(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let sockets = || answer.ports.iter().flat_map(|port| &port.sockets);
+    let is_unsure = |socket: &&Socket| matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. });
+    let unsure = sockets().filter(is_unsure).count();
+    let mut notes: Vec<String> = Vec::new();
+    let matters = |hides: Hides| match hides {
+        Hides::Sockets => true,
+        Hides::Owners => unsure > 0 || style.verbose,
+        Hides::Details => style.verbose,
+    };
+    let shown = answer.gaps.iter().filter(|gap| matters(gap.hides));
+    notes.extend(shown.map(|gap| format!("not seen: {}", gap.summary)));
+    if !notes.is_empty() {
+        writeln!(out)?;
+    }
+    for note in notes {
+        writeln!(out, "{}", escape::terminal(&note))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The rows of a listing, for every format that has rows: a process on a port, with all the addresses it has there.
+
+use crate::answer::{Answer, PortAnswer};
+use crate::classify::Exposure;
+use crate::diagnose::{Group, find, groups};
+use crate::model::{Container, Manager, Owners, Pid, Process, Socket, State, Unit};
+use crate::supervisor::{self, Supervisor};
+
+/// A row: text that is not yet escaped.
+#[derive(Debug)]
+pub struct Row<'a> {
+    /// The port and protocol it belongs to.
+    pub port: &'a PortAnswer,
+    /// The local addresses, without the port.
+    pub addresses: Vec<String>,
+    /// The state of the sockets; several if they differ.
+    pub states: Vec<&'static str>,
+    /// The peer of a connection.
+    pub peer: Option<String>,
+    /// How far the widest of the addresses can be reached.
+    pub exposure: Exposure,
+    /// The leader's name.
+    pub process: Option<String>,
+    /// The owners, the leader first.
+    pub pids: &'a [Pid],
+    /// How sure the owners are.
+    pub owners: &'a Owners,
+    /// The user of the leader, or of the socket.
+    pub user: Option<String>,
+    /// The unit or container.
+    pub supervisor: Option<String>,
+    /// The leader's command line.
+    pub command: &'a [String],
+}
+
+/// The rows of an answer. With connections, each socket has a row of its own.
+pub fn rows<'a>(answer: &'a Answer, connections: bool) -> Vec<Row<'a>> {
+    let mut rows = Vec::new();
+    for port in &answer.ports {
+        if connections {
+            let single = |socket: &'a Socket| Group { owners: &socket.owners, sockets: vec![socket] };
+            rows.extend(port.sockets.iter().map(|socket| row(port, &single(socket), &answer.processes)));
+        } else {
+            rows.extend(groups(&port.sockets).iter().map(|group| row(port, group, &answer.processes)));
+        }
+    }
+    rows
+}
+
+fn row<'a>(port: &'a PortAnswer, group: &Group<'a>, processes: &'a [Process]) -> Row<'a> {
+    let first = group.sockets[0];
+    let pids = group.owners.pids();
+    let leader = pids.first().and_then(|&pid| find(processes, pid));
+    let mut addresses: Vec<String> = Vec::new();
+    let mut states = Vec::new();
+    for socket in &group.sockets {
+        let address = address(socket);
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+        if !states.contains(&socket.state.as_str()) {
+            states.push(socket.state.as_str());
+        }
+    }
+    let user = leader.and_then(|process| process.user.clone().or_else(|| process.uid.map(|uid| uid.to_string())));
+    Row {
+        port,
+        addresses,
+        states,
+        peer: first.remote.map(|peer| peer.to_string()),
+        exposure: group.sockets.iter().map(|socket| Exposure::of(socket)).max().unwrap_or(Exposure::Loopback),
+        process: leader.map(|process| process.name.clone()),
+        pids,
+        owners: group.owners,
+        user: user.or_else(|| first.user.clone()).or_else(|| first.uid.map(|uid| uid.to_string())),
+        supervisor: supervisor_of(leader, first),
+        command: leader.map_or(&[], |process| &process.command),
+    }
+}
+
+/// `0.0.0.0`, `::`, `fe80::1%eth0`; what the address alone does not tell stands behind it.
+fn address(socket: &Socket) -> String {
+    let mut text = socket.local.ip().to_string();
+    if let Some(device) = &socket.device {
+        text.push('%');
+        text.push_str(device);
+    }
+    if socket.local.ip().is_unspecified() && socket.v6only == Some(true) {
+        text.push_str(" (IPv6 only)");
+    }
+    if socket.state == State::Bound {
+        text.push_str(" (bound)");
+    }
+    text
+}
+
+fn supervisor_of(leader: Option<&Process>, socket: &Socket) -> Option<String> {
+    if let Some(process) = leader {
+        return name_supervisor(process.container.as_ref(), process.unit.as_ref());
+    }
+    let Supervisor { unit, container } = supervisor::of_cgroup(socket.cgroup.as_deref()?);
+    name_supervisor(container.as_ref(), unit.as_ref())
+}
+
+/// `docker 8f3a0c1d2e4b`, `nginx.service`, `api.service (user)`.
+pub fn name_supervisor(container: Option<&Container>, unit: Option<&Unit>) -> Option<String> {
+    if let Some(container) = container {
+        return Some(format!("{} {}", container.runtime.as_str(), container.short_id()));
+    }
+    unit.map(|unit| match unit.manager {
+        Manager::System => unit.name.clone(),
+        Manager::User => format!("{} (user)", unit.name),
+    })
+}
+
+/// What is usually on a port, in a column: what developers use it for in parentheses, since nobody assigned that and
+/// the assigned name would mislead.
+pub fn service(port: &PortAnswer) -> Option<String> {
+    let service = port.service.as_ref()?;
+    match service.common_use {
+        Some(common) => Some(format!("({common})")),
+        None => service.name.clone(),
+    }
+}

@@ -1,0 +1,269 @@
+//! Tables for people: what is in use, and the verdicts on several ports.
+
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::rows::{Row, rows, service};
+use super::{Style, colour, escape, report};
+use crate::answer::{Answer, PortAnswer};
+use crate::diagnose::Status;
+use crate::model::{Hides, Owners};
+
+/// A column of a table. Which columns a table has is its own business; which of them give way first when the terminal
+/// is narrow is told by [`Column::GIVES_WAY`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Port,
+    Protocol,
+    State,
+    Class,
+    Service,
+    Address,
+    Peer,
+    Exposure,
+    Process,
+    Pid,
+    User,
+    Supervisor,
+    Command,
+}
+
+impl Column {
+    /// The first one goes first: what another column says too, then what only adds to the answer. Port, protocol,
+    /// address, process and pid are the answer and never go.
+    const GIVES_WAY: [Self; 6] =
+        [Self::Command, Self::Class, Self::Exposure, Self::Service, Self::Supervisor, Self::User];
+
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::Port => "PORT",
+            Self::Protocol => "PROTO",
+            Self::State => "STATE",
+            Self::Class => "CLASS",
+            Self::Service => "SERVICE",
+            Self::Address => "ADDRESS",
+            Self::Peer => "PEER",
+            Self::Exposure => "EXPOSED",
+            Self::Process => "PROCESS",
+            Self::Pid => "PID",
+            Self::User => "USER",
+            Self::Supervisor => "UNIT/CONTAINER",
+            Self::Command => "COMMAND",
+        }
+    }
+
+    fn cell(self, row: &Row<'_>) -> String {
+        let text = match self {
+            Self::Port => row.port.port.to_string(),
+            Self::Protocol => row.port.protocol.to_string(),
+            Self::State => row.states.join(", "),
+            Self::Class => row.port.class.as_str().to_owned(),
+            Self::Service => service(row.port).unwrap_or_default(),
+            Self::Address => row.addresses.join(", "),
+            Self::Peer => row.peer.clone().unwrap_or_default(),
+            Self::Exposure => row.exposure.as_str().to_owned(),
+            Self::Process => process(row),
+            Self::Pid => pids(row),
+            Self::User => row.user.clone().unwrap_or_default(),
+            Self::Supervisor => row.supervisor.clone().unwrap_or_default(),
+            Self::Command => escape::shorten(&escape::command_line(row.command), LONGEST_COMMAND).into_owned(),
+        };
+        escape::terminal(&text).into_owned()
+    }
+}
+
+/// Enough to recognise a program by; the report shows all of it.
+const LONGEST_COMMAND: usize = 60;
+
+/// Between two columns.
+const GUTTER: u16 = 2;
+
+/// What is in use.
+pub fn list(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let rows = rows(answer, style.connections);
+    if rows.is_empty() {
+        writeln!(out, "nothing to show: no socket fits")?;
+        return notes(answer, style, out);
+    }
+    let mut columns = vec![Column::Port, Column::Protocol];
+    if style.connections {
+        columns.push(Column::State);
+    }
+    columns.extend([Column::Class, Column::Service, Column::Address]);
+    if style.connections {
+        columns.push(Column::Peer);
+    }
+    columns.extend([Column::Exposure, Column::Process, Column::Pid, Column::User, Column::Supervisor, Column::Command]);
+
+    let cells: Vec<Vec<String>> =
+        rows.iter().map(|row| columns.iter().map(|column| column.cell(row)).collect()).collect();
+    let is_empty = |index: usize| cells.iter().all(|row| row[index].is_empty());
+    let empty: Vec<bool> = (0..columns.len()).map(is_empty).collect();
+    let mut table = plain_table(style.width);
+    table.set_header(columns.iter().map(|column| column.heading())).add_rows(cells);
+
+    let widths = table.column_max_content_widths();
+    let sized = columns.iter().copied().zip(widths).zip(empty);
+    let kept = columns_that_fit(sized.filter(|&(_, empty)| !empty).map(|(sized, _)| sized).collect(), style.width);
+    for (index, column) in columns.iter().enumerate() {
+        let Some(shown) = table.column_mut(index) else { continue };
+        if !kept.contains(column) {
+            shown.set_constraint(comfy_table::ColumnConstraint::Hidden);
+        }
+        if matches!(column, Column::Port | Column::Pid) {
+            shown.set_cell_alignment(CellAlignment::Right);
+        }
+        shown.set_padding((0, GUTTER));
+    }
+    print(&table, out)?;
+    notes(answer, style, out)
+}
+
+/// Drops optional columns until the rest fits into `width`.
+fn columns_that_fit(mut columns: Vec<(Column, u16)>, width: Option<u16>) -> Vec<Column> {
+    let Some(limit) = width else { return columns.into_iter().map(|(column, _)| column).collect() };
+    for leaver in Column::GIVES_WAY {
+        let needed: u32 = columns.iter().map(|&(_, width)| u32::from(width) + u32::from(GUTTER)).sum();
+        if needed <= u32::from(limit) {
+            break;
+        }
+        columns.retain(|&(column, _)| column != leaver);
+    }
+    columns.into_iter().map(|(column, _)| column).collect()
+}
+
+fn process(row: &Row<'_>) -> String {
+    match (&row.process, row.owners) {
+        (Some(name), Owners::Likely { .. }) => format!("{name}?"),
+        (Some(name), _) => name.clone(),
+        (None, Owners::Kernel) => "(kernel)".to_owned(),
+        (None, Owners::Hidden { .. }) => "(hidden)".to_owned(),
+        (None, Owners::None) => "(none)".to_owned(),
+        (None, Owners::Known(_) | Owners::Likely { .. } | Owners::NotAsked) => "(ended)".to_owned(),
+    }
+}
+
+fn pids(row: &Row<'_>) -> String {
+    let doubt = if matches!(row.owners, Owners::Likely { .. }) { "?" } else { "" };
+    match row.pids {
+        [] => String::new(),
+        [pid] => format!("{pid}{doubt}"),
+        [pid, others @ ..] => format!("{pid}{doubt} +{}", others.len()),
+    }
+}
+
+/// The verdicts on several ports; free ones in a row are one line.
+pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    if answer.ports.is_empty() {
+        return writeln!(out, "nothing to show: no port fits");
+    }
+    let mut table = plain_table(style.width);
+    table.set_header(["STATUS", "PORT", "WHY"]);
+    let mut statuses = Vec::new();
+    for line in lines(&answer.ports) {
+        let (status, ports, why) = match line {
+            Line::Free { first, last, protocol } => {
+                let range = if first == last { first.to_string() } else { format!("{first}-{last}") };
+                let protocol = protocol.map(|protocol| format!("/{protocol}")).unwrap_or_default();
+                (Status::Free, format!("{range}{protocol}"), String::new())
+            }
+            Line::One(port) => {
+                let why = port.findings.first().map(|finding| finding.summary.as_str()).unwrap_or_default();
+                (port.status, format!("{}/{}", port.port, port.protocol), escape::terminal(why).into_owned())
+            }
+        };
+        statuses.push(status);
+        table.add_row([status.as_str().to_owned(), ports, why]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GUTTER));
+    }
+    print_with_status(&table, &statuses, out)?;
+    if style.verbose {
+        for port in answer.ports.iter().filter(|port| port.status != Status::Free) {
+            writeln!(out)?;
+            report::port(answer, port, style, out)?;
+        }
+    }
+    notes(answer, style, out)
+}
+
+enum Line<'a> {
+    One(&'a PortAnswer),
+    Free { first: u16, last: u16, protocol: Option<crate::model::Protocol> },
+}
+
+/// Puts free neighbours together. A port that is free by every protocol asked about counts as one.
+fn lines(ports: &[PortAnswer]) -> Vec<Line<'_>> {
+    let mut lines = Vec::new();
+    for group in ports.chunk_by(|a, b| a.port == b.port && a.addresses == b.addresses) {
+        let all_free = group.iter().all(|port| port.status == Status::Free);
+        if !all_free {
+            lines.extend(group.iter().map(Line::One));
+            continue;
+        }
+        let port = group[0].port;
+        let only = if let [single] = group { Some(single.protocol) } else { None };
+        match lines.last_mut() {
+            Some(Line::Free { last, protocol, .. }) if last.checked_add(1) == Some(port) && *protocol == only => {
+                *last = port;
+            }
+            _ => lines.push(Line::Free { first: port, last: port, protocol: only }),
+        }
+    }
+    lines
+}
+
+fn plain_table(width: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    match width {
+        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    table
+}
+
+/// Prints a table, its heading set off.
+fn print(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+    for (index, line) in table.lines().enumerate() {
+        let line = line.trim_end();
+        match index {
+            0 => writeln!(out, "{0}{line}{0:#}", colour::STRONG)?,
+            _ => writeln!(out, "{line}")?,
+        }
+    }
+    Ok(())
+}
+
+/// The same, with the word in the first column coloured.
+fn print_with_status(table: &Table, statuses: &[Status], out: &mut dyn Write) -> io::Result<()> {
+    let mut statuses = statuses.iter();
+    for (index, line) in table.lines().enumerate() {
+        let line = line.trim_end();
+        let status = if index == 0 || line.starts_with(' ') { None } else { statuses.next() };
+        match status.and_then(|status| Some((status, line.strip_prefix(status.as_str())?))) {
+            Some((status, rest)) => {
+                let colour = colour::of(*status);
+                writeln!(out, "{colour}{}{colour:#}{rest}", status.as_str())?;
+            }
+            None if index == 0 => writeln!(out, "{0}{line}{0:#}", colour::STRONG)?,
+            None => writeln!(out, "{line}")?,
+        }
+    }
+    Ok(())
+}
+
+/// What was kept from sight, once, and the command that would show more, if one would.
+fn notes(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    report::notes(answer, style, out)?;
+    let unsure = |port: &PortAnswer| {
+        port.sockets.iter().any(|socket| matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. }))
+    };
+    let root_would_see = answer.gaps.iter().any(|gap| gap.hides == Hides::Owners && gap.root_would_see);
+    if root_would_see && answer.ports.iter().any(unsure) {
+        writeln!(out, "to see every owner:  {}", escape::terminal(&style.as_root))?;
+    }
+    Ok(())
+}
