@@ -36,7 +36,7 @@ pub fn listener(local: &str) -> Socket {
         receive_queue: Some(0),
         send_queue: Some(5),
         timer: None,
-        mptcp: false,
+        mptcp: None,
         owners: Owners::NotAsked,
     }
 }

@@ -84,8 +84,8 @@ fn read_tables(tables: &mut Tables<'_>, scope: &Scope) -> Result<Vec<Entry>, Err
             entries.retain(|entry| entry.socket.state.is_waiting());
             let unexplained = scope.unexplained(entries.iter().map(|entry| &entry.socket));
             if !unexplained.is_empty() {
-                let all = tables.read(Protocol::Tcp, States::ALL, &unexplained)?;
-                entries.extend(all.into_iter().filter(|entry| !entry.socket.state.is_waiting()));
+                let connected = tables.read(Protocol::Tcp, States::CONNECTED, &unexplained)?;
+                entries.extend(connected.into_iter().filter(|entry| !entry.socket.state.is_waiting()));
             }
         }
     }

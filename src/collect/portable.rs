@@ -94,7 +94,7 @@ impl Rows {
                 receive_queue: None,
                 send_queue: None,
                 timer: None,
-                mptcp: false,
+                mptcp: None,
                 owners: if matches!(state, State::TimeWait | State::SynReceived) {
                     Owners::None
                 } else {

@@ -206,8 +206,8 @@ pub struct Socket {
     pub send_queue: Option<u32>,
     /// The timer that is running.
     pub timer: Option<Timer>,
-    /// Whether it is the TCP side of an MPTCP socket.
-    pub mptcp: bool,
+    /// Whether it is the TCP side of an MPTCP socket, where the kernel was asked.
+    pub mptcp: Option<bool>,
     /// Who has it open.
     pub owners: Owners,
 }

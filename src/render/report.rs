@@ -315,7 +315,7 @@ fn evidence(sockets: &[Socket], out: &mut dyn Write) -> io::Result<()> {
             "timer",
             socket.timer.map(|timer| format!("{} in {:.1} s", timer.kind.as_str(), timer.expires_in.as_secs_f64())),
         );
-        if socket.mptcp {
+        if socket.mptcp == Some(true) {
             facts.push("mptcp".to_owned());
         }
         writeln!(out, "    {}", escape::terminal(&facts.join(", ")))?;

@@ -81,9 +81,22 @@ pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
     });
     sweep.found.sort_unstable();
     sweep.found.dedup();
+    forget_ourselves(&mut sweep.found);
     sweep.unreadable.sort_unstable();
     sweep.others_invisible = others_invisible;
     Ok(sweep)
+}
+
+/// Leaves out this process where others have the socket too: it inherited the socket from them, and will be gone before
+/// anybody reads the answer.
+fn forget_ourselves(found: &mut Vec<(u64, Pid)>) {
+    let own = std::process::id();
+    let shared: Vec<u64> = found
+        .chunk_by(|a, b| a.0 == b.0)
+        .filter(|owners| owners.len() > 1 && owners.iter().any(|&(_, pid)| pid == own))
+        .map(|owners| owners[0].0)
+        .collect();
+    found.retain(|&(inode, pid)| pid != own || shared.binary_search(&inode).is_err());
 }
 
 /// How many processes a thread takes at a time: few, since one of them may have a million descriptors.

@@ -79,7 +79,7 @@ pub fn parse_line(line: &str, table: Table) -> Option<Entry> {
         // The limit of a listener's accept queue is not in this file.
         send_queue: (state != State::Listen).then_some(u32::from_str_radix(send_queue, 16).ok()?),
         timer,
-        mptcp: false,
+        mptcp: None,
         owners: Owners::NotAsked,
     };
     Some(Entry { socket, interface: 0, cgroup_id: None })

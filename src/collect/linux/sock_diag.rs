@@ -35,6 +35,8 @@ impl States {
     pub const WAITING: Self = Self(1 << LISTEN | 1 << BOUND_INACTIVE);
     /// Every state.
     pub const ALL: Self = Self(u32::MAX);
+    /// Connections and their remnants.
+    pub const CONNECTED: Self = Self(!Self::WAITING.0);
 }
 
 const LISTEN: u8 = 10;
@@ -159,6 +161,7 @@ const ATTRIBUTE_TYPE: u16 = 0x3fff;
 // linux/sock_diag.h, linux/inet_diag.h
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const INET_DIAG_MSG: usize = 72;
+const INET_DIAG_INFO: u16 = 2;
 const INET_DIAG_SKV6ONLY: u16 = 11;
 const INET_DIAG_ULP_INFO: u16 = 19;
 const INET_DIAG_CGROUP_ID: u16 = 21;
@@ -187,7 +190,11 @@ fn request(table: Table, states: States, ports: &PortSet, sequence: u32) -> Vec<
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
     };
-    message.extend_from_slice(&[family, protocol, 0, 0]);
+    // The upper layer protocol comes only together with all of `struct tcp_info`, some 280 bytes a socket: not worth it
+    // for connections.
+    let wants_info = table.protocol == Protocol::Tcp && states != States::CONNECTED;
+    let extensions: u8 = if wants_info { 1 << (INET_DIAG_INFO - 1) } else { 0 };
+    message.extend_from_slice(&[family, protocol, extensions, 0]);
     message.extend_from_slice(&states.0.to_ne_bytes());
     // struct inet_diag_sockid: dumps ignore it.
     message.extend_from_slice(&[0; 48]);
@@ -312,12 +319,14 @@ fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, DumpError>
     let (receive_queue, send_queue) = (u32_at(message, 56)?, u32_at(message, 60)?);
     let (uid, inode) = (u32_at(message, 64)?, u32_at(message, 68)?);
 
-    let (mut v6only, mut cgroup_id, mut mptcp) = (None, None, false);
+    let (mut v6only, mut cgroup_id, mut mptcp) = (None, None, None);
     while let Some((kind, value)) = next_attribute(&mut attributes)? {
         match kind {
             INET_DIAG_SKV6ONLY => v6only = value.first().map(|&byte| byte != 0),
             INET_DIAG_CGROUP_ID => cgroup_id = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)),
-            INET_DIAG_ULP_INFO => mptcp = is_mptcp(value)?,
+            // There where the upper layer protocol would be told too.
+            INET_DIAG_INFO => mptcp = mptcp.or(Some(false)),
+            INET_DIAG_ULP_INFO => mptcp = Some(is_mptcp(value)?),
             _ => {}
         }
     }

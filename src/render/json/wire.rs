@@ -171,7 +171,7 @@ pub struct WireSocket<'a> {
     pub send_queue: Option<u32>,
     pub timer: Option<WireTimer>,
     /// Whether it is the TCP side of an MPTCP socket.
-    pub mptcp: bool,
+    pub mptcp: Option<bool>,
     pub owners: WireOwners<'a>,
 }
 

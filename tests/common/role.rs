@@ -1,0 +1,151 @@
+//! Processes that play a part in a test: the test binary started again, with its part in the environment.
+//!
+//! A test file that uses them has `#[test] fn role() { common::role::play() }`, which does nothing by itself.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+const ROLE: &str = "PORTCHECK_TEST_ROLE";
+/// Stands before what a role says, as the test harness writes to standard output too.
+const SAYS: &str = "role says ";
+
+/// A running role. Ended and reaped when dropped.
+#[derive(Debug)]
+pub struct Role {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Role {
+    /// Starts a role in a process of its own. It waits for [`Role::go`] before it does anything.
+    pub fn start(part: &str) -> Self {
+        Self::spawn(Command::new(std::env::current_exe().unwrap()), part)
+    }
+
+    /// The same by another name: the program is found through the file `alias`.
+    pub fn start_as(alias: &Path, part: &str) -> Self {
+        Self::spawn(Command::new(alias), part)
+    }
+
+    fn spawn(mut command: Command, part: &str) -> Self {
+        let mut child = command
+            .args(["--exact", "role", "--nocapture", "--test-threads=1"])
+            .env(ROLE, part)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdin, stdout }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Lets it begin, and waits until it has set itself up. Returns what it says then.
+    pub fn go(&mut self) -> String {
+        self.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0, "the role ended");
+            // The harness leaves its own line unfinished: `test role ... `.
+            if let Some((_, said)) = line.split_once(SAYS) {
+                return said.trim_end().to_owned();
+            }
+        }
+    }
+
+    /// Starts a role and lets it begin.
+    pub fn playing(part: &str) -> (Self, String) {
+        let mut role = Self::start(part);
+        let said = role.go();
+        (role, said)
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn say(text: &str) {
+    println!("{SAYS}{text}");
+}
+
+/// Plays the part that the environment names, if it names one.
+///
+/// - `listen ADDRESS`: listens, says the address
+/// - `bind ADDRESS`: binds without listening, says the address
+/// - `udp ADDRESS`: binds a UDP socket, says the address
+/// - `connect ADDRESS`: connects, says its own address
+/// - `churn FIRST`: opens and closes sockets on 100 ports from FIRST on, as fast as it can
+pub fn play() {
+    let Ok(part) = std::env::var(ROLE) else { return };
+    let mut words = part.split(' ');
+    let (verb, argument) = (words.next().unwrap(), words.next().unwrap_or_default());
+    let mut go = String::new();
+    if std::io::stdin().lock().read_line(&mut go).unwrap() == 0 {
+        return;
+    }
+    let address = || argument.parse::<SocketAddr>().unwrap();
+    match verb {
+        "listen" => {
+            let listener = TcpListener::bind(address()).unwrap();
+            say(&listener.local_addr().unwrap().to_string());
+            until_ended();
+        }
+        "bind" => {
+            let socket = bound(address());
+            say(&socket.local_addr().unwrap().as_socket().unwrap().to_string());
+            until_ended();
+        }
+        "udp" => {
+            let socket = UdpSocket::bind(address()).unwrap();
+            say(&socket.local_addr().unwrap().to_string());
+            until_ended();
+        }
+        "connect" => {
+            let stream = TcpStream::connect(address()).unwrap();
+            say(&stream.local_addr().unwrap().to_string());
+            until_ended();
+        }
+        "churn" => {
+            say("churning");
+            churn(argument.parse().unwrap());
+        }
+        other => panic!("no such role: {other}"),
+    }
+}
+
+/// A TCP socket that is bound and does not listen.
+pub fn bound(address: SocketAddr) -> socket2::Socket {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket
+}
+
+/// Until the test closes our standard input, or ends.
+fn until_ended() {
+    let mut rest = Vec::new();
+    let _ = std::io::stdin().lock().read_to_end(&mut rest);
+}
+
+fn churn(first: u16) -> ! {
+    let mut port = first;
+    loop {
+        let address: SocketAddr = ([127, 0, 0, 1], port).into();
+        let _listener = TcpListener::bind(address);
+        let _bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+            .and_then(|socket| socket.bind(&SocketAddr::from(([127, 0, 0, 2], port)).into()).map(|()| socket));
+        let _udp = UdpSocket::bind(address);
+        port = if port == first + 99 { first } else { port + 1 };
+    }
+}
