@@ -1,6 +1,7 @@
 //! What several unit tests need: facts made by hand, and generated files that must be current.
 
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,11 @@ pub fn expect_file(path: &str, expected: &str) {
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
     assert!(found == expected, "{} is stale: run PORTCHECK_UPDATE=1 cargo test", path.display());
+}
+
+/// Says what a test could not prove here. Not by `eprintln!`, which the harness keeps to itself when a test passes.
+pub fn skip(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
 /// A TCP listener whose owner nobody asked for.

@@ -190,7 +190,7 @@ fn a_table_that_the_kernel_lacks_is_told_from_an_empty_one() {
 #[test]
 fn an_ipv6_listener_tells_whether_it_is_v6only() {
     let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
-        eprintln!("skipped: no IPv6 here");
+        crate::testing::skip("no IPv6 here");
         return;
     };
     let port = listener.local_addr().unwrap().port();

@@ -1,0 +1,169 @@
+//! What an ordinary user learns of somebody else's sockets. Root is needed to make somebody else.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::role::{Role, bound};
+use common::{codes, in_namespace, is_root, json, json_as_nobody, owners, port, portcheck_as_nobody, skip};
+use serde_json::json as value;
+
+#[test]
+fn role() {
+    common::role::play();
+}
+
+#[test]
+fn somebody_elses_port_is_held_and_never_free() {
+    in_namespace("somebody_elses_port_is_held_and_never_free", || {
+        if !is_root() {
+            return skip("needs root to be two users");
+        }
+        let (_role, _) = Role::playing("listen 127.0.0.1:8080");
+        let _bound = bound("127.0.0.1:8081".parse().unwrap());
+        for number in [8080, 8081] {
+            let answer = json_as_nobody(&[&number.to_string()]);
+            let tcp = port(&answer, number, "tcp");
+            assert_eq!((&tcp["status"], codes(tcp)), (&value!("held"), vec!["hidden-owner"]), "{answer:#}");
+            assert_eq!(tcp["sockets"][0]["owners"]["kind"], "hidden");
+            assert_eq!((&tcp["sockets"][0]["uid"], &tcp["sockets"][0]["user"]), (&value!(0), &value!("root")));
+            let gap = &answer["gaps"][0];
+            assert_eq!((&gap["code"], &gap["root_would_see"]), (&value!("unreadable-processes"), &value!(true)));
+        }
+        let run = common::Run::from(portcheck_as_nobody(&["8080"]).output().unwrap());
+        assert!(run.first_line().starts_with("8080/tcp is held by a hidden process of user root"), "{}", run.stdout);
+        assert_eq!((run.code, run.stdout.matches("sudo ").count()), (1, 1), "{}", run.stdout);
+        // Root sees it, and is told nothing of root.
+        let run = common::run(&["8080"]);
+        assert!(!run.stdout.contains("sudo"), "{}", run.stdout);
+        assert_eq!(
+            json(&["8080"])["gaps"].as_array().unwrap().iter().filter(|gap| gap["root_would_see"] == true).count(),
+            0
+        );
+        // The listing says it once, and the way to more is offered only where there is more.
+        let list = common::Run::from(portcheck_as_nobody(&[]).output().unwrap());
+        assert_eq!((list.code, list.stdout.matches("sudo ").count()), (0, 1), "{}", list.stdout);
+        assert_eq!(list.stdout.matches("(hidden)").count(), 2, "{}", list.stdout);
+    });
+}
+
+#[test]
+fn who_sees_all_that_was_asked_for_is_told_nothing_of_root() {
+    in_namespace("who_sees_all_that_was_asked_for_is_told_nothing_of_root", || {
+        if !is_root() {
+            return skip("needs root to be two users");
+        }
+        let run = common::Run::from(portcheck_as_nobody(&["8080"]).output().unwrap());
+        assert_eq!((run.code, run.first_line()), (0, "8080 is free"));
+        assert!(!run.stdout.contains("sudo") && !run.stdout.contains("not seen"), "{}", run.stdout);
+    });
+}
+
+/// A cgroup made for a test, and removed with it.
+struct Cgroup {
+    mount: PathBuf,
+    path: String,
+}
+
+impl Cgroup {
+    /// `None` where cgroups of version 2 cannot be made.
+    fn make(path: &str) -> Option<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?.split(' ').nth(4)?;
+        let cgroup = Self { mount: mount.into(), path: path.to_owned() };
+        std::fs::create_dir_all(cgroup.directory()).ok()?;
+        Some(cgroup)
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.mount.join(self.path.trim_start_matches('/'))
+    }
+
+    fn add(&self, pid: u32) {
+        std::fs::write(self.directory().join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let mut path = Path::new(&self.path);
+        // Those above are removed too, as far as nobody else uses them.
+        while path != Path::new("/") {
+            let directory = self.mount.join(path.strip_prefix("/").unwrap());
+            if std::fs::remove_dir(directory).is_err() {
+                return;
+            }
+            path = path.parent().unwrap();
+        }
+    }
+}
+
+/// Plays `parts` in processes that are in the cgroup from before they make their sockets.
+fn play_in(cgroup: &Cgroup, parts: &[&str]) -> Vec<Role> {
+    let start = |part: &&str| {
+        let mut role = Role::start(part);
+        cgroup.add(role.pid());
+        role.go();
+        role
+    };
+    parts.iter().map(start).collect()
+}
+
+#[test]
+fn the_cgroup_names_the_likely_process_and_its_unit() {
+    in_namespace("the_cgroup_names_the_likely_process_and_its_unit", || {
+        let path = format!("/system.slice/portcheck-test-{}.service", std::process::id());
+        let Some(cgroup) = is_root().then(|| Cgroup::make(&path)).flatten() else {
+            return skip("needs root and cgroups of version 2");
+        };
+        let roles = play_in(&cgroup, &["listen 127.0.0.1:8080"]);
+        let unit = path.rsplit('/').next().unwrap();
+
+        let answer = json_as_nobody(&["8080/tcp"]);
+        let tcp = port(&answer, 8080, "tcp");
+        assert_eq!((codes(tcp), owners(tcp)), (vec!["hidden-owner"], vec![roles[0].pid()]));
+        assert_eq!(tcp["sockets"][0]["owners"]["kind"], "likely");
+        assert!(tcp["sockets"][0]["owners"]["reason"].as_str().unwrap().contains(&path));
+        assert_eq!(tcp["sockets"][0]["cgroup"], path.as_str());
+        assert_eq!(answer["processes"][0]["unit"], value!({"name": unit, "manager": "system"}));
+        let commands: Vec<&str> = tcp["findings"][0]["remedies"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|remedy| remedy["command"].as_str())
+            .collect();
+        assert!(commands.contains(&&*format!("sudo systemctl stop {unit}")), "{commands:?}");
+        let text = common::Run::from(portcheck_as_nobody(&["8080"]).output().unwrap());
+        assert!(text.first_line().starts_with("8080/tcp is held, probably by privilege-"), "{}", text.stdout);
+
+        // Root knows, and gets the supervisor's command instead of kill.
+        let answer = json(&["8080/tcp"]);
+        let tcp = port(&answer, 8080, "tcp");
+        assert_eq!((codes(tcp), owners(tcp)), (vec!["listener"], vec![roles[0].pid()]));
+        assert_eq!(tcp["findings"][0]["remedies"].as_array().unwrap().len(), 1);
+        assert_eq!(tcp["findings"][0]["remedies"][0]["command"], format!("sudo systemctl stop {unit}"));
+        drop(roles);
+    });
+}
+
+#[test]
+fn several_that_fit_are_ranked_and_none_is_called_known() {
+    in_namespace("several_that_fit_are_ranked_and_none_is_called_known", || {
+        let id = "8f3a0c1d2e4b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeef";
+        let Some(cgroup) = is_root().then(|| Cgroup::make(&format!("/docker/{id}"))).flatten() else {
+            return skip("needs root and cgroups of version 2");
+        };
+        let roles = play_in(&cgroup, &["listen 127.0.0.1:8080", "listen 127.0.0.1:8081"]);
+        let answer = json_as_nobody(&["8081/tcp"]);
+        let tcp = port(&answer, 8081, "tcp");
+        let mut expected: Vec<u32> = roles.iter().map(Role::pid).collect();
+        expected.sort_unstable();
+        assert_eq!((owners(tcp), &tcp["sockets"][0]["owners"]["kind"]), (expected, &value!("likely")));
+        assert!(tcp["sockets"][0]["owners"]["reason"].as_str().unwrap().starts_with("among the 2 processes"));
+        assert_eq!(answer["processes"][0]["container"], value!({"runtime": "docker", "id": id, "pod": null}));
+        assert_eq!(tcp["findings"][0]["details"]["container"], id);
+        let text = common::Run::from(portcheck_as_nobody(&["8081"]).output().unwrap()).stdout;
+        assert!(text.contains("docker 8f3a0c1d2e4b") && text.contains("docker stop 8f3a0c1d2e4b"), "{text}");
+        drop(roles);
+    });
+}
