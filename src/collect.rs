@@ -42,7 +42,7 @@ pub struct Scope {
 pub enum Detail {
     /// Nothing, not even who they are: all that an exit code needs.
     Nothing,
-    /// Name, user, unit and container: a row of a table.
+    /// Name, command line, user, unit and container: a row of a table.
     Brief,
     /// All of [`Process`].
     Full,

@@ -32,7 +32,7 @@ pub fn details(
     // Name, parent and start time come with every refresh.
     let brief = ProcessRefreshKind::nothing().without_tasks();
     let kind = match detail {
-        Detail::Nothing | Detail::Brief => brief.with_user(UpdateKind::OnlyIfNotSet),
+        Detail::Nothing | Detail::Brief => brief.with_user(UpdateKind::OnlyIfNotSet).with_cmd(UpdateKind::OnlyIfNotSet),
         Detail::Full => brief
             .with_user(UpdateKind::OnlyIfNotSet)
             .with_exe(UpdateKind::OnlyIfNotSet)

@@ -13,7 +13,7 @@ pub fn end_holder(facts: &Facts<'_>, group: &Group<'_>) -> Vec<Remedy> {
     match group.owners {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
             remedies.push(Remedy {
-                text: if pids.len() == 1 { "end it".to_owned() } else { "end them, the first one first".to_owned() },
+                text: if pids.len() == 1 { "end it".to_owned() } else { "end all of them".to_owned() },
                 command: Some(format!("{}kill {}", sudo(facts, leader), join(pids))),
             });
         }

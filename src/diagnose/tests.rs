@@ -1,1 +1,238 @@
+//! The rules on facts made by hand, the table of rules, and the page that is generated from it.
 
+use std::fmt::Write;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{Family, Hides, Manager, Owners, State, Timer, TimerKind, Unit};
+use crate::testing::{expect_file, host, listener, owned, process};
+
+/// The findings on port 62893/tcp.
+fn findings(sockets: &[Socket], processes: &[Process], gaps: &[Gap]) -> Vec<Finding> {
+    diagnose(&Facts {
+        port: 62893,
+        protocol: Protocol::Tcp,
+        addresses: &[],
+        sockets,
+        processes,
+        gaps,
+        host: &host(),
+        program: "portcheck",
+    })
+}
+
+fn gap(hides: Hides, protocol: Option<Protocol>, root_would_see: bool) -> Gap {
+    Gap { code: "a-gap", hides, protocol, summary: "something was out of sight".to_owned(), root_would_see }
+}
+
+fn codes(findings: &[Finding]) -> Vec<&str> {
+    findings.iter().map(|finding| finding.code).collect()
+}
+
+fn commands(finding: &Finding) -> Vec<&str> {
+    finding.remedies.iter().filter_map(|remedy| remedy.command.as_deref()).collect()
+}
+
+#[test]
+fn nothing_is_free() {
+    let found = findings(&[], &[], &[]);
+    assert_eq!((codes(&found), Status::of(&found)), (vec!["free"], Status::Free));
+}
+
+#[test]
+fn a_gap_that_could_hide_a_holder_makes_it_unknown_and_no_other_gap_does() {
+    let found = findings(&[], &[], &[gap(Hides::Sockets, Some(Protocol::Tcp), false)]);
+    assert_eq!((codes(&found), Status::of(&found)), (vec!["unseen"], Status::Unknown));
+    for harmless in [
+        gap(Hides::Sockets, Some(Protocol::Udp), false),
+        gap(Hides::Owners, None, true),
+        gap(Hides::Details, None, false),
+    ] {
+        assert_eq!(codes(&findings(&[], &[], &[harmless])), ["free"]);
+    }
+}
+
+#[test]
+fn one_process_on_two_addresses_is_one_finding_and_two_processes_are_two() {
+    let processes = [process(42, 7, "web"), process(43, 7, "api")];
+    let same = [owned("127.0.0.1:62893", &[42]), owned("[::1]:62893", &[42])];
+    let found = findings(&same, &processes, &[]);
+    assert_eq!(found[0].summary, "web (pid 42) listens on 127.0.0.1:62893 and [::1]:62893");
+    assert_eq!((found.len(), &found[0].pids[..], commands(&found[0])), (1, &[42][..], vec!["kill 42"]));
+    let different = [owned("127.0.0.1:62893", &[42]), owned("[::1]:62893", &[43])];
+    assert_eq!(codes(&findings(&different, &processes, &[])), ["listener", "listener"]);
+}
+
+#[test]
+fn a_fork_group_is_named_by_its_leader() {
+    let processes = [process(42, 7, "nginx"), process(43, 42, "nginx"), process(44, 42, "nginx")];
+    let found = findings(&[owned("0.0.0.0:62893", &[42, 43, 44])], &processes, &[]);
+    assert_eq!(found[0].summary, "nginx (pid 42) and 2 children of it listen on 0.0.0.0:62893");
+    assert_eq!(commands(&found[0]), ["kill 42 43 44"]);
+}
+
+#[test]
+fn a_process_that_ended_meanwhile_keeps_its_pid() {
+    assert_eq!(findings(&[owned("0.0.0.0:62893", &[42])], &[], &[])[0].summary, "pid 42 listens on 0.0.0.0:62893");
+}
+
+#[test]
+fn what_is_supervised_is_stopped_by_its_supervisor() {
+    let mut server = process(42, 1, "web");
+    server.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::System });
+    let command = |process: &Process| {
+        let found = findings(&[owned("0.0.0.0:62893", &[42])], std::slice::from_ref(process), &[]);
+        commands(&found[0]).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(command(&server), ["sudo systemctl stop web.service"]);
+    server.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::User });
+    assert_eq!(command(&server), ["systemctl --user stop web.service"]);
+    // A session is a unit, but nobody's service.
+    server.unit = Some(Unit { name: "session-3.scope".to_owned(), manager: Manager::System });
+    assert_eq!(command(&server), ["kill 42"]);
+    server.uid = Some(0);
+    assert_eq!(command(&server), ["sudo kill 42"]);
+}
+
+#[test]
+fn nobody_is_told_to_kill_process_1() {
+    let found = findings(&[owned("0.0.0.0:62893", &[1])], &[process(1, 0, "systemd")], &[]);
+    assert_eq!(commands(&found[0]), [""; 0]);
+}
+
+#[test]
+fn what_is_known_of_a_hidden_owner_is_told() {
+    let hidden = Socket {
+        owners: Owners::Hidden { reason: "not yours".to_owned() },
+        cgroup: Some("/system.slice/web.service".to_owned()),
+        ..listener("0.0.0.0:62893")
+    };
+    let found = findings(&[hidden], &[], &[gap(Hides::Owners, None, true)]);
+    assert_eq!(found[0].summary, "a hidden process of user ada of web.service listens on 0.0.0.0:62893");
+    assert_eq!(commands(&found[0]), ["sudo portcheck 62893/tcp", "sudo systemctl stop web.service"]);
+    assert!(found[0].details.contains(&("unit", Detail::Text("web.service".to_owned()))));
+}
+
+#[test]
+fn a_listener_explains_its_connections() {
+    let connection = Socket {
+        state: State::Established,
+        remote: Some("127.0.0.1:5".parse().unwrap()),
+        ..owned("127.0.0.1:62893", &[42])
+    };
+    let remnant = Socket { state: State::TimeWait, owners: Owners::None, ..connection.clone() };
+    let all = [owned("127.0.0.1:62893", &[42]), connection.clone(), remnant.clone()];
+    assert_eq!(codes(&findings(&all, &[], &[])), ["listener"]);
+    assert_eq!(codes(&findings(&all[1..], &[], &[])), ["leftover-connections", "time-wait"]);
+}
+
+#[test]
+fn time_wait_tells_how_long() {
+    let timer = |seconds: u64| Timer {
+        kind: TimerKind::TimeWait,
+        expires_in: Duration::from_millis(seconds * 1000 - 1),
+        retransmits: 0,
+    };
+    let remnant = |seconds| Socket {
+        state: State::TimeWait,
+        owners: Owners::None,
+        timer: Some(timer(seconds)),
+        ..listener("127.0.0.1:62893")
+    };
+    let found = findings(&[remnant(20), remnant(41)], &[], &[]);
+    assert_eq!(found[0].summary, "2 connections that have ended keep 62893/tcp in TIME_WAIT for 41 s more");
+    assert!(found[0].pids.is_empty() && commands(&found[0]).is_empty());
+}
+
+fn any_socket() -> impl Strategy<Value = Socket> {
+    let states = prop::sample::select(vec![
+        State::Listen,
+        State::Bound,
+        State::Established,
+        State::SynSent,
+        State::SynReceived,
+        State::FinWait1,
+        State::FinWait2,
+        State::CloseWait,
+        State::LastAck,
+        State::Closing,
+        State::TimeWait,
+        State::Unconnected,
+    ]);
+    let owners = prop::sample::select(vec![
+        Owners::Known(vec![42]),
+        Owners::Known(vec![42, 43]),
+        Owners::Kernel,
+        Owners::None,
+        Owners::NotAsked,
+        Owners::Hidden { reason: String::new() },
+        Owners::Likely { pids: vec![42], reason: String::new() },
+    ]);
+    (states, owners, any::<bool>()).prop_filter_map("waits, but belongs to nobody", |(state, owners, ipv6)| {
+        let impossible = state.is_waiting() && owners == Owners::None;
+        let local = if ipv6 { "[::1]:62893" } else { "127.0.0.1:62893" };
+        let family = if ipv6 { Family::Ipv6 } else { Family::Ipv4 };
+        (!impossible).then(|| Socket { state, owners, family, ..listener(local) })
+    })
+}
+
+proptest! {
+    /// Never a false "free": whatever sockets there are, they make a conflict.
+    #[test]
+    fn a_port_with_a_socket_is_held(sockets in prop::collection::vec(any_socket(), 1..6), udp in any::<bool>()) {
+        let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
+        for ephemeral_range in [None, Some((1, 65535)), Some((1, 2))] {
+            let found = diagnose(&Facts {
+                port: 62893,
+                protocol,
+                addresses: &[],
+                sockets: &sockets,
+                processes: &[process(42, 1, "web")],
+                gaps: &[],
+                host: &Host { ephemeral_range, ..host() },
+                program: "portcheck",
+            });
+            prop_assert_eq!(Status::of(&found), Status::Held);
+            prop_assert!(found.iter().all(|finding| !finding.summary.is_empty() && !finding.summary.ends_with('.')));
+        }
+    }
+}
+
+#[test]
+fn the_table_of_rules_is_sound() {
+    for (index, rule) in RULES.iter().enumerate() {
+        assert!(RULES[..index].iter().all(|other| other.code != rule.code), "{} twice", rule.code);
+        assert!(rule.code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", rule.code);
+        let Explanation { what, why, detection, remedy } = rule.explanation;
+        assert!([what, why, detection, remedy].iter().all(|text| text.ends_with('.')), "{}", rule.code);
+    }
+    let severities: Vec<Severity> = RULES.iter().map(|rule| rule.severity).collect();
+    assert!(severities.is_sorted(), "conflicts first: {severities:?}");
+}
+
+/// `PORTCHECK_UPDATE=1 cargo test` writes it anew.
+#[test]
+fn the_page_of_verdicts_is_current() {
+    let mut page = "# Verdicts\n\n\
+        What `portcheck` can find on a port. The code stands in the JSON (`findings[].code`) and never changes its meaning.\n\n\
+        A *conflict* makes the port `held`, *blocked* makes it `blocked`, *unknown* makes it `unknown`; a *warning* or an\n\
+        *info* does not change the status.\n\n\
+        This page is generated from the rules in `src/diagnose`.\n\n"
+        .to_owned();
+    for rule in RULES {
+        writeln!(page, "- [`{0}`](#{0}), {1}", rule.code, rule.severity.as_str()).unwrap();
+    }
+    for rule in RULES {
+        let Explanation { what, why, detection, remedy } = rule.explanation;
+        write!(
+            page,
+            "\n## {}\n\n*{}.* {what}\n\n- **Why it happens:** {why}\n- **How it is detected:** {detection}\n- **What to do:** {remedy}\n",
+            rule.code,
+            rule.severity.as_str(),
+        )
+        .unwrap();
+    }
+    expect_file("docs/verdicts.md", &page);
+}

@@ -35,6 +35,11 @@ impl Column {
     const GIVES_WAY: [Self; 6] =
         [Self::Command, Self::Class, Self::Exposure, Self::Service, Self::Supervisor, Self::User];
 
+    /// Whether a shortened text is still of use.
+    const fn shrinks(self) -> bool {
+        matches!(self, Self::Command | Self::Service | Self::Supervisor)
+    }
+
     const fn heading(self) -> &'static str {
         match self {
             Self::Port => "PORT",
@@ -74,7 +79,10 @@ impl Column {
 }
 
 /// Enough to recognise a program by; the report shows all of it.
-const LONGEST_COMMAND: usize = 60;
+const LONGEST_COMMAND: usize = 80;
+
+/// A column that would have to be narrower goes.
+const NARROWEST: u16 = 10;
 
 /// Between two columns.
 const GUTTER: u16 = 2;
@@ -96,19 +104,20 @@ pub fn list(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<(
     }
     columns.extend([Column::Exposure, Column::Process, Column::Pid, Column::User, Column::Supervisor, Column::Command]);
 
-    let cells: Vec<Vec<String>> =
+    let mut cells: Vec<Vec<String>> =
         rows.iter().map(|row| columns.iter().map(|column| column.cell(row)).collect()).collect();
-    let is_empty = |index: usize| cells.iter().all(|row| row[index].is_empty());
-    let empty: Vec<bool> = (0..columns.len()).map(is_empty).collect();
+    let widths = fit(&columns, &cells, style.width);
+    for row in &mut cells {
+        for ((column, width), cell) in columns.iter().zip(&widths).zip(row) {
+            if column.shrinks() {
+                *cell = escape::shorten(cell, usize::from(*width)).into_owned();
+            }
+        }
+    }
     let mut table = plain_table(style.width);
     table.set_header(columns.iter().map(|column| column.heading())).add_rows(cells);
-
-    let widths = table.column_max_content_widths();
-    let sized = columns.iter().copied().zip(widths).zip(empty);
-    let kept = columns_that_fit(sized.filter(|&(_, empty)| !empty).map(|(sized, _)| sized).collect(), style.width);
-    for (index, column) in columns.iter().enumerate() {
-        let Some(shown) = table.column_mut(index) else { continue };
-        if !kept.contains(column) {
+    for ((column, width), shown) in columns.iter().zip(widths).zip(table.column_iter_mut()) {
+        if width == 0 {
             shown.set_constraint(comfy_table::ColumnConstraint::Hidden);
         }
         if matches!(column, Column::Port | Column::Pid) {
@@ -117,20 +126,33 @@ pub fn list(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<(
         shown.set_padding((0, GUTTER));
     }
     print(&table, out)?;
-    notes(answer, style, out)
+    notes(answer, style, out)?;
+    if rows.iter().any(|row| matches!(row.owners, Owners::Likely { .. })) {
+        writeln!(out, "a process with ? is deduced, not seen: ask for its port to learn how")?;
+    }
+    Ok(())
 }
 
-/// Drops optional columns until the rest fits into `width`.
-fn columns_that_fit(mut columns: Vec<(Column, u16)>, width: Option<u16>) -> Vec<Column> {
-    let Some(limit) = width else { return columns.into_iter().map(|(column, _)| column).collect() };
+/// The width that each column gets, 0 for one that is left out: those without content, and as many of the others that
+/// give way as it takes to fit into `limit`. What shrinks is shortened before it goes.
+fn fit(columns: &[Column], cells: &[Vec<String>], limit: Option<u16>) -> Vec<u16> {
+    let width_of = |text: &str| u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
+    let widest = |index: usize| cells.iter().map(|row| width_of(&row[index])).max().unwrap_or(0);
+    let natural = columns.iter().enumerate().map(|(index, column)| match widest(index) {
+        0 => 0,
+        width => width.max(width_of(column.heading())),
+    });
+    let mut widths: Vec<u16> = natural.collect();
+    let Some(limit) = limit else { return widths };
     for leaver in Column::GIVES_WAY {
-        let needed: u32 = columns.iter().map(|&(_, width)| u32::from(width) + u32::from(GUTTER)).sum();
-        if needed <= u32::from(limit) {
-            break;
-        }
-        columns.retain(|&(column, _)| column != leaver);
+        let needed: u32 = widths.iter().filter(|&&width| width > 0).map(|&width| u32::from(width + GUTTER)).sum();
+        let Some(excess) = needed.checked_sub(u32::from(limit)).filter(|&excess| excess > 0) else { break };
+        let Some(index) = columns.iter().position(|&column| column == leaver) else { continue };
+        let left = u32::from(widths[index]).saturating_sub(excess);
+        let left = if leaver.shrinks() && left >= u32::from(NARROWEST) { left } else { 0 };
+        widths[index] = u16::try_from(left).unwrap_or(0);
     }
-    columns.into_iter().map(|(column, _)| column).collect()
+    widths
 }
 
 fn process(row: &Row<'_>) -> String {
@@ -169,7 +191,8 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
                 (Status::Free, format!("{range}{protocol}"), String::new())
             }
             Line::One(port) => {
-                let why = port.findings.first().map(|finding| finding.summary.as_str()).unwrap_or_default();
+                let first = port.findings.first().filter(|_| port.status != Status::Free);
+                let why = first.map(|finding| finding.summary.as_str()).unwrap_or_default();
                 (port.status, format!("{}/{}", port.port, port.protocol), escape::terminal(why).into_owned())
             }
         };

@@ -1,1 +1,158 @@
+//! The reports and tables as they look, on answers made by hand.
 
+use super::*;
+use crate::answer::PortAnswer;
+use crate::classify::Class;
+use crate::classify::services::Services;
+use crate::diagnose::{Facts, Status, diagnose};
+use crate::model::{Container, Gap, Hides, Owners, Process, Protocol, Runtime, Socket};
+use crate::testing::{host, listener, owned, process};
+
+/// What the pipeline makes of these facts.
+fn answer(
+    command: Command,
+    facts: Vec<(u16, Protocol, Vec<Socket>)>,
+    processes: Vec<Process>,
+    gaps: Vec<Gap>,
+) -> Answer {
+    let services = Services::default();
+    let judge = |(port, protocol, sockets): (u16, Protocol, Vec<Socket>)| {
+        let findings = diagnose(&Facts {
+            port,
+            protocol,
+            addresses: &[],
+            sockets: &sockets,
+            processes: &processes,
+            gaps: &gaps,
+            host: &host(),
+            program: "portcheck",
+        });
+        PortAnswer {
+            port,
+            protocol,
+            addresses: Vec::new(),
+            class: Class::of(port),
+            service: services.lookup(port, protocol),
+            status: Status::of(&findings),
+            findings,
+            sockets,
+        }
+    };
+    let ports = facts.into_iter().map(judge).collect();
+    Answer { command, host: host(), ports, processes, gaps }
+}
+
+fn show(answer: &Answer, style: &Style) -> String {
+    let mut out = Vec::new();
+    write(answer, style, &mut out).unwrap();
+    anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string()
+}
+
+fn style(width: Option<u16>) -> Style {
+    Style { width, as_root: "sudo portcheck".to_owned(), now: 1_795_253_400 + 7500, ..Style::default() }
+}
+
+/// A listing with every kind of owner.
+fn busy_machine() -> Answer {
+    let mut web = process(812, 1, "nginx");
+    web.user = Some("root".to_owned());
+    let mut database = process(900, 1, "postgres");
+    database.container =
+        Some(Container { runtime: Runtime::Docker, id: "8f3a0c1d2e4b".repeat(6)[..64].to_owned(), pod: None });
+    let likely = Socket {
+        owners: Owners::Likely { pids: vec![900], reason: "the only process that fits".to_owned() },
+        ..listener("127.0.0.1:5432")
+    };
+    let hidden = Socket {
+        owners: Owners::Hidden { reason: "not yours".to_owned() },
+        uid: Some(0),
+        user: None,
+        ..listener("0.0.0.0:22")
+    };
+    let v6only = Socket { v6only: Some(true), ..owned("[::]:80", &[812, 813]) };
+    let workers = process(813, 812, "nginx");
+    answer(
+        Command::List,
+        vec![
+            (22, Protocol::Tcp, vec![hidden]),
+            (80, Protocol::Tcp, vec![owned("0.0.0.0:80", &[812, 813]), v6only]),
+            (5432, Protocol::Tcp, vec![likely]),
+            (62893, Protocol::Tcp, vec![owned("127.0.0.1:62893", &[950])]),
+        ],
+        vec![web, workers, database, process(950, 7, "a)\n(b")],
+        vec![Gap {
+            code: "unreadable-processes",
+            hides: Hides::Owners,
+            protocol: None,
+            summary: "12 processes may not be looked into".to_owned(),
+            root_would_see: true,
+        }],
+    )
+}
+
+#[test]
+fn a_report() {
+    let facts = vec![(62893, Protocol::Tcp, vec![owned("127.0.0.1:62893", &[42])]), (62893, Protocol::Udp, vec![])];
+    let report = answer(Command::Check, facts, vec![process(42, 7, "python3")], vec![]);
+    insta::assert_snapshot!(show(&report, &style(None)));
+}
+
+#[test]
+fn a_report_on_two_holders_and_one_with_evidence() {
+    let mut child = process(43, 42, "web");
+    child.ancestors[0].name = "web".to_owned();
+    let facts = vec![(3000, Protocol::Tcp, vec![owned("127.0.0.1:3000", &[42, 43]), owned("[::1]:3000", &[50])])];
+    let report = answer(Command::Check, facts, vec![process(42, 7, "web"), child, process(50, 7, "node")], vec![]);
+    insta::assert_snapshot!("two_holders", show(&report, &style(None)));
+    insta::assert_snapshot!("two_holders_verbose", show(&report, &Style { verbose: true, ..style(None) }));
+}
+
+#[test]
+fn a_report_on_a_free_port() {
+    let facts = vec![(8080, Protocol::Tcp, vec![]), (8080, Protocol::Udp, vec![])];
+    insta::assert_snapshot!(show(&answer(Command::Check, facts, vec![], vec![]), &style(None)));
+}
+
+#[test]
+fn a_report_on_a_hidden_owner() {
+    let mut machine = busy_machine();
+    machine.command = Command::Check;
+    machine.ports.truncate(1);
+    insta::assert_snapshot!(show(&machine, &style(None)));
+}
+
+#[test]
+fn a_listing_at_every_width() {
+    for width in [Some(60), Some(80), Some(140), None] {
+        let text = show(&busy_machine(), &style(width));
+        if let Some(width) = width {
+            let table = text.split("\n\n").next().unwrap_or_default();
+            assert!(table.lines().all(|line| line.chars().count() <= width.into()), "{width}:\n{text}");
+        }
+        insta::assert_snapshot!(
+            format!("listing_{}", width.map_or("piped".to_owned(), |width| width.to_string())),
+            text
+        );
+    }
+}
+
+#[test]
+fn verdicts_on_several_ports() {
+    let mut machine = busy_machine();
+    machine.command = Command::Check;
+    let free = answer(
+        Command::Check,
+        (3000..3003).flat_map(|port| Protocol::ALL.map(|protocol| (port, protocol, vec![]))).collect(),
+        vec![],
+        vec![],
+    );
+    machine.ports.extend(free.ports);
+    insta::assert_snapshot!(show(&machine, &style(Some(100))));
+}
+
+#[test]
+fn markdown_is_not_taken_for_markup() {
+    let facts = vec![(62893, Protocol::Tcp, vec![owned("127.0.0.1:62893", &[42])])];
+    let machine = answer(Command::Check, facts, vec![process(42, 7, "a|b<i>_c_")], vec![]);
+    insta::assert_snapshot!(show(&machine, &Style { format: Format::Markdown, ..style(None) }));
+}
