@@ -211,6 +211,10 @@ fn by_port<'a>(request: &Request, snapshot: &'a Snapshot) -> HashMap<(u16, Proto
     for socket in snapshot.sockets.iter().filter(of_family) {
         by_port.entry((socket.local.port(), socket.protocol)).or_default().push(socket);
     }
+    // The kernel shows them in the order of its hash tables, which says nothing and changes.
+    for sockets in by_port.values_mut() {
+        sockets.sort_by_key(|socket| (socket.local, socket.state, socket.remote, socket.inode));
+    }
     by_port
 }
 

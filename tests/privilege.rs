@@ -167,3 +167,23 @@ fn several_that_fit_are_ranked_and_none_is_called_known() {
         drop(roles);
     });
 }
+
+#[test]
+fn the_only_hidden_process_of_a_user_is_the_likely_one() {
+    in_namespace("the_only_hidden_process_of_a_user_is_the_likely_one", || {
+        if !is_root() {
+            return skip("needs root to be two users");
+        }
+        // A user with no other process, who is not the one who asks.
+        let (role, _) = Role::playing_as_user(58_231, "listen 127.0.0.1:8080");
+        let answer = json_as_nobody(&["8080/tcp"]);
+        let tcp = port(&answer, 8080, "tcp");
+        assert_eq!((codes(tcp), owners(tcp)), (vec!["hidden-owner"], vec![role.pid()]));
+        assert_eq!(tcp["sockets"][0]["owners"]["kind"], "likely");
+        assert_eq!((&tcp["sockets"][0]["uid"], &tcp["sockets"][0]["user"]), (&value!(58_231), &value!(null)));
+
+        let (_second, _) = Role::playing_as_user(58_231, "listen 127.0.0.1:8081");
+        let answer = json_as_nobody(&["8080/tcp"]);
+        assert_eq!(port(&answer, 8080, "tcp")["sockets"][0]["owners"]["kind"], "hidden");
+    });
+}

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use serde_json::Value;
 
@@ -23,8 +23,11 @@ pub fn skip(reason: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
+/// Whether we are root and can become others: the root of a user namespace made by an ordinary user cannot.
 pub fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let ids: u64 = map.split_whitespace().skip(2).step_by(3).filter_map(|count| count.parse::<u64>().ok()).sum();
+    rustix::process::geteuid().is_root() && ids > NOBODY.into()
 }
 
 /// Whether a program can be run here.
@@ -78,20 +81,37 @@ pub fn run(arguments: &[&str]) -> Run {
 
 /// The binary run by an ordinary user. Only root can arrange that.
 pub fn portcheck_as_nobody(arguments: &[&str]) -> Command {
-    // The build directory may be closed to others.
-    static COPY: OnceLock<PathBuf> = OnceLock::new();
-    let copy = COPY.get_or_init(|| {
-        let directory = std::env::temp_dir().join(format!("portcheck-test-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let copy = directory.join("portcheck");
-        std::fs::copy(env!("CARGO_BIN_EXE_portcheck"), &copy).unwrap();
-        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
-        copy
-    });
-    let mut command = command_of(copy, arguments);
+    let mut command = command_of(&readable_copy(Path::new(env!("CARGO_BIN_EXE_portcheck"))), arguments);
     command.current_dir("/").uid(NOBODY).gid(NOBODY);
     command
+}
+
+/// Programs for every user to run. A static is not dropped, so [`Cleanup`] empties it.
+static COPIES: Mutex<Option<tempfile::TempDir>> = Mutex::new(None);
+
+struct Cleanup;
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        drop(COPIES.lock().unwrap().take());
+    }
+}
+
+/// A copy of a program that every user can run: the build directory may be closed to others. It lasts as long as the body
+/// of [`in_namespace`].
+pub fn readable_copy(program: &Path) -> PathBuf {
+    let mut copies = COPIES.lock().unwrap();
+    let directory = copies.get_or_insert_with(|| {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+        directory
+    });
+    let copy = directory.path().join(program.file_name().unwrap());
+    if !copy.exists() {
+        std::fs::copy(program, &copy).unwrap();
+        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    copy
 }
 
 /// Runs with `--json`, and checks what every such output must hold: it fits the schema, and tells its own exit code.
@@ -181,6 +201,7 @@ impl Drop for Background {
 pub fn in_namespace(name: &str, body: impl FnOnce()) {
     const INSIDE: &str = "PORTCHECK_TEST_NAMESPACE";
     if std::env::var(INSIDE).as_deref() == Ok(name) {
+        let _cleanup = Cleanup;
         return body();
     }
     let flags = if is_root() { "-n" } else { "-rn" };

@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -28,6 +29,15 @@ impl Role {
     /// The same by another name: the program is found through the file `alias`.
     pub fn start_as(alias: &Path, part: &str) -> Self {
         Self::spawn(Command::new(alias), part)
+    }
+
+    /// Starts a role as another user, and lets it begin.
+    pub fn playing_as_user(uid: u32, part: &str) -> (Self, String) {
+        let mut command = Command::new(super::readable_copy(&std::env::current_exe().unwrap()));
+        command.current_dir("/").uid(uid).gid(uid);
+        let mut role = Self::spawn(command, part);
+        let said = role.go();
+        (role, said)
     }
 
     fn spawn(mut command: Command, part: &str) -> Self {

@@ -65,7 +65,8 @@ impl<'a> Attribution<'a> {
         }
     }
 
-    /// Without a cgroup that tells something, the user does if only one process of that user is out of sight.
+    /// Without a cgroup that tells something, the user does if only one process of that user is out of sight. Root tells
+    /// nothing: the kernel's sockets are root's, and those of servers that bind first and become another user then.
     fn owner_by_user(&mut self, uid: Option<u32>) -> Owners {
         let unreadable = self.unreadable_by_user.get_or_insert_with(|| {
             let mut by_user: HashMap<u32, Vec<Pid>> = HashMap::new();
@@ -77,7 +78,7 @@ impl<'a> Attribution<'a> {
             }
             by_user
         });
-        match uid.and_then(|uid| unreadable.get(&uid)).map(Vec::as_slice) {
+        match uid.filter(|&uid| uid != 0).and_then(|uid| unreadable.get(&uid)).map(Vec::as_slice) {
             Some(&[pid]) if !self.sweep.others_invisible => Owners::Likely {
                 pids: vec![pid],
                 reason: "the only process of the socket's user that may not be looked into".to_owned(),
