@@ -1,5 +1,7 @@
 //! From a [`Request`] to an [`Answer`]: snapshot, rules, status, exit code.
 
+mod listing;
+
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -176,13 +178,13 @@ fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> A
             let sockets: Vec<Socket> = sockets
                 .into_iter()
                 .filter(|socket| request.connections || socket.state.is_waiting())
-                .filter(|socket| filter.fits(socket, &snapshot.processes))
+                .filter(|socket| listing::fits(filter, socket, &snapshot.processes))
                 .cloned()
                 .collect();
             (!sockets.is_empty()).then(|| judge(request, &snapshot, services.as_ref(), key, Vec::new(), sockets))
         })
         .collect();
-    ports.sort_by(|a, b| sort.compare(a, b, &snapshot.processes));
+    ports.sort_by(|a, b| listing::compare(sort, a, b, &snapshot.processes));
     assemble(Command::List, ports, snapshot)
 }
 

@@ -7,6 +7,9 @@
 //!
 //! The library does no output of its own and never exits; colours, terminals and exit codes are the binary's.
 
+// What must never happen in the program itself, though tests do it.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
 pub mod answer;
 pub mod classify;
 pub mod collect;

@@ -1,5 +1,8 @@
 //! The command `portcheck`: parse, answer, write, exit. The only place that prints an error or exits.
 
+// What must never happen in the program itself, though tests do it.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 mod progress;
 

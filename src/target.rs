@@ -277,7 +277,10 @@ fn parse_ports(text: &str, names: &Names) -> Result<Ports, Reason> {
     if ports.is_empty() {
         return Err(match (names.nearest)(text) {
             Some(nearest) => format!("is no service name known here: did you mean {nearest}?"),
-            None => "is no service name known here: write the port as a number".to_owned(),
+            None => format!(
+                "is no service name known here: write the port as a number, \
+                 or --process {text} to list what a program holds"
+            ),
         });
     }
     Ok(ports.into_iter().map(|(port, protocol)| (port, port, Some(protocol))).collect())

@@ -67,7 +67,7 @@ fn without_netlink_the_text_serves_and_its_limits_are_said() {
 /// Runs the binary through a shell that changes its surroundings first.
 fn after(preparation: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", &format!("{preparation} && exec \"$@\"",), "sh"]);
+    command.args(["-m", "sh", "-c", &format!("{preparation} && exec \"$@\""), "sh"]);
     command.arg(env!("CARGO_BIN_EXE_portcheck")).args(arguments).arg("--json");
     command
 }

@@ -1,7 +1,7 @@
 //! The verdict `bound-not-listening`: a process has bound the port and does nothing with it, which no listing shows.
 
 use super::holders::groups_where;
-use super::{Explanation, Facts, Observation, Rule, Severity, remedy};
+use super::{Explanation, Facts, Observation, Rule, Severity, listener};
 use crate::model::{Owners, State};
 
 pub static RULE: Rule = Rule {
@@ -22,13 +22,5 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let is_bound = |socket: &crate::model::Socket| {
         socket.state == State::Bound && matches!(socket.owners, Owners::Known(_) | Owners::NotAsked)
     };
-    groups_where(facts, is_bound)
-        .iter()
-        .map(|group| Observation {
-            summary: format!("{} {}", group.holder(facts.processes), group.waits_on()),
-            pids: group.owners.pids().to_vec(),
-            details: Vec::new(),
-            remedies: remedy::end_holder(facts, group),
-        })
-        .collect()
+    groups_where(facts, is_bound).iter().map(|group| listener::held_by(facts, group)).collect()
 }

@@ -1,7 +1,7 @@
 //! The verdict `hidden-owner`: somebody holds the port, and who could only be deduced, or not even that.
 
 use super::holders::groups_where;
-use super::{Detail, Explanation, Facts, Observation, Rule, Severity, remedy};
+use super::{Detail, Explanation, Facts, Observation, Rule, Severity, listener, remedy};
 use crate::model::Owners;
 use crate::supervisor;
 
@@ -43,12 +43,10 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
             text("unit", found.unit.map(|unit| unit.name));
             text("container", found.container.map(|container| container.id));
             details.extend(socket.uid.map(|uid| ("uid", Detail::Number(uid.into()))));
-            Observation {
-                summary: format!("{} {}", group.holder(facts.processes), group.waits_on()),
-                pids: group.owners.pids().to_vec(),
-                details,
-                remedies: remedy::see_holder(facts).into_iter().chain(remedy::end_holder(facts, group)).collect(),
-            }
+            let mut observation = Observation { details, ..listener::held_by(facts, group) };
+            // Knowing who it is comes before ending it.
+            observation.remedies.splice(0..0, remedy::see_holder(facts));
+            observation
         })
         .collect()
 }

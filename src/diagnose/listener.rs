@@ -1,7 +1,7 @@
 //! The verdict `listener`: a process waits for connections or datagrams on the port.
 
 use super::holders::groups_where;
-use super::{Explanation, Facts, Observation, Rule, Severity, remedy};
+use super::{Explanation, Facts, Group, Observation, Rule, Severity, remedy};
 use crate::model::{Owners, State};
 
 pub static RULE: Rule = Rule {
@@ -24,13 +24,15 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         matches!(socket.state, State::Listen | State::Unconnected)
             && matches!(socket.owners, Owners::Known(_) | Owners::NotAsked)
     };
-    groups_where(facts, waits)
-        .iter()
-        .map(|group| Observation {
-            summary: format!("{} {}", group.holder(facts.processes), group.waits_on()),
-            pids: group.owners.pids().to_vec(),
-            details: Vec::new(),
-            remedies: remedy::end_holder(facts, group),
-        })
-        .collect()
+    groups_where(facts, waits).iter().map(|group| held_by(facts, group)).collect()
+}
+
+/// What there is to say about a group that waits on the port: who, where, and how to end it.
+pub fn held_by(facts: &Facts<'_>, group: &Group<'_>) -> Observation {
+    Observation {
+        summary: format!("{} {}", group.holder(facts.processes), group.waits_on()),
+        pids: group.owners.pids().to_vec(),
+        details: Vec::new(),
+        remedies: remedy::end_holder(facts, group),
+    }
 }

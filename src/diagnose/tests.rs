@@ -174,7 +174,7 @@ fn any_socket() -> impl Strategy<Value = Socket> {
         let impossible = state.is_waiting() && owners == Owners::None;
         let local = if ipv6 { "[::1]:62893" } else { "127.0.0.1:62893" };
         let family = if ipv6 { Family::Ipv6 } else { Family::Ipv4 };
-        (!impossible).then(|| Socket { state, owners, family, ..listener(local) })
+        (!impossible).then(|| Socket { family, state, owners, ..listener(local) })
     })
 }
 

@@ -21,6 +21,11 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         headline(first.status, &format!("{} is free", first.port), out)?;
         writeln!(out, "{}: {}", protocols.join(" and "), reach(first))?;
         about(first, out)?;
+    } else if let [port] = ports[..] {
+        self::port(answer, port, style, out)?;
+        if port.status == Status::Free {
+            about(port, out)?;
+        }
     } else {
         for (index, port) in ports.into_iter().enumerate() {
             if index > 0 {

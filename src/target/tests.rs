@@ -92,7 +92,7 @@ fn service_names() {
     reads("localhost:domain/tcp", &[target(53, 53, tcp, &["127.0.0.1", "::1"])]);
     refuses("postgresql/udp", "no port for this protocol");
     refuses("postgresq", "did you mean postgresql?");
-    refuses("nonesuch", "write the port as a number");
+    refuses("nonesuch", "write the port as a number, or --process nonesuch");
 }
 
 #[test]

@@ -1,0 +1,71 @@
+//! Which sockets a listing shows, and in which order.
+
+use std::cmp::Ordering;
+
+use super::PortAnswer;
+use crate::classify::{Class, Exposure};
+use crate::diagnose::find;
+use crate::model::{Pid, Process, Socket};
+use crate::request::{Filter, Sort};
+
+/// Whether a socket fits everything that the listing is narrowed to.
+pub fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
+    let owners = || socket.owners.pids().iter().filter_map(|&pid| find(processes, pid));
+    let has_pid = filter.pids.is_empty() || socket.owners.pids().iter().any(|pid| filter.pids.contains(pid));
+    let has_name = filter.process.as_ref().is_none_or(|name| {
+        let name = name.to_lowercase();
+        owners().any(|process| process.name.to_lowercase().contains(&name))
+    });
+    let is_users = filter.user.as_ref().is_none_or(|wanted| {
+        let is = |name: &Option<String>, uid: Option<u32>| {
+            name.as_ref() == Some(wanted) || uid.is_some_and(|uid| uid.to_string() == *wanted)
+        };
+        is(&socket.user, socket.uid) || owners().any(|process| is(&process.user, process.uid))
+    });
+    let has_class = filter.class.is_none_or(|class| Class::of(socket.local.port()) == class);
+    let is_exposed = !filter.exposed || Exposure::of(socket) != Exposure::Loopback;
+    has_pid && has_name && is_users && has_class && is_exposed
+}
+
+/// Which of two ports comes first.
+pub fn compare(sort: Sort, a: &PortAnswer, b: &PortAnswer, processes: &[Process]) -> Ordering {
+    let by = match sort {
+        Sort::Port => Ordering::Equal,
+        Sort::Protocol => a.protocol.cmp(&b.protocol),
+        Sort::Service => unknown_last(service(a), service(b)),
+        Sort::Address => lowest_address(a).cmp(&lowest_address(b)),
+        Sort::Exposure => widest(b).cmp(&widest(a)),
+        Sort::Process => unknown_last(first_process(a, processes), first_process(b, processes)),
+        Sort::Pid => unknown_last(first_pid(a), first_pid(b)),
+        Sort::User => unknown_last(user(a), user(b)),
+    };
+    by.then_with(|| (a.port, a.protocol).cmp(&(b.port, b.protocol)))
+}
+
+fn unknown_last<T: Ord>(a: Option<T>, b: Option<T>) -> Ordering {
+    (a.is_none(), a).cmp(&(b.is_none(), b))
+}
+
+fn service(answer: &PortAnswer) -> Option<&str> {
+    answer.service.as_ref().and_then(|service| service.name.as_deref())
+}
+
+fn lowest_address(answer: &PortAnswer) -> Option<std::net::IpAddr> {
+    answer.sockets.iter().map(|socket| socket.local.ip()).min()
+}
+
+fn widest(answer: &PortAnswer) -> Option<Exposure> {
+    answer.sockets.iter().map(Exposure::of).max()
+}
+
+fn first_pid(answer: &PortAnswer) -> Option<Pid> {
+    answer.sockets.iter().find_map(|socket| socket.owners.pids().first().copied())
+}
+
+fn first_process(answer: &PortAnswer, processes: &[Process]) -> Option<String> {
+    find(processes, first_pid(answer)?).map(|process| process.name.to_lowercase())
+}
+
+fn user(answer: &PortAnswer) -> Option<&str> {
+    answer.sockets.iter().find_map(|socket| socket.user.as_deref())
+}
