@@ -6,17 +6,19 @@ mod elsewhere;
 mod host;
 mod owners;
 mod proc_net;
+mod search;
 mod sock_diag;
 mod tables;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use attribute::Attribution;
 use cgroup::Hierarchy;
 use owners::Sweep;
-use sock_diag::{Entry, States};
+use search::Search;
+use sock_diag::Entry;
 use tables::Tables;
 
 use super::{Detail, Scope, leaders_first, processes};
@@ -37,7 +39,7 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     let proc = Path::new(PROC);
     let host = host();
     let mut tables = Tables::open(proc);
-    let mut entries = read_tables(&mut tables, scope)?;
+    let mut entries = tables.read_scope(scope)?;
     if scope.protocols.contains(&Protocol::Tcp) {
         tables.check_bound_sockets(host.release.as_deref());
     }
@@ -49,13 +51,12 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
         gaps.extend(tables.into_gaps());
         sockets = join(entries, |_| None, |_| (None, Owners::NotAsked));
     } else {
-        let sweep = sweep(proc, &mut tables, scope, &mut entries, &mut gaps)?;
+        let search = search::search(proc, &mut tables, scope, &mut entries, &mut gaps)?;
         gaps.splice(0..0, tables.into_gaps());
-        let sees_every_namespace = host::sees_every_pid_namespace(proc);
-        gaps.extend(gaps_of(&sweep, sees_every_namespace, !entries.is_empty(), &host));
+        gaps.extend(gaps_of(&search, !entries.is_empty(), &host));
         let hierarchy = Hierarchy::find(proc);
-        let cgroups = hierarchy.as_ref().map(|hierarchy| cgroup_paths(proc, hierarchy, scope, &entries, &sweep));
-        let mut attribution = Attribution::new(proc, &sweep, sees_every_namespace, hierarchy.as_ref(), &entries);
+        let cgroups = hierarchy.as_ref().map(|hierarchy| cgroup_paths(proc, hierarchy, scope, &entries, &search.sweep));
+        let mut attribution = Attribution::new(proc, &search, hierarchy.as_ref());
         let mut users = Users::default();
         sockets = join(
             entries,
@@ -72,78 +73,8 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     Ok(Snapshot { host, sockets, processes, gaps })
 }
 
-/// Reads the sockets in question: what waits first, and connections only if asked for or needed.
-fn read_tables(tables: &mut Tables<'_>, scope: &Scope) -> Result<Vec<Entry>, Error> {
-    let ports = scope.ports();
-    let mut entries = Vec::new();
-    if scope.protocols.contains(&Protocol::Tcp) {
-        let states = if scope.connections { States::ALL } else { States::WAITING };
-        entries = tables.read(Protocol::Tcp, states, &ports)?;
-        if !scope.connections {
-            // The text shows every state, asked for or not.
-            entries.retain(|entry| entry.socket.state.is_waiting());
-            let unexplained = scope.unexplained(entries.iter().map(|entry| &entry.socket));
-            if !unexplained.is_empty() {
-                let connected = tables.read(Protocol::Tcp, States::CONNECTED, &unexplained)?;
-                entries.extend(connected.into_iter().filter(|entry| !entry.socket.state.is_waiting()));
-            }
-        }
-    }
-    if scope.protocols.contains(&Protocol::Udp) {
-        entries.extend(tables.read(Protocol::Udp, States::ALL, &ports)?);
-    }
-    // The kernel walks its table in steps, and may show a socket again that moved in between.
-    let mut seen = HashSet::new();
-    entries.retain(|Entry { socket, .. }| {
-        socket.inode.is_none_or(|inode| seen.insert((inode, socket.local, socket.state)))
-    });
-    Ok(entries)
-}
-
-/// Finds the holders. Sockets that were closed since they were listed are taken out of `entries`.
-fn sweep(
-    proc: &Path,
-    tables: &mut Tables<'_>,
-    scope: &Scope,
-    entries: &mut Vec<Entry>,
-    gaps: &mut Vec<Gap>,
-) -> Result<Sweep, Error> {
-    let mut wanted: Vec<u64> = entries.iter().filter_map(|entry| entry.socket.inode).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let mut sweep = match owners::sweep(proc, &wanted) {
-        Ok(sweep) => sweep,
-        Err(error) => {
-            gaps.push(Gap {
-                code: "no-proc",
-                hides: Hides::Owners,
-                protocol: None,
-                summary: format!("processes cannot be seen: {error}"),
-                root_would_see: false,
-            });
-            return Ok(Sweep { others_invisible: true, ..Sweep::default() });
-        }
-    };
-    if attribute::unowned(entries, &sweep).is_empty() {
-        return Ok(sweep);
-    }
-    // Nobody has it: it may have been closed, or passed on to a process that was looked at before.
-    let again = read_tables(tables, scope)?;
-    let open: HashSet<u64> = again.iter().filter_map(|entry| entry.socket.inode).collect();
-    entries.retain(|entry| match entry.socket.inode {
-        Some(inode) => open.contains(&inode) || sweep.owners_of(inode).next().is_some(),
-        None => true,
-    });
-    if sweep.is_complete() {
-        let missing = attribute::unowned(entries, &sweep);
-        sweep.found.extend(owners::sweep(proc, &missing)?.found);
-        sweep.found.sort_unstable();
-        sweep.found.dedup();
-    }
-    Ok(sweep)
-}
-
-fn gaps_of(sweep: &Sweep, sees_every_namespace: bool, any_socket: bool, host: &Host) -> Vec<Gap> {
+fn gaps_of(search: &Search, any_socket: bool, host: &Host) -> Vec<Gap> {
+    let Search { sweep, sees_every_namespace, .. } = search;
     let gap = |code, summary: String, root_would_see| Gap {
         code,
         hides: Hides::Owners,

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use super::Search;
 use super::cgroup::Hierarchy;
-use super::elsewhere::{self, Elsewhere};
+use super::elsewhere::Elsewhere;
 use super::owners::Sweep;
 use super::sock_diag::Entry;
 use crate::model::{Owners, Pid};
@@ -19,7 +20,7 @@ pub struct Attribution<'a> {
     /// Whether no process can be out of sight.
     sees_all: bool,
     hierarchy: Option<&'a Hierarchy>,
-    elsewhere: Option<Elsewhere>,
+    elsewhere: Option<&'a Elsewhere>,
     /// The processes of each cgroup that could have a socket of each user, the most probable first.
     candidates: HashMap<(String, Option<u32>), Vec<Pid>>,
     /// The processes that could not be looked into, by user; read only when asked for.
@@ -27,18 +28,17 @@ pub struct Attribution<'a> {
 }
 
 impl<'a> Attribution<'a> {
-    /// Prepares to decide on `sockets`. What costs much is looked at only if one of them is left unexplained.
-    pub fn new(
-        proc: &'a Path,
-        sweep: &'a Sweep,
-        sees_every_namespace: bool,
-        hierarchy: Option<&'a Hierarchy>,
-        sockets: &[Entry],
-    ) -> Self {
-        let sees_all = sees_every_namespace && sweep.is_complete();
-        let unexplained = if sees_all { unowned(sockets, sweep) } else { Vec::new() };
-        let elsewhere = (!unexplained.is_empty()).then(|| elsewhere::look(proc, &unexplained));
-        Self { proc, sweep, sees_all, hierarchy, elsewhere, candidates: HashMap::new(), unreadable_by_user: None }
+    /// Prepares to decide by what a search found.
+    pub fn new(proc: &'a Path, search: &'a Search, hierarchy: Option<&'a Hierarchy>) -> Self {
+        Self {
+            proc,
+            sweep: &search.sweep,
+            elsewhere: search.elsewhere.as_ref(),
+            sees_all: search.sees_every_namespace && search.sweep.is_complete(),
+            hierarchy,
+            candidates: HashMap::new(),
+            unreadable_by_user: None,
+        }
     }
 
     /// Who owns the socket `entry`, created in `cgroup`.
@@ -88,7 +88,7 @@ impl<'a> Attribution<'a> {
     }
 
     fn owners_elsewhere(&self, inode: u64) -> Owners {
-        let Some(elsewhere) = &self.elsewhere else { return Owners::Kernel };
+        let Some(elsewhere) = self.elsewhere else { return Owners::Hidden { reason: self.why_hidden() } };
         match elsewhere.found.get(&inode) {
             Some(pids) => Owners::Known(pids.clone()),
             None if elsewhere.carriers.is_empty() => Owners::Kernel,
@@ -153,18 +153,6 @@ impl<'a> Attribution<'a> {
             "it belongs to a process that you may not look into".to_owned()
         }
     }
-}
-
-/// The inodes of `sockets` that the sweep found nowhere, ascending.
-pub fn unowned(sockets: &[Entry], sweep: &Sweep) -> Vec<u64> {
-    let mut inodes: Vec<u64> = sockets
-        .iter()
-        .filter_map(|entry| entry.socket.inode)
-        .filter(|&inode| sweep.owners_of(inode).next().is_none())
-        .collect();
-    inodes.sort_unstable();
-    inodes.dedup();
-    inodes
 }
 
 #[derive(Debug)]

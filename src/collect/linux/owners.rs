@@ -36,6 +36,16 @@ impl Sweep {
         self.found[start..].iter().take_while(move |&&(found, _)| found == inode).map(|&(_, pid)| pid)
     }
 
+    /// Adds what another sweep found.
+    pub fn add(&mut self, other: Self) {
+        self.found.extend(other.found);
+        self.found.sort_unstable();
+        self.found.dedup();
+        self.unreadable.extend(other.unreadable);
+        self.unreadable.sort_unstable();
+        self.unreadable.dedup();
+    }
+
     /// Whether every process of this pid namespace was looked at.
     pub fn is_complete(&self) -> bool {
         self.unreadable.is_empty() && !self.others_invisible
@@ -65,24 +75,19 @@ pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
     let mut sweep = thread::scope(|scope| {
         let spawned: Vec<_> =
             (1..threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, worker).ok()).collect();
-        let mut merged = worker();
+        let mut merged = Sweep::default();
+        merged.add(worker());
         for handle in spawned {
             // A worker has nothing that panics; if one did, what it looked at would be missing, which must not
             // pass for "nobody".
             match handle.join() {
-                Ok(part) => {
-                    merged.found.extend(part.found);
-                    merged.unreadable.extend(part.unreadable);
-                }
+                Ok(part) => merged.add(part),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
         merged
     });
-    sweep.found.sort_unstable();
-    sweep.found.dedup();
     forget_ourselves(&mut sweep.found);
-    sweep.unreadable.sort_unstable();
     sweep.others_invisible = others_invisible;
     Ok(sweep)
 }

@@ -1,11 +1,13 @@
 //! The four socket tables, by netlink where it is to be had and as text where it is not, with what each cannot show.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
 use super::host;
 use super::proc_net;
 use super::sock_diag::{DumpError, Entry, SockDiag, States, Table};
+use crate::collect::Scope;
 use crate::error::Error;
 use crate::model::{Family, Gap, Hides, Protocol};
 use crate::port_set::PortSet;
@@ -28,6 +30,38 @@ impl<'a> Tables<'a> {
             Err(error) => tables.give_up_netlink(&error),
         }
         tables
+    }
+
+    /// Reads the sockets that `scope` asks for: what waits first, and connections only if asked for or needed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tables::read`].
+    pub fn read_scope(&mut self, scope: &Scope) -> Result<Vec<Entry>, Error> {
+        let ports = scope.ports();
+        let mut entries = Vec::new();
+        if scope.protocols.contains(&Protocol::Tcp) {
+            let states = if scope.connections { States::ALL } else { States::WAITING };
+            entries = self.read(Protocol::Tcp, states, &ports)?;
+            if !scope.connections {
+                // The text shows every state, asked for or not.
+                entries.retain(|entry| entry.socket.state.is_waiting());
+                let unexplained = scope.unexplained(entries.iter().map(|entry| &entry.socket));
+                if !unexplained.is_empty() {
+                    let connected = self.read(Protocol::Tcp, States::CONNECTED, &unexplained)?;
+                    entries.extend(connected.into_iter().filter(|entry| !entry.socket.state.is_waiting()));
+                }
+            }
+        }
+        if scope.protocols.contains(&Protocol::Udp) {
+            entries.extend(self.read(Protocol::Udp, States::ALL, &ports)?);
+        }
+        // The kernel walks its table in steps, and may show a socket again that moved in between.
+        let mut seen = HashSet::new();
+        entries.retain(|Entry { socket, .. }| {
+            socket.inode.is_none_or(|inode| seen.insert((inode, socket.local, socket.state)))
+        });
+        Ok(entries)
     }
 
     /// The sockets of `protocol` in `states` with a local port in `ports`.
