@@ -93,6 +93,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_descriptor_in_the_queue_of_a_unix_socket_has_a_carrier() {
+        use std::os::fd::AsFd;
+        use std::os::unix::net::UnixStream;
+
+        use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let inode = rustix::fs::fstat(&listener).unwrap().st_ino;
+        let (here, there) = UnixStream::pair().unwrap();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut message = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [listener.as_fd()];
+        assert!(message.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        rustix::net::sendmsg(&here, &[std::io::IoSlice::new(b"x")], &mut message, SendFlags::empty()).unwrap();
+        drop(listener);
+
+        let proc = Path::new("/proc");
+        let own = std::process::id();
+        assert_eq!(owners::sweep(proc, &[inode]).unwrap().owners_of(inode).count(), 0);
+        let elsewhere = look(proc, &[inode]);
+        assert!(elsewhere.carriers.contains(&own), "{elsewhere:?}");
+        assert!(!elsewhere.found.contains_key(&inode));
+        // With the queue it is gone for good.
+        drop(there);
+        assert!(!look(proc, &[inode]).carriers.contains(&own));
+    }
+
+    #[test]
     fn fdinfo_of_unix_sockets_and_io_urings() {
         let mut found = Vec::new();
         assert!(parse_fdinfo("pos:\t0\nscm_fds: 1\n", &mut |inode| found.push(inode)));
