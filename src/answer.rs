@@ -10,7 +10,9 @@ use crate::classify::services::{Service, Services};
 use crate::collect::{self, Detail, Scope};
 use crate::diagnose::{Facts, Finding, Status, diagnose};
 use crate::error::Error;
+use crate::local;
 use crate::model::{Family, Gap, Host, Pid, Process, Protocol, Snapshot, Socket};
+use crate::probe::{self, Attempt, Outcome, Spot};
 use crate::request::{Filter, Question, Request, Sort};
 use crate::target::Target;
 
@@ -51,6 +53,8 @@ pub struct PortAnswer {
     pub status: Status,
     /// Why.
     pub findings: Vec<Finding>,
+    /// What bind(2) answered; empty if it was not asked.
+    pub attempts: Vec<Attempt>,
     /// The sockets that hold it on these addresses.
     pub sockets: Vec<Socket>,
 }
@@ -125,17 +129,32 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
         Question::Check(targets) => targets.clone(),
         Question::List(..) => Vec::new(),
     };
-    let snapshot = collect::snapshot(&Scope {
+    let scope = Scope {
         backend: request.backend,
         protocols: request.protocols.clone(),
         targets,
         connections: request.connections,
         detail: request.detail,
-    })?;
+    };
+    let snapshot = collect::snapshot(&scope)?;
     Ok(match &request.question {
-        Question::Check(targets) => check(request, targets, snapshot),
+        Question::Check(targets) => {
+            let answer = check(request, targets, snapshot);
+            // Somebody may have taken a port between the two looks: who, the next one tells.
+            if answer.ports.iter().any(PortAnswer::is_taken_by_nobody) {
+                check(request, targets, collect::snapshot(&scope)?)
+            } else {
+                answer
+            }
+        }
         Question::List(filter, sort) => list(request, filter, *sort, snapshot),
     })
+}
+
+impl PortAnswer {
+    fn is_taken_by_nobody(&self) -> bool {
+        self.sockets.is_empty() && self.attempts.iter().any(|attempt| attempt.outcome == Outcome::InUse)
+    }
 }
 
 fn check(request: &Request, targets: &[Target], snapshot: Snapshot) -> Answer {
@@ -143,7 +162,9 @@ fn check(request: &Request, targets: &[Target], snapshot: Snapshot) -> Answer {
     let services = services(request);
     let mut seen = HashSet::new();
     let mut ports = Vec::new();
+    let questions: usize = targets.iter().map(|target| target.ports().len()).sum();
     for target in targets {
+        let spots = spots(request, target);
         for port in target.ports() {
             for &protocol in request.protocols.iter().filter(|&&protocol| target.wants(protocol)) {
                 if !seen.insert((port, protocol, &target.addresses, &target.zone)) {
@@ -156,18 +177,36 @@ fn check(request: &Request, targets: &[Target], snapshot: Snapshot) -> Answer {
                     .filter(|socket| target.covers(socket))
                     .map(|&socket| socket.clone())
                     .collect();
-                ports.push(judge(
-                    request,
-                    &snapshot,
-                    services.as_ref(),
-                    (port, protocol),
-                    target.addresses.clone(),
-                    sockets,
-                ));
+                let attempts = if !request.probe {
+                    Vec::new()
+                } else if questions <= MOST_THOROUGH_PROBES || !target.addresses.is_empty() {
+                    probe::probe(port, protocol, &spots)
+                } else if sockets.is_empty() {
+                    probe::probe_briefly(port, protocol, request.family)
+                } else {
+                    Vec::new()
+                };
+                let seen = Seen { port, protocol, addresses: target.addresses.clone(), sockets, attempts };
+                ports.push(judge(request, &snapshot, services.as_ref(), seen));
             }
         }
     }
     assemble(Command::Check, ports, snapshot)
+}
+
+/// Up to so many ports are tried in every way; of more, only those that look free, and in one way.
+const MOST_THOROUGH_PROBES: usize = 64;
+
+/// Where a bind is to be tried for a target.
+fn spots(request: &Request, target: &Target) -> Vec<Spot> {
+    let is_of_family = |address: &&IpAddr| request.family.is_none_or(|family| Family::of(**address) == family);
+    match &target.addresses[..] {
+        [] => probe::usual_spots(request.family),
+        addresses => {
+            let scope = target.zone.as_deref().map_or(0, local::interface_index);
+            addresses.iter().filter(is_of_family).map(|&address| probe::spot_of(address, scope)).collect()
+        }
+    }
 }
 
 fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> Answer {
@@ -181,7 +220,9 @@ fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> A
                 .filter(|socket| listing::fits(filter, socket, &snapshot.processes))
                 .cloned()
                 .collect();
-            (!sockets.is_empty()).then(|| judge(request, &snapshot, services.as_ref(), key, Vec::new(), sockets))
+            let (port, protocol) = key;
+            let seen = Seen { port, protocol, addresses: Vec::new(), sockets, attempts: Vec::new() };
+            (!seen.sockets.is_empty()).then(|| judge(request, &snapshot, services.as_ref(), seen))
         })
         .collect();
     ports.sort_by(|a, b| listing::compare(sort, a, b, &snapshot.processes));
@@ -220,14 +261,17 @@ fn by_port<'a>(request: &Request, snapshot: &'a Snapshot) -> HashMap<(u16, Proto
     by_port
 }
 
-fn judge(
-    request: &Request,
-    snapshot: &Snapshot,
-    services: Option<&Services>,
-    (port, protocol): (u16, Protocol),
+/// What was seen of one port of one protocol.
+struct Seen {
+    port: u16,
+    protocol: Protocol,
     addresses: Vec<IpAddr>,
     sockets: Vec<Socket>,
-) -> PortAnswer {
+    attempts: Vec<Attempt>,
+}
+
+fn judge(request: &Request, snapshot: &Snapshot, services: Option<&Services>, seen: Seen) -> PortAnswer {
+    let Seen { port, protocol, addresses, sockets, attempts } = seen;
     let findings = diagnose(&Facts {
         port,
         protocol,
@@ -235,6 +279,8 @@ fn judge(
         sockets: &sockets,
         processes: &snapshot.processes,
         gaps: &snapshot.gaps,
+        attempts: &attempts,
+        reuse_address: request.reuse_address,
         host: &snapshot.host,
         program: &request.program,
     });
@@ -246,6 +292,7 @@ fn judge(
         status: Status::of(&findings),
         findings,
         addresses,
+        attempts,
         sockets,
     }
 }

@@ -24,11 +24,12 @@ Examples:
   portcheck postgresql                 a service by its name
   portcheck --exposed --sort process   what can be reached from other machines
   portcheck -q 8080 && ./serve         start only if the port is free
+  portcheck 8080 --reuse-addr          free for a server that sets SO_REUSEADDR?
   portcheck 8080 --json                the same answer for scripts, see docs/json.md
 
 Exit codes:
   0  every port asked about is free, or the listing was made
-  1  at least one is held
+  1  at least one is held, or may not be bound
   2  the command line is wrong
   3  cannot tell: something needed could not be seen
   4  portcheck itself failed";
@@ -38,9 +39,10 @@ Exit codes:
 #[command(
     name = "portcheck",
     version,
-    about = "Tells who holds a port, or what is in use.",
+    about = "Tells who holds a port, whether it can be bound, or what is in use.",
     long_about = "Tells who holds a port: every process, by name, command line, user, unit and container.\n\
-                  Without a target it lists what listens or is bound. It changes nothing.",
+                  Asks the kernel itself whether the port can be bound. Without a target it lists what listens\n\
+                  or is bound. It changes nothing.",
     after_help = "See --help for examples and exit codes.",
     after_long_help = EXAMPLES,
     styles = Styles::styled()
@@ -105,6 +107,12 @@ struct Cli {
     #[arg(short, long, action = ArgAction::SetTrue, help_heading = "Output")]
     verbose: bool,
 
+    /// Judge for a server that sets SO_REUSEADDR, as most do: then a plain TIME_WAIT is no conflict
+    #[arg(long, requires = "targets", conflicts_with = "no_probe", help_heading = "How to look")]
+    reuse_addr: bool,
+    /// Do not ask bind(2): judge by what can be seen
+    #[arg(long, help_heading = "How to look")]
+    no_probe: bool,
     /// What to read the sockets with
     #[arg(long, value_enum, value_name = "BACKEND", default_value = "native", help_heading = "How to look")]
     backend: BackendName,
@@ -230,6 +238,8 @@ pub fn parse(arguments: &[OsString]) -> Result<Invocation, Stop> {
             connections: cli.all,
             detail,
             backend: cli.backend.into(),
+            probe: !cli.no_probe,
+            reuse_address: cli.reuse_addr,
             program,
         },
         style,

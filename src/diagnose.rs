@@ -5,6 +5,8 @@
 
 mod bound;
 mod connections;
+mod denied;
+mod ephemeral;
 mod free;
 mod hidden;
 mod holders;
@@ -17,7 +19,8 @@ pub use holders::{Group, groups};
 
 use std::net::IpAddr;
 
-use crate::model::{Gap, Hides, Host, Pid, Process, Protocol, Socket};
+use crate::model::{Gap, Hides, Host, Pid, Process, Protocol, Socket, State};
+use crate::probe::{Attempt, Outcome};
 
 /// What the rules look at: everything that concerns one port of one protocol.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +37,10 @@ pub struct Facts<'a> {
     pub processes: &'a [Process],
     /// What could not be looked at.
     pub gaps: &'a [Gap],
+    /// What bind(2) answered; empty if it was not asked.
+    pub attempts: &'a [Attempt],
+    /// Whether to judge for a server that sets SO_REUSEADDR.
+    pub reuse_address: bool,
     /// The machine.
     pub host: &'a Host,
     /// What this program is called by, for remedies that call it again.
@@ -53,6 +60,42 @@ impl<'a> Facts<'a> {
         self.gaps
             .iter()
             .filter(move |gap| gap.hides == Hides::Sockets && gap.protocol.is_none_or(|only| only == protocol))
+    }
+
+    /// The answers of bind(2) that count: those for a server as it is judged for. An address or a family that this
+    /// machine does not have, and nobody asked about, says nothing about the port.
+    pub fn answers(&self) -> impl Iterator<Item = &'a Attempt> {
+        // UDP is not tried with SO_REUSEADDR, and whole ranges are not either.
+        let reuse_address = self.reuse_address && self.attempts.iter().any(|attempt| attempt.reuse_address);
+        let was_asked_about = !self.addresses.is_empty();
+        self.attempts.iter().filter(move |attempt| {
+            attempt.reuse_address == reuse_address
+                && (was_asked_about || !matches!(attempt.outcome, Outcome::NoFamily | Outcome::NotAvailable))
+        })
+    }
+
+    /// Whether bind(2) was asked, and worked everywhere.
+    #[must_use]
+    pub fn can_bind(&self) -> bool {
+        let mut answers = self.answers().peekable();
+        answers.peek().is_some() && answers.all(|attempt| attempt.outcome == Outcome::Bound)
+    }
+
+    /// Whether `socket` is in the way of the server that is judged for. Who waits for peers always is; bound sockets and
+    /// connections are not if bind(2) says that the port can be shared with them.
+    #[must_use]
+    pub fn is_in_the_way(&self, socket: &Socket) -> bool {
+        match socket.state {
+            State::Listen | State::Unconnected => true,
+            State::Bound => !(self.reuse_address && self.can_bind()),
+            _ => !self.can_bind(),
+        }
+    }
+
+    /// Whether bind(2) failed somewhere with `outcome`.
+    #[must_use]
+    pub fn fails_with(&self, outcome: Outcome) -> bool {
+        self.answers().any(|attempt| attempt.outcome == outcome)
     }
 
     /// `80/tcp`.
@@ -179,9 +222,13 @@ pub static RULES: &[&Rule] = &[
     &connections::OUTGOING,
     &connections::LEFTOVER,
     &connections::ORPHANED,
+    &connections::TIME_WAIT_STUBBORN,
     &connections::TIME_WAIT,
     &listener::RULE,
+    &denied::PRIVILEGED,
+    &denied::SANDBOX,
     &unseen::RULE,
+    &ephemeral::RULE,
     &free::RULE,
 ];
 

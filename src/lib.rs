@@ -18,6 +18,7 @@ pub mod error;
 pub mod local;
 pub mod model;
 pub mod port_set;
+pub mod probe;
 pub mod render;
 pub mod request;
 pub mod supervisor;

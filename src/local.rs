@@ -13,6 +13,13 @@ pub const NAMES: Names = Names {
     addresses,
 };
 
+/// The index of an interface by its name; 0 if there is none of that name.
+#[must_use]
+pub fn interface_index(name: &str) -> u32 {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.iter().find(|interface| interface.name == name).and_then(|interface| interface.index).unwrap_or(0)
+}
+
 fn hostname() -> Option<String> {
     sysinfo::System::host_name().ok()
 }

@@ -76,6 +76,16 @@ pub struct Host {
     pub euid: Option<u32>,
     /// First and last port that the kernel picks by itself (`ip_local_port_range`).
     pub ephemeral_range: Option<(u16, u16)>,
+    /// The first port that may be bound without privilege (`ip_unprivileged_port_start`).
+    pub unprivileged_start: Option<u16>,
+}
+
+impl Host {
+    /// Whether the kernel may give `port` to an outgoing connection.
+    #[must_use]
+    pub fn picks_by_itself(&self, port: u16) -> bool {
+        self.ephemeral_range.is_some_and(|(first, last)| (first..=last).contains(&port))
+    }
 }
 
 /// What a gap keeps from sight.

@@ -20,6 +20,10 @@ pub struct Request {
     pub detail: Detail,
     /// What to read the facts with.
     pub backend: Backend,
+    /// Whether to ask bind(2) as well.
+    pub probe: bool,
+    /// Whether to judge for a server that sets SO_REUSEADDR.
+    pub reuse_address: bool,
     /// What this program is called by, for remedies that call it again.
     pub program: String,
 }

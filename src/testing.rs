@@ -81,5 +81,6 @@ pub fn host() -> Host {
         backend: Backend::Native,
         euid: Some(1000),
         ephemeral_range: Some((32768, 60999)),
+        unprivileged_start: Some(1024),
     }
 }

@@ -207,7 +207,10 @@ fn connections_without_a_listener_hold_their_port() {
 
         let answer = json(&[&own.to_string(), "8080"]);
         let outgoing = port(&answer, own, "tcp");
-        assert_eq!((codes(outgoing), owners(outgoing)), (vec!["outgoing-connection"], vec![std::process::id()]));
+        assert_eq!(
+            (codes(outgoing), owners(outgoing)),
+            (vec!["outgoing-connection", "ephemeral-port"], vec![std::process::id()])
+        );
         assert_eq!(codes(port(&answer, 8080, "tcp")), ["listener"]);
 
         drop(listener);

@@ -6,61 +6,33 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use common::role::bound;
-use common::{codes, has, in_namespace, is_root, json, json_of, owners, port, portcheck, portcheck_as_nobody, skip};
+use common::seccomp::portcheck_without;
+use common::{codes, in_namespace, is_root, json, json_of, owners, port, portcheck, portcheck_as_nobody, skip};
 use serde_json::json as value;
 
-/// Runs its arguments where socket(AF_NETLINK, …) fails with EPERM: a seccomp filter (seccomp(2)) by hand, since no tool
-/// that is installed everywhere makes one.
-const WITHOUT_NETLINK: &str = r#"
-import ctypes, os, platform, struct, sys
-arch, nr_socket = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}[platform.machine()]
-AF_NETLINK, EPERM = 16, 1
-code = [
-    (0x20, 0, 0, 4),                     # load the architecture
-    (0x15, 0, 5, arch),
-    (0x20, 0, 0, 0),                     # load the number of the call
-    (0x15, 0, 3, nr_socket),
-    (0x20, 0, 0, 16),                    # load its first argument
-    (0x15, 0, 1, AF_NETLINK),
-    (0x06, 0, 0, 0x00050000 | EPERM),    # SECCOMP_RET_ERRNO
-    (0x06, 0, 0, 0x7FFF0000),            # SECCOMP_RET_ALLOW
-]
-program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
-class Fprog(ctypes.Structure):
-    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-fprog = Fprog(len(code), ctypes.addressof(program))
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.prctl(38, 1, 0, 0, 0) == 0   # PR_SET_NO_NEW_PRIVS
-assert libc.prctl(22, 2, ctypes.byref(fprog)) == 0, os.strerror(ctypes.get_errno())   # PR_SET_SECCOMP
-os.execv(sys.argv[1], sys.argv[1:])
-"#;
-
-fn without_netlink(arguments: &[&str]) -> Command {
-    let mut command = Command::new("python3");
-    command.args(["-c", WITHOUT_NETLINK, env!("CARGO_BIN_EXE_portcheck")]).args(arguments).arg("--json");
-    command
-}
+const AF_NETLINK: &str = "socket=16";
 
 #[test]
 fn without_netlink_the_text_serves_and_its_limits_are_said() {
     in_namespace("without_netlink_the_text_serves_and_its_limits_are_said", || {
-        if !has("python3") || !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
-            return skip("no python3 to make a seccomp filter");
-        }
         let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
         let _bound = bound("127.0.0.1:8081".parse().unwrap());
-        let answer = json_of(without_netlink(&["8080-8082"]));
+        let without_netlink = |arguments: &[&str]| portcheck_without(AF_NETLINK, arguments).map(json_of);
+        let Some(answer) = without_netlink(&["8080-8082"]) else { return };
         let gaps: Vec<&str> =
             answer["gaps"].as_array().unwrap().iter().map(|gap| gap["code"].as_str().unwrap()).collect();
         assert!(gaps.contains(&"netlink-unavailable") && gaps.contains(&"bound-sockets-unlisted"), "{gaps:?}");
         let tcp = port(&answer, 8080, "tcp");
         assert_eq!((codes(tcp), owners(tcp)), (vec!["listener"], vec![std::process::id()]));
-        // Held or not, it cannot be seen: both are "unknown", and neither is "free".
+        // What cannot be seen is known to bind(2).
+        assert_eq!(codes(port(&answer, 8081, "tcp")), ["hidden-owner"]);
+        assert_eq!(port(&answer, 8082, "tcp")["status"], "free");
+        // Without its word, held or not: neither is called free.
+        let answer = without_netlink(&["8081-8082", "--no-probe"]).unwrap();
         assert_eq!(codes(port(&answer, 8081, "tcp")), ["unseen"]);
-        assert_eq!(port(&answer, 8082, "tcp")["status"], "unknown");
+        assert_eq!(codes(port(&answer, 8082, "tcp")), ["unseen"]);
         assert_eq!(port(&answer, 8082, "udp")["status"], "free");
-        assert_eq!(json_of(without_netlink(&["8082/tcp"]))["exit_code"], 3);
-        assert_eq!(json_of(without_netlink(&["8082/udp"]))["exit_code"], 0);
+        assert_eq!(without_netlink(&["8082/tcp", "--no-probe"]).unwrap()["exit_code"], 3);
     });
 }
 

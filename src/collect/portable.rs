@@ -173,5 +173,6 @@ pub fn host() -> Host {
         backend: Backend::Portable,
         euid: None,
         ephemeral_range: None,
+        unprivileged_start: None,
     }
 }

@@ -1,9 +1,10 @@
 //! The verdicts on connections that hold their own port while nothing listens there: `outgoing-connection`,
-//! `leftover-connections`, `orphaned-connection`, `time-wait`.
+//! `leftover-connections`, `orphaned-connection`, `time-wait` and `time-wait-stubborn`.
 
 use super::holders::groups_where;
 use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, remedy};
 use crate::model::{Owners, Socket, State};
+use crate::probe::Outcome;
 
 pub static OUTGOING: Rule = Rule {
     code: "outgoing-connection",
@@ -104,6 +105,21 @@ pub static ORPHANED: Rule = Rule {
     },
 };
 
+pub static TIME_WAIT_STUBBORN: Rule = Rule {
+    code: "time-wait-stubborn",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "Connections that ended less than a minute ago still hold the port, even from a server that sets \
+               SO_REUSEADDR. No process has them.",
+        why: "The old socket had not set SO_REUSEADDR itself: the kernel lets two sockets share a port that way only if \
+              both have set it. A client's own port is such a case, too.",
+        detection: "The socket table has connections in TIME_WAIT with this local port and no listener, and bind fails \
+                    with SO_REUSEADDR as well.",
+        remedy: "Wait for the time that is named.",
+    },
+    check: |facts| time_wait(facts, true),
+};
+
 pub static TIME_WAIT: Rule = Rule {
     code: "time-wait",
     severity: Severity::Conflict,
@@ -112,31 +128,41 @@ pub static TIME_WAIT: Rule = Rule {
         why: "The side that closes first keeps the connection in TIME_WAIT for 60 s, so that late packets do not \
               reach a new one (RFC 9293, section 3.6.1).",
         detection: "The socket table has connections in TIME_WAIT with this local port, and no listener.",
-        remedy: "Wait for the time that is named. A server that sets SO_REUSEADDR, as most do, need not wait, unless \
-                 the old one had not set it.",
+        remedy: "Set SO_REUSEADDR in the server, as most do, or wait for the time that is named. With --reuse-addr it is \
+                 no conflict.",
     },
-    check: |facts| {
-        connections(facts, |_, socket| socket.state == State::TimeWait)
-            .map(|group| {
-                let seconds = longest(&group.sockets).div_ceil(1000);
-                let count = group.sockets.len();
-                let noun = if count == 1 { "connection that has" } else { "connections that have" };
-                Observation {
-                    summary: format!(
-                        "{count} {noun} ended keep {} in TIME_WAIT for {seconds} s more",
-                        facts.port_name()
-                    ),
-                    details: remaining(&group.sockets),
-                    remedies: vec![Remedy {
-                        text: format!("wait {seconds} s; a server that sets SO_REUSEADDR mostly need not wait"),
-                        command: None,
-                    }],
-                    ..Observation::default()
-                }
-            })
-            .collect()
-    },
+    check: |facts| time_wait(facts, false),
 };
+
+fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
+    if reuse_is_in_vain(facts) != stubborn {
+        return Vec::new();
+    }
+    connections(facts, |_, socket| socket.state == State::TimeWait)
+        .map(|group| {
+            let seconds = longest(&group.sockets).div_ceil(1000);
+            let count = group.sockets.len();
+            let noun = if count == 1 { "connection that has" } else { "connections that have" };
+            let helps = facts.attempts.iter().any(|attempt| attempt.reuse_address) && !stubborn;
+            let text = match (stubborn, helps) {
+                (true, _) => format!("wait {seconds} s; SO_REUSEADDR does not help"),
+                (false, true) => format!("set SO_REUSEADDR in the server, which helps here, or wait {seconds} s"),
+                (false, false) => format!("wait {seconds} s; a server that sets SO_REUSEADDR mostly need not wait"),
+            };
+            Observation {
+                summary: format!("{count} {noun} ended keep {} in TIME_WAIT for {seconds} s more", facts.port_name()),
+                details: remaining(&group.sockets),
+                remedies: vec![Remedy { text, command: None }],
+                ..Observation::default()
+            }
+        })
+        .collect()
+}
+
+/// Whether bind(2) was asked with SO_REUSEADDR too, and found the port in use all the same.
+fn reuse_is_in_vain(facts: &Facts<'_>) -> bool {
+    facts.attempts.iter().any(|attempt| attempt.reuse_address && attempt.outcome == Outcome::InUse)
+}
 
 /// The connections that pass `filter`, if nothing waits on the port: a listener explains the conflict alone, and its
 /// connections say nothing more.
@@ -154,7 +180,7 @@ fn connections<'a>(
 }
 
 fn is_ephemeral(facts: &Facts<'_>) -> bool {
-    facts.host.ephemeral_range.is_some_and(|(first, last)| (first..=last).contains(&facts.port))
+    facts.host.picks_by_itself(facts.port)
 }
 
 /// `a connection to 192.0.2.1:443`, `3 connections`.

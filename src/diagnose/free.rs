@@ -8,15 +8,21 @@ pub static RULE: Rule = Rule {
     explanation: Explanation {
         what: "Nothing holds the port on the addresses asked about.",
         why: "No socket has it: no listener, no bound socket, no connection and no remnant of one.",
-        detection: "The kernel's socket tables were read in full, in all states, and no socket with this local port \
-                    overlaps the addresses.",
+        detection: "bind worked on each of the addresses. With --no-probe: the kernel's socket tables were read in full, \
+                    in all states, and no socket with this local port overlaps the addresses.",
         remedy: "Nothing to do.",
     },
     check,
 };
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
-    if !facts.sockets.is_empty() || facts.hiding_gaps().next().is_some() {
+    // What the kernel lets us bind is free, whatever could not be seen. Without its word, all must have been seen.
+    let is_free = if facts.attempts.is_empty() {
+        facts.sockets.is_empty() && facts.hiding_gaps().next().is_none()
+    } else {
+        facts.can_bind() && !facts.sockets.iter().any(|socket| facts.is_in_the_way(socket))
+    };
+    if !is_free {
         return Vec::new();
     }
     let place = match facts.addresses {
@@ -26,5 +32,10 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
             format!(" on {}", addresses.join(" and "))
         }
     };
-    vec![Observation { summary: format!("nothing holds {}{place}", facts.port_name()), ..Observation::default() }]
+    let summary = if facts.sockets.is_empty() {
+        format!("nothing holds {}{place}", facts.port_name())
+    } else {
+        format!("a server that sets SO_REUSEADDR can bind {}{place}", facts.port_name())
+    };
+    vec![Observation { summary, ..Observation::default() }]
 }

@@ -3,6 +3,7 @@
 use super::holders::groups_where;
 use super::{Detail, Explanation, Facts, Observation, Rule, Severity, listener, remedy};
 use crate::model::Owners;
+use crate::probe::Outcome;
 use crate::supervisor;
 
 pub static RULE: Rule = Rule {
@@ -14,7 +15,8 @@ pub static RULE: Rule = Rule {
         why: "The descriptors of a process are readable only for its own user and for root, and processes in another \
               pid namespace cannot be seen at all.",
         detection: "The kernel's socket table has the socket with the user and the cgroup that created it, and no \
-                    process that may be looked into has a descriptor of it.",
+                    process that may be looked into has a descriptor of it. Or bind fails with EADDRINUSE, and no socket \
+                    can be seen at all.",
         remedy: "Ask again as root; or stop the unit or container that is named.",
     },
     check,
@@ -24,6 +26,13 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let is_hidden = |socket: &crate::model::Socket| {
         socket.state.is_waiting() && matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. })
     };
+    if facts.sockets.is_empty() && facts.fails_with(Outcome::InUse) {
+        return vec![Observation {
+            summary: format!("something that cannot be seen holds {}: bind fails with EADDRINUSE", facts.port_name()),
+            details: facts.hiding_gaps().map(|gap| ("gap", Detail::Text(gap.code.to_owned()))).collect(),
+            ..Observation::default()
+        }];
+    }
     groups_where(facts, is_hidden)
         .iter()
         .map(|group| {

@@ -138,7 +138,7 @@ fn name_all(pids: &[Pid], processes: &[Process]) -> String {
     }
 }
 
-/// Groups those sockets of `facts` that `filter` lets through.
+/// Groups those sockets of `facts` that are in the way, and that `filter` lets through.
 pub fn groups_where<'a>(facts: &Facts<'a>, filter: impl Fn(&Socket) -> bool) -> Vec<Group<'a>> {
-    groups(facts.sockets.iter().filter(|socket| filter(socket)))
+    groups(facts.sockets.iter().filter(|socket| facts.is_in_the_way(socket) && filter(socket)))
 }

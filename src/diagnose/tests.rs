@@ -19,6 +19,8 @@ fn findings(sockets: &[Socket], processes: &[Process], gaps: &[Gap]) -> Vec<Find
         processes,
         gaps,
         host: &host(),
+        attempts: &[],
+        reuse_address: false,
         program: "portcheck",
     })
 }
@@ -192,6 +194,8 @@ proptest! {
                 processes: &[process(42, 1, "web")],
                 gaps: &[],
                 host: &Host { ephemeral_range, ..host() },
+                attempts: &[],
+                reuse_address: false,
                 program: "portcheck",
             });
             prop_assert_eq!(Status::of(&found), Status::Held);

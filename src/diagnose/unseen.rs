@@ -8,16 +8,16 @@ pub static RULE: Rule = Rule {
     explanation: Explanation {
         what: "Nothing was seen that holds the port, but something needed could not be looked at, so the port is not \
                called free.",
-        why: "A sandbox without netlink, a kernel that does not list sockets that are bound without listening, or the \
+        why: "With --no-probe: a sandbox without netlink, a kernel that does not list sockets that are bound without listening, or the \
               portable backend.",
-        detection: "No socket holds the port, and there is a gap that hides sockets of its protocol.",
-        remedy: "Ask where the gap does not exist: outside the sandbox, or with the native backend.",
+        detection: "No socket holds the port, there is a gap that hides sockets of its protocol, and bind was not asked.",
+        remedy: "Ask without --no-probe, or where the gap does not exist.",
     },
     check,
 };
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
-    if !facts.sockets.is_empty() {
+    if !facts.sockets.is_empty() || !facts.attempts.is_empty() {
         return Vec::new();
     }
     facts

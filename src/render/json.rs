@@ -9,9 +9,10 @@ use crate::classify::Exposure;
 use crate::classify::services::{Service, Source};
 use crate::diagnose::{self, Finding};
 use crate::model::{self, Hides, Manager, Owners};
+use crate::probe::Attempt;
 use wire::{
-    Envelope, Line, WireAncestor, WireContainer, WireDetail, WireEndpoint, WireError, WireFinding, WireGap, WireHost,
-    WireOwners, WirePort, WireProcess, WireRemedy, WireService, WireSocket, WireTimer, WireUnit,
+    Envelope, Line, WireAncestor, WireBind, WireContainer, WireDetail, WireEndpoint, WireError, WireFinding, WireGap,
+    WireHost, WireOwners, WirePort, WireProcess, WireRemedy, WireService, WireSocket, WireTimer, WireUnit,
 };
 
 const SCHEMA_VERSION: u32 = 1;
@@ -103,9 +104,19 @@ fn port(answer: &PortAnswer) -> WirePort<'_> {
         class: answer.class.as_str(),
         service: answer.service.as_ref().map(service),
         status: answer.status.as_str(),
-        bind: Vec::new(),
+        bind: answer.attempts.iter().map(bind).collect(),
         findings: answer.findings.iter().map(finding).collect(),
         sockets: answer.sockets.iter().map(socket).collect(),
+    }
+}
+
+fn bind(attempt: &Attempt) -> WireBind {
+    WireBind {
+        address: attempt.spot.address.to_string(),
+        v6only: attempt.spot.v6only,
+        reuse_address: attempt.reuse_address,
+        result: attempt.outcome.as_str(),
+        errno: attempt.outcome.errno(),
     }
 }
 

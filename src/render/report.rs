@@ -1,13 +1,15 @@
 //! One port in words: the answer in the first line, then who holds it, how to free it, and what could not be seen.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 use super::rows::name_supervisor;
 use super::{Style, colour, escape};
 use crate::answer::{Answer, PortAnswer};
 use crate::classify::Exposure;
-use crate::diagnose::{Finding, Group, Status, find, groups};
+use crate::diagnose::{Finding, Group, Severity, Status, find, groups};
 use crate::model::{Hides, Owners, Pid, Process, Socket};
+use crate::probe::{Attempt, Outcome};
 
 /// Writes the report on the one port that was asked about, each protocol in turn, the worst first.
 pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
@@ -20,6 +22,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         let protocols: Vec<&str> = answer.ports.iter().map(|port| port.protocol.as_str()).collect();
         headline(first.status, &format!("{} is free", first.port), out)?;
         writeln!(out, "{}: {}", protocols.join(" and "), reach(first))?;
+        warnings(first, out)?;
         about(first, out)?;
     } else if let [port] = ports[..] {
         self::port(answer, port, style, out)?;
@@ -45,10 +48,11 @@ pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, out: &mut dyn Wri
     match port.status {
         Status::Free => {
             headline(port.status, &format!("{name} is free"), out)?;
-            return writeln!(out, "{}", reach(port));
+            writeln!(out, "{}", reach(port))?;
+            return warnings(port, out);
         }
         Status::Unknown => headline(port.status, &format!("{name}: cannot tell whether it is free"), out)?,
-        Status::Blocked => headline(port.status, &format!("{name} cannot be bound, though nobody holds it"), out)?,
+        Status::Blocked => headline(port.status, &format!("{name} may not be bound, though nobody holds it"), out)?,
         Status::Held => {
             let held = held(&name, &groups, answer);
             let (text, finding) = with_first_finding(held, port);
@@ -59,6 +63,7 @@ pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, out: &mut dyn Wri
     for finding in port.findings.iter().skip(usize::from(told.is_some())) {
         writeln!(out, "{}", escape::terminal(&finding.summary))?;
     }
+    binds(port, out)?;
     about(port, out)?;
     for group in &groups {
         holder(group, answer, style, out)?;
@@ -117,6 +122,9 @@ fn held(name: &str, groups: &[Group<'_>], answer: &Answer) -> Held {
 }
 
 fn reach(port: &PortAnswer) -> String {
+    if !port.sockets.is_empty() {
+        return "what is left of old connections is in no way of a server that sets SO_REUSEADDR".to_owned();
+    }
     match &port.addresses[..] {
         [] => "nothing holds it on any address of this machine".to_owned(),
         addresses => {
@@ -124,6 +132,35 @@ fn reach(port: &PortAnswer) -> String {
             format!("nothing holds it on {}", addresses.join(" or "))
         }
     }
+}
+
+/// What may surprise although the port is free.
+fn warnings(port: &PortAnswer, out: &mut dyn Write) -> io::Result<()> {
+    for finding in port.findings.iter().filter(|finding| finding.severity == Severity::Warning) {
+        writeln!(out, "but {}", escape::terminal(&finding.summary))?;
+    }
+    Ok(())
+}
+
+/// Where bind works: `bind: 127.0.0.1 in use · ::1 free`. One word says it if it is the same everywhere.
+fn binds(port: &PortAnswer, out: &mut dyn Write) -> io::Result<()> {
+    let plain: Vec<&Attempt> = port.attempts.iter().filter(|attempt| !attempt.reuse_address).collect();
+    let word = |attempt: &Attempt| match attempt.outcome {
+        Outcome::Bound => "free".to_owned(),
+        Outcome::InUse => "in use".to_owned(),
+        other => other.errno().map_or_else(|| other.as_str().to_owned(), str::to_owned),
+    };
+    let Some(first) = plain.first() else { return Ok(()) };
+    if plain.len() > 1 && plain.iter().all(|attempt| attempt.outcome == first.outcome) {
+        return writeln!(out, "bind: {} on every address", word(first));
+    }
+    let name = |attempt: &Attempt| match (attempt.spot.address, attempt.spot.v6only) {
+        (address @ IpAddr::V6(_), Some(true)) if address.is_unspecified() => format!("[{address}] for IPv6 only"),
+        (address @ IpAddr::V6(_), _) => format!("[{address}]"),
+        (address @ IpAddr::V4(_), _) => address.to_string(),
+    };
+    let each: Vec<String> = plain.iter().map(|attempt| format!("{} {}", name(attempt), word(attempt))).collect();
+    writeln!(out, "bind: {}", each.join(" · "))
 }
 
 /// Class and service: `a registered port; IANA: hbci; commonly Node, Rails, Grafana`.

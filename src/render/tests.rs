@@ -25,12 +25,15 @@ fn answer(
             processes: &processes,
             gaps: &gaps,
             host: &host(),
+            attempts: &[],
+            reuse_address: false,
             program: "portcheck",
         });
         PortAnswer {
             port,
             protocol,
             addresses: Vec::new(),
+            attempts: Vec::new(),
             class: Class::of(port),
             service: services.lookup(port, protocol),
             status: Status::of(&findings),

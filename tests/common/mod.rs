@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 pub mod role;
+pub mod seccomp;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -13,6 +13,7 @@ pub fn host(proc: &Path) -> Host {
         backend: Backend::Native,
         euid: Some(rustix::process::geteuid().as_raw()),
         ephemeral_range: ephemeral_range(proc),
+        unprivileged_start: unprivileged_start(proc),
     }
 }
 
@@ -25,6 +26,11 @@ fn ephemeral_range(proc: &Path) -> Option<(u16, u16)> {
     let text = fs::read_to_string(proc.join("sys/net/ipv4/ip_local_port_range")).ok()?;
     let mut numbers = text.split_ascii_whitespace().map(|number| number.parse().ok());
     Some((numbers.next()??, numbers.next()??))
+}
+
+/// `net.ipv4.ip_unprivileged_port_start` (ip(7)), which rules IPv6 too.
+fn unprivileged_start(proc: &Path) -> Option<u16> {
+    fs::read_to_string(proc.join("sys/net/ipv4/ip_unprivileged_port_start")).ok()?.trim().parse().ok()
 }
 
 /// Whether this process is in the initial pid namespace, from which every process can be seen.

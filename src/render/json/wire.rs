@@ -66,8 +66,8 @@ pub struct WirePort<'a> {
     pub service: Option<WireService<'a>>,
     #[cfg_attr(test, schemars(extend("enum" = ["free", "held", "blocked", "unknown"])))]
     pub status: &'static str,
-    /// What bind(2) answered, for each address that was tried.
-    pub bind: Vec<WireBind<'a>>,
+    /// What bind(2) answered, for each address that was tried; empty if it was not asked.
+    pub bind: Vec<WireBind>,
     /// The verdicts, conflicts first.
     pub findings: Vec<WireFinding<'a>>,
     /// The sockets that hold the port.
@@ -93,14 +93,18 @@ pub struct WireService<'a> {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Bind"))]
-pub struct WireBind<'a> {
-    pub address: &'a str,
+pub struct WireBind {
+    pub address: String,
+    /// Whether IPV6_V6ONLY was set; null on an IPv4 address.
+    pub v6only: Option<bool>,
     /// Whether SO_REUSEADDR was set.
     pub reuse_address: bool,
-    /// `ok`, `in-use`, or another word for the error.
-    pub result: &'a str,
-    /// `EADDRINUSE`, or null.
-    pub errno: Option<&'a str>,
+    #[cfg_attr(test, schemars(extend("enum" = [
+        "ok", "in-use", "access-denied", "not-permitted", "not-available", "invalid", "no-family", "failed"
+    ])))]
+    pub result: &'static str,
+    /// The name of the error; null if there is none, or it is an unusual one.
+    pub errno: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]

@@ -1,0 +1,218 @@
+//! Asks bind(2) itself whether a port can be had, on the addresses in question.
+//!
+//! Each socket is closed at once: it never listens, so nobody takes it for a server, and never connects. SO_REUSEPORT
+//! is never set, since even a short-lived socket with it changes what later ones may bind. Datagrams would go to
+//! a UDP socket that joins others by SO_REUSEADDR, however short it lives, so UDP is asked without it only.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::model::{Family, Protocol};
+
+/// Where a bind is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spot {
+    /// The address.
+    pub address: IpAddr,
+    /// The value of `IPV6_V6ONLY`, for IPv6 addresses.
+    pub v6only: Option<bool>,
+    /// The index of the interface, for link-local addresses.
+    pub scope: u32,
+}
+
+/// A bind that was tried, and what the kernel said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Where.
+    pub spot: Spot,
+    /// Whether SO_REUSEADDR was set.
+    pub reuse_address: bool,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// The answer of bind(2), by the errors of ip(7) and what sandboxes make of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It worked.
+    Bound,
+    /// `EADDRINUSE`.
+    InUse,
+    /// `EACCES`: a privileged port, or a sandbox.
+    AccessDenied,
+    /// `EPERM`: a sandbox.
+    NotPermitted,
+    /// `EADDRNOTAVAIL`: no address of this machine, or not usable yet.
+    NotAvailable,
+    /// `EINVAL`: a link-local address without a scope.
+    Invalid,
+    /// `EAFNOSUPPORT`: no such family here.
+    NoFamily,
+    /// Any other error, by its number.
+    Other(i32),
+}
+
+impl Outcome {
+    fn of(result: io::Result<()>) -> Self {
+        const EPERM: i32 = 1;
+        // The numbers of Linux, of the BSDs and macOS, of Winsock.
+        const EAFNOSUPPORT: [i32; 3] = [97, 47, 10047];
+        let Err(error) = result else { return Self::Bound };
+        let number = error.raw_os_error().unwrap_or(0);
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse,
+            io::ErrorKind::AddrNotAvailable => Self::NotAvailable,
+            io::ErrorKind::PermissionDenied if number == EPERM => Self::NotPermitted,
+            io::ErrorKind::PermissionDenied => Self::AccessDenied,
+            io::ErrorKind::InvalidInput => Self::Invalid,
+            _ if EAFNOSUPPORT.contains(&number) => Self::NoFamily,
+            _ => Self::Other(number),
+        }
+    }
+
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bound => "ok",
+            Self::InUse => "in-use",
+            Self::AccessDenied => "access-denied",
+            Self::NotPermitted => "not-permitted",
+            Self::NotAvailable => "not-available",
+            Self::Invalid => "invalid",
+            Self::NoFamily => "no-family",
+            Self::Other(_) => "failed",
+        }
+    }
+
+    /// The name of the error, where it has one here.
+    #[must_use]
+    pub const fn errno(self) -> Option<&'static str> {
+        match self {
+            Self::InUse => Some("EADDRINUSE"),
+            Self::AccessDenied => Some("EACCES"),
+            Self::NotPermitted => Some("EPERM"),
+            Self::NotAvailable => Some("EADDRNOTAVAIL"),
+            Self::Invalid => Some("EINVAL"),
+            Self::NoFamily => Some("EAFNOSUPPORT"),
+            Self::Bound | Self::Other(_) => None,
+        }
+    }
+}
+
+/// The spots that matter to a server that may bind anywhere: loopback and wildcard of each family, the IPv6 wildcard
+/// with and without IPv4.
+#[must_use]
+pub fn usual_spots(family: Option<Family>) -> Vec<Spot> {
+    let spot = |address: IpAddr, v6only| Spot { address, v6only, scope: 0 };
+    let ipv4 = [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED].map(|address| spot(address.into(), None));
+    let loopback = spot(Ipv6Addr::LOCALHOST.into(), Some(true));
+    let [dual, only] = [false, true].map(|v6only| spot(Ipv6Addr::UNSPECIFIED.into(), Some(v6only)));
+    match family {
+        None => [&ipv4[..], &[loopback, dual, only]].concat(),
+        Some(Family::Ipv4) => ipv4.to_vec(),
+        // A dual-stack socket would ask for IPv4 too.
+        Some(Family::Ipv6) => vec![loopback, only],
+    }
+}
+
+/// The one spot that no other holder of the port gets past: the widest wildcard of the families in question.
+#[must_use]
+pub fn widest_spot(family: Option<Family>) -> Spot {
+    let (address, v6only): (IpAddr, _) = match family {
+        None => (Ipv6Addr::UNSPECIFIED.into(), Some(false)),
+        Some(Family::Ipv4) => (Ipv4Addr::UNSPECIFIED.into(), None),
+        Some(Family::Ipv6) => (Ipv6Addr::UNSPECIFIED.into(), Some(true)),
+    };
+    Spot { address, v6only, scope: 0 }
+}
+
+/// The spot of an address that was asked about. `::` is taken as dual stack, as most servers bind it.
+#[must_use]
+pub fn spot_of(address: IpAddr, scope: u32) -> Spot {
+    Spot { address, v6only: address.is_ipv6().then_some(!address.is_unspecified()), scope }
+}
+
+/// Tries each spot without SO_REUSEADDR, and for TCP with it.
+#[must_use]
+pub fn probe(port: u16, protocol: Protocol, spots: &[Spot]) -> Vec<Attempt> {
+    let settings: &[bool] = match protocol {
+        Protocol::Tcp => &[false, true],
+        Protocol::Udp => &[false],
+    };
+    let attempt = |spot: Spot, reuse_address| Attempt {
+        spot,
+        reuse_address,
+        outcome: Outcome::of(try_bind(port, protocol, spot, reuse_address)),
+    };
+    spots.iter().flat_map(|&spot| settings.iter().map(move |&reuse| attempt(spot, reuse))).collect()
+}
+
+/// Tries the widest spot alone, without SO_REUSEADDR: one question a port, for whole ranges of them.
+#[must_use]
+pub fn probe_briefly(port: u16, protocol: Protocol, family: Option<Family>) -> Vec<Attempt> {
+    let attempt =
+        |spot| Attempt { spot, reuse_address: false, outcome: Outcome::of(try_bind(port, protocol, spot, false)) };
+    let widest = attempt(widest_spot(family));
+    match widest.outcome {
+        // A machine without IPv6 still has IPv4.
+        Outcome::NoFamily if family.is_none() => vec![attempt(widest_spot(Some(Family::Ipv4)))],
+        _ => vec![widest],
+    }
+}
+
+fn try_bind(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> io::Result<()> {
+    let kind = match protocol {
+        Protocol::Tcp => Type::STREAM,
+        Protocol::Udp => Type::DGRAM,
+    };
+    let address = match spot.address {
+        IpAddr::V4(address) => SocketAddr::from((address, port)),
+        IpAddr::V6(address) => SocketAddrV6::new(address, port, 0, spot.scope).into(),
+    };
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    if let Some(v6only) = spot.v6only {
+        // A v4-mapped address needs a socket that takes IPv4 as well.
+        let is_mapped = matches!(spot.address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
+        socket.set_only_v6(v6only && !is_mapped)?;
+    }
+    socket.set_reuse_address(reuse_address)?;
+    socket.bind(&address.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_port_is_in_use_and_a_free_one_can_be_bound() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let spots = [spot_of([127, 0, 0, 1].into(), 0), spot_of([127, 0, 0, 2].into(), 0)];
+        let outcomes = || -> Vec<(bool, Outcome)> {
+            probe(port, Protocol::Tcp, &spots).iter().map(|attempt| (attempt.reuse_address, attempt.outcome)).collect()
+        };
+        let (held, free) = (Outcome::InUse, Outcome::Bound);
+        assert_eq!(outcomes(), [(false, held), (true, held), (false, free), (true, free)]);
+        assert_eq!(probe_briefly(port, Protocol::Tcp, Some(Family::Ipv4))[0].outcome, held);
+        drop(listener);
+        assert_eq!(outcomes()[0], (false, free));
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_not_available() {
+        // TEST-NET-2 (RFC 5737) is nobody's.
+        let attempts = probe(8080, Protocol::Udp, &[spot_of([198, 51, 100, 1].into(), 0)]);
+        assert_eq!(attempts.len(), 1, "UDP is not asked with SO_REUSEADDR");
+        assert_eq!((attempts[0].outcome, attempts[0].outcome.errno()), (Outcome::NotAvailable, Some("EADDRNOTAVAIL")));
+    }
+
+    #[test]
+    fn families_narrow_the_spots() {
+        assert_eq!(usual_spots(None).len(), 5);
+        assert!(usual_spots(Some(Family::Ipv4)).iter().all(|spot| spot.address.is_ipv4()));
+        assert!(usual_spots(Some(Family::Ipv6)).iter().all(|spot| spot.v6only == Some(true)));
+    }
+}
