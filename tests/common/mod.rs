@@ -5,6 +5,7 @@
 
 pub mod role;
 pub mod seccomp;
+pub mod server;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

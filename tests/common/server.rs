@@ -1,0 +1,195 @@
+//! Real servers: starting one and waiting until it serves, ending it, and asking the kernel's text files who holds a
+//! port, as a second opinion.
+
+use std::collections::BTreeSet;
+use std::io::{PipeReader, Read};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+/// How long a server may take to start or to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often to look for what no event tells of.
+const POLL: Duration = Duration::from_millis(5);
+
+/// The path of a program. An ordinary user's `PATH` does not lead to the system's servers.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(system).map(|directory| directory.join(name)).find(|path| path.is_file())
+}
+
+/// A program that starts with a `/run` of its own, empty but for `directories`, and with mounts that end with it.
+pub fn with_own_run(program: &Path, directories: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    let make = "mount -t tmpfs -o mode=755 tmpfs /run && cd /run && for made in $1; do mkdir -m 755 \"$made\"; done";
+    command.args(["-m", "--", "sh", "-c", &format!("{make}; shift; cd / && exec \"$@\""), "sh"]);
+    command.arg(directories.join(" ")).arg(program);
+    command
+}
+
+/// A server that runs. Ended when dropped, with the processes it started: it is asked to end, and only killed if it
+/// does not.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    output: PipeReader,
+    said: String,
+}
+
+impl Server {
+    /// Starts a server that says when it is ready: `ready`, as often as `times`.
+    pub fn start(mut command: Command, ready: &str, times: usize) -> Self {
+        let (output, writer) = std::io::pipe().unwrap();
+        command.stdin(Stdio::null()).stdout(writer.try_clone().unwrap()).stderr(writer);
+        let child = command.spawn().unwrap();
+        // Its copies of the pipe would keep the end of the server's output from us.
+        drop(command);
+        let mut server = Self { child, output, said: String::new() };
+        let deadline = Instant::now() + PATIENCE;
+        while server.said.matches(ready).count() < times {
+            server.listen(deadline);
+        }
+        server
+    }
+
+    fn listen(&mut self, deadline: Instant) {
+        let mut buffer = [0; 4096];
+        assert!(is_ready(&self.output, deadline), "not ready in time: {}", self.said);
+        let length = self.output.read(&mut buffer).unwrap();
+        assert_ne!(length, 0, "it ended: {}", self.said);
+        self.said.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let pid = Pid::from_child(&self.child);
+        // Not yet waited for, the id cannot have become another's.
+        let _ = kill_process(pid, Signal::TERM);
+        let has_ended = pidfd_open(pid, PidfdFlags::empty()).is_ok_and(|pid| is_ready(pid, Instant::now() + PATIENCE));
+        if !has_ended {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until a pipe can be read, or a process has ended.
+fn is_ready(descriptor: impl AsFd, deadline: Instant) -> bool {
+    let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).unwrap();
+    poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&left)).unwrap() > 0
+}
+
+/// Waits for what no event tells of. Connecting would not do to find out whether a server listens: many a server forks
+/// for a connection, and the child has the listening socket too for a while.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::park_timeout(POLL);
+    }
+}
+
+/// The children of a process, ascending.
+pub fn children(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let mut pids: Vec<u32> = text.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// Every process that has open a TCP socket which listens on `port` in our network namespace, ascending: read from
+/// /proc/net and /proc/PID/fd, which only root may read for all.
+pub fn holders(port: u16) -> Vec<u32> {
+    const LISTEN: &str = "0A";
+    let mut links = BTreeSet::new();
+    for table in ["tcp", "tcp6"] {
+        let text = std::fs::read_to_string(format!("/proc/net/{table}")).unwrap();
+        for line in text.lines() {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            if fields[1].ends_with(&format!(":{port:04X}")) && fields[3] == LISTEN {
+                links.insert(PathBuf::from(format!("socket:[{}]", fields[9])));
+            }
+        }
+    }
+    if links.is_empty() {
+        return Vec::new();
+    }
+    let has_one = |pid: &u32| {
+        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        descriptors.filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|link| links.contains(&link))
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut holders: Vec<u32> = pids.filter(has_one).collect();
+    holders.sort_unstable();
+    holders
+}
+
+/// A cgroup (version 2) made for a test. Removed when dropped, by when no process may be left in it.
+#[derive(Debug)]
+pub struct Cgroup {
+    /// The directories that were made, the outermost first.
+    made: Vec<PathBuf>,
+    directory: PathBuf,
+}
+
+impl Cgroup {
+    /// Makes the cgroup `path`, or takes the root for an empty one. The error tells why that is not possible.
+    pub fn make(path: &str) -> Result<Self, String> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let point = mounts.lines().find_map(|line| line.split_once(" - cgroup2 ")?.0.split(' ').nth(4));
+        let mut cgroup = Self { made: Vec::new(), directory: point.ok_or("cgroup2 is not mounted")?.into() };
+        for component in path.split('/').filter(|component| !component.is_empty()) {
+            cgroup.directory.push(component);
+            if !cgroup.directory.is_dir() {
+                std::fs::create_dir(&cgroup.directory).map_err(|error| format!("no cgroup can be made: {error}"))?;
+                cgroup.made.push(cgroup.directory.clone());
+            }
+        }
+        let is_open = std::fs::OpenOptions::new().write(true).open(cgroup.processes());
+        is_open.map_err(|error| format!("the cgroup cannot be entered: {error}"))?;
+        Ok(cgroup)
+    }
+
+    /// A program that is in the cgroup from its start, as the user `uid` with the group `gid`.
+    pub fn command(&self, program: &Path, uid: u32, gid: u32) -> Command {
+        let enter = "echo $$ > \"$1\" && user=$2 group=$3 && shift 3 && \
+                     exec setpriv --reuid \"$user\" --regid \"$group\" --clear-groups -- \"$@\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", enter, "sh"]).arg(self.processes()).args([uid.to_string(), gid.to_string()]).arg(program);
+        command
+    }
+
+    fn processes(&self) -> PathBuf {
+        self.directory.join("cgroup.procs")
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let Some((own, parents)) = self.made.split_last() else { return };
+        // Killing is the kernel's business from here on, and tells nobody when it is done (cgroups(7)).
+        let _ = std::fs::write(own.join("cgroup.kill"), "1");
+        let deadline = Instant::now() + PATIENCE / 10;
+        while let Err(error) = std::fs::remove_dir(own) {
+            if Instant::now() > deadline {
+                return eprintln!("{} is left: {error}", own.display());
+            }
+            std::thread::park_timeout(POLL);
+        }
+        for parent in parents.iter().rev() {
+            // Another test may be using it by now.
+            let _ = std::fs::remove_dir(parent);
+        }
+    }
+}
