@@ -2,8 +2,7 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-
+use common::cgroup::Cgroup;
 use common::role::{Role, bound};
 use common::{codes, in_namespace, is_root, json, json_as_nobody, owners, port, portcheck_as_nobody, skip};
 use serde_json::json as value;
@@ -59,45 +58,6 @@ fn who_sees_all_that_was_asked_for_is_told_nothing_of_root() {
     });
 }
 
-/// A cgroup made for a test, and removed with it.
-struct Cgroup {
-    mount: PathBuf,
-    path: String,
-}
-
-impl Cgroup {
-    /// `None` where cgroups of version 2 cannot be made.
-    fn make(path: &str) -> Option<Self> {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?.split(' ').nth(4)?;
-        let cgroup = Self { mount: mount.into(), path: path.to_owned() };
-        std::fs::create_dir_all(cgroup.directory()).ok()?;
-        Some(cgroup)
-    }
-
-    fn directory(&self) -> PathBuf {
-        self.mount.join(self.path.trim_start_matches('/'))
-    }
-
-    fn add(&self, pid: u32) {
-        std::fs::write(self.directory().join("cgroup.procs"), pid.to_string()).unwrap();
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let mut path = Path::new(&self.path);
-        // Those above are removed too, as far as nobody else uses them.
-        while path != Path::new("/") {
-            let directory = self.mount.join(path.strip_prefix("/").unwrap());
-            if std::fs::remove_dir(directory).is_err() {
-                return;
-            }
-            path = path.parent().unwrap();
-        }
-    }
-}
-
 /// Plays `parts` in processes that are in the cgroup from before they make their sockets.
 fn play_in(cgroup: &Cgroup, parts: &[&str]) -> Vec<Role> {
     let start = |part: &&str| {
@@ -113,7 +73,7 @@ fn play_in(cgroup: &Cgroup, parts: &[&str]) -> Vec<Role> {
 fn the_cgroup_names_the_likely_process_and_its_unit() {
     in_namespace("the_cgroup_names_the_likely_process_and_its_unit", || {
         let path = format!("/system.slice/portcheck-test-{}.service", std::process::id());
-        let Some(cgroup) = is_root().then(|| Cgroup::make(&path)).flatten() else {
+        let Some(Ok(cgroup)) = is_root().then(|| Cgroup::make(&path)) else {
             return skip("needs root and cgroups of version 2");
         };
         let roles = play_in(&cgroup, &["listen 127.0.0.1:8080"]);
@@ -150,7 +110,7 @@ fn the_cgroup_names_the_likely_process_and_its_unit() {
 fn several_that_fit_are_ranked_and_none_is_called_known() {
     in_namespace("several_that_fit_are_ranked_and_none_is_called_known", || {
         let id = "8f3a0c1d2e4b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeef";
-        let Some(cgroup) = is_root().then(|| Cgroup::make(&format!("/docker/{id}"))).flatten() else {
+        let Some(Ok(cgroup)) = is_root().then(|| Cgroup::make(&format!("/docker/{id}"))) else {
             return skip("needs root and cgroups of version 2");
         };
         let roles = play_in(&cgroup, &["listen 127.0.0.1:8080", "listen 127.0.0.1:8081"]);

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
+pub mod cgroup;
 pub mod role;
 pub mod seccomp;
 pub mod server;
