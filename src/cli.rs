@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgAction, ColorChoice, Parser, ValueEnum};
 use portcheck::classify::Class;
 use portcheck::collect::Detail;
+use portcheck::diagnose::{self, Rule};
 use portcheck::local;
 use portcheck::model::{Backend, Family, Protocol};
 use portcheck::render::{Format, Style};
@@ -25,6 +26,7 @@ Examples:
   portcheck --exposed --sort process   what can be reached from other machines
   portcheck -q 8080 && ./serve         start only if the port is free
   portcheck 8080 --reuse-addr          free for a server that sets SO_REUSEADDR?
+  portcheck --explain time-wait        what a verdict means
   portcheck 8080 --json                the same answer for scripts, see docs/json.md
 
 Exit codes:
@@ -113,6 +115,11 @@ struct Cli {
     /// Do not ask bind(2): judge by what can be seen
     #[arg(long, help_heading = "How to look")]
     no_probe: bool,
+    /// Explain a verdict by its code, or list all of them
+    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with = "targets",
+          help_heading = "Help")]
+    explain: Option<String>,
+
     /// What to read the sockets with
     #[arg(long, value_enum, value_name = "BACKEND", default_value = "native", help_heading = "How to look")]
     backend: BackendName,
@@ -154,7 +161,16 @@ enum BackendName {
     Portable,
 }
 
-/// A command line that was understood.
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Wish {
+    /// An answer about ports.
+    Answer(Invocation),
+    /// The text of these rules, with colour or without.
+    Explanation(Vec<&'static Rule>, anstream::ColorChoice),
+}
+
+/// A question about ports, and how to print the answer.
 #[derive(Debug)]
 pub struct Invocation {
     /// The question.
@@ -175,11 +191,19 @@ pub enum Stop {
 }
 
 /// Reads a command line.
-pub fn parse(arguments: &[OsString]) -> Result<Invocation, Stop> {
+pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
     let cli = Cli::try_parse_from(arguments).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Text(error),
         _ => Stop::Usage(one_line(&error)),
     })?;
+    let color = match cli.color {
+        ColorChoice::Auto => anstream::ColorChoice::Auto,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    };
+    if let Some(code) = &cli.explain {
+        return Ok(Wish::Explanation(rules(code)?, color));
+    }
     let mut targets = Vec::new();
     for typed in &cli.targets {
         targets.extend(target::parse(typed, &local::NAMES).map_err(|error| Stop::Usage(error.to_string()))?);
@@ -226,7 +250,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Invocation, Stop> {
     } else {
         Question::Check(targets)
     };
-    Ok(Invocation {
+    Ok(Wish::Answer(Invocation {
         request: Request {
             question,
             protocols,
@@ -243,12 +267,18 @@ pub fn parse(arguments: &[OsString]) -> Result<Invocation, Stop> {
             program,
         },
         style,
-        color: match cli.color {
-            ColorChoice::Auto => anstream::ColorChoice::Auto,
-            ColorChoice::Always => anstream::ColorChoice::Always,
-            ColorChoice::Never => anstream::ColorChoice::Never,
-        },
-    })
+        color,
+    }))
+}
+
+/// The rule with this code; all of them for an empty one.
+fn rules(code: &str) -> Result<Vec<&'static Rule>, Stop> {
+    if code.is_empty() {
+        return Ok(diagnose::RULES.to_vec());
+    }
+    diagnose::rule(code)
+        .map(|rule| vec![rule])
+        .ok_or_else(|| Stop::Usage(format!("'{code}' is no code of a verdict: --explain alone lists them")))
 }
 
 /// Whether a command line that may be wrong asks for the JSON envelope.

@@ -3,16 +3,19 @@
 //! A [`Rule`] has a code, a severity, an explanation and a check. [`RULES`] lists them, the most specific first.
 //! Status and exit code follow from severities alone, so a new rule is a new file and a line in the table.
 
+mod backlog;
 mod bound;
 mod connections;
 mod denied;
 mod ephemeral;
 mod free;
 mod hidden;
+mod holder_state;
 mod holders;
 mod kernel;
 mod listener;
 mod remedy;
+mod split_localhost;
 mod unseen;
 
 pub use holders::{Group, groups};
@@ -228,9 +231,20 @@ pub static RULES: &[&Rule] = &[
     &denied::PRIVILEGED,
     &denied::SANDBOX,
     &unseen::RULE,
+    &holder_state::STOPPED,
+    &holder_state::DELETED,
+    &backlog::FULL,
+    &split_localhost::RULE,
     &ephemeral::RULE,
+    &backlog::QUEUE,
     &free::RULE,
 ];
+
+/// The rule with this code.
+#[must_use]
+pub fn rule(code: &str) -> Option<&'static Rule> {
+    RULES.iter().copied().find(|rule| rule.code == code)
+}
 
 /// Whether a port can be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

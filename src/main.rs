@@ -17,12 +17,15 @@ use portcheck::model::Backend;
 use portcheck::render::{self, ErrorKind, escape};
 use portcheck::request::Question;
 
-use cli::{Invocation, Stop};
+use cli::{Invocation, Stop, Wish};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let exit = match cli::parse(&arguments) {
-        Ok(invocation) => run(&invocation),
+        Ok(Wish::Answer(invocation)) => run(&invocation),
+        Ok(Wish::Explanation(rules, color)) => {
+            written(Exit::Yes, print(color, |out| render::write_explanation(&rules, out)))
+        }
         Err(Stop::Text(text)) => match text.print() {
             Ok(()) => Exit::Yes,
             Err(error) => written(Exit::Yes, Err(error)),
@@ -53,9 +56,13 @@ fn run(invocation: &Invocation) -> Exit {
 
 fn write(answer: &Answer, invocation: &Invocation) -> io::Result<()> {
     let Some(style) = &invocation.style else { return Ok(()) };
-    let stdout = anstream::AutoStream::new(io::stdout().lock(), invocation.color);
-    let mut out = BufWriter::new(stdout);
-    render::write(answer, style, &mut out)?;
+    print(invocation.color, |out| render::write(answer, style, out))
+}
+
+/// Writes to standard output, with colours where they are wanted.
+fn print(color: anstream::ColorChoice, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(anstream::AutoStream::new(io::stdout().lock(), color));
+    write(&mut out)?;
     out.flush()
 }
 

@@ -3,6 +3,7 @@
 pub mod escape;
 
 mod csv;
+mod explain;
 mod json;
 mod markdown;
 mod report;
@@ -12,6 +13,7 @@ mod table;
 use std::io::{self, Write};
 
 use crate::answer::{Answer, Command};
+use crate::diagnose::Rule;
 pub use json::ErrorKind;
 
 /// An output format.
@@ -61,6 +63,18 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         Format::Table if answer.command == Command::List => table::list(answer, style, out),
         Format::Table if is_one_port(answer) => report::write(answer, style, out),
         Format::Table => table::verdicts(answer, style, out),
+    }
+}
+
+/// Writes what the rules are about: one in full, several a line each.
+///
+/// # Errors
+///
+/// If writing fails.
+pub fn write_explanation(rules: &[&Rule], out: &mut dyn Write) -> io::Result<()> {
+    match rules {
+        [rule] => explain::one(rule, out),
+        rules => explain::list(rules, out),
     }
 }
 

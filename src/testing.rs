@@ -59,11 +59,13 @@ pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
         ppid: Some(ppid),
         name: name.to_owned(),
         exe: Some(PathBuf::from("/usr/bin").join(name)),
+        is_exe_deleted: false,
         command: vec![name.to_owned(), "--port".to_owned(), "62893".to_owned()],
         cwd: Some(PathBuf::from("/srv/demo")),
         user: Some("ada".to_owned()),
         uid: Some(1000),
         started_at: Some(1_795_253_400),
+        is_stopped: false,
         ancestors: vec![
             Ancestor { pid: ppid, name: "bash".to_owned() },
             Ancestor { pid: 1, name: "systemd".to_owned() },

@@ -341,7 +341,7 @@ fn two_servers_share_a_port_on_two_addresses() {
         let answer = json(&["8000/tcp"]);
         let tcp = port(&answer, 8000, "tcp");
         assert_eq!((owners(tcp), holders(8000)), (both.clone(), both));
-        assert_eq!(codes(tcp), ["listener", "listener"]);
+        assert_eq!(codes(tcp), ["listener", "listener", "split-localhost"]);
         let report = run(&["8000/tcp"]).stdout;
         let rows = rows(8000);
         assert_eq!(rows.len(), 2, "{rows:?}");

@@ -11,6 +11,7 @@ mod sock_diag;
 mod tables;
 
 use std::collections::HashMap;
+use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -159,6 +160,10 @@ fn read_processes(proc: &Path, sockets: &[Socket], detail: Detail, users: &mut U
     let pids: Vec<Pid> = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
     let mut processes = processes::details(pids, detail, |uid| users.name(uid))?;
     for process in &mut processes {
+        // sysinfo takes the kernel's " (deleted)" off the path.
+        process.is_exe_deleted = detail == Detail::Full
+            && fs::read_link(proc.join(process.pid.to_string()).join("exe"))
+                .is_ok_and(|link| link.as_os_str().as_encoded_bytes().ends_with(b" (deleted)"));
         for path in cgroup::of_process(proc, process.pid) {
             let found = supervisor::of_cgroup(&path);
             process.unit = process.unit.take().or(found.unit);

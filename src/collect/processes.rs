@@ -1,6 +1,6 @@
 //! Details of the owners, and only of them, by sysinfo. Never the environment.
 
-use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
+use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
 use super::Detail;
 use crate::error::Error;
@@ -11,7 +11,8 @@ const MOST_ANCESTORS: usize = 64;
 
 /// Reads `pids`, which may contain duplicates. Processes that have ended are left out.
 ///
-/// `user_name` turns a user id into a name. Unit and container are left to the platform.
+/// `user_name` turns a user id into a name. Unit and container, and what became of the program file, are left to
+/// the platform.
 ///
 /// # Errors
 ///
@@ -53,11 +54,13 @@ pub fn details(
             ppid: process.parent().map(sysinfo::Pid::as_u32),
             name: process.name().to_string_lossy().into_owned(),
             exe: process.exe().map(ToOwned::to_owned),
+            is_exe_deleted: false,
             command: process.cmd().iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
             cwd: process.cwd().map(ToOwned::to_owned),
             user: uid.and_then(&mut user_name),
             uid,
             started_at: (process.start_time() != 0).then(|| process.start_time()),
+            is_stopped: matches!(process.status(), ProcessStatus::Stop | ProcessStatus::Tracing),
             ancestors: if detail == Detail::Full { ancestors(&system, pid) } else { Vec::new() },
             unit: None,
             container: None,

@@ -64,7 +64,7 @@ fn one_process_on_two_addresses_is_one_finding_and_two_processes_are_two() {
     assert_eq!(found[0].summary, "web (pid 42) listens on 127.0.0.1:62893 and [::1]:62893");
     assert_eq!((found.len(), &found[0].pids[..], commands(&found[0])), (1, &[42][..], vec!["kill 42"]));
     let different = [owned("127.0.0.1:62893", &[42]), owned("[::1]:62893", &[43])];
-    assert_eq!(codes(&findings(&different, &processes, &[])), ["listener", "listener"]);
+    assert_eq!(codes(&findings(&different, &processes, &[])), ["listener", "listener", "split-localhost"]);
 }
 
 #[test]

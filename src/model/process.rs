@@ -88,6 +88,8 @@ pub struct Process {
     pub name: String,
     /// The program file.
     pub exe: Option<PathBuf>,
+    /// Whether that file was removed or replaced since.
+    pub is_exe_deleted: bool,
     /// The command line, argument by argument; empty when unknown.
     pub command: Vec<String>,
     /// The working directory.
@@ -98,6 +100,8 @@ pub struct Process {
     pub uid: Option<u32>,
     /// When it was started, in seconds since 1970-01-01 UTC.
     pub started_at: Option<u64>,
+    /// Whether it is stopped, by a signal or a debugger.
+    pub is_stopped: bool,
     /// Its parent, the parent of that one, and so on.
     pub ancestors: Vec<Ancestor>,
     /// The unit of systemd it belongs to.

@@ -1,0 +1,69 @@
+//! The verdicts on the state that a holder is in: `stopped-holder`, `deleted-executable`.
+
+use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity};
+use crate::model::{Owners, Process};
+
+pub static STOPPED: Rule = Rule {
+    code: "stopped-holder",
+    severity: Severity::Warning,
+    explanation: Explanation {
+        what: "The process that holds the port is stopped: it does not run, and does not answer.",
+        why: "Ctrl-Z in its shell, a SIGSTOP, or a debugger.",
+        detection: "Its state in /proc/PID/stat is T or t.",
+        remedy: "Continue it with `fg` in its shell or with SIGCONT, or end it.",
+    },
+    check: |facts| {
+        holders(facts)
+            .filter(|process| process.is_stopped)
+            .map(|process| Observation {
+                summary: format!("{} (pid {}) is stopped, and does not answer", process.name, process.pid),
+                pids: vec![process.pid],
+                remedies: vec![Remedy {
+                    text: "continue it".to_owned(),
+                    command: Some(format!("kill -CONT {}", process.pid)),
+                }],
+                ..Observation::default()
+            })
+            .collect()
+    },
+};
+
+pub static DELETED: Rule = Rule {
+    code: "deleted-executable",
+    severity: Severity::Warning,
+    explanation: Explanation {
+        what: "The program file of the process that holds the port was removed or replaced: an old build is still running.",
+        why: "The program was built or upgraded again, and the process not restarted.",
+        detection: "/proc/PID/exe ends in \"(deleted)\".",
+        remedy: "Restart it.",
+    },
+    check: |facts| {
+        holders(facts)
+            .filter(|process| process.is_exe_deleted)
+            .filter_map(|process| Some((process, process.exe.as_ref()?.to_string_lossy().into_owned())))
+            .map(|(process, path)| Observation {
+                summary: format!(
+                    "{} (pid {}) runs a program that was replaced or removed: {path}",
+                    process.name, process.pid
+                ),
+                pids: vec![process.pid],
+                details: vec![("path", Detail::Text(path))],
+                remedies: Vec::new(),
+            })
+            .collect()
+    },
+};
+
+/// The processes that are known to hold the port, each once.
+fn holders<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Process> {
+    let waiting = facts.sockets.iter().filter(|socket| socket.state.is_waiting());
+    let known = waiting.filter_map(|socket| match &socket.owners {
+        Owners::Known(pids) => Some(pids),
+        _ => None,
+    });
+    let mut pids: Vec<u32> = known.flatten().copied().collect();
+    pids.sort_unstable();
+    pids.dedup();
+    let facts = *facts;
+    pids.into_iter().filter_map(move |pid| facts.process(pid))
+}

@@ -1,0 +1,53 @@
+//! The verdict `split-localhost`: the two addresses of localhost reach different servers.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::holders::{Group, groups};
+use super::{Explanation, Facts, Observation, Remedy, Rule, Severity};
+use crate::model::{Owners, Socket, State};
+
+pub static RULE: Rule = Rule {
+    code: "split-localhost",
+    severity: Severity::Warning,
+    explanation: Explanation {
+        what: "127.0.0.1 and ::1 are served by different processes on this port.",
+        why: "One server listens on IPv4 and another one on IPv6, or one on an address and another one on a wildcard. Both \
+              could bind, as their addresses differ.",
+        detection: "The listeners that 127.0.0.1 and ::1 lead to have different owners.",
+        remedy: "Name the address instead of localhost: which of the two a client tries first is its own business.",
+    },
+    check,
+};
+
+fn check(facts: &Facts<'_>) -> Vec<Observation> {
+    let (Some(ipv4), Some(ipv6)) =
+        (server_of(facts, Ipv4Addr::LOCALHOST.into()), server_of(facts, Ipv6Addr::LOCALHOST.into()))
+    else {
+        return Vec::new();
+    };
+    let (Owners::Known(first), Owners::Known(second)) = (&ipv4.owners, &ipv6.owners) else { return Vec::new() };
+    if first.iter().any(|pid| second.contains(pid)) {
+        return Vec::new();
+    }
+    let name = |socket: &Socket| groups([socket]).first().map(|group: &Group<'_>| group.holder(facts.processes));
+    vec![Observation {
+        summary: format!(
+            "localhost is two servers here: 127.0.0.1 reaches {}, and ::1 reaches {}",
+            name(ipv4).unwrap_or_default(),
+            name(ipv6).unwrap_or_default()
+        ),
+        pids: first.iter().chain(second).copied().collect(),
+        details: Vec::new(),
+        remedies: vec![Remedy { text: "name the address instead of localhost".to_owned(), command: None }],
+    }]
+}
+
+/// The listener that a connection to `address` gets: the one on exactly this address before a wildcard, and the
+/// wildcard of its own family before a dual-stack one (`compute_score`, net/ipv4/inet_hashtables.c).
+fn server_of<'a>(facts: &Facts<'a>, address: IpAddr) -> Option<&'a Socket> {
+    facts
+        .sockets
+        .iter()
+        .filter(|socket| socket.state == State::Listen && socket.overlaps(address))
+        .min_by_key(|socket| (socket.local.ip().is_unspecified(), socket.local.is_ipv4() != address.is_ipv4()))
+}
