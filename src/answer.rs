@@ -153,12 +153,16 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
 
 impl PortAnswer {
     fn is_taken_by_nobody(&self) -> bool {
-        self.sockets.is_empty() && self.attempts.iter().any(|attempt| attempt.outcome == Outcome::InUse)
+        self.sockets.is_empty() && is_in_use(&self.attempts)
     }
 }
 
+fn is_in_use(attempts: &[Attempt]) -> bool {
+    attempts.iter().any(|attempt| attempt.outcome == Outcome::InUse)
+}
+
 fn check(request: &Request, targets: &[Target], snapshot: Snapshot) -> Answer {
-    let by_port = by_port(request, &snapshot);
+    let by_port = by_port(&snapshot);
     let services = services(request);
     let mut seen = HashSet::new();
     let mut ports = Vec::new();
@@ -170,22 +174,22 @@ fn check(request: &Request, targets: &[Target], snapshot: Snapshot) -> Answer {
                 if !seen.insert((port, protocol, &target.addresses, &target.zone)) {
                     continue;
                 }
-                let sockets: Vec<Socket> = by_port
-                    .get(&(port, protocol))
-                    .into_iter()
-                    .flatten()
-                    .filter(|socket| target.covers(socket))
-                    .map(|&socket| socket.clone())
-                    .collect();
-                let attempts = if !request.probe {
-                    Vec::new()
-                } else if questions <= MOST_THOROUGH_PROBES || !target.addresses.is_empty() {
-                    probe::probe(port, protocol, &spots)
-                } else if sockets.is_empty() {
-                    probe::probe_briefly(port, protocol, request.family)
-                } else {
-                    Vec::new()
+                let all: &[&Socket] = by_port.get(&(port, protocol)).map_or(&[], Vec::as_slice);
+                let overlaps = |socket: &&&Socket| is_of_family(request, socket) && target.covers(socket);
+                let mut sockets: Vec<Socket> = all.iter().filter(overlaps).map(|&socket| socket.clone()).collect();
+                let is_thorough = questions <= MOST_THOROUGH_PROBES
+                    || !target.addresses.is_empty()
+                    || (request.reuse_address && !sockets.is_empty());
+                let attempts = match (request.probe, is_thorough) {
+                    (true, true) => probe::probe(port, protocol, &spots),
+                    (true, false) if sockets.is_empty() => probe::probe_briefly(port, protocol, request.family),
+                    _ => Vec::new(),
                 };
+                // A connection that got its port by itself is in the way of more than its address tells: one from ::1
+                // keeps the IPv4 wildcard from being bound.
+                if sockets.is_empty() && is_in_use(&attempts) {
+                    sockets = all.iter().map(|&socket| socket.clone()).collect();
+                }
                 let seen = Seen { port, protocol, addresses: target.addresses.clone(), sockets, attempts };
                 ports.push(judge(request, &snapshot, services.as_ref(), seen));
             }
@@ -211,11 +215,12 @@ fn spots(request: &Request, target: &Target) -> Vec<Spot> {
 
 fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> Answer {
     let services = services(request);
-    let mut ports: Vec<PortAnswer> = by_port(request, &snapshot)
+    let mut ports: Vec<PortAnswer> = by_port(&snapshot)
         .into_iter()
         .filter_map(|(key, sockets)| {
             let sockets: Vec<Socket> = sockets
                 .into_iter()
+                .filter(|socket| is_of_family(request, socket))
                 .filter(|socket| request.connections || socket.state.is_waiting())
                 .filter(|socket| listing::fits(filter, socket, &snapshot.processes))
                 .cloned()
@@ -243,15 +248,18 @@ fn assemble(command: Command, ports: Vec<PortAnswer>, snapshot: Snapshot) -> Ans
     Answer { command, host, ports, processes, gaps }
 }
 
-/// The sockets of each port, of the family asked for.
-fn by_port<'a>(request: &Request, snapshot: &'a Snapshot) -> HashMap<(u16, Protocol), Vec<&'a Socket>> {
-    let mut by_port: HashMap<_, Vec<&Socket>> = HashMap::new();
-    let of_family = |socket: &&Socket| match request.family {
+fn is_of_family(request: &Request, socket: &Socket) -> bool {
+    match request.family {
         None => true,
         Some(Family::Ipv4) => socket.serves_ipv4(),
         Some(Family::Ipv6) => socket.serves_ipv6(),
-    };
-    for socket in snapshot.sockets.iter().filter(of_family) {
+    }
+}
+
+/// The sockets of each port.
+fn by_port(snapshot: &Snapshot) -> HashMap<(u16, Protocol), Vec<&Socket>> {
+    let mut by_port: HashMap<_, Vec<&Socket>> = HashMap::new();
+    for socket in &snapshot.sockets {
         by_port.entry((socket.local.port(), socket.protocol)).or_default().push(socket);
     }
     // The kernel shows them in the order of its hash tables, which says nothing and changes.

@@ -30,6 +30,23 @@ fn leave_time_wait(address: &str, reuse_address: bool) {
     drop(client);
 }
 
+#[test]
+fn an_ipv6_connection_keeps_the_ipv4_wildcard() {
+    in_namespace("an_ipv6_connection_keeps_the_ipv4_wildcard", || {
+        let _listener = TcpListener::bind("[::1]:8080").unwrap();
+        let client = TcpStream::connect("[::1]:8080").unwrap();
+        let own = client.local_addr().unwrap().port();
+        let wildcard = format!("0.0.0.0:{own}/tcp");
+        let answer = json(&[&wildcard]);
+        let tcp = port(&answer, own, "tcp");
+        assert_eq!((bind_on(tcp, "0.0.0.0", &Value::Null), &tcp["status"]), ("in-use", &value!("held")));
+        assert_eq!(codes(tcp)[0], "outgoing-connection");
+        assert_eq!(tcp["findings"][0]["pids"], value!([std::process::id()]));
+        assert_eq!(json(&[&format!("127.0.0.1:{own}/tcp")])["exit_code"], 0);
+        assert_eq!(codes(port(&json(&["-4", &own.to_string()]), own, "tcp"))[0], "outgoing-connection");
+    });
+}
+
 /// What bind said on an address without SO_REUSEADDR.
 #[track_caller]
 fn bind_on<'a>(port: &'a Value, address: &str, v6only: &Value) -> &'a str {

@@ -110,6 +110,7 @@ fn held(name: &str, groups: &[Group<'_>], answer: &Answer) -> Held {
     }
     let mut holders: Vec<String> = named.iter().map(|group| group.holder(&answer.processes)).collect();
     let text = match &holders[..] {
+        [] if groups.is_empty() => format!("{name} is held by something that cannot be seen"),
         [] => format!("{name} is held, by no process"),
         [one] => match one.strip_prefix("probably ") {
             Some(one) => format!("{name} is held, probably by {one}"),
