@@ -6,6 +6,7 @@ mod csv;
 mod explain;
 mod json;
 mod markdown;
+mod paper;
 mod report;
 mod rows;
 mod table;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 
+use super::paper::Paper;
 use super::rows::name_supervisor;
 use super::{Style, colour, escape};
 use crate::answer::{Answer, PortAnswer};
@@ -13,6 +14,7 @@ use crate::probe::{Attempt, Outcome};
 
 /// Writes the report on the one port that was asked about, each protocol in turn, the worst first.
 pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let paper = &mut Paper::new(style.width, out);
     let mut ports: Vec<&PortAnswer> = answer.ports.iter().collect();
     ports.sort_by_key(|port| port.status);
     if let [first, .., last] = &ports[..]
@@ -20,57 +22,57 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         && first.status == Status::Free
     {
         let protocols: Vec<&str> = answer.ports.iter().map(|port| port.protocol.as_str()).collect();
-        headline(first.status, &format!("{} is free", first.port), out)?;
-        writeln!(out, "{}: {}", protocols.join(" and "), reach(first))?;
-        warnings(first, out)?;
-        about(first, out)?;
+        headline(first.status, &format!("{} is free", first.port), paper)?;
+        paper.sentence(&format!("{}: {}", protocols.join(" and "), reach(first)))?;
+        warnings(first, paper)?;
+        about(first, paper)?;
     } else if let [port] = ports[..] {
-        self::port(answer, port, style, out)?;
+        self::port(answer, port, style, paper)?;
         if port.status == Status::Free {
-            about(port, out)?;
+            about(port, paper)?;
         }
     } else {
         for (index, port) in ports.into_iter().enumerate() {
             if index > 0 {
-                writeln!(out)?;
+                paper.gap()?;
             }
-            self::port(answer, port, style, out)?;
+            self::port(answer, port, style, paper)?;
         }
     }
-    notes(answer, style, out)
+    notes(answer, style, paper)
 }
 
 /// Writes what there is to say about one port of one protocol.
-pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     let name = format!("{}/{}", port.port, port.protocol);
     let groups = groups(&port.sockets);
     let mut told = None;
     match port.status {
         Status::Free => {
-            headline(port.status, &format!("{name} is free"), out)?;
-            writeln!(out, "{}", reach(port))?;
-            return warnings(port, out);
+            headline(port.status, &format!("{name} is free"), paper)?;
+            paper.sentence(&reach(port))?;
+            return warnings(port, paper);
         }
-        Status::Unknown => headline(port.status, &format!("{name}: cannot tell whether it is free"), out)?,
-        Status::Blocked => headline(port.status, &format!("{name} may not be bound, though nobody holds it"), out)?,
+        Status::Unknown => headline(port.status, &format!("{name}: cannot tell whether it is free"), paper)?,
+        Status::Blocked => headline(port.status, &format!("{name} may not be bound, though nobody holds it"), paper)?,
         Status::Held => {
             let held = held(&name, &groups, answer);
             let (text, finding) = with_first_finding(held, port);
-            headline(port.status, &text, out)?;
+            headline(port.status, &text, paper)?;
             told = finding;
         }
     }
     for finding in port.findings.iter().skip(usize::from(told.is_some())) {
-        writeln!(out, "{}", escape::terminal(&finding.summary))?;
+        paper.sentence(&finding.summary)?;
     }
-    binds(port, out)?;
-    about(port, out)?;
+    binds(port, paper)?;
+    about(port, paper)?;
     for group in &groups {
-        holder(group, answer, style, out)?;
+        holder(group, answer, style, paper)?;
     }
-    remedies(port, out)?;
+    remedies(port, paper)?;
     if style.verbose {
-        evidence(&port.sockets, out)?;
+        evidence(&port.sockets, paper)?;
     }
     Ok(())
 }
@@ -88,9 +90,8 @@ fn with_first_finding(held: Held, port: &PortAnswer) -> (String, Option<&Finding
     }
 }
 
-fn headline(status: Status, text: &str, out: &mut dyn Write) -> io::Result<()> {
-    let colour = colour::of(status);
-    writeln!(out, "{colour}{}{colour:#}", escape::terminal(text))
+fn headline(status: Status, text: &str, paper: &mut Paper<'_>) -> io::Result<()> {
+    paper.coloured(text, colour::of(status))
 }
 
 /// The first line on a port that is held.
@@ -136,15 +137,15 @@ fn reach(port: &PortAnswer) -> String {
 }
 
 /// What may surprise although the port is free.
-fn warnings(port: &PortAnswer, out: &mut dyn Write) -> io::Result<()> {
+fn warnings(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
     for finding in port.findings.iter().filter(|finding| finding.severity == Severity::Warning) {
-        writeln!(out, "but {}", escape::terminal(&finding.summary))?;
+        paper.sentence(&format!("but {}", finding.summary))?;
     }
     Ok(())
 }
 
 /// Where bind works: `bind: 127.0.0.1 in use · ::1 free`. One word says it if it is the same everywhere.
-fn binds(port: &PortAnswer, out: &mut dyn Write) -> io::Result<()> {
+fn binds(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
     let plain: Vec<&Attempt> = port.attempts.iter().filter(|attempt| !attempt.reuse_address).collect();
     let word = |attempt: &Attempt| match attempt.outcome {
         Outcome::Bound => "free".to_owned(),
@@ -153,57 +154,55 @@ fn binds(port: &PortAnswer, out: &mut dyn Write) -> io::Result<()> {
     };
     let Some(first) = plain.first() else { return Ok(()) };
     if plain.len() > 1 && plain.iter().all(|attempt| attempt.outcome == first.outcome) {
-        return writeln!(out, "bind: {} on every address", word(first));
+        return paper.sentence(&format!("bind: {} on every address", word(first)));
     }
     let name = |attempt: &Attempt| match (attempt.spot.address, attempt.spot.v6only) {
-        (address @ IpAddr::V6(_), Some(true)) if address.is_unspecified() => format!("[{address}] for IPv6 only"),
+        (address @ IpAddr::V6(_), Some(true)) if address.is_unspecified() => format!("[{address}] v6only"),
         (address @ IpAddr::V6(_), _) => format!("[{address}]"),
         (address @ IpAddr::V4(_), _) => address.to_string(),
     };
     let each: Vec<String> = plain.iter().map(|attempt| format!("{} {}", name(attempt), word(attempt))).collect();
-    writeln!(out, "bind: {}", each.join(" · "))
+    paper.sentence(&format!("bind: {}", each.join(" · ")))
 }
 
 /// Class and service: `a registered port; IANA: hbci; commonly Node, Rails, Grafana`.
-fn about(port: &PortAnswer, out: &mut dyn Write) -> io::Result<()> {
+fn about(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
     let (first, last) = port.class.range();
-    write!(out, "{}{} port ({first}-{last})", colour::FAINT, port.class.as_str())?;
+    let mut text = format!("{} port ({first}-{last})", port.class.as_str());
     if let Some(service) = &port.service {
         match (&service.name, service.iana) {
-            (Some(own), Some(iana)) if own != iana => {
-                write!(out, "; {} here, {iana} at IANA", escape::terminal(own))?;
-            }
-            (Some(own), None) => write!(out, "; {} in the services file", escape::terminal(own))?,
-            (_, Some(iana)) => write!(out, "; IANA: {iana}")?,
+            (Some(own), Some(iana)) if own != iana => text.extend(["; ", own, " here, ", iana, " at IANA"]),
+            (Some(own), None) => text.extend(["; ", own, " in the services file"]),
+            (_, Some(iana)) => text.extend(["; IANA: ", iana]),
             (None, None) => {}
         }
         if let Some(common) = service.common_use {
-            write!(out, "; commonly used for {common}")?;
+            text.extend(["; commonly used for ", common]);
         }
     }
-    writeln!(out, "{:#}", colour::FAINT)
+    paper.coloured(&text, colour::FAINT)
 }
 
-fn holder(group: &Group<'_>, answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out)?;
+fn holder(group: &Group<'_>, answer: &Answer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+    paper.gap()?;
     let pids = group.owners.pids();
     // The leader speaks for the others, unless all is asked for.
     let shown = if style.verbose { pids.len() } else { 1 };
     for (index, &pid) in pids.iter().take(shown).enumerate() {
         match find(&answer.processes, pid) {
-            Some(found) => process(found, style, out)?,
-            None => writeln!(out, "  pid {pid} has ended since")?,
+            Some(found) => process(found, style, paper)?,
+            None => writeln!(paper.out, "  pid {pid} has ended since")?,
         }
         if index == 0 && matches!(group.owners, Owners::Known(_)) && pids.len() > 1 {
-            field("also held by", &others(&pids[1..], answer), out)?;
+            paper.field("also held by", &others(&pids[1..], answer))?;
         }
     }
     match group.owners {
         Owners::Likely { pids, reason } => {
             if pids.len() > 1 {
-                field("or by", &others(&pids[1..], answer), out)?;
+                paper.field("or by", &others(&pids[1..], answer))?;
             }
-            field("deduced", reason, out)?;
+            paper.field("deduced", reason)?;
         }
         Owners::Hidden { reason } => {
             let first = group.sockets[0];
@@ -212,51 +211,51 @@ fn holder(group: &Group<'_>, answer: &Answer, style: &Style, out: &mut dyn Write
                 (None, Some(uid)) => format!("uid {uid}"),
                 (_, None) => "unknown".to_owned(),
             };
-            writeln!(out, "  {0}a process that cannot be seen{0:#}", colour::STRONG)?;
-            field("user", &user, out)?;
+            writeln!(paper.out, "  {0}a process that cannot be seen{0:#}", colour::STRONG)?;
+            paper.field("user", &user)?;
             // The root cgroup says nothing.
             if let Some(cgroup) = first.cgroup.as_ref().filter(|cgroup| *cgroup != "/") {
                 let found = crate::supervisor::of_cgroup(cgroup);
                 let name = name_supervisor(found.container.as_ref(), found.unit.as_ref());
-                field(if name.is_some() { "runs in" } else { "cgroup" }, name.as_deref().unwrap_or(cgroup), out)?;
+                paper.field(if name.is_some() { "runs in" } else { "cgroup" }, name.as_deref().unwrap_or(cgroup))?;
             }
-            field("hidden", reason, out)?;
+            paper.field("hidden", reason)?;
         }
-        Owners::Kernel => writeln!(out, "  {0}the kernel{0:#}: there is no process to end", colour::STRONG)?,
-        Owners::None => writeln!(out, "  {0}no process{0:#}", colour::STRONG)?,
+        Owners::Kernel => writeln!(paper.out, "  {0}the kernel{0:#}: there is no process to end", colour::STRONG)?,
+        Owners::None => writeln!(paper.out, "  {0}no process{0:#}", colour::STRONG)?,
         Owners::Known(_) | Owners::NotAsked => {}
     }
-    sockets(&group.sockets, style, out)
+    sockets(&group.sockets, style, paper)
 }
 
-fn process(process: &Process, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+fn process(process: &Process, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     let name = escape::terminal(&process.name);
-    writeln!(out, "  {0}{name}{0:#} (pid {1})", colour::STRONG, process.pid)?;
+    writeln!(paper.out, "  {0}{name}{0:#} (pid {1})", colour::STRONG, process.pid)?;
     if !process.command.is_empty() {
         let command = escape::command_line(&process.command);
-        field("command", &escape::shorten(&command, if style.verbose { usize::MAX } else { 400 }), out)?;
+        paper.whole_field("command", &escape::shorten(&command, if style.verbose { usize::MAX } else { 400 }))?;
     }
     if let Some(exe) = process.exe.as_ref().filter(|_| style.verbose) {
-        field("program", &exe.to_string_lossy(), out)?;
+        paper.field("program", &exe.to_string_lossy())?;
     }
     if let Some(cwd) = &process.cwd {
-        field("directory", &cwd.to_string_lossy(), out)?;
+        paper.field("directory", &cwd.to_string_lossy())?;
     }
     match (&process.user, process.uid) {
-        (Some(user), _) => field("user", user, out)?,
-        (None, Some(uid)) => field("user", &format!("uid {uid}"), out)?,
+        (Some(user), _) => paper.field("user", user)?,
+        (None, Some(uid)) => paper.field("user", &format!("uid {uid}"))?,
         (None, None) => {}
     }
     if let Some(started) = process.started_at {
-        field("running", &age(style.now.saturating_sub(started), started), out)?;
+        paper.field("running", &age(style.now.saturating_sub(started), started))?;
     }
     if !process.ancestors.is_empty() {
         let chain: Vec<String> =
             process.ancestors.iter().map(|ancestor| format!("{} ({})", ancestor.name, ancestor.pid)).collect();
-        field("started by", &chain.join(" < "), out)?;
+        paper.field("started by", &chain.join(" < "))?;
     }
     if let Some(name) = name_supervisor(process.container.as_ref(), process.unit.as_ref()) {
-        field("runs in", &name, out)?;
+        paper.field("runs in", &name)?;
     }
     Ok(())
 }
@@ -289,7 +288,7 @@ fn others(pids: &[Pid], answer: &Answer) -> String {
     text
 }
 
-fn sockets(sockets: &[&Socket], style: &Style, out: &mut dyn Write) -> io::Result<()> {
+fn sockets(sockets: &[&Socket], style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     const MOST: usize = 8;
     let most = if style.verbose { usize::MAX } else { MOST };
     for (index, socket) in sockets.iter().take(most).enumerate() {
@@ -308,40 +307,38 @@ fn sockets(sockets: &[&Socket], style: &Style, out: &mut dyn Write) -> io::Resul
             None => format!("{} {}{family}, {exposure}", socket.state, socket.local_name()),
             Some(_) => format!("{} {}{peer}", socket.state, socket.local_name()),
         };
-        field(if index == 0 { "socket" } else { "" }, &text, out)?;
+        paper.field(if index == 0 { "socket" } else { "" }, &text)?;
     }
     if sockets.len() > most {
-        field("", &format!("and {} more", sockets.len() - most), out)?;
+        paper.field("", &format!("and {} more", sockets.len() - most))?;
     }
     Ok(())
 }
 
-fn field(name: &str, value: &str, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "    {0}{name:<12}{0:#}  {1}", colour::FAINT, escape::terminal(value))
-}
-
-fn remedies(port: &PortAnswer, out: &mut dyn Write) -> io::Result<()> {
+fn remedies(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
     let mut seen = Vec::new();
     for remedy in port.findings.iter().flat_map(|finding| &finding.remedies) {
         if seen.contains(&remedy) {
             continue;
         }
         if seen.is_empty() {
-            writeln!(out)?;
+            paper.gap()?;
         }
         seen.push(remedy);
         let text = escape::terminal(&remedy.text);
         match &remedy.command {
-            Some(command) => writeln!(out, "  to {text}:  {0}{1}{0:#}", colour::STRONG, escape::terminal(command))?,
-            None => writeln!(out, "  {text}")?,
+            Some(command) => {
+                writeln!(paper.out, "  to {text}:  {0}{1}{0:#}", colour::STRONG, escape::terminal(command))?;
+            }
+            None => writeln!(paper.out, "  {text}")?,
         }
     }
     Ok(())
 }
 
 /// The raw facts behind the verdict.
-fn evidence(sockets: &[Socket], out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n  {0}evidence{0:#}", colour::STRONG)?;
+fn evidence(sockets: &[Socket], paper: &mut Paper<'_>) -> io::Result<()> {
+    writeln!(paper.out, "\n  {0}evidence{0:#}", colour::STRONG)?;
     for socket in sockets {
         let mut facts = vec![format!("{} {} {}", socket.protocol, socket.state, socket.local_name())];
         let mut fact = |name: &str, value: Option<String>| {
@@ -361,13 +358,13 @@ fn evidence(sockets: &[Socket], out: &mut dyn Write) -> io::Result<()> {
         if socket.mptcp == Some(true) {
             facts.push("mptcp".to_owned());
         }
-        writeln!(out, "    {}", escape::terminal(&facts.join(", ")))?;
+        paper.sentence(&format!("    {}", facts.join(", ")))?;
     }
     Ok(())
 }
 
 /// What was kept from sight, each said once.
-pub fn notes(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn notes(answer: &Answer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     let sockets = || answer.ports.iter().flat_map(|port| &port.sockets);
     let is_unsure = |socket: &&Socket| matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. });
     let unsure = sockets().filter(is_unsure).count();
@@ -380,10 +377,10 @@ pub fn notes(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
     let shown = answer.gaps.iter().filter(|gap| matters(gap.hides));
     notes.extend(shown.map(|gap| format!("not seen: {}", gap.summary)));
     if !notes.is_empty() {
-        writeln!(out)?;
+        paper.gap()?;
     }
     for note in notes {
-        writeln!(out, "{}", escape::terminal(&note))?;
+        paper.sentence(&note)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use super::paper::Paper;
 use super::rows::{Row, rows, service};
 use super::{Style, colour, escape, report};
 use crate::answer::{Answer, PortAnswer};
@@ -206,7 +207,7 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
     if style.verbose {
         for port in answer.ports.iter().filter(|port| port.status != Status::Free) {
             writeln!(out)?;
-            report::port(answer, port, style, out)?;
+            report::port(answer, port, style, &mut Paper::new(style.width, out))?;
         }
     }
     notes(answer, style, out)
@@ -280,7 +281,7 @@ fn print_with_status(table: &Table, statuses: &[Status], out: &mut dyn Write) ->
 
 /// What was kept from sight, once, and the command that would show more, if one would.
 fn notes(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    report::notes(answer, style, out)?;
+    report::notes(answer, style, &mut Paper::new(style.width, out))?;
     let unsure = |port: &PortAnswer| {
         port.sockets.iter().any(|socket| matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. }))
     };
