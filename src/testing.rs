@@ -28,22 +28,13 @@ pub fn skip(reason: &str) {
 pub fn listener(local: &str) -> Socket {
     let local: SocketAddr = local.parse().unwrap();
     Socket {
-        protocol: Protocol::Tcp,
-        family: Family::of(local.ip()),
-        state: State::Listen,
-        local,
-        remote: None,
-        device: None,
         v6only: local.is_ipv6().then_some(false),
         inode: Some(42380),
         uid: Some(1000),
         user: Some("ada".to_owned()),
-        cgroup: None,
         receive_queue: Some(0),
         send_queue: Some(5),
-        timer: None,
-        mptcp: None,
-        owners: Owners::NotAsked,
+        ..Socket::new(Protocol::Tcp, Family::of(local.ip()), State::Listen, local)
     }
 }
 

@@ -79,28 +79,13 @@ impl Rows {
         pids.retain(|&pid| pid != 0);
         let (protocol, state, local, remote) = key;
         let index = *self.index.entry(key).or_insert_with(|| {
-            self.sockets.push(Socket {
-                protocol,
-                family: Family::of(local.ip()),
-                state,
-                local,
-                remote,
-                device: None,
-                v6only: None,
-                inode: None,
-                uid: None,
-                user: None,
-                cgroup: None,
-                receive_queue: None,
-                send_queue: None,
-                timer: None,
-                mptcp: None,
-                owners: if matches!(state, State::TimeWait | State::SynReceived) {
-                    Owners::None
-                } else {
-                    Owners::Hidden { reason: "the system did not tell which process has it".to_owned() }
-                },
-            });
+            let owners = if matches!(state, State::TimeWait | State::SynReceived) {
+                Owners::None
+            } else {
+                Owners::Hidden { reason: "the system did not tell which process has it".to_owned() }
+            };
+            let socket = Socket::new(protocol, Family::of(local.ip()), state, local);
+            self.sockets.push(Socket { remote, owners, ..socket });
             self.sockets.len() - 1
         });
         if pids.is_empty() {

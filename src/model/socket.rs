@@ -213,6 +213,29 @@ pub struct Socket {
 }
 
 impl Socket {
+    /// A socket of which nothing else is known yet.
+    #[must_use]
+    pub fn new(protocol: Protocol, family: Family, state: State, local: SocketAddr) -> Self {
+        Self {
+            protocol,
+            family,
+            state,
+            local,
+            remote: None,
+            device: None,
+            v6only: None,
+            inode: None,
+            uid: None,
+            user: None,
+            cgroup: None,
+            receive_queue: None,
+            send_queue: None,
+            timer: None,
+            mptcp: None,
+            owners: Owners::NotAsked,
+        }
+    }
+
     /// The local address and port, with the device if it is bound to one: `[fe80::1%eth0]:80`, `0.0.0.0%eth0:68`.
     #[must_use]
     pub fn local_name(&self) -> String {

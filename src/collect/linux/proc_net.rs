@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::sock_diag::{self, Entry, Table};
 use crate::error::Error;
-use crate::model::{Family, Owners, Protocol, Socket, State};
+use crate::model::{Family, Protocol, Socket, State};
 use crate::port_set::PortSet;
 
 /// The rows of a table whose local port is in `ports`; `None` if the kernel has no such table.
@@ -64,23 +64,14 @@ pub fn parse_line(line: &str, table: Table) -> Option<Entry> {
     };
     let is_minimal = matches!(state, State::TimeWait | State::SynReceived) || (inode == 0 && uid == 0);
     let socket = Socket {
-        protocol: table.protocol,
-        family: table.family,
-        state,
-        local,
         remote: (remote.port() != 0).then_some(remote),
-        device: None,
-        v6only: None,
         inode: (inode != 0).then_some(inode),
         uid: (!is_minimal).then_some(uid),
-        user: None,
-        cgroup: None,
         receive_queue: Some(u32::from_str_radix(receive_queue, 16).ok()?),
         // The limit of a listener's accept queue is not in this file.
         send_queue: (state != State::Listen).then_some(u32::from_str_radix(send_queue, 16).ok()?),
         timer,
-        mptcp: None,
-        owners: Owners::NotAsked,
+        ..Socket::new(table.protocol, table.family, state, local)
     };
     Some(Entry { socket, interface: 0, cgroup_id: None })
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
 use crate::error::Error;
-use crate::model::{Family, Owners, Protocol, Socket, State, Timer, TimerKind};
+use crate::model::{Family, Protocol, Socket, State, Timer, TimerKind};
 use crate::port_set::PortSet;
 
 /// One of the kernel's tables.
@@ -331,23 +331,16 @@ fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, DumpError>
         }
     }
     let socket = Socket {
-        protocol: table.protocol,
-        family: table.family,
-        state,
-        local,
         remote: (remote.port() != 0).then_some(remote),
-        device: None,
         v6only,
         inode: (inode != 0).then_some(u64::from(inode)),
         // A TIME_WAIT or request socket has neither user nor cgroup, and 0 would read as root.
         uid: (inode != 0 || uid != 0 || cgroup_id.is_some()).then_some(uid),
-        user: None,
-        cgroup: None,
         receive_queue: Some(receive_queue),
         send_queue: Some(send_queue),
         timer: timer(message[2], message[3], u32_at(message, 52)?),
         mptcp,
-        owners: Owners::NotAsked,
+        ..Socket::new(table.protocol, table.family, state, local)
     };
     Ok(Some(Entry { socket, interface: u32_at(message, 40)?, cgroup_id }))
 }
