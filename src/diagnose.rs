@@ -235,7 +235,8 @@ pub static RULES: &[&Rule] = &[
     &holder_state::DELETED,
     &backlog::FULL,
     &split_localhost::RULE,
-    &ephemeral::RULE,
+    &ephemeral::EPHEMERAL,
+    &ephemeral::RESERVED,
     &backlog::QUEUE,
     &free::RULE,
 ];

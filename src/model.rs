@@ -8,6 +8,8 @@ mod socket;
 
 use std::fmt;
 
+use crate::port_set::PortSet;
+
 pub use process::{Ancestor, Container, Manager, Process, Runtime, Unit};
 pub use socket::{Family, Owners, Socket, State, Timer, TimerKind};
 
@@ -76,6 +78,8 @@ pub struct Host {
     pub euid: Option<u32>,
     /// First and last port that the kernel picks by itself (`ip_local_port_range`).
     pub ephemeral_range: Option<(u16, u16)>,
+    /// Ports that it never picks by itself (`ip_local_reserved_ports`).
+    pub reserved_ports: PortSet,
     /// The first port that may be bound without privilege (`ip_unprivileged_port_start`).
     pub unprivileged_start: Option<u16>,
 }
@@ -85,6 +89,7 @@ impl Host {
     #[must_use]
     pub fn picks_by_itself(&self, port: u16) -> bool {
         self.ephemeral_range.is_some_and(|(first, last)| (first..=last).contains(&port))
+            && !self.reserved_ports.contains(port)
     }
 }
 

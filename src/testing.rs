@@ -74,6 +74,7 @@ pub fn host() -> Host {
         backend: Backend::Native,
         euid: Some(1000),
         ephemeral_range: Some((32768, 60999)),
+        reserved_ports: crate::port_set::PortSet::default(),
         unprivileged_start: Some(1024),
     }
 }

@@ -181,5 +181,9 @@ fn a_port_of_the_ephemeral_range_is_free_with_a_warning() {
         );
         assert!(run(&["40000"]).stdout.contains("but 40000/tcp lies in 40000-40007"));
         assert_eq!(codes(port(&json(&["40008/tcp"]), 40008, "tcp")), ["free"]);
+        // A reserved port is safe even inside the range.
+        std::fs::write("/proc/sys/net/ipv4/ip_local_reserved_ports", "39999,40001-40002").unwrap();
+        assert_eq!(codes(port(&json(&["40001/tcp"]), 40001, "tcp")), ["reserved-port", "free"]);
+        assert_eq!(codes(port(&json(&["40003/tcp"]), 40003, "tcp")), ["ephemeral-port", "free"]);
     });
 }

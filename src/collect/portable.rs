@@ -11,6 +11,7 @@ use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, TcpState, 
 use super::{Detail, Scope, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{Backend, Family, Gap, Hides, Host, Owners, Pid, Protocol, Snapshot, Socket, State};
+use crate::port_set::PortSet;
 
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
@@ -158,6 +159,7 @@ pub fn host() -> Host {
         backend: Backend::Portable,
         euid: None,
         ephemeral_range: None,
+        reserved_ports: PortSet::default(),
         unprivileged_start: None,
     }
 }

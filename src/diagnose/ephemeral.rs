@@ -1,14 +1,15 @@
-//! The verdict `ephemeral-port`: an outgoing connection may take the port at any moment.
+//! The verdicts on what the kernel does with the port by itself: `ephemeral-port`, which an outgoing connection may take
+//! at any moment, and `reserved-port`, which none takes.
 
 use super::{Explanation, Observation, Rule, Severity};
 
-pub static RULE: Rule = Rule {
+pub static EPHEMERAL: Rule = Rule {
     code: "ephemeral-port",
     severity: Severity::Warning,
     explanation: Explanation {
         what: "The port lies in the range from which the kernel gives outgoing connections their own port.",
         why: "Such a connection may take the port while the server is down, and then it cannot come up again.",
-        detection: "The port lies in net.ipv4.ip_local_port_range.",
+        detection: "The port lies in net.ipv4.ip_local_port_range, and is not reserved.",
         remedy: "Move the server below the range, or keep the port out of it with net.ipv4.ip_local_reserved_ports.",
     },
     check: |facts| match facts.host.ephemeral_range {
@@ -20,5 +21,26 @@ pub static RULE: Rule = Rule {
             ..Observation::default()
         }],
         _ => Vec::new(),
+    },
+};
+
+pub static RESERVED: Rule = Rule {
+    code: "reserved-port",
+    severity: Severity::Info,
+    explanation: Explanation {
+        what: "The port is reserved: the kernel does not give it to outgoing connections or to programs that ask for any \
+               port. Who asks for it by number can bind it all the same.",
+        why: "Somebody wrote it into net.ipv4.ip_local_reserved_ports, to keep it for a server.",
+        detection: "The port is in net.ipv4.ip_local_reserved_ports.",
+        remedy: "Nothing to do.",
+    },
+    check: |facts| {
+        if !facts.host.reserved_ports.contains(facts.port) {
+            return Vec::new();
+        }
+        vec![Observation {
+            summary: format!("{} is reserved: the kernel gives it to nobody who asks for any port", facts.port_name()),
+            ..Observation::default()
+        }]
     },
 };

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::model::{Backend, Host};
+use crate::port_set::PortSet;
 
 /// Reads the host's facts. What cannot be read is unknown.
 pub fn host(proc: &Path) -> Host {
@@ -13,6 +14,7 @@ pub fn host(proc: &Path) -> Host {
         backend: Backend::Native,
         euid: Some(rustix::process::geteuid().as_raw()),
         ephemeral_range: ephemeral_range(proc),
+        reserved_ports: reserved_ports(proc),
         unprivileged_start: unprivileged_start(proc),
     }
 }
@@ -26,6 +28,16 @@ fn ephemeral_range(proc: &Path) -> Option<(u16, u16)> {
     let text = fs::read_to_string(proc.join("sys/net/ipv4/ip_local_port_range")).ok()?;
     let mut numbers = text.split_ascii_whitespace().map(|number| number.parse().ok());
     Some((numbers.next()??, numbers.next()??))
+}
+
+/// `net.ipv4.ip_local_reserved_ports`: ports and ranges in a list, `8080,9000-9010`.
+fn reserved_ports(proc: &Path) -> PortSet {
+    let text = fs::read_to_string(proc.join("sys/net/ipv4/ip_local_reserved_ports")).unwrap_or_default();
+    let range = |item: &str| {
+        let (first, last) = item.split_once('-').unwrap_or((item, item));
+        Some((first.parse().ok()?, last.parse().ok()?))
+    };
+    text.trim().split(',').filter_map(range).collect()
 }
 
 /// `net.ipv4.ip_unprivileged_port_start` (ip(7)), which rules IPv6 too.
@@ -62,6 +74,18 @@ mod tests {
                 && !is_at_least_6_8("4.4.0")
                 && !is_at_least_6_8("x")
         );
+    }
+
+    #[test]
+    fn reserved_ports_are_a_list_of_ranges() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(reserved_ports(root.path()).is_empty());
+        let directory = root.path().join("sys/net/ipv4");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("ip_local_reserved_ports"), "8080,9000-9010\n").unwrap();
+        assert_eq!(reserved_ports(root.path()).ranges(), [(8080, 8080), (9000, 9010)]);
+        fs::write(directory.join("ip_local_reserved_ports"), "\n").unwrap();
+        assert!(reserved_ports(root.path()).is_empty());
     }
 
     #[test]
