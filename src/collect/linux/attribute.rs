@@ -44,12 +44,9 @@ impl<'a> Attribution<'a> {
     /// Who owns the socket `entry`, created in `cgroup`.
     pub fn owners_of(&mut self, entry: &Entry, cgroup: Option<&str>) -> Owners {
         let Some(inode) = entry.socket.inode else {
-            return match entry.socket.state.is_waiting() {
-                false => Owners::None,
-                // Only the kernel makes sockets that wait without a file.
-                true if self.sees_all => Owners::Kernel,
-                true => Owners::Hidden { reason: self.why_hidden() },
-            };
+            // A socket of the kernel has an inode, too: this one stands between its close and its end.
+            let reason = "it has no file: it is just being closed".to_owned();
+            return if entry.socket.state.is_waiting() { Owners::Hidden { reason } } else { Owners::None };
         };
         let known: Vec<Pid> = self.sweep.owners_of(inode).collect();
         if !known.is_empty() {

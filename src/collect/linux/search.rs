@@ -51,7 +51,7 @@ pub fn search(
         }
     };
     let mut elsewhere = None;
-    if !unowned(entries, &sweep).is_empty() {
+    if entries.iter().any(|entry| is_in_doubt(entry, &sweep)) {
         drop_closed(tables, scope, entries, &sweep)?;
         if sweep.is_complete() {
             // It may have been passed on to a process that had been looked at before.
@@ -69,25 +69,73 @@ pub fn search(
 
 /// Takes out the sockets without an owner that are not open any more.
 fn drop_closed(tables: &mut Tables<'_>, scope: &Scope, entries: &mut Vec<Entry>, sweep: &Sweep) -> Result<(), Error> {
-    if unowned(entries, sweep).is_empty() {
+    if !entries.iter().any(|entry| is_in_doubt(entry, sweep)) {
         return Ok(());
     }
+    let key = |Entry { socket, .. }: &Entry| (socket.inode, socket.protocol, socket.local, socket.state);
     let again = tables.read_scope(scope)?;
-    let open: HashSet<u64> = again.iter().filter_map(|entry| entry.socket.inode).collect();
+    let open: HashSet<_> = again.iter().map(key).collect();
+    let open_inodes: HashSet<u64> = again.iter().filter_map(|entry| entry.socket.inode).collect();
     entries.retain(|entry| {
-        entry.socket.inode.is_none_or(|inode| open.contains(&inode) || sweep.owners_of(inode).next().is_some())
+        let is_open = match entry.socket.inode {
+            // Its state may have changed since.
+            Some(inode) => open_inodes.contains(&inode),
+            None => open.contains(&key(entry)),
+        };
+        is_open || !is_in_doubt(entry, sweep)
     });
     Ok(())
 }
 
+/// Whether a socket should have an owner, and none was found: it may have been closed meanwhile. One that waits for
+/// peers and has no inode is just being closed.
+fn is_in_doubt(entry: &Entry, sweep: &Sweep) -> bool {
+    match entry.socket.inode {
+        Some(inode) => sweep.owners_of(inode).next().is_none(),
+        None => entry.socket.state.is_waiting(),
+    }
+}
+
 /// The inodes of `sockets` that the sweep found nowhere, ascending.
 fn unowned(sockets: &[Entry], sweep: &Sweep) -> Vec<u64> {
-    let mut inodes: Vec<u64> = sockets
-        .iter()
-        .filter_map(|entry| entry.socket.inode)
-        .filter(|&inode| sweep.owners_of(inode).next().is_none())
-        .collect();
+    let mut inodes: Vec<u64> =
+        sockets.iter().filter(|entry| is_in_doubt(entry, sweep)).filter_map(|entry| entry.socket.inode).collect();
     inodes.sort_unstable();
     inodes.dedup();
     inodes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::attribute::Attribution;
+    use super::*;
+    use crate::model::{Owners, Socket, State};
+    use crate::testing::listener;
+
+    fn entry(state: State, inode: Option<u64>) -> Entry {
+        Entry { socket: Socket { state, inode, ..listener("127.0.0.1:8080") }, interface: 0, cgroup_id: None }
+    }
+
+    /// A listener between its close and its end has no inode, and was once called the kernel's.
+    #[test]
+    fn a_socket_that_is_just_being_closed_is_in_doubt_and_not_the_kernels() {
+        let search = Search { sees_every_namespace: true, ..Search::default() };
+        for state in [State::Listen, State::Bound, State::Unconnected] {
+            let closing = entry(state, None);
+            assert!(is_in_doubt(&closing, &search.sweep));
+            let owners = Attribution::new(Path::new("/proc"), &search, None).owners_of(&closing, None);
+            assert!(matches!(owners, Owners::Hidden { .. }), "{owners:?}");
+        }
+        let remnant = entry(State::TimeWait, None);
+        assert!(!is_in_doubt(&remnant, &search.sweep));
+        assert_eq!(Attribution::new(Path::new("/proc"), &search, None).owners_of(&remnant, None), Owners::None);
+    }
+
+    #[test]
+    fn a_socket_whose_owner_was_found_is_not_in_doubt() {
+        let sweep = Sweep { found: vec![(7, 42)], ..Sweep::default() };
+        assert!(!is_in_doubt(&entry(State::Listen, Some(7)), &sweep));
+        assert!(is_in_doubt(&entry(State::Listen, Some(8)), &sweep));
+        assert_eq!(unowned(&[entry(State::Listen, Some(7)), entry(State::Listen, Some(8))], &sweep), [8]);
+    }
 }
