@@ -164,14 +164,14 @@ fn is_in_use(attempts: &[Attempt]) -> bool {
 fn check(request: &Request, targets: &[Target], snapshot: Snapshot) -> Answer {
     let by_port = by_port(&snapshot);
     let services = services(request);
-    let mut seen = HashSet::new();
+    let mut asked = HashSet::new();
     let mut ports = Vec::new();
     let questions: usize = targets.iter().map(|target| target.ports().len()).sum();
     for target in targets {
         let spots = spots(request, target);
         for port in target.ports() {
             for &protocol in request.protocols.iter().filter(|&&protocol| target.wants(protocol)) {
-                if !seen.insert((port, protocol, &target.addresses, &target.zone)) {
+                if !asked.insert((port, protocol, &target.addresses, &target.zone)) {
                     continue;
                 }
                 let all: &[&Socket] = by_port.get(&(port, protocol)).map_or(&[], Vec::as_slice);

@@ -12,6 +12,7 @@ use portcheck::collect::Detail;
 use portcheck::diagnose::{self, Rule};
 use portcheck::local;
 use portcheck::model::{Backend, Family, Protocol};
+use portcheck::render::escape::quote;
 use portcheck::render::{Format, Style};
 use portcheck::request::{Filter, Question, Request, Sort};
 use portcheck::target;
@@ -184,7 +185,7 @@ pub struct Invocation {
 /// A command line that asks for nothing that could be answered.
 #[derive(Debug)]
 pub enum Stop {
-    /// Help or version was asked for: the text, and whether it is styled.
+    /// Help or version was asked for: the text.
     Text(clap::Error),
     /// It is wrong: one line on what would be right.
     Usage(String),
@@ -322,20 +323,16 @@ fn program() -> String {
     let Ok(path) = std::env::current_exe() else { return "portcheck".to_owned() };
     match (path.parent(), path.file_name()) {
         (Some(directory), Some(name)) if SUDOS_PATH.iter().any(|known| directory == Path::new(known)) => {
-            quote(&name.to_string_lossy())
+            quote(&name.to_string_lossy()).into_owned()
         }
-        _ => quote(&path.to_string_lossy()),
+        _ => quote(&path.to_string_lossy()).into_owned(),
     }
 }
 
 /// The same command line as root.
 fn as_root(program: &str, arguments: &[OsString]) -> String {
-    let typed = arguments.iter().skip(1).map(|argument| quote(&argument.to_string_lossy()));
+    let typed = arguments.iter().skip(1).map(|argument| quote(&argument.to_string_lossy()).into_owned());
     ["sudo".to_owned(), program.to_owned()].into_iter().chain(typed).collect::<Vec<_>>().join(" ")
-}
-
-fn quote(text: &str) -> String {
-    shlex::try_quote(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
 }
 
 impl From<ClassName> for Class {

@@ -119,6 +119,14 @@ pub struct Gap {
     pub root_would_see: bool,
 }
 
+impl Gap {
+    /// Whether root would see owners that it hides.
+    #[must_use]
+    pub fn hides_owners_from_us_only(&self) -> bool {
+        self.hides == Hides::Owners && self.root_would_see
+    }
+}
+
 /// All that was seen at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {

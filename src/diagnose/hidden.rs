@@ -23,9 +23,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
-    let is_hidden = |socket: &crate::model::Socket| {
-        socket.state.is_waiting() && matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. })
-    };
+    let is_hidden = |socket: &crate::model::Socket| socket.state.is_waiting() && socket.owners.is_unsure();
     if facts.sockets.is_empty() && facts.fails_with(Outcome::InUse) {
         return vec![Observation {
             summary: format!("something that cannot be seen holds {}: bind fails with EADDRINUSE", facts.port_name()),

@@ -1,7 +1,7 @@
 //! Remedies that several rules give: how to end a holder, and how to see a hidden one.
 
 use super::{Facts, Group, Remedy};
-use crate::model::{Hides, Manager, Owners, Process, Runtime};
+use crate::model::{Gap, Manager, Owners, Process, Runtime};
 use crate::supervisor;
 
 /// How to end whoever holds the sockets of a group: its supervisor's command where it has one, since what is
@@ -25,7 +25,7 @@ pub fn end_holder(facts: &Facts<'_>, group: &Group<'_>) -> Vec<Remedy> {
 
 /// How to see who a hidden holder is, if being root would show it.
 pub fn see_holder(facts: &Facts<'_>) -> Option<Remedy> {
-    let would_show = facts.gaps.iter().any(|gap| gap.hides == Hides::Owners && gap.root_would_see);
+    let would_show = facts.gaps.iter().any(Gap::hides_owners_from_us_only);
     would_show.then(|| Remedy {
         text: "see who it is".to_owned(),
         command: Some(format!("sudo {} {}", facts.program, facts.port_name())),

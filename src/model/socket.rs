@@ -125,6 +125,12 @@ impl Owners {
         }
     }
 
+    /// Whether it is somebody who was not seen to have the socket.
+    #[must_use]
+    pub const fn is_unsure(&self) -> bool {
+        matches!(self, Self::Hidden { .. } | Self::Likely { .. })
+    }
+
     /// How sure it is, as every output format names it. Owners nobody asked for are somebody, too.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

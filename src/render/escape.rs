@@ -31,13 +31,15 @@ fn is_dangerous(character: char) -> bool {
 /// A command line as it could be typed, fit for a terminal.
 #[must_use]
 pub fn command_line(arguments: &[String]) -> String {
-    let quote = |argument: &String| match shlex::try_quote(argument) {
-        Ok(quoted) => quoted.into_owned(),
-        // A NUL inside: no shell could pass it on anyway.
-        Err(_) => argument.clone(),
-    };
-    let typed: Vec<String> = arguments.iter().map(quote).collect();
+    let typed: Vec<Cow<'_, str>> = arguments.iter().map(|argument| quote(argument)).collect();
     terminal(&typed.join(" ")).into_owned()
+}
+
+/// A word as a shell takes it for one.
+#[must_use]
+pub fn quote(word: &str) -> Cow<'_, str> {
+    // With a NUL inside, no shell could pass it on anyway.
+    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
 /// At most `most` characters, the last one `…` if something was cut off.

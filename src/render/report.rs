@@ -365,22 +365,18 @@ fn evidence(sockets: &[Socket], paper: &mut Paper<'_>) -> io::Result<()> {
 
 /// What was kept from sight, each said once.
 pub fn notes(answer: &Answer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
-    let sockets = || answer.ports.iter().flat_map(|port| &port.sockets);
-    let is_unsure = |socket: &&Socket| matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. });
-    let unsure = sockets().filter(is_unsure).count();
-    let mut notes: Vec<String> = Vec::new();
+    let is_unsure = |port: &PortAnswer| port.sockets.iter().any(|socket| socket.owners.is_unsure());
+    let unsure = answer.ports.iter().any(is_unsure);
     let matters = |hides: Hides| match hides {
         Hides::Sockets => true,
-        Hides::Owners => unsure > 0 || style.verbose,
+        Hides::Owners => unsure || style.verbose,
         Hides::Details => style.verbose,
     };
-    let shown = answer.gaps.iter().filter(|gap| matters(gap.hides));
-    notes.extend(shown.map(|gap| format!("not seen: {}", gap.summary)));
-    if !notes.is_empty() {
-        paper.gap()?;
-    }
-    for note in notes {
-        paper.sentence(&note)?;
+    for (index, gap) in answer.gaps.iter().filter(|gap| matters(gap.hides)).enumerate() {
+        if index == 0 {
+            paper.gap()?;
+        }
+        paper.sentence(&format!("not seen: {}", gap.summary))?;
     }
     Ok(())
 }

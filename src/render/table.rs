@@ -9,7 +9,7 @@ use super::rows::{Row, rows, service};
 use super::{Style, colour, escape, report};
 use crate::answer::{Answer, PortAnswer};
 use crate::diagnose::Status;
-use crate::model::{Hides, Owners};
+use crate::model::{Gap, Owners};
 
 /// A column of a table. Which columns a table has is its own business; which of them give way first when the terminal
 /// is narrow is told by [`Column::GIVES_WAY`].
@@ -282,10 +282,8 @@ fn print_with_status(table: &Table, statuses: &[Status], out: &mut dyn Write) ->
 /// What was kept from sight, once, and the command that would show more, if one would.
 fn notes(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     report::notes(answer, style, &mut Paper::new(style.width, out))?;
-    let unsure = |port: &PortAnswer| {
-        port.sockets.iter().any(|socket| matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. }))
-    };
-    let root_would_see = answer.gaps.iter().any(|gap| gap.hides == Hides::Owners && gap.root_would_see);
+    let unsure = |port: &PortAnswer| port.sockets.iter().any(|socket| socket.owners.is_unsure());
+    let root_would_see = answer.gaps.iter().any(Gap::hides_owners_from_us_only);
     if root_would_see && answer.ports.iter().any(unsure) {
         writeln!(out, "to see every owner:  {}", escape::terminal(&style.as_root))?;
     }
