@@ -56,7 +56,12 @@ pub enum Detail {
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     match scope.backend {
         Backend::Native => native::snapshot(scope),
-        Backend::Portable => portable::snapshot(scope),
+        Backend::Portable => {
+            // netstat2 panics where it cannot list /proc.
+            #[cfg(target_os = "linux")]
+            linux::require_processes()?;
+            portable::snapshot(scope)
+        }
     }
 }
 

@@ -61,6 +61,33 @@ fn without_proc_the_holder_is_hidden_and_the_port_still_held() {
 }
 
 #[test]
+fn a_proc_that_cannot_be_read_is_said_and_breaks_nothing() {
+    in_namespace("a_proc_that_cannot_be_read_is_said_and_breaks_nothing", || {
+        if !is_root() {
+            return skip("needs root to mount");
+        }
+        let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let program = portcheck_as_nobody(&[]).get_program().to_owned();
+        let blind = |backend: &str| {
+            let mut command = Command::new("unshare");
+            let close = "mount -t tmpfs -o mode=700 none /proc && \
+                         exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"";
+            command.args(["-m", "sh", "-c", close, "sh"]).arg(&program);
+            command.args(["8080/tcp", "--backend", backend, "--json"]);
+            json_of(command)
+        };
+        let native = blind("native");
+        assert_eq!(codes(port(&native, 8080, "tcp")), ["hidden-owner"]);
+        let gaps: Vec<&str> =
+            native["gaps"].as_array().unwrap().iter().map(|gap| gap["code"].as_str().unwrap()).collect();
+        assert_eq!(gaps, ["no-proc"], "{native:#}");
+        // netstat2 would panic.
+        let portable = blind("portable");
+        assert_eq!((&portable["exit_code"], &portable["error"]["kind"]), (&4.into(), &"failure".into()));
+    });
+}
+
+#[test]
 fn a_proc_that_hides_others_is_a_gap() {
     in_namespace("a_proc_that_hides_others_is_a_gap", || {
         if !is_root() {

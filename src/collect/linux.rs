@@ -35,6 +35,15 @@ pub fn host() -> Host {
     host::host(Path::new(PROC))
 }
 
+/// Whether processes can be listed at all, for who does not survive it if they cannot.
+///
+/// # Errors
+///
+/// If not.
+pub fn require_processes() -> Result<(), Error> {
+    fs::read_dir(PROC).map(drop).map_err(|source| Error::Read { path: PROC.into(), source })
+}
+
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     let proc = Path::new(PROC);
@@ -45,15 +54,15 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
         tables.check_bound_sockets(host.release.as_deref());
     }
 
-    let mut gaps = Vec::new();
+    let mut gaps;
     let mut sockets;
     let mut processes = Vec::new();
     if scope.detail == Detail::Nothing {
-        gaps.extend(tables.into_gaps());
+        gaps = tables.into_gaps();
         sockets = join(entries, |_| None, |_| (None, Owners::NotAsked));
     } else {
-        let search = search::search(proc, &mut tables, scope, &mut entries, &mut gaps)?;
-        gaps.splice(0..0, tables.into_gaps());
+        let search = search::search(proc, &mut tables, scope, &mut entries)?;
+        gaps = tables.into_gaps();
         gaps.extend(gaps_of(&search, !entries.is_empty(), &host));
         let hierarchy = Hierarchy::find(proc);
         let cgroups = hierarchy.as_ref().map(|hierarchy| cgroup_paths(proc, hierarchy, scope, &entries, &search.sweep));
@@ -75,7 +84,7 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
 }
 
 fn gaps_of(search: &Search, any_socket: bool, host: &Host) -> Vec<Gap> {
-    let Search { sweep, sees_every_namespace, .. } = search;
+    let Search { sweep, sees_every_namespace, failure, .. } = search;
     let gap = |code, summary: String, root_would_see| Gap {
         code,
         hides: Hides::Owners,
@@ -83,6 +92,9 @@ fn gaps_of(search: &Search, any_socket: bool, host: &Host) -> Vec<Gap> {
         summary,
         root_would_see,
     };
+    if let Some(error) = failure {
+        return vec![gap("no-proc", format!("processes cannot be seen: {error}"), false)];
+    }
     let is_root = host.euid == Some(0);
     let mut gaps = Vec::new();
     if !sweep.unreadable.is_empty() {

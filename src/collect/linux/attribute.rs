@@ -17,6 +17,8 @@ use crate::model::{Owners, Pid};
 pub struct Attribution<'a> {
     proc: &'a Path,
     sweep: &'a Sweep,
+    /// Whether no process at all could be looked at.
+    is_blind: bool,
     /// Whether no process can be out of sight.
     sees_all: bool,
     hierarchy: Option<&'a Hierarchy>,
@@ -33,8 +35,9 @@ impl<'a> Attribution<'a> {
         Self {
             proc,
             sweep: &search.sweep,
+            is_blind: search.failure.is_some(),
             elsewhere: search.elsewhere.as_ref(),
-            sees_all: search.sees_every_namespace && search.sweep.is_complete(),
+            sees_all: search.failure.is_none() && search.sees_every_namespace && search.sweep.is_complete(),
             hierarchy,
             candidates: HashMap::new(),
             unreadable_by_user: None,
@@ -142,7 +145,9 @@ impl<'a> Attribution<'a> {
     }
 
     fn why_hidden(&self) -> String {
-        if self.sweep.others_invisible {
+        if self.is_blind {
+            "no process can be looked at here".to_owned()
+        } else if self.sweep.others_invisible {
             "/proc shows only your own processes here (hidepid)".to_owned()
         } else if self.sweep.unreadable.is_empty() {
             "no process of this pid namespace has it; one outside of it may".to_owned()

@@ -10,13 +10,14 @@ use super::sock_diag::Entry;
 use super::tables::Tables;
 use crate::collect::Scope;
 use crate::error::Error;
-use crate::model::{Gap, Hides};
 
 /// What the search for owners found.
 #[derive(Debug, Default)]
 pub struct Search {
     /// Who has which socket.
     pub sweep: Sweep,
+    /// Why processes could not be looked at, if none could.
+    pub failure: Option<Error>,
     /// Set if every process could be looked at, and some sockets were in none of them.
     pub elsewhere: Option<Elsewhere>,
     /// Whether no process can be outside of our pid namespace.
@@ -25,30 +26,15 @@ pub struct Search {
 
 /// Looks for the owners. Sockets that are closed meanwhile are taken out of `entries`: nobody has them, and that must
 /// not be taken for a finding.
-pub fn search(
-    proc: &Path,
-    tables: &mut Tables<'_>,
-    scope: &Scope,
-    entries: &mut Vec<Entry>,
-    gaps: &mut Vec<Gap>,
-) -> Result<Search, Error> {
+pub fn search(proc: &Path, tables: &mut Tables<'_>, scope: &Scope, entries: &mut Vec<Entry>) -> Result<Search, Error> {
     let mut wanted: Vec<u64> = entries.iter().filter_map(|entry| entry.socket.inode).collect();
     wanted.sort_unstable();
     wanted.dedup();
     let sees_every_namespace = host::sees_every_pid_namespace(proc);
     let mut sweep = match owners::sweep(proc, &wanted) {
         Ok(sweep) => sweep,
-        Err(error) => {
-            gaps.push(Gap {
-                code: "no-proc",
-                hides: Hides::Owners,
-                protocol: None,
-                summary: format!("processes cannot be seen: {error}"),
-                root_would_see: false,
-            });
-            let sweep = Sweep { others_invisible: true, ..Sweep::default() };
-            return Ok(Search { sweep, ..Search::default() });
-        }
+        // Sockets without a word on their owners are still worth having.
+        Err(error) => return Ok(Search { failure: Some(error), ..Search::default() }),
     };
     let mut elsewhere = None;
     if entries.iter().any(|entry| is_in_doubt(entry, &sweep)) {
@@ -64,7 +50,7 @@ pub fn search(
             drop_closed(tables, scope, entries, &sweep)?;
         }
     }
-    Ok(Search { sweep, elsewhere, sees_every_namespace })
+    Ok(Search { sweep, failure: None, elsewhere, sees_every_namespace })
 }
 
 /// Takes out the sockets without an owner that are not open any more.
