@@ -117,7 +117,7 @@ struct Cli {
     #[arg(long, help_heading = "How to look")]
     no_probe: bool,
     /// Explain a verdict by its code, or list all of them
-    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with = "targets",
+    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["targets", "json", "format"],
           help_heading = "Help")]
     explain: Option<String>,
 

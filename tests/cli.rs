@@ -10,7 +10,7 @@ use common::{json, json_of, portcheck, run};
 
 #[test]
 fn a_mistake_is_one_line_and_exit_2() {
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 15] = [
         (&["99999"], "ports run from 1 to 65535"),
         (&["0"], "ports run from 1 to 65535"),
         (&["3010-3000"], "write 3000-3010"),
@@ -23,6 +23,7 @@ fn a_mistake_is_one_line_and_exit_2() {
         (&["--nonsense"], "--nonsense"),
         (&["--format", "xml"], "xml"),
         (&["80", "--pid", "1"], "--pid"),
+        (&["--explain", "--format", "csv"], "--explain"),
         (&["53/udp", "--tcp"], "--tcp leaves it out"),
         (&["-5"], "-5"),
     ];
@@ -36,7 +37,7 @@ fn a_mistake_is_one_line_and_exit_2() {
 
 #[test]
 fn a_mistake_with_json_gets_the_envelope() {
-    for arguments in [&["99999"][..], &["--nonsense"], &["example.org:80", "22"]] {
+    for arguments in [&["99999"][..], &["--nonsense"], &["example.org:80", "22"], &["--explain"]] {
         let answer = json(arguments);
         assert_eq!((&answer["exit_code"], &answer["error"]["kind"]), (&2.into(), &"usage".into()));
         assert_eq!(answer["ports"].as_array().unwrap().len(), 0);
