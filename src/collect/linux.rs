@@ -4,6 +4,7 @@ mod attribute;
 mod cgroup;
 mod elsewhere;
 mod host;
+mod netlink;
 mod owners;
 mod proc_net;
 mod search;

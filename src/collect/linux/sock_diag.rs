@@ -1,17 +1,13 @@
 //! The kernel's socket tables over netlink: sock_diag(7), `struct inet_diag_msg` of linux/inet_diag.h.
 //!
 //! A codec of our own, because the crates for this protocol cannot attach the bytecode filter and
-//! allocate several times per socket. [`parse`] is pure.
+//! allocate several times per socket. Parsing is pure.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
-
-use crate::error::Error;
+use super::netlink::{self, Failure, Netlink, malformed, next_attribute, u32_at};
 use crate::model::{Family, Protocol, Socket, State, Timer, TimerKind};
 use crate::port_set::PortSet;
 
@@ -61,30 +57,9 @@ pub struct Dump {
     pub interrupted: bool,
 }
 
-/// Why there are no rows.
-#[derive(Debug, thiserror::Error)]
-pub enum DumpError {
-    /// The kernel has no such table, or not the module that shows it.
-    #[error("the kernel offers no such table")]
-    NoTable,
-    /// The kernel refused.
-    #[error("sock_diag refused: {0}")]
-    Refused(io::Error),
-    /// Anything else.
-    #[error(transparent)]
-    Failed(#[from] Error),
-}
-
-/// A netlink socket for questions about sockets.
+/// The way to the tables.
 #[derive(Debug)]
-pub struct SockDiag {
-    socket: OwnedFd,
-    sequence: u32,
-    buffer: Vec<u8>,
-}
-
-/// More than the kernel puts into one datagram of a dump (32 KiB, net/netlink/af_netlink.c).
-const BUFFER: usize = 64 * 1024;
+pub struct SockDiag(Netlink);
 
 /// An interrupted dump is asked for this many times in all.
 const ATTEMPTS: usize = 5;
@@ -96,21 +71,15 @@ impl SockDiag {
     ///
     /// If the kernel has no netlink, or a sandbox forbids it.
     pub fn open() -> io::Result<Self> {
-        let socket = rustix::net::socket_with(
-            AddressFamily::NETLINK,
-            SocketType::DGRAM,
-            SocketFlags::CLOEXEC,
-            Some(netlink::SOCK_DIAG),
-        )?;
-        Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER] })
+        Netlink::open(rustix::net::netlink::SOCK_DIAG).map(Self)
     }
 
     /// Asks for the sockets of `table` in any of `states` whose local port is in `ports`.
     ///
     /// # Errors
     ///
-    /// See [`DumpError`].
-    pub fn dump(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Dump, DumpError> {
+    /// See [`Failure`].
+    pub fn dump(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Dump, Failure> {
         let mut dump = Dump::default();
         for _ in 0..ATTEMPTS {
             dump = self.dump_once(table, states, ports)?;
@@ -122,41 +91,18 @@ impl SockDiag {
         Ok(dump)
     }
 
-    fn dump_once(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Dump, DumpError> {
-        self.sequence += 1;
-        let request = request(table, states, ports, self.sequence);
-        let failed = |call| move |errno: Errno| Error::Call { call, source: errno.into() };
-        // In a sandbox that allows the socket but not its use, this is where it shows.
-        rustix::net::send(&self.socket, &request, SendFlags::empty())
-            .map_err(|errno| DumpError::Refused(errno.into()))?;
-
-        let mut dump = Dump::default();
-        loop {
-            let (_, length) = match rustix::net::recv(&self.socket, &mut self.buffer[..], RecvFlags::TRUNC) {
-                Err(Errno::INTR) => continue,
-                received => received.map_err(failed("recv on the netlink socket"))?,
-            };
-            let datagram = self
-                .buffer
-                .get(..length)
-                .ok_or(Error::Malformed { from: "sock_diag", problem: "a datagram that exceeds the buffer" })?;
-            if parse(datagram, self.sequence, table, &mut dump)? == Progress::Done {
-                return Ok(dump);
+    fn dump_once(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Dump, Failure> {
+        let mut entries = Vec::new();
+        let request = request(table, states, ports);
+        let interrupted = self.0.dump(SOCK_DIAG_BY_FAMILY, &request, |kind, payload| {
+            if kind == SOCK_DIAG_BY_FAMILY {
+                entries.extend(parse_entry(payload, table)?);
             }
-        }
+            Ok(())
+        })?;
+        Ok(Dump { entries, interrupted })
     }
 }
-
-// linux/netlink.h
-const NLMSG_HEADER: usize = 16;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
-const NLM_F_REQUEST: u16 = 0x1;
-const NLM_F_DUMP: u16 = 0x300;
-const NLM_F_DUMP_INTR: u16 = 0x10;
-const ATTRIBUTE_HEADER: usize = 4;
-/// Attribute types carry two flags in their upper bits.
-const ATTRIBUTE_TYPE: u16 = 0x3fff;
 
 // linux/sock_diag.h, linux/inet_diag.h
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -170,18 +116,8 @@ const INET_ULP_INFO_NAME: u16 = 1;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
-fn request(table: Table, states: States, ports: &PortSet, sequence: u32) -> Vec<u8> {
-    let filter = port_filter(ports);
-    let attribute = filter.as_ref().map_or(0, |code| ATTRIBUTE_HEADER + code.len());
-    // struct inet_diag_req_v2
-    let length = NLMSG_HEADER + 56 + attribute;
-    let mut message = Vec::with_capacity(length);
-    message.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
-    message.extend_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    message.extend_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
-    message.extend_from_slice(&sequence.to_ne_bytes());
-    message.extend_from_slice(&0u32.to_ne_bytes());
-
+/// `struct inet_diag_req_v2`, and the filter behind it.
+fn request(table: Table, states: States, ports: &PortSet) -> Vec<u8> {
     let family = match table.family {
         Family::Ipv4 => AF_INET,
         Family::Ipv6 => AF_INET6,
@@ -194,13 +130,14 @@ fn request(table: Table, states: States, ports: &PortSet, sequence: u32) -> Vec<
     // for connections.
     let wants_info = table.protocol == Protocol::Tcp && states != States::CONNECTED;
     let extensions: u8 = if wants_info { 1 << (INET_DIAG_INFO - 1) } else { 0 };
-    message.extend_from_slice(&[family, protocol, extensions, 0]);
+    let mut message = vec![family, protocol, extensions, 0];
     message.extend_from_slice(&states.0.to_ne_bytes());
     // struct inet_diag_sockid: dumps ignore it.
     message.extend_from_slice(&[0; 48]);
-    if let Some(code) = filter {
+    if let Some(code) = port_filter(ports) {
         const INET_DIAG_REQ_BYTECODE: u16 = 1;
-        message.extend_from_slice(&u16::try_from(attribute).unwrap_or(u16::MAX).to_ne_bytes());
+        // It fits: MOST_RANGES bounds the code.
+        message.extend_from_slice(&u16::try_from(4 + code.len()).unwrap_or(u16::MAX).to_ne_bytes());
         message.extend_from_slice(&INET_DIAG_REQ_BYTECODE.to_ne_bytes());
         message.extend_from_slice(&code);
     }
@@ -248,66 +185,8 @@ fn port_filter(ports: &PortSet) -> Option<Vec<u8>> {
     Some(code)
 }
 
-/// Whether a dump goes on after a datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    More,
-    Done,
-}
-
-/// Reads one datagram of the answer to the request numbered `sequence`, and adds its rows to `dump`.
-///
-/// # Errors
-///
-/// If the kernel reports an error, or the datagram does not follow the format.
-pub fn parse(datagram: &[u8], sequence: u32, table: Table, dump: &mut Dump) -> Result<Progress, DumpError> {
-    let mut rest = datagram;
-    while !rest.is_empty() {
-        let length = u32_at(rest, 0)? as usize;
-        if length < NLMSG_HEADER || length > rest.len() {
-            return Err(malformed("a message with a length that cannot be"));
-        }
-        let (message, after) = rest.split_at(length);
-        // Messages are aligned to 4 bytes; the last one may come without its padding.
-        rest = after.get(length.next_multiple_of(4) - length..).unwrap_or_default();
-        if u32_at(message, 8)? != sequence {
-            continue;
-        }
-        if u16_at(message, 6)? & NLM_F_DUMP_INTR != 0 {
-            dump.interrupted = true;
-        }
-        let payload = &message[NLMSG_HEADER..];
-        match u16_at(message, 4)? {
-            NLMSG_ERROR => {
-                fail_on(i32_at(payload, 0)?)?;
-                return Err(malformed("an acknowledgement that was not asked for"));
-            }
-            NLMSG_DONE => {
-                // Since Linux 2.6.39 the end carries the result of the dump.
-                if !payload.is_empty() {
-                    fail_on(i32_at(payload, 0)?)?;
-                }
-                return Ok(Progress::Done);
-            }
-            SOCK_DIAG_BY_FAMILY => dump.entries.extend(parse_entry(payload, table)?),
-            _ => {}
-        }
-    }
-    Ok(Progress::More)
-}
-
-/// Turns a negative errno of the kernel into an error.
-fn fail_on(result: i32) -> Result<(), DumpError> {
-    const ENOENT: i32 = 2;
-    match result {
-        0.. => Ok(()),
-        _ if result == -ENOENT => Err(DumpError::NoTable),
-        _ => Err(DumpError::Refused(io::Error::from_raw_os_error(result.saturating_neg()))),
-    }
-}
-
 /// `None` for a state that this program does not know, which no kernel sends today.
-fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, DumpError> {
+fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failure> {
     let Some((message, mut attributes)) = payload.split_at_checked(INET_DIAG_MSG) else {
         return Err(malformed("a row that is too short"));
     };
@@ -386,52 +265,9 @@ fn address(message: &[u8], at: usize, family: Family) -> IpAddr {
     }
 }
 
-/// Whether the upper layer protocol of a TCP socket is MPTCP: the name is itself an attribute, with a NUL at its end.
-fn is_mptcp(mut info: &[u8]) -> Result<bool, DumpError> {
-    while let Some((kind, value)) = next_attribute(&mut info)? {
-        if kind == INET_ULP_INFO_NAME {
-            return Ok(value.strip_suffix(b"\0").unwrap_or(value) == b"mptcp");
-        }
-    }
-    Ok(false)
-}
-
-/// Takes the next attribute off the front: its type and its value.
-fn next_attribute<'a>(attributes: &mut &'a [u8]) -> Result<Option<(u16, &'a [u8])>, DumpError> {
-    if attributes.len() < ATTRIBUTE_HEADER {
-        return Ok(None);
-    }
-    let length = usize::from(u16_at(attributes, 0)?);
-    let kind = u16_at(attributes, 2)? & ATTRIBUTE_TYPE;
-    let value = attributes
-        .get(ATTRIBUTE_HEADER..length)
-        .ok_or_else(|| malformed("an attribute with a length that cannot be"))?;
-    *attributes = attributes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    Ok(Some((kind, value)))
-}
-
-fn malformed(problem: &'static str) -> DumpError {
-    DumpError::Failed(Error::Malformed { from: "sock_diag", problem })
-}
-
-fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], DumpError> {
-    bytes
-        .get(at..)
-        .and_then(|rest| rest.first_chunk())
-        .copied()
-        .ok_or_else(|| malformed("a message that ends too soon"))
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Result<u16, DumpError> {
-    bytes_at(bytes, at).map(u16::from_ne_bytes)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Result<u32, DumpError> {
-    bytes_at(bytes, at).map(u32::from_ne_bytes)
-}
-
-fn i32_at(bytes: &[u8], at: usize) -> Result<i32, DumpError> {
-    bytes_at(bytes, at).map(i32::from_ne_bytes)
+/// Whether the upper layer protocol of a TCP socket is MPTCP.
+fn is_mptcp(info: &[u8]) -> Result<bool, Failure> {
+    Ok(netlink::find_attribute(info, INET_ULP_INFO_NAME)?.is_some_and(|name| netlink::text(name) == "mptcp"))
 }
 
 #[cfg(test)]

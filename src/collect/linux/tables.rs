@@ -5,8 +5,9 @@ use std::io;
 use std::path::Path;
 
 use super::host;
+use super::netlink::Failure;
 use super::proc_net;
-use super::sock_diag::{DumpError, Entry, SockDiag, States, Table};
+use super::sock_diag::{Entry, SockDiag, States, Table};
 use crate::collect::Scope;
 use crate::error::Error;
 use crate::model::{Family, Gap, Hides, Protocol};
@@ -93,9 +94,9 @@ impl<'a> Tables<'a> {
                     return Ok(dump.entries);
                 }
                 // Without the module udp_diag, say: the text may still have it.
-                Err(DumpError::NoTable) => {}
-                Err(DumpError::Refused(error)) => self.give_up_netlink(&error),
-                Err(DumpError::Failed(error)) => return Err(error),
+                Err(Failure::NoSuch) => {}
+                Err(Failure::Refused(error)) => self.give_up_netlink(&error),
+                Err(Failure::Failed(error)) => return Err(error),
             }
         }
         match proc_net::read(self.proc, table, ports)? {

@@ -4,18 +4,14 @@ use std::net::{Ipv6Addr, TcpListener};
 
 use proptest::prelude::*;
 
+use super::super::netlink::{Progress, u16_at};
 use super::*;
 
 const TCP4: Table = Table { protocol: Protocol::Tcp, family: Family::Ipv4 };
 
+/// Laid out as in a dump, with its padding.
 fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
-    let mut message = Vec::new();
-    message.extend_from_slice(&u32::try_from(NLMSG_HEADER + payload.len()).unwrap().to_ne_bytes());
-    message.extend_from_slice(&kind.to_ne_bytes());
-    message.extend_from_slice(&flags.to_ne_bytes());
-    message.extend_from_slice(&sequence.to_ne_bytes());
-    message.extend_from_slice(&0u32.to_ne_bytes());
-    message.extend_from_slice(payload);
+    let mut message = netlink::message(kind, flags, sequence, payload);
     message.resize(message.len().next_multiple_of(4), 0);
     message
 }
@@ -42,9 +38,14 @@ fn row(state: u8, uid: u32, inode: u32, attributes: &[u8]) -> Vec<u8> {
     row
 }
 
-fn parse_rows(datagram: &[u8]) -> Result<(Dump, Progress), DumpError> {
+fn parse_rows(datagram: &[u8]) -> Result<(Dump, Progress), Failure> {
     let mut dump = Dump::default();
-    let progress = parse(datagram, 7, TCP4, &mut dump)?;
+    let progress = netlink::read(datagram, 7, &mut dump.interrupted, |kind, payload| {
+        if kind == SOCK_DIAG_BY_FAMILY {
+            dump.entries.extend(parse_entry(payload, TCP4)?);
+        }
+        Ok(())
+    })?;
     Ok((dump, progress))
 }
 
@@ -73,18 +74,18 @@ fn the_zeros_of_a_remnant_are_unknown_not_root() {
 
 #[test]
 fn an_error_is_an_error_and_not_the_end_of_the_list() {
-    let refused = parse_rows(&message(NLMSG_ERROR, 0, 7, &(-13i32).to_ne_bytes())).unwrap_err();
-    assert!(matches!(&refused, DumpError::Refused(error) if error.raw_os_error() == Some(13)), "{refused:?}");
-    let missing = parse_rows(&message(NLMSG_ERROR, 0, 7, &(-2i32).to_ne_bytes())).unwrap_err();
-    assert!(matches!(missing, DumpError::NoTable), "{missing:?}");
-    let late = parse_rows(&message(NLMSG_DONE, 2, 7, &(-12i32).to_ne_bytes())).unwrap_err();
-    assert!(matches!(late, DumpError::Refused(_)), "{late:?}");
+    let refused = parse_rows(&message(netlink::ERROR, 0, 7, &(-13i32).to_ne_bytes())).unwrap_err();
+    assert!(matches!(&refused, Failure::Refused(error) if error.raw_os_error() == Some(13)), "{refused:?}");
+    let missing = parse_rows(&message(netlink::ERROR, 0, 7, &(-2i32).to_ne_bytes())).unwrap_err();
+    assert!(matches!(missing, Failure::NoSuch), "{missing:?}");
+    let late = parse_rows(&message(netlink::DONE, 2, 7, &(-12i32).to_ne_bytes())).unwrap_err();
+    assert!(matches!(late, Failure::Refused(_)), "{late:?}");
 }
 
 #[test]
 fn an_interrupted_dump_says_so() {
-    let mut datagram = message(SOCK_DIAG_BY_FAMILY, 2 | NLM_F_DUMP_INTR, 7, &row(LISTEN, 0, 1, &[]));
-    datagram.extend(message(NLMSG_DONE, 2, 7, &0i32.to_ne_bytes()));
+    let mut datagram = message(SOCK_DIAG_BY_FAMILY, 2 | netlink::DUMP_INTERRUPTED, 7, &row(LISTEN, 0, 1, &[]));
+    datagram.extend(message(netlink::DONE, 2, 7, &0i32.to_ne_bytes()));
     let (dump, progress) = parse_rows(&datagram).unwrap();
     assert!(dump.interrupted);
     assert_eq!((dump.entries.len(), progress), (1, Progress::Done));
@@ -93,7 +94,7 @@ fn an_interrupted_dump_says_so() {
 #[test]
 fn answers_to_other_questions_are_passed_over() {
     let mut datagram = message(SOCK_DIAG_BY_FAMILY, 2, 6, &row(LISTEN, 0, 1, &[]));
-    datagram.extend(message(NLMSG_DONE, 2, 6, &0i32.to_ne_bytes()));
+    datagram.extend(message(netlink::DONE, 2, 6, &0i32.to_ne_bytes()));
     let (dump, progress) = parse_rows(&datagram).unwrap();
     assert_eq!((dump.entries.len(), progress), (0, Progress::More));
 }
@@ -176,15 +177,11 @@ fn the_kernel_understands_the_filter() {
 
 #[test]
 fn a_table_that_the_kernel_lacks_is_told_from_an_empty_one() {
-    // No kernel has sock_diag for AF_UNSPEC of TCP; asked for by a request with its family erased.
-    let diag = SockDiag::open().unwrap();
-    let mut raw = request(TCP4, States::WAITING, &PortSet::all(), 1);
-    raw[NLMSG_HEADER] = 45;
-    rustix::net::send(&diag.socket, &raw, SendFlags::empty()).unwrap();
-    let mut buffer = vec![0; BUFFER];
-    let (_, length) = rustix::net::recv(&diag.socket, &mut buffer[..], RecvFlags::TRUNC).unwrap();
-    let answer = parse(&buffer[..length], 1, TCP4, &mut Dump::default());
-    assert!(matches!(answer, Err(DumpError::NoTable | DumpError::Refused(_))), "{answer:?}");
+    // No kernel has sock_diag for family 45 of TCP.
+    let mut request = request(TCP4, States::WAITING, &PortSet::all());
+    request[0] = 45;
+    let answer = SockDiag::open().unwrap().0.dump(SOCK_DIAG_BY_FAMILY, &request, |_, _| Ok(()));
+    assert!(matches!(answer, Err(Failure::NoSuch | Failure::Refused(_))), "{answer:?}");
 }
 
 #[test]

@@ -1,0 +1,241 @@
+//! Questions to the kernel over netlink(7), and its answers taken apart into messages and attributes.
+//!
+//! What the messages mean is the business of the protocols: `sock_diag`, `links`, `mptcp`. Taking apart is pure.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use crate::error::Error;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The kernel has not what was asked for, or not the module that shows it (`ENOENT`).
+    #[error("the kernel offers no such table")]
+    NoSuch,
+    /// The kernel refused.
+    #[error("netlink refused: {0}")]
+    Refused(io::Error),
+    /// Anything else.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// Whether an answer goes on after a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    More,
+    Done,
+}
+
+/// A netlink socket.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: OwnedFd,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+/// More than the kernel puts into one datagram of a dump (32 KiB, net/netlink/af_netlink.c).
+const BUFFER: usize = 64 * 1024;
+
+// linux/netlink.h
+pub const HEADER: usize = 16;
+pub const ERROR: u16 = 2;
+pub const DONE: u16 = 3;
+const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_DUMP: u16 = 0x300;
+pub const DUMP_INTERRUPTED: u16 = 0x10;
+const ATTRIBUTE_HEADER: usize = 4;
+/// Attribute types carry two flags in their upper bits.
+const ATTRIBUTE_TYPE: u16 = 0x3fff;
+
+impl Netlink {
+    /// Opens a socket. No privilege is needed.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not have the protocol, or a sandbox forbids it.
+    pub fn open(protocol: Protocol) -> io::Result<Self> {
+        let kind = SocketType::DGRAM;
+        let socket = rustix::net::socket_with(AddressFamily::NETLINK, kind, SocketFlags::CLOEXEC, Some(protocol))?;
+        Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER] })
+    }
+
+    /// Asks for all that the kernel has of `kind`, and calls `each` with type and payload of every message of the
+    /// answer. Whether the answer was interrupted, since what it tells of changed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`].
+    pub fn dump(
+        &mut self,
+        kind: u16,
+        payload: &[u8],
+        mut each: impl FnMut(u16, &[u8]) -> Result<(), Failure>,
+    ) -> Result<bool, Failure> {
+        self.sequence += 1;
+        let request = message(kind, NLM_F_REQUEST | NLM_F_DUMP, self.sequence, payload);
+        let mut interrupted = false;
+        self.send(&request)?;
+        while self.receive(&mut interrupted, &mut each)? == Progress::More {}
+        Ok(interrupted)
+    }
+
+    fn send(&mut self, request: &[u8]) -> Result<(), Failure> {
+        // In a sandbox that allows the socket but not its use, this is where it shows.
+        rustix::net::send(&self.socket, request, SendFlags::empty())
+            .map(drop)
+            .map_err(|errno| Failure::Refused(errno.into()))
+    }
+
+    fn receive(
+        &mut self,
+        interrupted: &mut bool,
+        each: impl FnMut(u16, &[u8]) -> Result<(), Failure>,
+    ) -> Result<Progress, Failure> {
+        let (_, length) = loop {
+            match rustix::net::recv(&self.socket, &mut self.buffer[..], RecvFlags::TRUNC) {
+                Err(Errno::INTR) => {}
+                Err(errno) => {
+                    return Err(Error::Call { call: "recv on the netlink socket", source: errno.into() }.into());
+                }
+                Ok(received) => break received,
+            }
+        };
+        let datagram = self.buffer.get(..length).ok_or_else(|| malformed("a datagram that exceeds the buffer"))?;
+        read(datagram, self.sequence, interrupted, each)
+    }
+}
+
+/// Lays out a message.
+pub fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
+    let length = HEADER + payload.len();
+    let mut message = Vec::with_capacity(length);
+    message.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
+    message.extend_from_slice(&kind.to_ne_bytes());
+    message.extend_from_slice(&flags.to_ne_bytes());
+    message.extend_from_slice(&sequence.to_ne_bytes());
+    message.extend_from_slice(&0u32.to_ne_bytes());
+    message.extend_from_slice(payload);
+    message
+}
+
+/// Reads one datagram of the answer to the request numbered `sequence`.
+///
+/// # Errors
+///
+/// If the kernel reports an error, or the datagram does not follow the format.
+pub fn read(
+    datagram: &[u8],
+    sequence: u32,
+    interrupted: &mut bool,
+    mut each: impl FnMut(u16, &[u8]) -> Result<(), Failure>,
+) -> Result<Progress, Failure> {
+    let mut rest = datagram;
+    while !rest.is_empty() {
+        let length = u32_at(rest, 0)? as usize;
+        if length < HEADER || length > rest.len() {
+            return Err(malformed("a message with a length that cannot be"));
+        }
+        let (message, after) = rest.split_at(length);
+        // Messages are aligned to 4 bytes; the last one may come without its padding.
+        rest = after.get(length.next_multiple_of(4) - length..).unwrap_or_default();
+        if u32_at(message, 8)? != sequence {
+            continue;
+        }
+        *interrupted |= u16_at(message, 6)? & DUMP_INTERRUPTED != 0;
+        let payload = &message[HEADER..];
+        match u16_at(message, 4)? {
+            ERROR => {
+                fail_on(i32_at(payload, 0)?)?;
+                return Err(malformed("an acknowledgement that was not asked for"));
+            }
+            DONE => {
+                // Since Linux 2.6.39 the end carries the result of the dump.
+                if !payload.is_empty() {
+                    fail_on(i32_at(payload, 0)?)?;
+                }
+                return Ok(Progress::Done);
+            }
+            kind => each(kind, payload)?,
+        }
+    }
+    Ok(Progress::More)
+}
+
+/// Turns a negative errno of the kernel into an error.
+fn fail_on(result: i32) -> Result<(), Failure> {
+    const ENOENT: i32 = 2;
+    match result {
+        0.. => Ok(()),
+        _ if result == -ENOENT => Err(Failure::NoSuch),
+        _ => Err(Failure::Refused(io::Error::from_raw_os_error(result.saturating_neg()))),
+    }
+}
+
+/// Takes the next attribute off the front: its type and its value.
+///
+/// # Errors
+///
+/// If its length exceeds what is there.
+pub fn next_attribute<'a>(attributes: &mut &'a [u8]) -> Result<Option<(u16, &'a [u8])>, Failure> {
+    if attributes.len() < ATTRIBUTE_HEADER {
+        return Ok(None);
+    }
+    let length = usize::from(u16_at(attributes, 0)?);
+    let kind = u16_at(attributes, 2)? & ATTRIBUTE_TYPE;
+    let value = attributes
+        .get(ATTRIBUTE_HEADER..length)
+        .ok_or_else(|| malformed("an attribute with a length that cannot be"))?;
+    *attributes = attributes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    Ok(Some((kind, value)))
+}
+
+/// The value of the first attribute of `kind`, if there is one.
+///
+/// # Errors
+///
+/// As [`next_attribute`].
+pub fn find_attribute(mut attributes: &[u8], kind: u16) -> Result<Option<&[u8]>, Failure> {
+    while let Some((found, value)) = next_attribute(&mut attributes)? {
+        if found == kind {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
+/// The text of an attribute, which ends with a NUL.
+pub fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value.strip_suffix(b"\0").unwrap_or(value)).into_owned()
+}
+
+/// Something that does not follow the format.
+pub fn malformed(problem: &'static str) -> Failure {
+    Failure::Failed(Error::Malformed { from: "the kernel's netlink", problem })
+}
+
+fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Failure> {
+    bytes
+        .get(at..)
+        .and_then(|rest| rest.first_chunk())
+        .copied()
+        .ok_or_else(|| malformed("a message that ends too soon"))
+}
+
+pub fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Failure> {
+    bytes_at(bytes, at).map(u16::from_ne_bytes)
+}
+
+pub fn u32_at(bytes: &[u8], at: usize) -> Result<u32, Failure> {
+    bytes_at(bytes, at).map(u32::from_ne_bytes)
+}
+
+fn i32_at(bytes: &[u8], at: usize) -> Result<i32, Failure> {
+    bytes_at(bytes, at).map(i32::from_ne_bytes)
+}
