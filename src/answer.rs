@@ -11,7 +11,7 @@ use crate::collect::{self, Detail, Scope};
 use crate::diagnose::{Facts, Finding, Status, diagnose};
 use crate::error::Error;
 use crate::local;
-use crate::model::{Family, Gap, Host, Pid, Process, Protocol, Snapshot, Socket};
+use crate::model::{Circumstances, Family, Gap, Host, Pid, Process, Protocol, Snapshot, Socket};
 use crate::probe::{self, Attempt, Outcome, Spot};
 use crate::request::{Filter, Question, Request, Sort};
 use crate::target::Target;
@@ -55,6 +55,8 @@ pub struct PortAnswer {
     pub findings: Vec<Finding>,
     /// What bind(2) answered; empty if it was not asked.
     pub attempts: Vec<Attempt>,
+    /// What it answered on other addresses than those asked about, if it does not work on these.
+    pub attempts_elsewhere: Vec<Attempt>,
     /// The sockets that hold it on these addresses.
     pub sockets: Vec<Socket>,
 }
@@ -163,39 +165,67 @@ fn is_in_use(attempts: &[Attempt]) -> bool {
 
 fn check(request: &Request, targets: &[Target], snapshot: Snapshot) -> Answer {
     let by_port = by_port(&snapshot);
-    let services = services(request);
     let mut asked = HashSet::new();
-    let mut ports = Vec::new();
+    let mut all_seen = Vec::new();
     let questions: usize = targets.iter().map(|target| target.ports().len()).sum();
     for target in targets {
         let spots = spots(request, target);
         for port in target.ports() {
             for &protocol in request.protocols.iter().filter(|&&protocol| target.wants(protocol)) {
-                if !asked.insert((port, protocol, &target.addresses, &target.zone)) {
-                    continue;
+                if asked.insert((port, protocol, &target.addresses, &target.zone)) {
+                    let sockets: &[&Socket] = by_port.get(&(port, protocol)).map_or(&[], Vec::as_slice);
+                    let is_thorough = questions <= MOST_THOROUGH_PROBES;
+                    all_seen.push(look(request, target, (port, protocol), &spots, sockets, is_thorough));
                 }
-                let all: &[&Socket] = by_port.get(&(port, protocol)).map_or(&[], Vec::as_slice);
-                let overlaps = |socket: &&&Socket| is_of_family(request, socket) && target.covers(socket);
-                let mut sockets: Vec<Socket> = all.iter().filter(overlaps).map(|&socket| socket.clone()).collect();
-                let is_thorough = questions <= MOST_THOROUGH_PROBES
-                    || !target.addresses.is_empty()
-                    || (request.reuse_address && !sockets.is_empty());
-                let attempts = match (request.probe, is_thorough) {
-                    (true, true) => probe::probe(port, protocol, &spots),
-                    (true, false) if sockets.is_empty() => probe::probe_briefly(port, protocol, request.family),
-                    _ => Vec::new(),
-                };
-                // A connection that got its port by itself is in the way of more than its address tells: one from ::1
-                // keeps the IPv4 wildcard from being bound.
-                if sockets.is_empty() && is_in_use(&attempts) {
-                    sockets = all.iter().map(|&socket| socket.clone()).collect();
-                }
-                let seen = Seen { port, protocol, addresses: target.addresses.clone(), sockets, attempts };
-                ports.push(judge(request, &snapshot, services.as_ref(), seen));
             }
         }
     }
+    let surroundings = Surroundings::of(request, &all_seen);
+    let free: HashSet<(u16, Protocol)> =
+        all_seen.iter().filter(|seen| seen.is_free()).map(|seen| (seen.port, seen.protocol)).collect();
+    let judge_one = |seen: Seen| {
+        let other_is_free = free.contains(&(seen.port, seen.protocol.other()));
+        judge(request, &snapshot, &surroundings, other_is_free, seen)
+    };
+    let ports = all_seen.into_iter().map(judge_one).collect();
     assemble(Command::Check, ports, snapshot)
+}
+
+/// Looks at one port of one protocol: which of its `sockets` count for the target, and what bind(2) says.
+fn look(
+    request: &Request,
+    target: &Target,
+    (port, protocol): (u16, Protocol),
+    spots: &[Spot],
+    sockets: &[&Socket],
+    is_thorough: bool,
+) -> Seen {
+    let clone = |sockets: &[&Socket]| sockets.iter().map(|&socket| socket.clone()).collect::<Vec<_>>();
+    let counts = |socket: &&Socket| is_of_family(request, socket) && target.covers(socket);
+    let mut counting = clone(&sockets.iter().copied().filter(counts).collect::<Vec<_>>());
+    let is_thorough = is_thorough || !target.addresses.is_empty() || (request.reuse_address && !counting.is_empty());
+    let attempts = match (request.probe, is_thorough) {
+        (true, true) => probe::probe(port, protocol, spots),
+        (true, false) if counting.is_empty() => probe::probe_briefly(port, protocol, request.family),
+        _ => Vec::new(),
+    };
+    let is_anywhere = |outcome: Outcome| attempts.iter().any(|attempt| attempt.outcome == outcome);
+    if counting.is_empty() && is_anywhere(Outcome::InUse) {
+        // A connection that got its port by itself is in the way of more than its address tells: one from ::1
+        // keeps the IPv4 wildcard from being bound.
+        counting = clone(sockets);
+    } else if !attempts.is_empty() && attempts.iter().all(|attempt| attempt.outcome.is_about_the_address()) {
+        // Nobody is in the way of an address that is not there.
+        counting.clear();
+    }
+    let attempts_elsewhere = if is_anywhere(Outcome::InUse) && !target.addresses.is_empty() {
+        let others = probe::usual_spots(request.family).into_iter().filter(|spot| !spots.contains(spot));
+        probe::probe(port, protocol, &others.collect::<Vec<_>>())
+    } else {
+        Vec::new()
+    };
+    let addresses = target.addresses.clone();
+    Seen { port, protocol, addresses, sockets: counting, attempts, attempts_elsewhere }
 }
 
 /// Up to so many ports are tried in every way; of more, only those that look free, and in one way.
@@ -214,7 +244,7 @@ fn spots(request: &Request, target: &Target) -> Vec<Spot> {
 }
 
 fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> Answer {
-    let services = services(request);
+    let surroundings = Surroundings::of(request, &[]);
     let mut ports: Vec<PortAnswer> = by_port(&snapshot)
         .into_iter()
         .filter_map(|(key, sockets)| {
@@ -226,17 +256,47 @@ fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> A
                 .cloned()
                 .collect();
             let (port, protocol) = key;
-            let seen = Seen { port, protocol, addresses: Vec::new(), sockets, attempts: Vec::new() };
-            (!seen.sockets.is_empty()).then(|| judge(request, &snapshot, services.as_ref(), seen))
+            let seen = Seen {
+                port,
+                protocol,
+                addresses: Vec::new(),
+                sockets,
+                attempts: Vec::new(),
+                attempts_elsewhere: Vec::new(),
+            };
+            (!seen.sockets.is_empty()).then(|| judge(request, &snapshot, &surroundings, false, seen))
         })
         .collect();
     ports.sort_by(|a, b| listing::compare(sort, a, b, &snapshot.processes));
     assemble(Command::List, ports, snapshot)
 }
 
-/// Names of services are looked up only for somebody who reads them.
-fn services(request: &Request) -> Option<Services> {
-    (request.detail > Detail::Nothing).then(Services::load)
+/// What else the judgement of every port rests on.
+#[derive(Debug, Default)]
+struct Surroundings {
+    services: Option<Services>,
+    circumstances: Circumstances,
+}
+
+impl Surroundings {
+    fn of(request: &Request, all_seen: &[Seen]) -> Self {
+        let any = |is: fn(Outcome) -> bool| {
+            all_seen.iter().flat_map(|seen| &seen.attempts).any(|attempt| is(attempt.outcome))
+        };
+        let is_refused = any(Outcome::is_refused);
+        // An address or family that nobody asked about may be missing.
+        let is_about_the_address =
+            all_seen.iter().any(|seen| !seen.addresses.is_empty()) && any(Outcome::is_about_the_address);
+        Self {
+            // Names of services are looked up only for somebody who reads them.
+            services: (request.detail > Detail::Nothing).then(Services::load),
+            circumstances: if is_refused || is_about_the_address {
+                collect::circumstances(is_refused)
+            } else {
+                Circumstances::default()
+            },
+        }
+    }
 }
 
 /// Leaves out the processes whose sockets are not part of the answer.
@@ -276,10 +336,25 @@ struct Seen {
     addresses: Vec<IpAddr>,
     sockets: Vec<Socket>,
     attempts: Vec<Attempt>,
+    attempts_elsewhere: Vec<Attempt>,
 }
 
-fn judge(request: &Request, snapshot: &Snapshot, services: Option<&Services>, seen: Seen) -> PortAnswer {
-    let Seen { port, protocol, addresses, sockets, attempts } = seen;
+impl Seen {
+    fn is_free(&self) -> bool {
+        self.sockets.is_empty()
+            && !self.attempts.is_empty()
+            && self.attempts.iter().all(|attempt| attempt.outcome == Outcome::Bound)
+    }
+}
+
+fn judge(
+    request: &Request,
+    snapshot: &Snapshot,
+    surroundings: &Surroundings,
+    other_is_free: bool,
+    seen: Seen,
+) -> PortAnswer {
+    let Seen { port, protocol, addresses, sockets, attempts, attempts_elsewhere } = seen;
     let findings = diagnose(&Facts {
         port,
         protocol,
@@ -288,19 +363,23 @@ fn judge(request: &Request, snapshot: &Snapshot, services: Option<&Services>, se
         processes: &snapshot.processes,
         gaps: &snapshot.gaps,
         attempts: &attempts,
+        attempts_elsewhere: &attempts_elsewhere,
+        other_is_free,
         reuse_address: request.reuse_address,
         host: &snapshot.host,
+        circumstances: &surroundings.circumstances,
         program: &request.program,
     });
     PortAnswer {
         port,
         protocol,
         class: Class::of(port),
-        service: services.and_then(|services| services.lookup(port, protocol)),
+        service: surroundings.services.as_ref().and_then(|services| services.lookup(port, protocol)),
         status: Status::of(&findings),
         findings,
         addresses,
         attempts,
+        attempts_elsewhere,
         sockets,
     }
 }

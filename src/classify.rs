@@ -1,6 +1,7 @@
 //! What a port number and a socket's address say by themselves: the class of the port, how far the socket can be
 //! reached, and by [`services`] what is usually there.
 
+pub mod browser;
 pub mod common_use;
 pub mod iana;
 mod nearest;

@@ -18,7 +18,7 @@ use portable as native;
 use std::collections::HashMap;
 
 use crate::error::Error;
-use crate::model::{Backend, Pid, Process, Protocol, Snapshot, Socket};
+use crate::model::{Backend, Circumstances, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket};
 use crate::port_set::PortSet;
 use crate::target::{Target, ports_of};
 
@@ -63,6 +63,18 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
             portable::snapshot(scope)
         }
     }
+}
+
+/// What besides sockets decided about binds that did not work. `is_refused` if the system did not let us.
+#[must_use]
+pub fn circumstances(is_refused: bool) -> Circumstances {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let addresses = interfaces.into_iter().map(|interface| InterfaceAddress {
+        address: interface.ip(),
+        interface: interface.name,
+        is_tentative: false,
+    });
+    native::circumstances(is_refused, addresses.collect())
 }
 
 /// What a failed command still says about the host.

@@ -3,26 +3,38 @@
 //! A [`Rule`] has a code, a severity, an explanation and a check. [`RULES`] lists them, the most specific first.
 //! Status and exit code follow from severities alone, so a new rule is a new file and a line in the table.
 
+mod activation;
+mod address;
 mod backlog;
+mod beyond_descriptors;
 mod bound;
+mod browser;
 mod connections;
 mod denied;
+mod device;
 mod ephemeral;
 mod free;
 mod hidden;
 mod holder_state;
 mod holders;
+mod inherited;
 mod kernel;
 mod listener;
+mod one_protocol;
+mod overlap;
+mod reach;
 mod remedy;
+mod remnants;
+mod reuseport;
+mod self_connect;
 mod split_localhost;
 mod unseen;
 
-pub use holders::{Group, groups};
+pub use holders::{Group, groups, name_spot, name_spots};
 
 use std::net::IpAddr;
 
-use crate::model::{Gap, Hides, Host, Pid, Process, Protocol, Socket, State};
+use crate::model::{Circumstances, Gap, Hides, Host, Pid, Process, Protocol, Socket, State, find_process};
 use crate::probe::{Attempt, Outcome};
 
 /// What the rules look at: everything that concerns one port of one protocol.
@@ -42,10 +54,16 @@ pub struct Facts<'a> {
     pub gaps: &'a [Gap],
     /// What bind(2) answered; empty if it was not asked.
     pub attempts: &'a [Attempt],
+    /// What it answered on other addresses than those asked about; empty if these can be bound.
+    pub attempts_elsewhere: &'a [Attempt],
+    /// Whether the port of the other protocol was asked about too, and can be bound.
+    pub other_is_free: bool,
     /// Whether to judge for a server that sets SO_REUSEADDR.
     pub reuse_address: bool,
     /// The machine.
     pub host: &'a Host,
+    /// Our sandbox and the addresses, where bind(2) gave a reason to look at them.
+    pub circumstances: &'a Circumstances,
     /// What this program is called by, for remedies that call it again.
     pub program: &'a str,
 }
@@ -54,7 +72,7 @@ impl<'a> Facts<'a> {
     /// The process `pid`, unless it has ended since.
     #[must_use]
     pub fn process(&self, pid: Pid) -> Option<&'a Process> {
-        find(self.processes, pid)
+        find_process(self.processes, pid)
     }
 
     /// The gaps that could hide a holder of this port.
@@ -66,14 +84,14 @@ impl<'a> Facts<'a> {
     }
 
     /// The answers of bind(2) that count: those for a server as it is judged for. An address or a family that this
-    /// machine does not have, and nobody asked about, says nothing about the port.
-    pub fn answers(&self) -> impl Iterator<Item = &'a Attempt> {
+    /// machine does not have says nothing about the port, unless it is all that was asked about.
+    pub fn answers(&self) -> impl Iterator<Item = &'a Attempt> + use<'a> {
         // UDP is not tried with SO_REUSEADDR, and whole ranges are not either.
         let reuse_address = self.reuse_address && self.attempts.iter().any(|attempt| attempt.reuse_address);
-        let was_asked_about = !self.addresses.is_empty();
+        let is_all_there_is =
+            !self.addresses.is_empty() && self.attempts.iter().all(|attempt| attempt.outcome.is_about_the_address());
         self.attempts.iter().filter(move |attempt| {
-            attempt.reuse_address == reuse_address
-                && (was_asked_about || !matches!(attempt.outcome, Outcome::NoFamily | Outcome::NotAvailable))
+            attempt.reuse_address == reuse_address && (is_all_there_is || !attempt.outcome.is_about_the_address())
         })
     }
 
@@ -95,6 +113,12 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// The sockets that are in the way of the server that is judged for.
+    pub fn obstacles(&self) -> impl Iterator<Item = &'a Socket> + use<'a> {
+        let facts = *self;
+        self.sockets.iter().filter(move |socket| facts.is_in_the_way(socket))
+    }
+
     /// Whether bind(2) failed somewhere with `outcome`.
     #[must_use]
     pub fn fails_with(&self, outcome: Outcome) -> bool {
@@ -106,12 +130,6 @@ impl<'a> Facts<'a> {
     pub fn port_name(&self) -> String {
         format!("{}/{}", self.port, self.protocol)
     }
-}
-
-/// Finds a process in a list that is ordered by pid.
-#[must_use]
-pub fn find(processes: &[Process], pid: Pid) -> Option<&Process> {
-    processes.binary_search_by_key(&pid, |process| process.pid).ok().map(|index| &processes[index])
 }
 
 /// How much a finding stands in the way of a bind.
@@ -219,25 +237,45 @@ pub struct Rule {
 
 /// Every rule, the most specific first within its severity.
 pub static RULES: &[&Rule] = &[
+    &beyond_descriptors::IN_FLIGHT,
+    &beyond_descriptors::IO_URING,
     &hidden::RULE,
     &kernel::RULE,
     &bound::RULE,
+    &self_connect::RULE,
     &connections::OUTGOING,
     &connections::LEFTOVER,
-    &connections::ORPHANED,
-    &connections::TIME_WAIT_STUBBORN,
-    &connections::TIME_WAIT,
+    &remnants::ORPHANED,
+    &remnants::TIME_WAIT_STUBBORN,
+    &remnants::TIME_WAIT,
     &listener::RULE,
+    &reuseport::OTHER_USER,
+    &overlap::WILDCARD,
+    &overlap::DUAL_STACK,
+    &address::NEEDS_SCOPE,
+    &address::TENTATIVE,
+    &address::NO_IPV6,
+    &address::NOT_LOCAL,
     &denied::PRIVILEGED,
     &denied::SANDBOX,
     &unseen::RULE,
+    &activation::RULE,
+    &inherited::RULE,
+    &beyond_descriptors::THREAD,
+    &device::RULE,
     &holder_state::STOPPED,
     &holder_state::DELETED,
     &backlog::FULL,
     &split_localhost::RULE,
     &ephemeral::EPHEMERAL,
+    &reuseport::GROUP,
     &ephemeral::RESERVED,
     &backlog::QUEUE,
+    &browser::RULE,
+    &reach::LOOPBACK_ONLY,
+    &reach::EXPOSED,
+    &one_protocol::UDP,
+    &one_protocol::TCP,
     &free::RULE,
 ];
 

@@ -3,6 +3,7 @@
 //! Nothing here does I/O and nothing here judges. Collectors fill these types, rules and renderers
 //! read them, and tests build them by hand.
 
+mod circumstances;
 mod process;
 mod socket;
 
@@ -10,8 +11,9 @@ use std::fmt;
 
 use crate::port_set::PortSet;
 
-pub use process::{Ancestor, Container, Manager, Process, Runtime, Unit};
-pub use socket::{Family, Owners, Socket, State, Timer, TimerKind};
+pub use circumstances::{Circumstances, InterfaceAddress, Sandbox};
+pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit};
+pub use socket::{Family, KernelUser, Owners, Socket, State, Timer, TimerKind, Via};
 
 /// A process id, in the pid namespace of this process.
 pub type Pid = u32;
@@ -28,6 +30,15 @@ pub enum Protocol {
 impl Protocol {
     /// Both protocols, in the order in which they are reported.
     pub const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
+
+    /// The one that this is not.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Tcp => Self::Udp,
+            Self::Udp => Self::Tcp,
+        }
+    }
 
     /// `tcp` or `udp`, as written behind a port (`53/udp`).
     #[must_use]
@@ -125,6 +136,12 @@ impl Gap {
     pub fn hides_owners_from_us_only(&self) -> bool {
         self.hides == Hides::Owners && self.root_would_see
     }
+}
+
+/// Finds a process in a list that is ordered by pid.
+#[must_use]
+pub fn find_process(processes: &[Process], pid: Pid) -> Option<&Process> {
+    processes.binary_search_by_key(&pid, |process| process.pid).ok().map(|index| &processes[index])
 }
 
 /// All that was seen at one moment.

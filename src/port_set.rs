@@ -1,5 +1,7 @@
 //! A set of port numbers, kept as few ranges, so that the kernel can be asked for exactly these.
 
+use std::fmt;
+
 /// Port numbers as sorted ranges that neither overlap nor touch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PortSet {
@@ -41,6 +43,20 @@ impl PortSet {
     }
 }
 
+/// As the kernel writes and reads it: `8080,9000-9010`.
+impl fmt::Display for PortSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, &(first, last)) in self.ranges.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            write!(f, "{comma}{first}")?;
+            if last > first {
+                write!(f, "-{last}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// From ranges in any order, first and last port of each.
 impl FromIterator<(u16, u16)> for PortSet {
     fn from_iter<I: IntoIterator<Item = (u16, u16)>>(ranges: I) -> Self {
@@ -65,6 +81,13 @@ mod tests {
     fn ranges_that_overlap_or_touch_become_one() {
         let set: PortSet = [(80, 80), (3000, 3010), (81, 90), (3005, 3020)].into_iter().collect();
         assert_eq!(set.ranges(), [(80, 90), (3000, 3020)]);
+    }
+
+    #[test]
+    fn it_is_written_as_the_kernel_writes_it() {
+        let set: PortSet = [(9000, 9010), (8080, 8080)].into_iter().collect();
+        assert_eq!(set.to_string(), "8080,9000-9010");
+        assert_eq!(PortSet::default().to_string(), "");
     }
 
     #[test]

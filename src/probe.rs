@@ -72,6 +72,18 @@ impl Outcome {
         }
     }
 
+    /// Whether the system did not let us, whoever holds the port.
+    #[must_use]
+    pub const fn is_refused(self) -> bool {
+        matches!(self, Self::AccessDenied | Self::NotPermitted)
+    }
+
+    /// Whether the address is the reason, whoever holds the port.
+    #[must_use]
+    pub const fn is_about_the_address(self) -> bool {
+        matches!(self, Self::NotAvailable | Self::Invalid | Self::NoFamily)
+    }
+
     /// The name used in every output format.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

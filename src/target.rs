@@ -60,8 +60,6 @@ pub struct Names {
     pub nearest: fn(&str) -> Option<String>,
     /// The name of this machine.
     pub hostname: fn() -> Option<String>,
-    /// The addresses of this machine; empty if they cannot be listed.
-    pub addresses: fn() -> Vec<IpAddr>,
 }
 
 /// Why something typed is no target, in words that say what would be right.
@@ -78,7 +76,7 @@ pub struct TargetError {
 ///
 /// # Errors
 ///
-/// If it is no target, or one on another machine.
+/// If it is no target, or one on another machine by its name. Whether an address is this machine's, bind(2) knows.
 pub fn parse(typed: &str, names: &Names) -> Result<Vec<Target>, TargetError> {
     parse_argument(typed, names).map_err(|reason| TargetError { typed: typed.to_owned(), reason })
 }
@@ -170,7 +168,7 @@ fn split_place<'a>(item: &'a str, names: &Names) -> Result<(Option<Place>, &'a s
         let (address, rest) =
             bracketed.split_once(']').ok_or_else(|| "has no closing bracket: write [::1]:8080".to_owned())?;
         let port = rest.strip_prefix(':').ok_or_else(|| address_without_port(address))?;
-        return Ok((Some(parse_ipv6(address, names)?), port));
+        return Ok((Some(parse_ipv6(address)?), port));
     }
     match item.rsplit_once(':') {
         None => Ok((None, item)),
@@ -181,7 +179,7 @@ fn split_place<'a>(item: &'a str, names: &Names) -> Result<(Option<Place>, &'a s
     }
 }
 
-fn parse_ipv6(text: &str, names: &Names) -> Result<Place, Reason> {
+fn parse_ipv6(text: &str) -> Result<Place, Reason> {
     let (address, zone) = match text.split_once('%') {
         Some((_, "")) => return Err("has an empty zone: write the interface behind %, as in [fe80::1%eth0]:80".into()),
         Some((address, zone)) => (address, Some(zone.to_owned())),
@@ -189,7 +187,6 @@ fn parse_ipv6(text: &str, names: &Names) -> Result<Place, Reason> {
     };
     let address: Ipv6Addr =
         address.parse().map_err(|_| format!("has no IPv6 address in its brackets ('{address}'): write [::1]:8080"))?;
-    refuse_foreign(address.into(), names)?;
     Ok(Place { addresses: vec![IpAddr::V6(address)], zone })
 }
 
@@ -201,7 +198,6 @@ fn parse_host(host: &str, names: &Names) -> Result<Place, Reason> {
     if host.is_empty() || host == "*" {
         Ok(Place::default())
     } else if let Ok(address) = host.parse::<Ipv4Addr>() {
-        refuse_foreign(address.into(), names)?;
         Ok(Place { addresses: vec![IpAddr::V4(address)], zone: None })
     } else if is_localhost(name) {
         Ok(Place { addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], zone: None })
@@ -216,31 +212,6 @@ fn parse_host(host: &str, names: &Names) -> Result<Place, Reason> {
              leave the name out, or use localhost or an address"
         ))
     }
-}
-
-/// An address that cannot be bound here is another machine's, whose ports cannot be seen from here.
-fn refuse_foreign(address: IpAddr, names: &Names) -> Result<(), Reason> {
-    let canonical = address.to_canonical();
-    // Servers bind multicast and broadcast addresses too, and all of 127.0.0.0/8 is local (RFC 6890).
-    if canonical.is_unspecified()
-        || canonical.is_loopback()
-        || canonical.is_multicast()
-        || canonical == IpAddr::V4(Ipv4Addr::BROADCAST)
-    {
-        return Ok(());
-    }
-    let own = (names.addresses)();
-    if own.is_empty() || own.contains(&canonical) {
-        return Ok(());
-    }
-    let mut listed: Vec<String> =
-        own.iter().filter(|address| !address.is_loopback()).map(ToString::to_string).collect();
-    listed.truncate(4);
-    let listed = if listed.is_empty() { "only loopback addresses".to_owned() } else { listed.join(", ") };
-    Err(format!(
-        "asks about {address}, which is no address of this machine (it has {listed}): \
-         portcheck looks at this machine only"
-    ))
 }
 
 /// Ports that some text stands for: first, last, and the protocol if the text implies one.
@@ -310,7 +281,7 @@ fn parse_url(scheme: &str, rest: &str, names: &Names) -> Result<Vec<Target>, Rea
     } else {
         let host = host_and_port.strip_suffix(':').unwrap_or(host_and_port);
         let place = match host.strip_prefix('[') {
-            Some(address) => parse_ipv6(address.strip_suffix(']').unwrap_or(address), names)?,
+            Some(address) => parse_ipv6(address.strip_suffix(']').unwrap_or(address))?,
             None => parse_host(host, names)?,
         };
         (Some(place), "")

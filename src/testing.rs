@@ -57,6 +57,8 @@ pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
         uid: Some(1000),
         started_at: Some(1_795_253_400),
         is_stopped: false,
+        frozen_cgroup: None,
+        legacy: None,
         ancestors: vec![
             Ancestor { pid: ppid, name: "bash".to_owned() },
             Ancestor { pid: 1, name: "systemd".to_owned() },

@@ -38,7 +38,7 @@ fn a_python_server_is_named_and_after_its_end_the_port_is_free() {
         assert!(report.first_line().starts_with(&format!("62893/tcp is held by python3 (pid {pid})")), "{report:?}");
         assert_eq!(report.code, 1);
         for expected in
-            ["http.server 62893", "127.0.0.1:62893", "reachable from this machine only", &format!("kill {pid}")]
+            ["http.server 62893", "127.0.0.1:62893", "reached from this machine only", &format!("kill {pid}")]
         {
             assert!(report.stdout.contains(expected), "{expected} is not in {}", report.stdout);
         }

@@ -125,31 +125,6 @@ fn in_a_pid_namespace_nothing_is_called_the_kernels() {
 }
 
 #[test]
-fn a_socket_of_the_kernel_is_the_kernels() {
-    in_namespace("a_socket_of_the_kernel_is_the_kernels", || {
-        let made = is_root().then(|| {
-            Command::new("ip")
-                .args(["link", "add", "vx", "type", "vxlan", "id", "7", "dstport", "4789", "dev", "lo"])
-                .status()
-        });
-        let up = || Command::new("ip").args(["link", "set", "vx", "up"]).status();
-        if !made.is_some_and(|made| made.is_ok_and(|made| made.success()) && up().is_ok_and(|up| up.success())) {
-            return skip("no vxlan device here");
-        }
-        let answer = json(&["4789/udp"]);
-        let udp = port(&answer, 4789, "udp");
-        assert_eq!(udp["status"], "held", "{answer:#}");
-        // Where a process may not be looked into even by root, whose the socket is stays open.
-        if answer["gaps"].as_array().unwrap().is_empty() {
-            assert_eq!((codes(udp), &udp["sockets"][0]["owners"]["kind"]), (vec!["kernel-owned"], &value!("kernel")));
-        } else {
-            skip("a process here may not be looked into, so nothing can be called the kernel's");
-            assert_eq!((codes(udp), owners(udp)), (vec!["hidden-owner"], vec![]));
-        }
-    });
-}
-
-#[test]
 fn few_descriptors_are_enough() {
     in_namespace("few_descriptors_are_enough", || {
         let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();

@@ -4,13 +4,12 @@ use std::cmp::Ordering;
 
 use super::PortAnswer;
 use crate::classify::{Class, Exposure};
-use crate::diagnose::find;
-use crate::model::{Pid, Process, Socket};
+use crate::model::{Pid, Process, Socket, find_process};
 use crate::request::{Filter, Sort};
 
 /// Whether a socket fits everything that the listing is narrowed to.
 pub fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
-    let owners = || socket.owners.pids().iter().filter_map(|&pid| find(processes, pid));
+    let owners = || socket.owners.pids().iter().filter_map(|&pid| find_process(processes, pid));
     let has_pid = filter.pids.is_empty() || socket.owners.pids().iter().any(|pid| filter.pids.contains(pid));
     let has_name = filter.process.as_ref().is_none_or(|name| {
         let name = name.to_lowercase();
@@ -63,7 +62,7 @@ fn first_pid(answer: &PortAnswer) -> Option<Pid> {
 }
 
 fn first_process(answer: &PortAnswer, processes: &[Process]) -> Option<String> {
-    find(processes, first_pid(answer)?).map(|process| process.name.to_lowercase())
+    find_process(processes, first_pid(answer)?).map(|process| process.name.to_lowercase())
 }
 
 fn user(answer: &PortAnswer) -> Option<&str> {

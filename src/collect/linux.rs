@@ -1,14 +1,21 @@
 //! The native backend of Linux: joins socket tables, descriptors, cgroups and process details into a [`Snapshot`].
 
 mod attribute;
+mod bpf;
 mod cgroup;
+mod circumstances;
 mod elsewhere;
+mod generic;
+mod holder;
 mod host;
+mod kernel_sockets;
+mod links;
 mod netlink;
 mod owners;
 mod proc_net;
 mod search;
 mod sock_diag;
+mod socket_units;
 mod tables;
 
 use std::collections::HashMap;
@@ -16,8 +23,9 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use attribute::Attribution;
+use attribute::{Attributed, Attribution};
 use cgroup::Hierarchy;
+use holder::Holder;
 use owners::Sweep;
 use search::Search;
 use sock_diag::Entry;
@@ -25,7 +33,9 @@ use tables::Tables;
 
 use super::{Detail, Scope, leaders_first, processes};
 use crate::error::Error;
-use crate::model::{Gap, Hides, Host, Owners, Pid, Process, Protocol, Snapshot, Socket};
+use crate::model::{
+    Circumstances, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Process, Protocol, Snapshot, Socket,
+};
 use crate::supervisor;
 
 /// Where the kernel shows processes.
@@ -34,6 +44,17 @@ const PROC: &str = "/proc";
 /// See [`super::host`].
 pub fn host() -> Host {
     host::host(Path::new(PROC))
+}
+
+/// See [`super::circumstances`].
+pub fn circumstances(is_refused: bool, mut addresses: Vec<InterfaceAddress>) -> Circumstances {
+    let proc = Path::new(PROC);
+    circumstances::mark_tentative(proc, &mut addresses);
+    Circumstances {
+        addresses,
+        ipv6_disabled_by: circumstances::ipv6_disabled_by(proc),
+        sandbox: is_refused.then(|| circumstances::sandbox(proc)),
+    }
 }
 
 /// Whether processes can be listed at all, for who does not survive it if they cannot.
@@ -60,7 +81,7 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     let mut processes = Vec::new();
     if scope.detail == Detail::Nothing {
         gaps = tables.into_gaps();
-        sockets = join(entries, |_| None, |_| (None, Owners::NotAsked));
+        sockets = join(entries, |_| None, |_| (None, Owners::NotAsked.into()));
     } else {
         let search = search::search(proc, &mut tables, scope, &mut entries)?;
         gaps = tables.into_gaps();
@@ -74,11 +95,15 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
             |uid| users.name(uid),
             |entry| {
                 let path = entry.cgroup_id.and_then(|id| cgroups.as_ref()?.get(&id).cloned());
-                let owners = attribution.owners_of(entry, path.as_deref());
-                (path, owners)
+                let attributed = attribution.owners_of(entry, path.as_deref());
+                (path, attributed)
             },
         );
         processes = read_processes(proc, &sockets, scope.detail, &mut users)?;
+        if scope.detail == Detail::Full {
+            look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
+            socket_units::assign(&mut sockets, &processes);
+        }
         leaders_first(&mut sockets, &processes);
     }
     Ok(Snapshot { host, sockets, processes, gaps })
@@ -147,17 +172,17 @@ fn cgroup_paths(
 fn join(
     entries: Vec<Entry>,
     mut user_name: impl FnMut(u32) -> Option<String>,
-    mut attribute: impl FnMut(&Entry) -> (Option<String>, Owners),
+    mut attribute: impl FnMut(&Entry) -> (Option<String>, Attributed),
 ) -> Vec<Socket> {
     let mut devices: HashMap<u32, Option<String>> = HashMap::new();
     let join_one = |entry: Entry| {
-        let (cgroup, owners) = attribute(&entry);
+        let (cgroup, Attributed { owners, via, kernel_user }) = attribute(&entry);
         let device = match entry.interface {
             0 => None,
             index => devices.entry(index).or_insert_with(|| device_name(index)).clone(),
         };
         let user = entry.socket.uid.and_then(&mut user_name);
-        Socket { device, user, cgroup, owners, ..entry.socket }
+        Socket { device, user, cgroup, owners, via, kernel_user, ..entry.socket }
     };
     entries.into_iter().map(join_one).collect()
 }
@@ -173,10 +198,6 @@ fn read_processes(proc: &Path, sockets: &[Socket], detail: Detail, users: &mut U
     let pids: Vec<Pid> = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
     let mut processes = processes::details(pids, detail, |uid| users.name(uid))?;
     for process in &mut processes {
-        // sysinfo takes the kernel's " (deleted)" off the path.
-        process.is_exe_deleted = detail == Detail::Full
-            && fs::read_link(proc.join(process.pid.to_string()).join("exe"))
-                .is_ok_and(|link| link.as_os_str().as_encoded_bytes().ends_with(b" (deleted)"));
         for path in cgroup::of_process(proc, process.pid) {
             let found = supervisor::of_cgroup(&path);
             process.unit = process.unit.take().or(found.unit);
@@ -187,6 +208,18 @@ fn read_processes(proc: &Path, sockets: &[Socket], detail: Detail, users: &mut U
         }
     }
     Ok(processes)
+}
+
+/// Adds what sysinfo does not tell of the holders.
+fn look_closer(proc: &Path, hierarchy: Option<&Hierarchy>, sockets: &[Socket], processes: &mut [Process]) {
+    for process in processes {
+        let holder = Holder::new(proc, process.pid);
+        process.is_exe_deleted = holder.is_exe_deleted();
+        process.frozen_cgroup = hierarchy.and_then(|hierarchy| holder.frozen_cgroup(proc, hierarchy));
+        let is_waiting = |socket: &&Socket| socket.state.is_waiting() && socket.owners.pids().contains(&process.pid);
+        let waiting: Vec<u64> = sockets.iter().filter(is_waiting).filter_map(|socket| socket.inode).collect();
+        process.legacy = if waiting.is_empty() { None } else { holder.legacy(proc, &waiting) };
+    }
 }
 
 /// Names of users, each looked up once: the look-up may ask a directory server (nsswitch.conf(5)).

@@ -10,8 +10,16 @@ use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, TcpState, 
 
 use super::{Detail, Scope, leaders_first, processes};
 use crate::error::Error;
-use crate::model::{Backend, Family, Gap, Hides, Host, Owners, Pid, Protocol, Snapshot, Socket, State};
+use crate::model::{
+    Backend, Circumstances, Family, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Protocol, Snapshot, Socket, State,
+};
 use crate::port_set::PortSet;
+
+/// See [`super::circumstances`].
+#[allow(dead_code, reason = "on Linux the native backend knows more")]
+pub fn circumstances(_: bool, addresses: Vec<InterfaceAddress>) -> Circumstances {
+    Circumstances { addresses, ..Circumstances::default() }
+}
 
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {

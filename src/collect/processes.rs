@@ -11,8 +11,8 @@ const MOST_ANCESTORS: usize = 64;
 
 /// Reads `pids`, which may contain duplicates. Processes that have ended are left out.
 ///
-/// `user_name` turns a user id into a name. Unit and container, and what became of the program file, are left to
-/// the platform.
+/// `user_name` turns a user id into a name. Unit and container, what became of the program file and
+/// of the parent, and whether the process is frozen, are left to the platform.
 ///
 /// # Errors
 ///
@@ -61,6 +61,8 @@ pub fn details(
             uid,
             started_at: (process.start_time() != 0).then(|| process.start_time()),
             is_stopped: matches!(process.status(), ProcessStatus::Stop | ProcessStatus::Tracing),
+            frozen_cgroup: None,
+            legacy: None,
             ancestors: if detail == Detail::Full { ancestors(&system, pid) } else { Vec::new() },
             unit: None,
             container: None,

@@ -2,7 +2,7 @@
 
 use super::holders::groups_where;
 use super::{Explanation, Facts, Observation, Rule, Severity, listener};
-use crate::model::{Owners, State};
+use crate::model::{Owners, State, Via};
 
 pub static RULE: Rule = Rule {
     code: "bound-not-listening",
@@ -20,7 +20,9 @@ pub static RULE: Rule = Rule {
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let is_bound = |socket: &crate::model::Socket| {
-        socket.state == State::Bound && matches!(socket.owners, Owners::Known(_) | Owners::NotAsked)
+        socket.state == State::Bound
+            && matches!(socket.owners, Owners::Known(_) | Owners::NotAsked)
+            && socket.via != Via::IoUring
     };
     groups_where(facts, is_bound).iter().map(|group| listener::held_by(facts, group)).collect()
 }

@@ -1,6 +1,7 @@
 //! The verdicts `privileged-port` and `sandbox-denied`: nobody holds the port, and still it may not be bound.
 
-use super::{Detail, Explanation, Observation, Remedy, Rule, Severity};
+use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity};
+use crate::model::Protocol;
 use crate::probe::Outcome;
 
 pub static PRIVILEGED: Rule = Rule {
@@ -39,26 +40,97 @@ pub static SANDBOX: Rule = Rule {
     severity: Severity::Blocked,
     explanation: Explanation {
         what: "A sandbox around this process does not let it bind the port.",
-        why: "Landlock or SELinux (EACCES), a seccomp filter or a BPF program of the cgroup, such as systemd's \
-              SocketBindDeny= (EPERM).",
-        detection: "bind fails with EACCES above the privileged ports, or with EPERM.",
-        remedy: "Loosen what set the sandbox up, or ask outside of it.",
+        why: "Landlock or SELinux (EACCES), a seccomp filter (either) or a BPF program of the cgroup, such as systemd's \
+              SocketBindDeny= (EPERM). Whoever started the process, or its container, set it up.",
+        detection: "bind fails with EACCES above the privileged ports, or with EPERM. Which sandbox it is follows from what is \
+                    there: BPF programs attached to the cgroup (root may ask), Seccomp: 2 and NoNewPrivs: 1 in \
+                    /proc/self/status, SELinux in enforcing mode. Landlock forbids TCP only.",
+        remedy: "Loosen what set the sandbox up, or ask outside of it: a server outside may be able to bind.",
     },
     check: |facts| {
         let is_privileged = facts.host.unprivileged_start.is_some_and(|start| facts.port < start);
-        let denied = |outcome: Outcome| facts.answers().find(|attempt| attempt.outcome == outcome);
-        let found = denied(Outcome::NotPermitted)
-            .or_else(|| denied(Outcome::AccessDenied).filter(|_| !is_privileged))
-            .and_then(|attempt| attempt.outcome.errno());
-        let Some(errno) = found else { return Vec::new() };
+        let denied = |outcome: Outcome| facts.answers().any(|attempt| attempt.outcome == outcome);
+        let outcome = if denied(Outcome::NotPermitted) {
+            Outcome::NotPermitted
+        } else if denied(Outcome::AccessDenied) && !is_privileged {
+            Outcome::AccessDenied
+        } else {
+            return Vec::new();
+        };
+        let errno = outcome.errno().unwrap_or_default();
+        let suspects = suspects(facts, outcome);
+        let sandbox = if suspects.is_empty() {
+            "a sandbox".to_owned()
+        } else {
+            suspects.iter().map(|suspect| suspect.name).collect::<Vec<_>>().join(" or ")
+        };
+        let mut details = vec![("errno", Detail::Text(errno.to_owned()))];
+        // One of several is not known.
+        if let [only] = &suspects[..] {
+            details.push(("mechanism", Detail::Text(only.mechanism.to_owned())));
+        }
+        let mut remedies: Vec<Remedy> =
+            suspects.iter().map(|suspect| Remedy { text: suspect.remedy.to_owned(), command: None }).collect();
+        remedies.push(Remedy { text: "or ask outside of it".to_owned(), command: None });
         vec![Observation {
-            summary: format!("a sandbox does not let this process bind {}: {errno}", facts.port_name()),
-            details: vec![("errno", Detail::Text(errno.to_owned()))],
-            remedies: vec![Remedy {
-                text: "loosen what set the sandbox up, or ask outside of it".to_owned(),
-                command: None,
-            }],
+            summary: format!("{sandbox} does not let this process bind {}: {errno}", facts.port_name()),
+            details,
+            remedies,
             ..Observation::default()
         }]
     },
 };
+
+/// A sandbox that can be the reason.
+struct Suspect {
+    mechanism: &'static str,
+    name: &'static str,
+    remedy: &'static str,
+}
+
+const SECCOMP: Suspect = Suspect {
+    mechanism: "seccomp",
+    name: "a seccomp filter",
+    remedy: "let the filter allow bind(2): SystemCallFilter= of a unit, --security-opt seccomp= of a container",
+};
+const CGROUP_BPF: Suspect = Suspect {
+    mechanism: "cgroup-bpf",
+    name: "a BPF program of its cgroup",
+    remedy: "allow the port in what attached the program: SocketBindAllow= and SocketBindDeny= of a systemd unit",
+};
+const LANDLOCK: Suspect = Suspect {
+    mechanism: "landlock",
+    name: "Landlock",
+    remedy: "allow the port (LANDLOCK_ACCESS_NET_BIND_TCP) in the program that restricted itself or its children",
+};
+const SELINUX: Suspect = Suspect {
+    mechanism: "selinux",
+    name: "SELinux",
+    remedy: "give the port a type that the server may bind (semanage port)",
+};
+
+/// What is there that answers a bind with that error.
+fn suspects(facts: &Facts<'_>, outcome: Outcome) -> Vec<Suspect> {
+    let Some(sandbox) = &facts.circumstances.sandbox else { return Vec::new() };
+    let is_filtered = sandbox.is_filtered == Some(true);
+    let mut suspects = Vec::new();
+    if outcome == Outcome::NotPermitted {
+        // Where the programs may not be asked for, they are the reason if nothing else is.
+        if sandbox.bind_programs.map_or(!is_filtered, |count| count > 0) {
+            suspects.push(CGROUP_BPF);
+        }
+    } else {
+        if sandbox.selinux_enforces {
+            suspects.push(SELINUX);
+        }
+        // Without CAP_SYS_ADMIN only one that gave up new privileges can be restricted (landlock(7)).
+        let can_be_restricted = sandbox.no_new_privileges != Some(false) || facts.host.euid == Some(0);
+        if facts.protocol == Protocol::Tcp && can_be_restricted {
+            suspects.push(LANDLOCK);
+        }
+    }
+    if is_filtered {
+        suspects.push(SECCOMP);
+    }
+    suspects
+}

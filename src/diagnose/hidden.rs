@@ -2,7 +2,7 @@
 
 use super::holders::groups_where;
 use super::{Detail, Explanation, Facts, Observation, Rule, Severity, listener, remedy};
-use crate::model::Owners;
+use crate::model::{Owners, Via};
 use crate::probe::Outcome;
 use crate::supervisor;
 
@@ -23,7 +23,9 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
-    let is_hidden = |socket: &crate::model::Socket| socket.state.is_waiting() && socket.owners.is_unsure();
+    let is_hidden = |socket: &crate::model::Socket| {
+        socket.state.is_waiting() && socket.owners.is_unsure() && socket.via != Via::UnixQueue
+    };
     if facts.sockets.is_empty() && facts.fails_with(Outcome::InUse) {
         return vec![Observation {
             summary: format!("something that cannot be seen holds {}: bind fails with EADDRINUSE", facts.port_name()),

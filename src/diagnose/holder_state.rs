@@ -1,28 +1,33 @@
 //! The verdicts on the state that a holder is in: `stopped-holder`, `deleted-executable`.
 
-use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity};
+use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, remedy};
 use crate::model::{Owners, Process};
 
 pub static STOPPED: Rule = Rule {
     code: "stopped-holder",
     severity: Severity::Warning,
     explanation: Explanation {
-        what: "The process that holds the port is stopped: it does not run, and does not answer.",
-        why: "Ctrl-Z in its shell, a SIGSTOP, or a debugger.",
-        detection: "Its state in /proc/PID/stat is T or t.",
-        remedy: "Continue it with `fg` in its shell or with SIGCONT, or end it.",
+        what: "The process that holds the port is stopped or frozen: it does not run, and does not answer.",
+        why: "Ctrl-Z in its shell, a SIGSTOP, or a debugger; or its cgroup was frozen: docker pause, systemctl freeze.",
+        detection: "Its state in /proc/PID/stat is T or t, or cgroup.events of its cgroup has `frozen 1`.",
+        remedy: "Continue it with `fg` in its shell or with SIGCONT, or thaw its cgroup; or end it.",
     },
     check: |facts| {
         holders(facts)
-            .filter(|process| process.is_stopped)
-            .map(|process| Observation {
-                summary: format!("{} (pid {}) is stopped, and does not answer", process.name, process.pid),
-                pids: vec![process.pid],
-                remedies: vec![Remedy {
-                    text: "continue it".to_owned(),
-                    command: Some(format!("kill -CONT {}", process.pid)),
-                }],
-                ..Observation::default()
+            .filter(|process| process.is_stopped || process.frozen_cgroup.is_some())
+            .map(|process| {
+                let (state, remedy) = if process.is_stopped {
+                    let command = Some(format!("kill -CONT {}", process.pid));
+                    ("stopped", Remedy { text: "continue it".to_owned(), command })
+                } else {
+                    ("frozen", Remedy { text: "thaw its cgroup".to_owned(), command: remedy::thaw(process) })
+                };
+                Observation {
+                    summary: format!("{} (pid {}) is {state}, and does not answer", process.name, process.pid),
+                    pids: vec![process.pid],
+                    details: vec![("state", Detail::Text(state.to_owned()))],
+                    remedies: vec![remedy],
+                }
             })
             .collect()
     },

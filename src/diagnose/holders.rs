@@ -1,7 +1,10 @@
 //! Sockets grouped by who holds them, and how to name a holder in a sentence.
 
-use super::{Facts, find};
-use crate::model::{Owners, Pid, Process, Socket, State};
+use std::net::IpAddr;
+
+use super::Facts;
+use crate::model::{Owners, Pid, Process, Socket, State, find_process};
+use crate::probe::Spot;
 
 /// Sockets with the same owners.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub fn groups<'a>(sockets: impl IntoIterator<Item = &'a Socket>) -> Vec<Group<'a
             *group.owners == socket.owners
                 && (first.state == State::Bound) == (socket.state == State::Bound)
                 && first.state.is_waiting() == socket.state.is_waiting()
+                && (first.via, &first.kernel_user, &first.activated_by)
+                    == (socket.via, &socket.kernel_user, &socket.activated_by)
                 && (!matches!(socket.owners, Owners::Hidden { .. })
                     || (first.uid, &first.cgroup) == (socket.uid, &socket.cgroup))
         };
@@ -99,17 +104,44 @@ impl Group<'_> {
                 addresses.push(address);
             }
         }
-        match addresses.split_last() {
-            None => String::new(),
-            Some((only, [])) => only.clone(),
-            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        enumerate(&addresses, "and")
+    }
+}
+
+/// `a, b and c`.
+fn enumerate(items: &[String], conjunction: &str) -> String {
+    match items.split_last() {
+        None => String::new(),
+        Some((only, [])) => only.clone(),
+        Some((last, others)) => format!("{} {conjunction} {last}", others.join(", ")),
+    }
+}
+
+/// Where binds were tried, each address once: `127.0.0.1 and [::] v6only`.
+#[must_use]
+pub fn name_spots(spots: &[Spot], conjunction: &str) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for name in spots.iter().map(name_spot) {
+        if !names.contains(&name) {
+            names.push(name);
         }
+    }
+    enumerate(&names, conjunction)
+}
+
+/// `127.0.0.1`, `[::1]`, `[::] v6only`.
+#[must_use]
+pub fn name_spot(spot: &Spot) -> String {
+    match (spot.address, spot.v6only) {
+        (address @ IpAddr::V6(_), Some(true)) if address.is_unspecified() => format!("[{address}] v6only"),
+        (address @ IpAddr::V6(_), _) => format!("[{address}]"),
+        (address @ IpAddr::V4(_), _) => address.to_string(),
     }
 }
 
 /// `nginx (pid 812)`, or only the pid of a process that has ended since.
 fn name(pid: Pid, processes: &[Process]) -> String {
-    match find(processes, pid) {
+    match find_process(processes, pid) {
         Some(process) => format!("{} (pid {pid})", process.name),
         None => format!("pid {pid}"),
     }
@@ -121,7 +153,7 @@ fn name_all(pids: &[Pid], processes: &[Process]) -> String {
         [pid] => name(*pid, processes),
         [leader, others @ ..] => {
             let descends = |pid: Pid| {
-                find(processes, pid).is_some_and(|process| {
+                find_process(processes, pid).is_some_and(|process| {
                     process.ppid == Some(*leader) || process.ancestors.iter().any(|ancestor| ancestor.pid == *leader)
                 })
             };
@@ -140,5 +172,5 @@ fn name_all(pids: &[Pid], processes: &[Process]) -> String {
 
 /// Groups those sockets of `facts` that are in the way, and that `filter` lets through.
 pub fn groups_where<'a>(facts: &Facts<'a>, filter: impl Fn(&Socket) -> bool) -> Vec<Group<'a>> {
-    groups(facts.sockets.iter().filter(|socket| facts.is_in_the_way(socket) && filter(socket)))
+    groups(facts.obstacles().filter(|socket| filter(socket)))
 }

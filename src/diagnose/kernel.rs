@@ -1,8 +1,9 @@
 //! The verdict `kernel-owned`: the kernel itself holds the port.
 
 use super::holders::groups_where;
-use super::{Explanation, Facts, Observation, Rule, Severity};
-use crate::model::Owners;
+use super::remedy::quote;
+use super::{Detail, Explanation, Observation, Remedy, Rule, Severity};
+use crate::model::{KernelUser, Owners};
 
 pub static RULE: Rule = Rule {
     code: "kernel-owned",
@@ -10,19 +11,45 @@ pub static RULE: Rule = Rule {
     explanation: Explanation {
         what: "The kernel holds the port itself: there is no process to end.",
         why: "A tunnel device such as vxlan or wireguard, an NFS server, or an MPTCP endpoint with a port.",
-        detection: "Every process, thread, io_uring and unix socket queue could be looked at, and none has a \
-                    descriptor of the socket.",
-        remedy: "Remove the device or stop the subsystem that opened it.",
+        detection: "No process has the socket, and a network device (rtnetlink), an MPTCP endpoint or the NFS server has the \
+                    port. Or, with nothing of that to be seen: every process, thread, io_uring and unix socket queue \
+                    could be looked at as root, and none has it.",
+        remedy: "Remove the device or the endpoint, or stop the server.",
     },
-    check,
+    check: |facts| {
+        groups_where(facts, |socket| socket.owners == Owners::Kernel)
+            .iter()
+            .map(|group| {
+                let addresses = group.addresses();
+                let Some(user) = &group.sockets[0].kernel_user else {
+                    let summary = format!("the kernel itself holds {addresses}");
+                    return Observation { summary, ..Observation::default() };
+                };
+                let (name, text, command) = describe(user);
+                Observation {
+                    summary: format!("the kernel holds {addresses} for {name}"),
+                    details: vec![("kernel_user", Detail::Text(name))],
+                    remedies: vec![Remedy { text: text.to_owned(), command }],
+                    ..Observation::default()
+                }
+            })
+            .collect()
+    },
 };
 
-fn check(facts: &Facts<'_>) -> Vec<Observation> {
-    groups_where(facts, |socket| socket.owners == Owners::Kernel)
-        .iter()
-        .map(|group| Observation {
-            summary: format!("the kernel itself holds {}", group.addresses()),
-            ..Observation::default()
-        })
-        .collect()
+/// What it is called, and what ends it, in words and as a command.
+fn describe(user: &KernelUser) -> (String, &'static str, Option<String>) {
+    match user {
+        KernelUser::Device { kind, name } => (
+            format!("the {kind} device {name}"),
+            "remove the device",
+            quote(name).map(|name| format!("sudo ip link delete {name}")),
+        ),
+        KernelUser::MptcpEndpoint(id) => (
+            format!("MPTCP endpoint {id}"),
+            "remove the endpoint",
+            Some(format!("sudo ip mptcp endpoint delete id {id}")),
+        ),
+        KernelUser::Nfsd => ("the NFS server".to_owned(), "stop the NFS server", Some("sudo rpc.nfsd 0".to_owned())),
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::holders::groups_where;
 use super::{Explanation, Facts, Group, Observation, Rule, Severity, remedy};
-use crate::model::{Owners, State};
+use crate::model::{Owners, State, Via};
 
 pub static RULE: Rule = Rule {
     code: "listener",
@@ -23,6 +23,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let waits = |socket: &crate::model::Socket| {
         matches!(socket.state, State::Listen | State::Unconnected)
             && matches!(socket.owners, Owners::Known(_) | Owners::NotAsked)
+            && socket.via != Via::IoUring
     };
     groups_where(facts, waits).iter().map(|group| held_by(facts, group)).collect()
 }

@@ -1,7 +1,9 @@
-//! Remedies that several rules give: how to end a holder, and how to see a hidden one.
+//! Remedies that several rules give: how to end a holder, how to see a hidden one, how to keep a port out of the
+//! ephemeral range, how to drop remnants.
 
 use super::{Facts, Group, Remedy};
-use crate::model::{Gap, Manager, Owners, Process, Runtime};
+use crate::model::{Container, Gap, Manager, Owners, Pid, Process, Runtime, Unit};
+use crate::port_set::PortSet;
 use crate::supervisor;
 
 /// How to end whoever holds the sockets of a group: its supervisor's command where it has one, since what is
@@ -14,7 +16,7 @@ pub fn end_holder(facts: &Facts<'_>, group: &Group<'_>) -> Vec<Remedy> {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
             remedies.push(Remedy {
                 text: if pids.len() == 1 { "end it".to_owned() } else { "end all of them".to_owned() },
-                command: Some(format!("{}kill {}", sudo(facts, leader), join(pids))),
+                command: Some(format!("{}{}", sudo(facts, leader), kill(pids))),
             });
         }
         Owners::Hidden { .. } => remedies.extend(stop_hidden(group)),
@@ -51,7 +53,7 @@ fn stop_hidden(group: &Group<'_>) -> Option<Remedy> {
     stop(found.container.as_ref(), found.unit.as_ref())
 }
 
-fn stop(container: Option<&crate::model::Container>, unit: Option<&crate::model::Unit>) -> Option<Remedy> {
+fn stop(container: Option<&Container>, unit: Option<&Unit>) -> Option<Remedy> {
     if let Some(container) = container {
         let id = container.short_id();
         let command = match container.runtime {
@@ -73,19 +75,75 @@ fn stop(container: Option<&crate::model::Container>, unit: Option<&crate::model:
     if !unit.name.ends_with(".service") || unit.name.starts_with("user@") {
         return None;
     }
-    let name = quote(&unit.name)?;
-    let command = match unit.manager {
-        Manager::System => format!("sudo systemctl stop {name}"),
-        Manager::User => format!("systemctl --user stop {name}"),
-    };
+    let command = stop_unit(unit)?;
     Some(Remedy { text: "stop its service".to_owned(), command: Some(command) })
 }
 
 /// `None` for a name that no shell can be given.
-fn quote(name: &str) -> Option<String> {
-    shlex::try_quote(name).ok().map(std::borrow::Cow::into_owned)
+pub fn stop_unit(unit: &Unit) -> Option<String> {
+    let name = quote(&unit.name)?;
+    Some(match unit.manager {
+        Manager::System => format!("sudo systemctl stop {name}"),
+        Manager::User => format!("systemctl --user stop {name}"),
+    })
 }
 
-fn join(pids: &[crate::model::Pid]) -> String {
-    pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+/// The command that lets a frozen process run again.
+pub fn thaw(process: &Process) -> Option<String> {
+    match (&process.container, &process.unit, &process.frozen_cgroup) {
+        (Some(container), ..) if container.runtime == Runtime::Docker => {
+            Some(format!("docker unpause {}", container.short_id()))
+        }
+        (Some(container), ..) if container.runtime == Runtime::Podman => {
+            Some(format!("podman unpause {}", container.short_id()))
+        }
+        (None, Some(unit), _) if unit.manager == Manager::System && unit.name.ends_with(".service") => {
+            Some(format!("sudo systemctl thaw {}", quote(&unit.name)?))
+        }
+        (_, _, Some(directory)) => {
+            let file = directory.join("cgroup.freeze");
+            Some(format!("echo 0 | sudo tee {}", quote(file.to_str()?)?))
+        }
+        _ => None,
+    }
+}
+
+/// How to keep the kernel from giving the port to clients, where it does: a better port, or the setting with what it has
+/// already.
+pub fn keep_out_of_range(facts: &Facts<'_>) -> Vec<Remedy> {
+    let Some((first, last)) = facts.host.ephemeral_range.filter(|_| facts.host.picks_by_itself(facts.port)) else {
+        return Vec::new();
+    };
+    let own = [(facts.port, facts.port)];
+    let reserved: PortSet = facts.host.reserved_ports.ranges().iter().copied().chain(own).collect();
+    vec![
+        Remedy {
+            text: format!("take a port outside {first}-{last}, the range that outgoing connections get theirs from"),
+            command: None,
+        },
+        Remedy {
+            text: "keep the port from being given out again".to_owned(),
+            command: Some(format!("sudo sysctl net.ipv4.ip_local_reserved_ports={reserved}")),
+        },
+    ]
+}
+
+/// How root drops what is left of connections, in these of ss's states, without a process to ask (`SOCK_DESTROY`).
+pub fn drop_remnants(facts: &Facts<'_>, states: &[&str]) -> Remedy {
+    let states: Vec<String> = states.iter().map(|state| format!("state {state}")).collect();
+    Remedy {
+        text: "drop it at once".to_owned(),
+        command: Some(format!("sudo ss -K {} 'sport = :{}'", states.join(" "), facts.port)),
+    }
+}
+
+/// The command that asks processes to end.
+pub fn kill(pids: &[Pid]) -> String {
+    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    format!("kill {}", pids.join(" "))
+}
+
+/// `None` for a name that no shell can be given.
+pub fn quote(name: &str) -> Option<String> {
+    shlex::try_quote(name).ok().map(std::borrow::Cow::into_owned)
 }

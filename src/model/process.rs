@@ -102,12 +102,25 @@ pub struct Process {
     pub started_at: Option<u64>,
     /// Whether it is stopped, by a signal or a debugger.
     pub is_stopped: bool,
+    /// The directory of the cgroup that keeps it from running, if one is frozen (`cgroup.freeze`, cgroups(7)).
+    pub frozen_cgroup: Option<PathBuf>,
+    /// Where its sockets may be from, if its parent has ended.
+    pub legacy: Option<Legacy>,
     /// Its parent, the parent of that one, and so on.
     pub ancestors: Vec<Ancestor>,
     /// The unit of systemd it belongs to.
     pub unit: Option<Unit>,
     /// The container it runs in.
     pub container: Option<Container>,
+}
+
+/// What a process whose parent has ended has from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Legacy {
+    /// Whether its descriptor of the socket survives exec (no `FD_CLOEXEC`, fcntl(2)), as an inherited one does.
+    pub survives_exec: bool,
+    /// Whether a thread of it runs, or waits in a system call that connections can end. `None` if that may not be seen.
+    pub serves: Option<bool>,
 }
 
 /// A process from which another one descends.

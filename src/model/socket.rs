@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Pid, Protocol};
+use super::{Pid, Protocol, Unit};
 
 /// The address family a socket was created with, which its address alone does not tell:
 /// an IPv6 socket may hold an IPv4 port.
@@ -144,6 +144,49 @@ impl Owners {
     }
 }
 
+/// By what a socket's owners have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// A descriptor in the table of the process, where every tool looks.
+    Descriptor,
+    /// A descriptor in the table of this thread, which is not the one of its process any more
+    /// (`CLONE_FILES`, clone(2); or the main thread has ended).
+    Thread(Pid),
+    /// A file registered with an io_uring (io_uring_register(2)); the descriptor may be closed.
+    IoUring,
+    /// A message on its way through a unix socket (`SCM_RIGHTS`, unix(7)): nobody has received it yet.
+    UnixQueue,
+}
+
+impl Via {
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Descriptor => "descriptor",
+            Self::Thread(_) => "thread",
+            Self::IoUring => "io-uring",
+            Self::UnixQueue => "unix-queue",
+        }
+    }
+}
+
+/// What in the kernel has a socket that no process has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KernelUser {
+    /// A network device: a tunnel that receives on the port.
+    Device {
+        /// `vxlan`, `wireguard`, `geneve`, `bareudp`.
+        kind: String,
+        /// The name of the interface.
+        name: String,
+    },
+    /// An endpoint of MPTCP that has a port (`ip mptcp endpoint`).
+    MptcpEndpoint(u8),
+    /// The NFS server.
+    Nfsd,
+}
+
 /// What a TCP socket's timer waits for (`idiag_timer`, sock_diag(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimerKind {
@@ -216,6 +259,12 @@ pub struct Socket {
     pub mptcp: Option<bool>,
     /// Who has it open.
     pub owners: Owners,
+    /// By what they have it.
+    pub via: Via,
+    /// What in the kernel has it, where that is known.
+    pub kernel_user: Option<KernelUser>,
+    /// The socket unit for which systemd opened it.
+    pub activated_by: Option<Unit>,
 }
 
 impl Socket {
@@ -239,6 +288,9 @@ impl Socket {
             timer: None,
             mptcp: None,
             owners: Owners::NotAsked,
+            via: Via::Descriptor,
+            kernel_user: None,
+            activated_by: None,
         }
     }
 

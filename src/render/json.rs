@@ -8,11 +8,12 @@ use crate::answer::{Answer, Command, Exit, PortAnswer};
 use crate::classify::Exposure;
 use crate::classify::services::{Service, Source};
 use crate::diagnose::{self, Finding};
-use crate::model::{self, Hides, Manager, Owners};
+use crate::model::{self, Hides, KernelUser, Manager, Owners, find_process};
 use crate::probe::Attempt;
 use wire::{
     Envelope, Line, WireAncestor, WireBind, WireContainer, WireDetail, WireEndpoint, WireError, WireFinding, WireGap,
-    WireHost, WireOwners, WirePort, WireProcess, WireRemedy, WireService, WireSocket, WireTimer, WireUnit,
+    WireHost, WireKernelUser, WireOwners, WirePort, WireProcess, WireRemedy, WireService, WireSocket, WireTimer,
+    WireUnit,
 };
 
 const SCHEMA_VERSION: u32 = 1;
@@ -74,7 +75,7 @@ pub fn lines(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
         let mut pids: Vec<u32> = answered.sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
         pids.sort_unstable();
         pids.dedup();
-        let processes = pids.iter().filter_map(|&pid| diagnose::find(&answer.processes, pid)).map(process).collect();
+        let processes = pids.iter().filter_map(|&pid| find_process(&answer.processes, pid)).map(process).collect();
         serde_json::to_writer(&mut *out, &Line { port: port(answered), processes })?;
         out.write_all(b"\n")?;
     }
@@ -105,6 +106,7 @@ fn port(answer: &PortAnswer) -> WirePort<'_> {
         service: answer.service.as_ref().map(service),
         status: answer.status.as_str(),
         bind: answer.attempts.iter().map(bind).collect(),
+        bind_elsewhere: answer.attempts_elsewhere.iter().map(bind).collect(),
         findings: answer.findings.iter().map(finding).collect(),
         sockets: answer.sockets.iter().map(socket).collect(),
     }
@@ -181,17 +183,29 @@ fn socket(socket: &model::Socket) -> WireSocket<'_> {
             retransmits: timer.retransmits,
         }),
         mptcp: socket.mptcp,
-        owners: owners(&socket.owners),
+        owners: owners(socket),
+        kernel_user: socket.kernel_user.as_ref().map(kernel_user),
+        socket_unit: socket.activated_by.as_ref().map(unit),
     }
 }
 
-fn owners(owners: &Owners) -> WireOwners<'_> {
+fn kernel_user(user: &KernelUser) -> WireKernelUser<'_> {
+    match user {
+        KernelUser::Device { kind, name } => WireKernelUser { kind, name: Some(name), id: None },
+        KernelUser::MptcpEndpoint(id) => WireKernelUser { kind: "mptcp-endpoint", name: None, id: Some(*id) },
+        KernelUser::Nfsd => WireKernelUser { kind: "nfsd", name: None, id: None },
+    }
+}
+
+fn owners(socket: &model::Socket) -> WireOwners<'_> {
+    let owners = &socket.owners;
     let reason = match owners {
         Owners::Likely { reason, .. } | Owners::Hidden { reason } => Some(&**reason),
         Owners::NotAsked => Some("the owners were not looked for"),
         Owners::Known(_) | Owners::Kernel | Owners::None => None,
     };
-    WireOwners { kind: owners.kind(), pids: owners.pids(), reason }
+    let via = (!owners.pids().is_empty()).then(|| socket.via.as_str());
+    WireOwners { kind: owners.kind(), pids: owners.pids(), reason, via }
 }
 
 fn process(process: &model::Process) -> WireProcess<'_> {
@@ -213,18 +227,22 @@ fn process(process: &model::Process) -> WireProcess<'_> {
             .iter()
             .map(|ancestor| WireAncestor { pid: ancestor.pid, name: &ancestor.name })
             .collect(),
-        unit: process.unit.as_ref().map(|unit| WireUnit {
-            name: &unit.name,
-            manager: match unit.manager {
-                Manager::System => "system",
-                Manager::User => "user",
-            },
-        }),
+        unit: process.unit.as_ref().map(unit),
         container: process.container.as_ref().map(|container| WireContainer {
             runtime: container.runtime.as_str(),
             id: &container.id,
             pod: container.pod.as_deref(),
         }),
+    }
+}
+
+fn unit(unit: &model::Unit) -> WireUnit<'_> {
+    WireUnit {
+        name: &unit.name,
+        manager: match unit.manager {
+            Manager::System => "system",
+            Manager::User => "user",
+        },
     }
 }
 

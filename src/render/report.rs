@@ -1,15 +1,13 @@
 //! One port in words: the answer in the first line, then who holds it, how to free it, and what could not be seen.
 
 use std::io::{self, Write};
-use std::net::IpAddr;
 
 use super::paper::Paper;
 use super::rows::name_supervisor;
 use super::{Style, colour, escape};
 use crate::answer::{Answer, PortAnswer};
-use crate::classify::Exposure;
-use crate::diagnose::{Finding, Group, Severity, Status, find, groups};
-use crate::model::{Hides, Owners, Pid, Process, Socket};
+use crate::diagnose::{Finding, Group, Severity, Status, groups, name_spot, name_spots};
+use crate::model::{Hides, Owners, Pid, Process, Protocol, Socket, find_process};
 use crate::probe::{Attempt, Outcome};
 
 /// Writes the report on the one port that was asked about, each protocol in turn, the worst first.
@@ -32,6 +30,8 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
             about(port, paper)?;
         }
     } else {
+        let told = told_with_others(&ports);
+        ports.retain(|port| !told.contains(&(port.port, port.protocol)));
         for (index, port) in ports.into_iter().enumerate() {
             if index > 0 {
                 paper.gap()?;
@@ -42,6 +42,23 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
     notes(answer, style, paper)
 }
 
+/// The free ports of which nothing is to be said that a finding on another one does not say: `8080/udp is free: …`.
+fn told_with_others(ports: &[&PortAnswer]) -> Vec<(u16, Protocol)> {
+    let is_told = |free: &&&PortAnswer| {
+        let headline = free_headline(free);
+        let is_quiet = free.findings.iter().all(|finding| finding.severity > Severity::Warning);
+        let others = ports.iter().filter(|other| other.status != Status::Free);
+        is_quiet
+            && free.status == Status::Free
+            && others.flat_map(|other| &other.findings).any(|finding| finding.summary.starts_with(&headline))
+    };
+    ports.iter().filter(is_told).map(|port| (port.port, port.protocol)).collect()
+}
+
+fn free_headline(port: &PortAnswer) -> String {
+    format!("{}/{} is free", port.port, port.protocol)
+}
+
 /// Writes what there is to say about one port of one protocol.
 pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     let name = format!("{}/{}", port.port, port.protocol);
@@ -49,7 +66,7 @@ pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, paper: &mut Paper
     let mut told = None;
     match port.status {
         Status::Free => {
-            headline(port.status, &format!("{name} is free"), paper)?;
+            headline(port.status, &free_headline(port), paper)?;
             paper.sentence(&reach(port))?;
             return warnings(port, paper);
         }
@@ -57,15 +74,17 @@ pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, paper: &mut Paper
         Status::Blocked => headline(port.status, &format!("{name} may not be bound, though nobody holds it"), paper)?,
         Status::Held => {
             let held = held(&name, &groups, answer);
-            let (text, finding) = with_first_finding(held, port);
+            let (text, finding) = with_finding(held, port);
             headline(port.status, &text, paper)?;
             told = finding;
         }
     }
-    for finding in port.findings.iter().skip(usize::from(told.is_some())) {
+    let is_told = |finding: &&Finding| told.is_some_and(|told| std::ptr::eq(told, *finding));
+    for finding in port.findings.iter().filter(|finding| !is_told(finding)) {
         paper.sentence(&finding.summary)?;
     }
     binds(port, paper)?;
+    free_elsewhere(port, paper)?;
     about(port, paper)?;
     for group in &groups {
         holder(group, answer, style, paper)?;
@@ -77,15 +96,16 @@ pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, paper: &mut Paper
     Ok(())
 }
 
-/// Joins the headline with the first finding where that goes on about the same holder:
+/// Joins the headline with the first conflict that goes on about the same holder:
 /// `… is held by python3 (pid 4242), which listens on 127.0.0.1:62893`.
-fn with_first_finding(held: Held, port: &PortAnswer) -> (String, Option<&Finding>) {
+fn with_finding(held: Held, port: &PortAnswer) -> (String, Option<&Finding>) {
     let Held { text, only_holder } = held;
-    let first = port.findings.first();
-    let rest =
-        only_holder.zip(first).and_then(|(holder, first)| first.summary.strip_prefix(&holder)?.strip_prefix(' '));
-    match rest {
-        Some(rest) => (format!("{text}, which {rest}"), first),
+    let rest_of = |finding: &'_ Finding| {
+        let rest = finding.summary.strip_prefix(only_holder.as_ref()?)?.strip_prefix(' ')?;
+        (finding.severity == Severity::Conflict).then(|| rest.to_owned())
+    };
+    match port.findings.iter().find_map(|finding| Some((rest_of(finding)?, finding))) {
+        Some((rest, finding)) => (format!("{text}, which {rest}"), Some(finding)),
         None => (text, None),
     }
 }
@@ -136,10 +156,12 @@ fn reach(port: &PortAnswer) -> String {
     }
 }
 
-/// What may surprise although the port is free.
+/// What there is to know although the port is free, which is the last of its findings.
 fn warnings(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
-    for finding in port.findings.iter().filter(|finding| finding.severity == Severity::Warning) {
-        paper.sentence(&format!("but {}", finding.summary))?;
+    let findings = port.findings.split_last().map_or(&[][..], |(_, others)| others);
+    for finding in findings {
+        let but = if finding.severity == Severity::Warning { "but " } else { "" };
+        paper.sentence(&format!("{but}{}", finding.summary))?;
     }
     Ok(())
 }
@@ -156,13 +178,19 @@ fn binds(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
     if plain.len() > 1 && plain.iter().all(|attempt| attempt.outcome == first.outcome) {
         return paper.sentence(&format!("bind: {} on every address", word(first)));
     }
-    let name = |attempt: &Attempt| match (attempt.spot.address, attempt.spot.v6only) {
-        (address @ IpAddr::V6(_), Some(true)) if address.is_unspecified() => format!("[{address}] v6only"),
-        (address @ IpAddr::V6(_), _) => format!("[{address}]"),
-        (address @ IpAddr::V4(_), _) => address.to_string(),
-    };
-    let each: Vec<String> = plain.iter().map(|attempt| format!("{} {}", name(attempt), word(attempt))).collect();
+    let each: Vec<String> =
+        plain.iter().map(|attempt| format!("{} {}", name_spot(&attempt.spot), word(attempt))).collect();
     paper.sentence(&format!("bind: {}", each.join(" · ")))
+}
+
+/// Where else bind works, of an address that is taken: `elsewhere: 127.0.0.1 free`.
+fn free_elsewhere(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
+    let is_free = |attempt: &&Attempt| !attempt.reuse_address && attempt.outcome == Outcome::Bound;
+    let free: Vec<_> = port.attempts_elsewhere.iter().filter(is_free).map(|attempt| attempt.spot).collect();
+    if free.is_empty() {
+        return Ok(());
+    }
+    paper.sentence(&format!("elsewhere: {} free", name_spots(&free, "and")))
 }
 
 /// Class and service: `a registered port; IANA: hbci; commonly Node, Rails, Grafana`.
@@ -189,7 +217,7 @@ fn holder(group: &Group<'_>, answer: &Answer, style: &Style, paper: &mut Paper<'
     // The leader speaks for the others, unless all is asked for.
     let shown = if style.verbose { pids.len() } else { 1 };
     for (index, &pid) in pids.iter().take(shown).enumerate() {
-        match find(&answer.processes, pid) {
+        match find_process(&answer.processes, pid) {
             Some(found) => process(found, style, paper)?,
             None => writeln!(paper.out, "  pid {pid} has ended since")?,
         }
@@ -277,7 +305,7 @@ fn age(seconds: u64, started: u64) -> String {
 /// `nginx (813), nginx (814) and 9 more`.
 fn others(pids: &[Pid], answer: &Answer) -> String {
     const MOST: usize = 8;
-    let name = |&pid: &Pid| match find(&answer.processes, pid) {
+    let name = |&pid: &Pid| match find_process(&answer.processes, pid) {
         Some(process) => format!("{} ({pid})", process.name),
         None => format!("pid {pid}"),
     };
@@ -293,18 +321,13 @@ fn sockets(sockets: &[&Socket], style: &Style, paper: &mut Paper<'_>) -> io::Res
     let most = if style.verbose { usize::MAX } else { MOST };
     for (index, socket) in sockets.iter().take(most).enumerate() {
         let peer = socket.remote.map(|peer| format!(" to {peer}")).unwrap_or_default();
-        let exposure = match Exposure::of(socket) {
-            Exposure::Loopback => "reachable from this machine only",
-            Exposure::Interface => "reachable through this address",
-            Exposure::All => "reachable through every interface",
-        };
         let family = match (socket.local.ip().is_unspecified(), socket.v6only) {
             (true, Some(true)) => ", IPv6 only",
             (true, Some(false)) => ", IPv4 and IPv6",
             _ => "",
         };
         let text = match &socket.remote {
-            None => format!("{} {}{family}, {exposure}", socket.state, socket.local_name()),
+            None => format!("{} {}{family}", socket.state, socket.local_name()),
             Some(_) => format!("{} {}{peer}", socket.state, socket.local_name()),
         };
         paper.field(if index == 0 { "socket" } else { "" }, &text)?;

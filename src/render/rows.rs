@@ -2,8 +2,8 @@
 
 use crate::answer::{Answer, PortAnswer};
 use crate::classify::Exposure;
-use crate::diagnose::{Group, find, groups};
-use crate::model::{Container, Manager, Owners, Pid, Process, Socket, State, Unit};
+use crate::diagnose::{Group, groups};
+use crate::model::{Container, Manager, Owners, Pid, Process, Socket, State, Unit, find_process};
 use crate::supervisor::{self, Supervisor};
 
 /// A row: text that is not yet escaped.
@@ -50,7 +50,7 @@ pub fn rows<'a>(answer: &'a Answer, connections: bool) -> Vec<Row<'a>> {
 fn row<'a>(port: &'a PortAnswer, group: &Group<'a>, processes: &'a [Process]) -> Row<'a> {
     let first = group.sockets[0];
     let pids = group.owners.pids();
-    let leader = pids.first().and_then(|&pid| find(processes, pid));
+    let leader = pids.first().and_then(|&pid| find_process(processes, pid));
     let mut addresses: Vec<String> = Vec::new();
     let mut states = Vec::new();
     for socket in &group.sockets {

@@ -44,6 +44,11 @@ impl Cgroup {
         std::fs::write(self.processes(), pid.to_string()).unwrap();
     }
 
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.directory
+    }
+
     fn processes(&self) -> PathBuf {
         self.directory.join("cgroup.procs")
     }

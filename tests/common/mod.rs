@@ -155,9 +155,17 @@ pub fn port<'a>(answer: &'a Value, port: u16, protocol: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no {port}/{protocol} in {answer:#}"))
 }
 
-/// The codes of the findings on a port.
+/// The codes of the findings on a port, without those that come with nearly every server: who can reach it, and that the
+/// other protocol is free.
 #[track_caller]
 pub fn codes(port: &Value) -> Vec<&str> {
+    let usual = ["loopback-only", "exposed", "tcp-only", "udp-only"];
+    all_codes(port).into_iter().filter(|code| !usual.contains(code)).collect()
+}
+
+/// The codes of all findings on a port.
+#[track_caller]
+pub fn all_codes(port: &Value) -> Vec<&str> {
     port["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect()
 }
 

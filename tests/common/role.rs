@@ -3,10 +3,12 @@
 //! A test file that uses them has `#[test] fn role() { common::role::play() }`, which does nothing by itself.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use socket2::{Domain, Socket, Type};
 
 const ROLE: &str = "PORTCHECK_TEST_ROLE";
 /// Stands before what a role says, as the test harness writes to standard output too.
@@ -92,54 +94,108 @@ fn say(text: &str) {
 
 /// Plays the part that the environment names, if it names one.
 ///
-/// - `listen ADDRESS`: listens, says the address
-/// - `bind ADDRESS`: binds without listening, says the address
-/// - `udp ADDRESS`: binds a UDP socket, says the address
-/// - `connect ADDRESS`: connects, says its own address
+/// - `listen ADDRESS [OPTION...]`: listens, says the address
+/// - `bind ADDRESS [OPTION...]`: binds without listening, says the address
+/// - `udp ADDRESS [OPTION...]`: binds a UDP socket, says the address
+/// - `connect ADDRESS [from=ADDRESS]`: connects, says its own address
+/// - `accept ADDRESS [OPTION...]`: listens, accepts one connection and closes the listener, says the address
+/// - `itself ADDRESS`: connects to itself, says the address
 /// - `churn FIRST`: opens and closes sockets on 100 ports from FIRST on, as fast as it can
+///
+/// The options are those of [`open`].
 pub fn play() {
     let Ok(part) = std::env::var(ROLE) else { return };
-    let mut words = part.split(' ');
-    let (verb, argument) = (words.next().unwrap(), words.next().unwrap_or_default());
+    let words: Vec<&str> = part.split(' ').collect();
+    let (verb, argument, options) = (words[0], words[1], &words[2..]);
     let mut go = String::new();
     if std::io::stdin().lock().read_line(&mut go).unwrap() == 0 {
         return;
     }
     let address = || argument.parse::<SocketAddr>().unwrap();
-    match verb {
+    let say_address = |socket: &Socket| say(&socket.local_addr().unwrap().as_socket().unwrap().to_string());
+    // What stays open until we are ended.
+    let _kept = match verb {
         "listen" => {
-            let listener = TcpListener::bind(address()).unwrap();
-            say(&listener.local_addr().unwrap().to_string());
-            until_ended();
+            let socket = listening(address(), options);
+            say_address(&socket);
+            socket
         }
         "bind" => {
-            let socket = bound(address());
-            say(&socket.local_addr().unwrap().as_socket().unwrap().to_string());
-            until_ended();
+            let socket = open(address(), Type::STREAM, options);
+            say_address(&socket);
+            socket
         }
         "udp" => {
-            let socket = UdpSocket::bind(address()).unwrap();
-            say(&socket.local_addr().unwrap().to_string());
-            until_ended();
+            let socket = open(address(), Type::DGRAM, options);
+            if let Some(peer) = options.iter().find_map(|option| option.strip_prefix("to=")) {
+                socket.connect(&peer.parse::<SocketAddr>().unwrap().into()).unwrap();
+            }
+            say_address(&socket);
+            socket
         }
         "connect" => {
-            let stream = TcpStream::connect(address()).unwrap();
-            say(&stream.local_addr().unwrap().to_string());
-            until_ended();
+            let socket = Socket::new(Domain::for_address(address()), Type::STREAM, None).unwrap();
+            if let Some(own) = options.iter().find_map(|option| option.strip_prefix("from=")) {
+                socket.bind(&own.parse::<SocketAddr>().unwrap().into()).unwrap();
+            }
+            socket.connect(&address().into()).unwrap();
+            say_address(&socket);
+            socket
+        }
+        "accept" => {
+            let listener = listening(address(), options);
+            say_address(&listener);
+            listener.accept().unwrap().0
+        }
+        "itself" => {
+            let socket = open(address(), Type::STREAM, &[]);
+            socket.connect(&address().into()).unwrap();
+            say_address(&socket);
+            socket
         }
         "churn" => {
             say("churning");
-            churn(argument.parse().unwrap());
+            churn(argument.parse().unwrap())
         }
         other => panic!("no such role: {other}"),
+    };
+    until_ended();
+}
+
+/// A bound socket. SO_REUSEADDR is not set unless an option says so.
+///
+/// - `reuse-address`, `reuse-port`, `v6only`: the options of the socket
+/// - `device=NAME`: bound to a device
+pub fn open(address: SocketAddr, kind: Type, options: &[&str]) -> Socket {
+    let socket = Socket::new(Domain::for_address(address), kind, None).unwrap();
+    for option in options {
+        match option.split_once('=').unwrap_or((option, "")) {
+            ("reuse-address", _) => socket.set_reuse_address(true).unwrap(),
+            ("reuse-port", _) => socket.set_reuse_port(true).unwrap(),
+            ("v6only", _) => socket.set_only_v6(true).unwrap(),
+            ("device", name) => socket.bind_device(Some(name.as_bytes())).unwrap(),
+            ("to" | "backlog", _) => {}
+            (other, _) => panic!("no such option: {other}"),
+        }
     }
+    if address.is_ipv6() && !options.contains(&"v6only") {
+        socket.set_only_v6(false).unwrap();
+    }
+    socket.bind(&address.into()).unwrap_or_else(|error| panic!("{address} {options:?}: {error}"));
+    socket
+}
+
+/// The same, listening; the option `backlog=N` says for how many connections.
+pub fn listening(address: SocketAddr, options: &[&str]) -> Socket {
+    let backlog = options.iter().find_map(|option| option.strip_prefix("backlog="));
+    let socket = open(address, Type::STREAM, options);
+    socket.listen(backlog.map_or(8, |backlog| backlog.parse().unwrap())).unwrap();
+    socket
 }
 
 /// A TCP socket that is bound and does not listen.
-pub fn bound(address: SocketAddr) -> socket2::Socket {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
-    socket.bind(&address.into()).unwrap();
-    socket
+pub fn bound(address: SocketAddr) -> Socket {
+    open(address, Type::STREAM, &[])
 }
 
 /// Until the test closes our standard input, or ends.
@@ -155,7 +211,7 @@ fn churn(first: u16) -> ! {
     loop {
         let address: SocketAddr = ([127, 0, 0, 1], port).into();
         let _listener = TcpListener::bind(address);
-        let _bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+        let _bound = Socket::new(Domain::IPV4, Type::STREAM, None)
             .and_then(|socket| socket.bind(&SocketAddr::from(([127, 0, 0, 2], port)).into()).map(|()| socket));
         let _udp = UdpSocket::bind(address);
         port = if port == first + 99 { first } else { port + 1 };

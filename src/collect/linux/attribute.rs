@@ -8,9 +8,27 @@ use std::path::Path;
 use super::Search;
 use super::cgroup::Hierarchy;
 use super::elsewhere::Elsewhere;
+use super::kernel_sockets::KernelPort;
 use super::owners::Sweep;
 use super::sock_diag::Entry;
-use crate::model::{Owners, Pid};
+use crate::model::{KernelUser, Owners, Pid, Via};
+
+/// Who has a socket, and by what.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Attributed {
+    /// See [`Socket::owners`](crate::model::Socket::owners).
+    pub owners: Owners,
+    /// See [`Socket::via`](crate::model::Socket::via).
+    pub via: Via,
+    /// See [`Socket::kernel_user`](crate::model::Socket::kernel_user).
+    pub kernel_user: Option<KernelUser>,
+}
+
+impl From<Owners> for Attributed {
+    fn from(owners: Owners) -> Self {
+        Self { owners, via: Via::Descriptor, kernel_user: None }
+    }
+}
 
 /// All that the decision rests on.
 #[derive(Debug)]
@@ -23,6 +41,7 @@ pub struct Attribution<'a> {
     sees_all: bool,
     hierarchy: Option<&'a Hierarchy>,
     elsewhere: Option<&'a Elsewhere>,
+    kernel_ports: &'a [KernelPort],
     /// The processes of each cgroup that could have a socket of each user, the most probable first.
     candidates: HashMap<(String, Option<u32>), Vec<Pid>>,
     /// The processes that could not be looked into, by user; read only when asked for.
@@ -37,6 +56,7 @@ impl<'a> Attribution<'a> {
             sweep: &search.sweep,
             is_blind: search.failure.is_some(),
             elsewhere: search.elsewhere.as_ref(),
+            kernel_ports: &search.kernel_ports,
             sees_all: search.failure.is_none() && search.sees_every_namespace && search.sweep.is_complete(),
             hierarchy,
             candidates: HashMap::new(),
@@ -45,24 +65,32 @@ impl<'a> Attribution<'a> {
     }
 
     /// Who owns the socket `entry`, created in `cgroup`.
-    pub fn owners_of(&mut self, entry: &Entry, cgroup: Option<&str>) -> Owners {
+    pub fn owners_of(&mut self, entry: &Entry, cgroup: Option<&str>) -> Attributed {
         let Some(inode) = entry.socket.inode else {
             // A socket of the kernel has an inode, too: this one stands between its close and its end.
             let reason = "it has no file: it is just being closed".to_owned();
-            return if entry.socket.state.is_waiting() { Owners::Hidden { reason } } else { Owners::None };
+            let is_closing = entry.socket.state.is_waiting();
+            return if is_closing { Owners::Hidden { reason } } else { Owners::None }.into();
         };
         let known: Vec<Pid> = self.sweep.owners_of(inode).collect();
         if !known.is_empty() {
-            return Owners::Known(known);
+            return Owners::Known(known).into();
         }
-        if self.sees_all {
-            return self.owners_elsewhere(inode);
+        if let Some(port) = self.kernel_ports.iter().find(|port| port.is(&entry.socket)) {
+            return Attributed { kernel_user: Some(port.user.clone()), ..Owners::Kernel.into() };
+        }
+        if let Some(attributed) = self.owners_elsewhere(inode) {
+            return attributed;
+        }
+        if self.sees_all && self.elsewhere.is_some() {
+            return Owners::Kernel.into();
         }
         match cgroup {
             // The root cgroup is where everything is that nobody sorted.
             Some(path) if path != "/" => self.owners_by_cgroup(entry.socket.uid, path),
             _ => self.owner_by_user(entry.socket.uid),
         }
+        .into()
     }
 
     /// Without a cgroup that tells something, the user does if only one process of that user is out of sight. Root tells
@@ -87,17 +115,20 @@ impl<'a> Attribution<'a> {
         }
     }
 
-    fn owners_elsewhere(&self, inode: u64) -> Owners {
-        let Some(elsewhere) = self.elsewhere else { return Owners::Hidden { reason: self.why_hidden() } };
-        match elsewhere.found.get(&inode) {
-            Some(pids) => Owners::Known(pids.clone()),
-            None if elsewhere.carriers.is_empty() => Owners::Kernel,
-            None => Owners::Likely {
-                pids: elsewhere.carriers.clone(),
-                reason: "no process has a descriptor of it, and descriptors wait in the queue of a unix socket there"
-                    .to_owned(),
-            },
+    /// Who has the socket by something else than a descriptor, or could have it so.
+    fn owners_elsewhere(&self, inode: u64) -> Option<Attributed> {
+        let elsewhere = self.elsewhere?;
+        if let Some(holding) = elsewhere.found.get(&inode) {
+            return Some(Attributed { via: holding.via, ..Owners::Known(holding.pids.clone()).into() });
         }
+        if elsewhere.carriers.is_empty() {
+            return None;
+        }
+        let unseen = if self.sees_all { "no process" } else { "no process that may be looked into" };
+        let reason =
+            format!("{unseen} has a descriptor of it, and descriptors wait in the queue of a unix socket there");
+        let owners = Owners::Likely { pids: elsewhere.carriers.clone(), reason };
+        Some(Attributed { via: Via::UnixQueue, ..owners.into() })
     }
 
     fn owners_by_cgroup(&mut self, uid: Option<u32>, path: &str) -> Owners {

@@ -88,7 +88,25 @@ impl Hierarchy {
         pids
     }
 
-    fn directory(&self, path: &str) -> PathBuf {
+    /// The directory of the cgroup that was frozen, this one or the nearest above it, if it is.
+    pub fn frozen(&self, path: &str) -> Option<PathBuf> {
+        let directory = self.directory(path);
+        let has = |directory: &Path, file: &str, line: &str| {
+            fs::read_to_string(directory.join(file)).is_ok_and(|text| text.lines().any(|found| found == line))
+        };
+        // What is frozen from above says so in its events, but not in its own setting.
+        if !has(&directory, "cgroup.events", "frozen 1") {
+            return None;
+        }
+        directory
+            .ancestors()
+            .take_while(|above| above.starts_with(&self.mount))
+            .find(|above| has(above, "cgroup.freeze", "1"))
+            .map(Path::to_owned)
+    }
+
+    /// Where a cgroup is to be found in the file system.
+    pub fn directory(&self, path: &str) -> PathBuf {
         self.mount.join(path.trim_start_matches('/'))
     }
 }

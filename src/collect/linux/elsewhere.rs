@@ -10,16 +10,25 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use super::owners::{self, DIRECTORY_BUFFER};
-use crate::model::Pid;
+use crate::model::{Pid, Via};
 
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Elsewhere {
     /// Sockets and the processes that have them by a thread of theirs or an io_uring.
-    pub found: HashMap<u64, Vec<Pid>>,
+    pub found: HashMap<u64, Holding>,
     /// Processes with descriptors in the queue of a unix socket (`scm_fds` in its fdinfo, since Linux 5.7): whatever
     /// was not found may be among them.
     pub carriers: Vec<Pid>,
+}
+
+/// Who has a socket, and by what.
+#[derive(Debug)]
+pub struct Holding {
+    /// Never empty, ascending.
+    pub pids: Vec<Pid>,
+    /// How the first of them has it.
+    pub via: Via,
 }
 
 /// Looks for the sockets `wanted` (ascending inodes).
@@ -28,19 +37,21 @@ pub fn look(proc: &Path, wanted: &[u64]) -> Elsewhere {
     let Ok(root) = File::open(proc) else { return elsewhere };
     let mut buffer = vec![MaybeUninit::uninit(); DIRECTORY_BUFFER];
     for pid in owners::list_pids(&root).unwrap_or_default() {
-        let mut found = |inode: u64| {
+        let mut found = |inode: u64, via: Via| {
             if wanted.binary_search(&inode).is_ok() {
-                let pids = elsewhere.found.entry(inode).or_default();
-                if pids.last() != Some(&pid) {
-                    pids.push(pid);
+                let holding = elsewhere.found.entry(inode).or_insert_with(|| Holding { pids: Vec::new(), via });
+                if holding.pids.last() != Some(&pid) {
+                    holding.pids.push(pid);
                 }
             }
         };
         for thread in threads_besides_main(proc, pid) {
             // A thread that ends meanwhile, or may not be read, shows nothing.
-            let _ = owners::sockets_of(&root, &format!("{pid}/task/{thread}/fd"), &mut buffer, &mut found);
+            let _ = owners::sockets_of(&root, &format!("{pid}/task/{thread}/fd"), &mut buffer, |inode| {
+                found(inode, Via::Thread(thread));
+            });
         }
-        if look_at_fdinfo(proc, pid, &mut found) {
+        if look_at_fdinfo(proc, pid, &mut |inode| found(inode, Via::IoUring)) {
             elsewhere.carriers.push(pid);
         }
     }

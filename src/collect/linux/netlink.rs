@@ -60,9 +60,9 @@ impl Netlink {
     /// # Errors
     ///
     /// If the kernel does not have the protocol, or a sandbox forbids it.
-    pub fn open(protocol: Protocol) -> io::Result<Self> {
+    pub fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         let kind = SocketType::DGRAM;
-        let socket = rustix::net::socket_with(AddressFamily::NETLINK, kind, SocketFlags::CLOEXEC, Some(protocol))?;
+        let socket = rustix::net::socket_with(AddressFamily::NETLINK, kind, SocketFlags::CLOEXEC, protocol)?;
         Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER] })
     }
 
@@ -84,6 +84,32 @@ impl Netlink {
         self.send(&request)?;
         while self.receive(&mut interrupted, &mut each)? == Progress::More {}
         Ok(interrupted)
+    }
+
+    /// Asks for one thing, and calls `each` with type and payload of the message that answers.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`].
+    pub fn ask(
+        &mut self,
+        kind: u16,
+        payload: &[u8],
+        mut each: impl FnMut(u16, &[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.sequence += 1;
+        self.send(&message(kind, NLM_F_REQUEST, self.sequence, payload))?;
+        let mut is_answered = false;
+        while !is_answered {
+            let each = |kind: u16, payload: &[u8]| {
+                is_answered = true;
+                each(kind, payload)
+            };
+            if self.receive(&mut false, each)? == Progress::Done {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn send(&mut self, request: &[u8]) -> Result<(), Failure> {
@@ -123,6 +149,16 @@ pub fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> 
     message.extend_from_slice(&0u32.to_ne_bytes());
     message.extend_from_slice(payload);
     message
+}
+
+/// Lays out an attribute, with its padding.
+pub fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = ATTRIBUTE_HEADER + value.len();
+    let mut bytes = u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes().to_vec();
+    bytes.extend_from_slice(&kind.to_ne_bytes());
+    bytes.extend_from_slice(value);
+    bytes.resize(length.next_multiple_of(4), 0);
+    bytes
 }
 
 /// Reads one datagram of the answer to the request numbered `sequence`.

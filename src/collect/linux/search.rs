@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::elsewhere::{self, Elsewhere};
 use super::host;
+use super::kernel_sockets::{self, KernelPort};
 use super::owners::{self, Sweep};
 use super::sock_diag::Entry;
 use super::tables::Tables;
@@ -18,8 +19,10 @@ pub struct Search {
     pub sweep: Sweep,
     /// Why processes could not be looked at, if none could.
     pub failure: Option<Error>,
-    /// Set if every process could be looked at, and some sockets were in none of them.
+    /// Set if some sockets were in no process, and those that could have them were looked at more closely.
     pub elsewhere: Option<Elsewhere>,
+    /// What the kernel holds itself, if some sockets were in no process.
+    pub kernel_ports: Vec<KernelPort>,
     /// Whether no process can be outside of our pid namespace.
     pub sees_every_namespace: bool,
 }
@@ -31,26 +34,40 @@ pub fn search(proc: &Path, tables: &mut Tables<'_>, scope: &Scope, entries: &mut
     wanted.sort_unstable();
     wanted.dedup();
     let sees_every_namespace = host::sees_every_pid_namespace(proc);
-    let mut sweep = match owners::sweep(proc, &wanted) {
+    let sweep = match owners::sweep(proc, &wanted) {
         Ok(sweep) => sweep,
         // Sockets without a word on their owners are still worth having.
         Err(error) => return Ok(Search { failure: Some(error), ..Search::default() }),
     };
-    let mut elsewhere = None;
-    if entries.iter().any(|entry| is_in_doubt(entry, &sweep)) {
-        drop_closed(tables, scope, entries, &sweep)?;
-        if sweep.is_complete() {
+    let mut search = Search { failure: None, elsewhere: None, kernel_ports: Vec::new(), sees_every_namespace, sweep };
+    if entries.iter().any(|entry| is_in_doubt(entry, &search.sweep)) {
+        drop_closed(tables, scope, entries, &search.sweep)?;
+        if search.sweep.is_complete() {
             // It may have been passed on to a process that had been looked at before.
-            sweep.add(owners::sweep(proc, &unowned(entries, &sweep))?);
-            let missing = unowned(entries, &sweep);
-            if sees_every_namespace && !missing.is_empty() {
-                elsewhere = Some(elsewhere::look(proc, &missing));
-            }
-            // What is still open now was open all the time that we looked everywhere.
-            drop_closed(tables, scope, entries, &sweep)?;
+            search.sweep.add(owners::sweep(proc, &unowned(&*entries, &search.sweep))?);
         }
+        if !unowned(&*entries, &search.sweep).is_empty() {
+            look_further(proc, entries, &mut search);
+        }
+        // What is still open now was open all the time that we looked everywhere.
+        drop_closed(tables, scope, entries, &search.sweep)?;
     }
-    Ok(Search { sweep, failure: None, elsewhere, sees_every_namespace })
+    Ok(search)
+}
+
+/// Looks where sockets are that no descriptor leads to. That is costly, and shows something of processes that may be
+/// looked into only: those of others are spared it.
+fn look_further(proc: &Path, entries: &[Entry], search: &mut Search) {
+    search.kernel_ports = kernel_sockets::find(proc);
+    let euid = rustix::process::geteuid();
+    let may_be_found = |entry: &&Entry| {
+        (euid.is_root() || entry.socket.uid == Some(euid.as_raw()))
+            && !search.kernel_ports.iter().any(|port| port.is(&entry.socket))
+    };
+    let missing = unowned(entries.iter().filter(may_be_found), &search.sweep);
+    if !missing.is_empty() {
+        search.elsewhere = Some(elsewhere::look(proc, &missing));
+    }
 }
 
 /// Takes out the sockets without an owner that are not open any more.
@@ -82,10 +99,10 @@ fn is_in_doubt(entry: &Entry, sweep: &Sweep) -> bool {
     }
 }
 
-/// The inodes of `sockets` that the sweep found nowhere, ascending.
-fn unowned(sockets: &[Entry], sweep: &Sweep) -> Vec<u64> {
+/// The inodes of `entries` that the sweep found nowhere, ascending.
+fn unowned<'a>(entries: impl IntoIterator<Item = &'a Entry>, sweep: &Sweep) -> Vec<u64> {
     let mut inodes: Vec<u64> =
-        sockets.iter().filter(|entry| is_in_doubt(entry, sweep)).filter_map(|entry| entry.socket.inode).collect();
+        entries.into_iter().filter(|entry| is_in_doubt(entry, sweep)).filter_map(|entry| entry.socket.inode).collect();
     inodes.sort_unstable();
     inodes.dedup();
     inodes
@@ -109,12 +126,12 @@ mod tests {
         for state in [State::Listen, State::Bound, State::Unconnected] {
             let closing = entry(state, None);
             assert!(is_in_doubt(&closing, &search.sweep));
-            let owners = Attribution::new(Path::new("/proc"), &search, None).owners_of(&closing, None);
+            let owners = Attribution::new(Path::new("/proc"), &search, None).owners_of(&closing, None).owners;
             assert!(matches!(owners, Owners::Hidden { .. }), "{owners:?}");
         }
         let remnant = entry(State::TimeWait, None);
         assert!(!is_in_doubt(&remnant, &search.sweep));
-        assert_eq!(Attribution::new(Path::new("/proc"), &search, None).owners_of(&remnant, None), Owners::None);
+        assert_eq!(Attribution::new(Path::new("/proc"), &search, None).owners_of(&remnant, None).owners, Owners::None);
     }
 
     #[test]

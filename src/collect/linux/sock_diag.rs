@@ -71,7 +71,7 @@ impl SockDiag {
     ///
     /// If the kernel has no netlink, or a sandbox forbids it.
     pub fn open() -> io::Result<Self> {
-        Netlink::open(rustix::net::netlink::SOCK_DIAG).map(Self)
+        Netlink::open(Some(rustix::net::netlink::SOCK_DIAG)).map(Self)
     }
 
     /// Asks for the sockets of `table` in any of `states` whose local port is in `ports`.
@@ -136,10 +136,7 @@ fn request(table: Table, states: States, ports: &PortSet) -> Vec<u8> {
     message.extend_from_slice(&[0; 48]);
     if let Some(code) = port_filter(ports) {
         const INET_DIAG_REQ_BYTECODE: u16 = 1;
-        // It fits: MOST_RANGES bounds the code.
-        message.extend_from_slice(&u16::try_from(4 + code.len()).unwrap_or(u16::MAX).to_ne_bytes());
-        message.extend_from_slice(&INET_DIAG_REQ_BYTECODE.to_ne_bytes());
-        message.extend_from_slice(&code);
+        message.extend(netlink::attribute(INET_DIAG_REQ_BYTECODE, &code));
     }
     message
 }

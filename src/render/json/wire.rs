@@ -68,6 +68,8 @@ pub struct WirePort<'a> {
     pub status: &'static str,
     /// What bind(2) answered, for each address that was tried; empty if it was not asked.
     pub bind: Vec<WireBind>,
+    /// What it answered on other addresses than those asked about, where these cannot be bound.
+    pub bind_elsewhere: Vec<WireBind>,
     /// The verdicts, conflicts first.
     pub findings: Vec<WireFinding<'a>>,
     /// The sockets that hold the port.
@@ -177,6 +179,22 @@ pub struct WireSocket<'a> {
     /// Whether it is the TCP side of an MPTCP socket.
     pub mptcp: Option<bool>,
     pub owners: WireOwners<'a>,
+    /// What in the kernel has it, where that is known.
+    pub kernel_user: Option<WireKernelUser<'a>>,
+    /// The socket unit for which systemd opened it.
+    pub socket_unit: Option<WireUnit<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "KernelUser"))]
+pub struct WireKernelUser<'a> {
+    /// `mptcp-endpoint`, `nfsd`, or the kind of a network device: `vxlan`, `wireguard`, `geneve`, `bareudp`.
+    pub kind: &'a str,
+    /// The name of the device.
+    pub name: Option<&'a str>,
+    /// The id of the endpoint.
+    pub id: Option<u8>,
 }
 
 #[derive(Debug, Serialize)]
@@ -207,6 +225,9 @@ pub struct WireOwners<'a> {
     pub pids: &'a [u32],
     /// How they were deduced, or why they are hidden.
     pub reason: Option<&'a str>,
+    /// By what they have it; null if there is nobody to be named.
+    #[cfg_attr(test, schemars(extend("enum" = ["descriptor", "thread", "io-uring", "unix-queue", null])))]
+    pub via: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]

@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, TcpListener};
 
 use proptest::prelude::*;
 
-use super::super::netlink::{Progress, u16_at};
+use super::super::netlink::{Progress, attribute, u16_at};
 use super::*;
 
 const TCP4: Table = Table { protocol: Protocol::Tcp, family: Family::Ipv4 };
@@ -14,14 +14,6 @@ fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
     let mut message = netlink::message(kind, flags, sequence, payload);
     message.resize(message.len().next_multiple_of(4), 0);
     message
-}
-
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let mut bytes = u16::try_from(4 + value.len()).unwrap().to_ne_bytes().to_vec();
-    bytes.extend_from_slice(&kind.to_ne_bytes());
-    bytes.extend_from_slice(value);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
 }
 
 /// A row as the kernel lays it out: a listener on 127.0.0.1:8080.

@@ -1,0 +1,158 @@
+//! A closer look at a process that holds a port: whether it is frozen, whether its program is still there, and what it
+//! may have from a parent that has ended.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::cgroup::{self, Hierarchy};
+use super::owners::parse_socket_link;
+use crate::model::{Legacy, Pid};
+
+/// A process under a /proc.
+#[derive(Debug)]
+pub struct Holder {
+    directory: PathBuf,
+    pid: Pid,
+}
+
+impl Holder {
+    /// Nothing is read yet.
+    pub fn new(proc: &Path, pid: Pid) -> Self {
+        Self { directory: proc.join(pid.to_string()), pid }
+    }
+
+    /// Whether the program file was removed or replaced: the kernel says so behind the link.
+    pub fn is_exe_deleted(&self) -> bool {
+        fs::read_link(self.directory.join("exe"))
+            .is_ok_and(|link| link.as_os_str().as_encoded_bytes().ends_with(b" (deleted)"))
+    }
+
+    /// The directory of the cgroup that keeps it from running: its own, or one above it.
+    pub fn frozen_cgroup(&self, proc: &Path, hierarchy: &Hierarchy) -> Option<PathBuf> {
+        // That of version 2 comes first.
+        hierarchy.frozen(cgroup::of_process(proc, self.pid).first()?)
+    }
+
+    /// What it may have from a parent that has ended. `None` if that one lives, or nothing tells.
+    ///
+    /// Children are in the session of their parent until they open one of their own; one whose parent is in another
+    /// session was left to that parent by a process that ended.
+    pub fn legacy(&self, proc: &Path, sockets: &[u64]) -> Option<Legacy> {
+        let own = Kinship::read(&self.directory)?;
+        if own.session == self.pid || Kinship::read(&proc.join(own.parent.to_string()))?.session == own.session {
+            return None;
+        }
+        Some(Legacy { survives_exec: self.survives_exec(sockets)?, serves: self.serves() })
+    }
+
+    /// Whether a descriptor of one of `sockets` is kept by exec. `None` if there is none to be seen.
+    fn survives_exec(&self, sockets: &[u64]) -> Option<bool> {
+        const O_CLOEXEC: u32 = 0o2_000_000;
+        let mut any = None;
+        for descriptor in fs::read_dir(self.directory.join("fd")).ok()?.flatten() {
+            let Ok(link) = fs::read_link(descriptor.path()) else { continue };
+            if !parse_socket_link(link.as_os_str().as_encoded_bytes()).is_some_and(|inode| sockets.contains(&inode)) {
+                continue;
+            }
+            let info = fs::read_to_string(self.directory.join("fdinfo").join(descriptor.file_name())).ok()?;
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?.trim();
+            let is_kept = u32::from_str_radix(flags, 8).ok()? & O_CLOEXEC == 0;
+            any = Some(any.unwrap_or(false) || is_kept);
+        }
+        any
+    }
+
+    /// Whether a thread runs, or waits in a system call that a connection or datagram can end. `None` if what it waits
+    /// in may not be read.
+    fn serves(&self) -> Option<bool> {
+        for thread in fs::read_dir(self.directory.join("task")).ok()?.flatten() {
+            // `NUMBER ARGUMENTS STACK PC`, `running`, or `-1 STACK PC` outside of a call (proc_pid_syscall(5)).
+            let call = fs::read_to_string(thread.path().join("syscall")).ok()?;
+            let mut words = call.split_ascii_whitespace();
+            let number = words.next().and_then(|number| number.parse().ok());
+            let first = words.next().and_then(|word| u32::from_str_radix(word.strip_prefix("0x")?, 16).ok());
+            if !number.is_some_and(|number| self.is_idle(number, first)) {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+
+    /// Whether a call waits for something else than a socket: time, a child, a signal, another thread, a file.
+    fn is_idle(&self, call: libc::c_long, first_argument: Option<u32>) -> bool {
+        const IDLE: &[libc::c_long] = &[
+            libc::SYS_nanosleep,
+            libc::SYS_clock_nanosleep,
+            libc::SYS_wait4,
+            libc::SYS_waitid,
+            libc::SYS_rt_sigsuspend,
+            libc::SYS_rt_sigtimedwait,
+            libc::SYS_futex,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_pause,
+        ];
+        let reads_a_file = || {
+            let descriptor = first_argument.map(|number| self.directory.join("fd").join(number.to_string()));
+            let link = descriptor.and_then(|path| fs::read_link(path).ok());
+            link.is_some_and(|link| parse_socket_link(link.as_os_str().as_encoded_bytes()).is_none())
+        };
+        IDLE.contains(&call) || (call == libc::SYS_read && reads_a_file())
+    }
+}
+
+/// Parent and session (proc_pid_stat(5)), which anyone may read.
+#[derive(Debug, PartialEq, Eq)]
+struct Kinship {
+    parent: Pid,
+    session: Pid,
+}
+
+impl Kinship {
+    fn read(directory: &Path) -> Option<Self> {
+        Self::parse(&fs::read_to_string(directory.join("stat")).ok()?)
+    }
+
+    /// `PID (NAME) STATE PPID PGRP SESSION …`; the name may have any character in it.
+    fn parse(stat: &str) -> Option<Self> {
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(1);
+        let parent = fields.next()?.parse().ok()?;
+        Some(Self { parent, session: fields.nth(1)?.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parent_and_session_stand_behind_any_name() {
+        assert_eq!(
+            Kinship::parse("42 (a) S 1 (b) S 7 40 39 0 -1"),
+            Some(Kinship { parent: 7, session: 39 }),
+            "the last parenthesis counts"
+        );
+        assert_eq!(Kinship::parse("42 (a"), None);
+        assert_eq!(Kinship::parse("42 (a) S"), None);
+    }
+
+    #[test]
+    fn this_test_has_its_parent_and_serves() {
+        let proc = Path::new("/proc");
+        let own = Holder::new(proc, std::process::id());
+        assert_eq!(Kinship::read(&own.directory).unwrap().parent, std::os::unix::process::parent_id());
+        assert_eq!(own.serves(), Some(true), "this thread runs");
+        assert!(!own.is_exe_deleted());
+    }
+
+    #[test]
+    fn only_descriptors_of_the_socket_count() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let inode = rustix::fs::fstat(&listener).unwrap().st_ino;
+        let own = Holder::new(Path::new("/proc"), std::process::id());
+        assert_eq!(own.survives_exec(&[inode]), Some(false), "the standard library sets FD_CLOEXEC");
+        rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
+        assert_eq!(own.survives_exec(&[inode]), Some(true));
+        drop(listener);
+        assert_eq!(own.survives_exec(&[inode]), None);
+    }
+}

@@ -1,0 +1,97 @@
+//! Which ports the kernel itself is known to hold: those of tunnel devices, MPTCP endpoints and the NFS server.
+//!
+//! This is positive evidence, which needs no look into any process. Asked for only when a socket has no owner.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::{generic, links};
+use crate::model::{KernelUser, Protocol, Socket};
+
+/// A port that the kernel holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelPort {
+    protocol: Protocol,
+    port: u16,
+    /// The address, where it is known.
+    address: Option<IpAddr>,
+    /// What in the kernel holds it.
+    pub user: KernelUser,
+}
+
+impl KernelPort {
+    /// Whether `socket`, which no process was seen to have, is the kernel's. Its own sockets are root's.
+    pub fn is(&self, socket: &Socket) -> bool {
+        socket.uid == Some(0)
+            && (self.protocol, self.port) == (socket.protocol, socket.local.port())
+            && self.address.is_none_or(|address| address == socket.local.ip())
+            && (self.protocol == Protocol::Udp || socket.mptcp != Some(false) || self.user == KernelUser::Nfsd)
+    }
+}
+
+/// Everything that can be found out without asking a process. What may not be asked is left out: then the sockets stay
+/// without an owner.
+pub fn find(proc: &Path) -> Vec<KernelPort> {
+    let mut ports = nfs_server(&fs::read_to_string(proc.join("fs/nfsd/portlist")).unwrap_or_default());
+    for link in links::list().unwrap_or_default() {
+        let port = match link.port {
+            None if link.kind == "wireguard" => generic::wireguard_port(&link.name).unwrap_or_default(),
+            port => port,
+        };
+        let user = KernelUser::Device { kind: link.kind, name: link.name };
+        ports.extend(port.map(|port| KernelPort { protocol: Protocol::Udp, port, address: None, user }));
+    }
+    let endpoints = generic::mptcp_endpoints().unwrap_or_default();
+    ports.extend(endpoints.into_iter().filter(|endpoint| endpoint.port != 0).map(|endpoint| KernelPort {
+        protocol: Protocol::Tcp,
+        port: endpoint.port,
+        address: endpoint.address,
+        user: KernelUser::MptcpEndpoint(endpoint.id),
+    }));
+    ports
+}
+
+/// The transports of the NFS server, `tcp 2049` a line (`/proc/fs/nfsd/portlist`, fs/nfsd/nfsctl.c).
+fn nfs_server(portlist: &str) -> Vec<KernelPort> {
+    let parse = |line: &str| {
+        let (protocol, port) = line.split_once(' ')?;
+        let protocol = Protocol::ALL.into_iter().find(|known| known.as_str() == protocol)?;
+        Some(KernelPort { protocol, port: port.trim().parse().ok()?, address: None, user: KernelUser::Nfsd })
+    };
+    portlist.lines().filter_map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::listener;
+
+    #[test]
+    fn the_transports_of_the_nfs_server() {
+        let ports = nfs_server("rdma 20049\ntcp 2049\nudp 2049\nnonsense\n");
+        let found: Vec<_> = ports.iter().map(|port| (port.protocol, port.port)).collect();
+        assert_eq!(found, [(Protocol::Tcp, 2049), (Protocol::Udp, 2049)]);
+    }
+
+    #[test]
+    fn only_a_socket_of_root_on_that_port_and_address_is_the_kernels() {
+        let endpoint = KernelPort {
+            protocol: Protocol::Tcp,
+            port: 9000,
+            address: Some([10, 0, 0, 1].into()),
+            user: KernelUser::MptcpEndpoint(1),
+        };
+        let socket = |local: &str, uid, mptcp| Socket { uid: Some(uid), mptcp: Some(mptcp), ..listener(local) };
+        assert!(endpoint.is(&socket("10.0.0.1:9000", 0, true)));
+        for other in [
+            socket("10.0.0.1:9000", 1000, true),
+            socket("10.0.0.1:9000", 0, false),
+            socket("10.0.0.2:9000", 0, true),
+            socket("10.0.0.1:9001", 0, true),
+            Socket { protocol: Protocol::Udp, ..socket("10.0.0.1:9000", 0, true) },
+        ] {
+            assert!(!endpoint.is(&other), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Network devices that receive on a port of their own, by rtnetlink (rtnetlink(7)): vxlan, geneve, bareudp; and those
+//! of wireguard, which tells its port elsewhere.
+
+use rustix::net::Protocol;
+
+use super::netlink::{Failure, Netlink, find_attribute, malformed, text};
+
+/// A device of a kind that may have a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// `vxlan`.
+    pub kind: String,
+    /// `vxlan0`.
+    pub name: String,
+    /// The UDP port that it receives on, where rtnetlink tells.
+    pub port: Option<u16>,
+}
+
+/// `NETLINK_ROUTE` is protocol 0, which rustix has as none.
+const ROUTE: Option<Protocol> = None;
+
+// linux/rtnetlink.h, linux/if_link.h
+const RTM_NEWLINK: u16 = 16;
+const RTM_GETLINK: u16 = 18;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+/// `struct ifinfomsg`.
+const IFINFOMSG: usize = 16;
+
+/// The attribute with the port (network byte order) of each kind: `IFLA_VXLAN_PORT`, `IFLA_GENEVE_PORT`,
+/// `IFLA_BAREUDP_PORT`.
+const PORT_ATTRIBUTES: [(&str, u16); 3] = [("vxlan", 15), ("geneve", 5), ("bareudp", 1)];
+
+/// The devices of this network namespace that may have a port. Readable by anyone.
+///
+/// # Errors
+///
+/// See [`Failure`].
+pub fn list() -> Result<Vec<Link>, Failure> {
+    let mut links = Vec::new();
+    let mut route = Netlink::open(ROUTE).map_err(Failure::Refused)?;
+    route.dump(RTM_GETLINK, &[0; IFINFOMSG], |kind, payload| {
+        if kind == RTM_NEWLINK {
+            links.extend(parse(payload)?);
+        }
+        Ok(())
+    })?;
+    Ok(links)
+}
+
+/// `None` for a device that has no port.
+fn parse(payload: &[u8]) -> Result<Option<Link>, Failure> {
+    let attributes = payload.get(IFINFOMSG..).ok_or_else(|| malformed("a link that is too short"))?;
+    let Some(info) = find_attribute(attributes, IFLA_LINKINFO)? else { return Ok(None) };
+    let Some(kind) = find_attribute(info, IFLA_INFO_KIND)?.map(text) else { return Ok(None) };
+    let name = find_attribute(attributes, IFLA_IFNAME)?.map(text).unwrap_or_default();
+    if kind == "wireguard" {
+        return Ok(Some(Link { kind, name, port: None }));
+    }
+    let Some(&(_, attribute)) = PORT_ATTRIBUTES.iter().find(|&&(known, _)| known == kind) else { return Ok(None) };
+    let data = find_attribute(info, IFLA_INFO_DATA)?.unwrap_or_default();
+    let port = find_attribute(data, attribute)?.and_then(|value| value.first_chunk()).copied().map(u16::from_be_bytes);
+    Ok(Some(Link { kind, name, port }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::netlink::attribute;
+    use super::*;
+
+    fn link(name: &str, kind: &str, data: &[u8]) -> Option<Link> {
+        let info =
+            [attribute(IFLA_INFO_KIND, format!("{kind}\0").as_bytes()), attribute(IFLA_INFO_DATA | 0x8000, data)]
+                .concat();
+        let mut message = vec![0; IFINFOMSG];
+        message.extend(attribute(IFLA_IFNAME, format!("{name}\0").as_bytes()));
+        message.extend(attribute(IFLA_LINKINFO | 0x8000, &info));
+        parse(&message).unwrap()
+    }
+
+    #[test]
+    fn each_kind_has_its_port_in_an_attribute_of_its_own() {
+        let port = |kind: &str, number: u16| link("t0", kind, &attribute(number, &4789u16.to_be_bytes())).unwrap().port;
+        assert_eq!((port("vxlan", 15), port("geneve", 5), port("bareudp", 1)), (Some(4789), Some(4789), Some(4789)));
+        assert_eq!(port("vxlan", 5), None);
+        assert_eq!(link("wg0", "wireguard", &[]).unwrap().name, "wg0");
+        assert_eq!(link("br0", "bridge", &[]), None);
+    }
+
+    #[test]
+    fn a_link_that_is_cut_short_is_an_error() {
+        assert!(parse(&[0; IFINFOMSG - 1]).is_err());
+        let mut message = vec![0; IFINFOMSG];
+        message.extend([200, 0, 3, 0]);
+        assert!(parse(&message).is_err());
+    }
+
+    #[test]
+    fn the_devices_of_this_machine_can_be_listed() {
+        list().unwrap();
+    }
+}

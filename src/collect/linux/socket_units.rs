@@ -1,0 +1,212 @@
+//! The socket units of systemd (systemd.socket(5)): which of them names an address and port.
+//!
+//! Read from the unit files, and only when systemd was seen to have a socket: asking systemd itself would need D-Bus, and
+//! is refused in sandboxes.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use uzers::os::unix::UserExt;
+
+use crate::model::{Manager, Owners, Pid, Process, Protocol, Socket, Unit, find_process};
+
+/// Where units are looked for, the strongest first (systemd.unit(5)).
+const SYSTEM: &[&str] = &[
+    "etc/systemd/system",
+    "run/systemd/system",
+    "run/systemd/generator",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+];
+const USER: &[&str] = &["etc/systemd/user", "run/systemd/user", "usr/lib/systemd/user"];
+
+/// What a `Listen…=` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Listen {
+    protocol: Protocol,
+    /// `None` for a port alone: any address.
+    address: Option<IpAddr>,
+    port: u16,
+}
+
+/// The units of a manager.
+#[derive(Debug)]
+pub struct SocketUnits {
+    manager: Manager,
+    units: Vec<(String, Vec<Listen>)>,
+}
+
+impl SocketUnits {
+    /// Reads the units of `manager` below `root`, and for a user's those in the home directory given.
+    pub fn read(root: &Path, manager: Manager, home: Option<&Path>) -> Self {
+        let directories = match manager {
+            Manager::System => SYSTEM,
+            Manager::User => USER,
+        };
+        let own = home.map(|home| home.join(".config/systemd/user"));
+        let directories: Vec<PathBuf> =
+            own.into_iter().chain(directories.iter().map(|directory| root.join(directory))).collect();
+        let mut units: Vec<(String, Vec<Listen>)> = Vec::new();
+        for directory in &directories {
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                // A unit of the same name in a stronger directory replaces this one.
+                if !name.ends_with(".socket") || units.iter().any(|(known, _)| *known == name) {
+                    continue;
+                }
+                let mut listens = Vec::new();
+                parse(&fs::read_to_string(entry.path()).unwrap_or_default(), &mut listens);
+                for drop_in in drop_ins(&directories, &name) {
+                    parse(&fs::read_to_string(drop_in).unwrap_or_default(), &mut listens);
+                }
+                units.push((name, listens));
+            }
+        }
+        Self { manager, units }
+    }
+
+    /// The unit that names what `socket` is bound to.
+    pub fn of(&self, socket: &Socket) -> Option<Unit> {
+        let (name, _) = self.units.iter().find(|(_, listens)| listens.iter().any(|listen| listen.is(socket)))?;
+        Some(Unit { name: name.clone(), manager: self.manager })
+    }
+}
+
+impl Listen {
+    fn is(self, socket: &Socket) -> bool {
+        let has_address = match self.address {
+            Some(address) => address == socket.local.ip(),
+            // systemd takes :: for a port alone, or 0.0.0.0 where there is no IPv6.
+            None => socket.local.ip().is_unspecified(),
+        };
+        has_address && (self.protocol, self.port) == (socket.protocol, socket.local.port())
+    }
+}
+
+/// `NAME.socket.d/*.conf` of all directories, by their names; of two with the same name the stronger one counts.
+fn drop_ins(directories: &[PathBuf], unit: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for directory in directories {
+        for entry in fs::read_dir(directory.join(format!("{unit}.d"))).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_new = found.iter().all(|known| known.file_name() != path.file_name());
+            if path.extension().is_some_and(|extension| extension == "conf") && is_new {
+                found.push(path);
+            }
+        }
+    }
+    found.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    found
+}
+
+/// Adds what a unit file listens on. An empty assignment takes back all before it.
+fn parse(text: &str, listens: &mut Vec<Listen>) {
+    for line in text.lines().map(str::trim) {
+        let Some((key, value)) = line.split_once('=') else { continue };
+        let protocol = match key.trim() {
+            "ListenStream" => Protocol::Tcp,
+            "ListenDatagram" => Protocol::Udp,
+            _ => continue,
+        };
+        match value.trim() {
+            "" => listens.clear(),
+            value => listens.extend(parse_listen(protocol, value)),
+        }
+    }
+}
+
+/// `80`, `127.0.0.1:80`, `[::1]:80`; paths, abstract names and the like have no port.
+fn parse_listen(protocol: Protocol, value: &str) -> Option<Listen> {
+    if let Ok(port) = value.parse() {
+        return Some(Listen { protocol, address: None, port });
+    }
+    let address: SocketAddr = value.parse().ok()?;
+    Some(Listen { protocol, address: Some(address.ip()), port: address.port() })
+}
+
+/// Names the socket unit of each socket that a manager opened and a unit names.
+///
+/// A manager is known by its name and place, as one of the owners; or, where that may not be seen, by the cgroup in which
+/// the socket was made.
+pub fn assign(sockets: &mut [Socket], processes: &[Process]) {
+    let is_manager = |pid: &&Pid| find_process(processes, **pid).is_some_and(|process| process.name == "systemd");
+    let mut read: Vec<(Manager, Option<u32>, SocketUnits)> = Vec::new();
+    for socket in sockets.iter_mut().filter(|socket| socket.state.is_waiting()) {
+        let manager = match &socket.owners {
+            Owners::Known(pids) => {
+                pids.iter().find(is_manager).map(|&pid| if pid == 1 { Manager::System } else { Manager::User })
+            }
+            Owners::Likely { .. } | Owners::Hidden { .. } => socket.cgroup.as_deref().and_then(manager_of_cgroup),
+            _ => None,
+        };
+        let Some(manager) = manager else { continue };
+        let user = socket.uid.filter(|_| manager == Manager::User);
+        let index = read.iter().position(|&(known, of, _)| (known, of) == (manager, user)).unwrap_or_else(|| {
+            let home = user.and_then(uzers::get_user_by_uid).map(|user| user.home_dir().to_owned());
+            read.push((manager, user, SocketUnits::read(Path::new("/"), manager, home.as_deref())));
+            read.len() - 1
+        });
+        socket.activated_by = read[index].2.of(socket);
+    }
+}
+
+/// The manager that makes its sockets in this cgroup: managers are in a scope of their own.
+fn manager_of_cgroup(path: &str) -> Option<Manager> {
+    match path.strip_suffix("/init.scope")? {
+        "" => Some(Manager::System),
+        above if above.rsplit('/').next().is_some_and(|name| name.starts_with("user@")) => Some(Manager::User),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Family;
+    use crate::testing::listener;
+
+    fn write(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn the_unit_that_names_the_port_is_found() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "usr/lib/systemd/system/ssh.socket", "[Socket]\nListenStream=22\nAccept=no\n");
+        write(root.path(), "usr/lib/systemd/system/cups.socket", "[Socket]\nListenStream = 127.0.0.1:631\n");
+        write(root.path(), "usr/lib/systemd/system/docker.socket", "[Socket]\nListenStream=/run/docker.sock\n");
+        write(root.path(), "usr/lib/systemd/system/dns.socket", "[Socket]\nListenDatagram=[::1]:53\n");
+        let units = SocketUnits::read(root.path(), Manager::System, None);
+        let name = |socket: &Socket| units.of(socket).map(|unit| unit.name);
+        assert_eq!(name(&listener("[::]:22")).as_deref(), Some("ssh.socket"));
+        assert_eq!(name(&listener("127.0.0.1:22")), None, "a port alone is the wildcard");
+        assert_eq!(name(&listener("127.0.0.1:631")).as_deref(), Some("cups.socket"));
+        assert_eq!(name(&listener("[::1]:53")), None, "the unit is for UDP");
+        let datagram = Socket { protocol: Protocol::Udp, family: Family::Ipv6, ..listener("[::1]:53") };
+        assert_eq!(name(&datagram).as_deref(), Some("dns.socket"));
+    }
+
+    #[test]
+    fn stronger_directories_and_drop_ins_count() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "usr/lib/systemd/system/a.socket", "ListenStream=1000\n");
+        write(root.path(), "etc/systemd/system/a.socket", "ListenStream=2000\n");
+        write(root.path(), "usr/lib/systemd/system/b.socket", "ListenStream=3000\n");
+        write(root.path(), "etc/systemd/system/b.socket.d/port.conf", "[Socket]\nListenStream=\nListenStream=4000\n");
+        let units = SocketUnits::read(root.path(), Manager::System, None);
+        let has = |port: u16| units.of(&listener(&format!("[::]:{port}"))).is_some();
+        assert_eq!([1000, 2000, 3000, 4000].map(has), [false, true, false, true]);
+    }
+
+    #[test]
+    fn managers_have_a_scope_of_their_own() {
+        assert_eq!(manager_of_cgroup("/init.scope"), Some(Manager::System));
+        let user = "/user.slice/user-1000.slice/user@1000.service/init.scope";
+        assert_eq!(manager_of_cgroup(user), Some(Manager::User));
+        assert_eq!(manager_of_cgroup("/system.slice/web.service"), None);
+        assert_eq!(manager_of_cgroup("/machine.slice/x/init.scope"), None);
+    }
+}

@@ -1,0 +1,34 @@
+//! The verdict `socket-activation`: systemd itself listens, and stopping the service does not free the port.
+
+use super::holders::groups_where;
+use super::{Detail, Explanation, Observation, Remedy, Rule, Severity, remedy};
+
+pub static RULE: Rule = Rule {
+    code: "socket-activation",
+    severity: Severity::Warning,
+    explanation: Explanation {
+        what: "systemd listens on the port for a service, which it starts with the first connection.",
+        why: "A socket unit (systemd.socket(5)) names the port. Ending or stopping the service leaves the listener open.",
+        detection: "systemd has the socket, or made it, and a socket unit in its directories names the address and port.",
+        remedy: "Stop the socket unit; disable it, too, if it should not come back at the next boot.",
+    },
+    check: |facts| {
+        groups_where(facts, |socket| socket.activated_by.is_some())
+            .iter()
+            .filter_map(|group| Some((group, group.sockets[0].activated_by.as_ref()?)))
+            .map(|(group, unit)| Observation {
+                summary: format!(
+                    "systemd holds {} for {}: stopping its service does not free it",
+                    group.addresses(),
+                    unit.name
+                ),
+                pids: group.owners.pids().to_vec(),
+                details: vec![("unit", Detail::Text(unit.name.clone()))],
+                remedies: remedy::stop_unit(unit)
+                    .map(|command| Remedy { text: "stop its socket unit".to_owned(), command: Some(command) })
+                    .into_iter()
+                    .collect(),
+            })
+            .collect()
+    },
+};

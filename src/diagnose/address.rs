@@ -1,0 +1,165 @@
+//! The verdicts on addresses that cannot be bound, whoever holds the port: `address-not-local`, `address-tentative`,
+//! `address-needs-scope`, `no-ipv6`.
+
+use std::net::IpAddr;
+
+use super::{Explanation, Facts, Observation, Remedy, Rule, Severity};
+use crate::model::{Family, InterfaceAddress};
+use crate::probe::Outcome;
+
+pub static NOT_LOCAL: Rule = Rule {
+    code: "address-not-local",
+    severity: Severity::Blocked,
+    explanation: Explanation {
+        what: "The address is none of this machine's, so nothing can be bound on it. What another machine has on the port cannot \
+               be seen from here.",
+        why: "A configuration from another machine, an interface that is down or not up yet, a floating address that \
+              is elsewhere at the moment, or a container's address asked about from outside.",
+        detection: "bind fails with EADDRNOTAVAIL, and no interface has the address.",
+        remedy: "Bind an address of this machine, or the wildcard. Servers that must start before their address is there can set \
+                 IP_FREEBIND, or the machine net.ipv4.ip_nonlocal_bind.",
+    },
+    check: |facts| {
+        let is_foreign = |address: IpAddr| known(facts, address).is_none() && !lacks_ipv6(facts, address);
+        failing(facts, Outcome::NotAvailable)
+            .filter(|&address| is_foreign(address))
+            .map(|address| Observation {
+                summary: format!("{address} is no address of this machine, which has {}", own(facts)),
+                remedies: vec![
+                    Remedy { text: "bind one of this machine's addresses, or a wildcard".to_owned(), command: None },
+                    nonlocal_bind(address),
+                ],
+                ..Observation::default()
+            })
+            .collect()
+    },
+};
+
+pub static TENTATIVE: Rule = Rule {
+    code: "address-tentative",
+    severity: Severity::Blocked,
+    explanation: Explanation {
+        what: "The address is on an interface, but may not be used yet, or not at all.",
+        why: "For a second or two after an IPv6 address was added the machine finds out whether another one has it \
+              (duplicate address detection, RFC 4862). If one answers, the address stays unusable.",
+        detection: "bind fails with EADDRNOTAVAIL, and /proc/net/if_inet6 marks the address as tentative, or as a duplicate.",
+        remedy: "Wait a moment, or let the server start after the network is online. Or add the address without that \
+                 detection (nodad).",
+    },
+    check: |facts| {
+        let on =
+            |address: IpAddr| known(facts, address).filter(|known| known.is_tentative).map(|known| (address, known));
+        failing(facts, Outcome::NotAvailable)
+            .filter_map(on)
+            .map(|(address, InterfaceAddress { interface, .. })| Observation {
+                summary: format!(
+                    "{address} on {interface} may not be used yet: whether it is a duplicate is being found out"
+                ),
+                remedies: vec![Remedy {
+                    text: "wait a second or two; or add the address without that detection (nodad)".to_owned(),
+                    command: None,
+                }],
+                ..Observation::default()
+            })
+            .collect()
+    },
+};
+
+pub static NEEDS_SCOPE: Rule = Rule {
+    code: "address-needs-scope",
+    severity: Severity::Blocked,
+    explanation: Explanation {
+        what: "A link-local address says nothing without its interface, so it cannot be bound without one.",
+        why: "Addresses of fe80::/10 exist once on each link: the same one on two interfaces is two addresses, and no \
+              conflict (RFC 4007).",
+        detection: "bind fails with EINVAL on a link-local address without a scope id.",
+        remedy: "Name the interface behind the address: fe80::1%eth0.",
+    },
+    check: |facts| {
+        failing(facts, Outcome::Invalid)
+            .filter(|address| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()))
+            .map(|address| {
+                let ask = |known: &InterfaceAddress| Remedy {
+                    text: format!("ask about it on {}", known.interface),
+                    command: Some(format!(
+                        "{} '[{address}%{}]:{}/{}'",
+                        facts.program, known.interface, facts.port, facts.protocol
+                    )),
+                };
+                let having = facts.circumstances.addresses.iter().filter(|known| known.address == address);
+                Observation {
+                    summary: format!("{address} is link-local, and cannot be bound without its interface"),
+                    remedies: having.map(ask).collect(),
+                    ..Observation::default()
+                }
+            })
+            .collect()
+    },
+};
+
+pub static NO_IPV6: Rule = Rule {
+    code: "no-ipv6",
+    severity: Severity::Blocked,
+    explanation: Explanation {
+        what: "This machine has no IPv6, so an IPv6 address cannot be bound.",
+        why: "It is switched off by net.ipv6.conf.all.disable_ipv6 or at boot (ipv6.disable=1), or the kernel was built \
+              without it. Many containers have none.",
+        detection: "bind fails with EAFNOSUPPORT; or with EADDRNOTAVAIL, and no interface has an IPv6 address.",
+        remedy: "Bind the IPv4 address, or switch IPv6 on.",
+    },
+    check: |facts| {
+        let failing = failing(facts, Outcome::NotAvailable).chain(failing(facts, Outcome::NoFamily));
+        let addresses: Vec<IpAddr> = failing.filter(|&address| lacks_ipv6(facts, address)).collect();
+        let Some(address) = addresses.first() else { return Vec::new() };
+        let setting = facts.circumstances.ipv6_disabled_by;
+        let why =
+            setting.map_or_else(|| "has no IPv6".to_owned(), |setting| format!("has IPv6 switched off by {setting}"));
+        let mut remedies = vec![Remedy { text: "bind the IPv4 address instead".to_owned(), command: None }];
+        remedies.extend(setting.map(|setting| Remedy {
+            text: "switch IPv6 on".to_owned(),
+            command: Some(format!("sudo sysctl {setting}=0")),
+        }));
+        vec![Observation {
+            summary: format!("{address} cannot be bound: this machine {why}"),
+            remedies,
+            ..Observation::default()
+        }]
+    },
+};
+
+/// The addresses on which bind failed that way, each once.
+fn failing<'a>(facts: &Facts<'a>, outcome: Outcome) -> impl Iterator<Item = IpAddr> + use<'a> {
+    let failing = facts.answers().filter(move |attempt| attempt.outcome == outcome);
+    failing.map(|attempt| attempt.spot.address.to_canonical())
+}
+
+fn known<'a>(facts: &Facts<'a>, address: IpAddr) -> Option<&'a InterfaceAddress> {
+    facts.circumstances.addresses.iter().find(|known| known.address == address)
+}
+
+fn lacks_ipv6(facts: &Facts<'_>, address: IpAddr) -> bool {
+    let is_ipv6 = |address: IpAddr| Family::of(address) == Family::Ipv6;
+    is_ipv6(address) && !facts.circumstances.addresses.iter().any(|known| is_ipv6(known.address))
+}
+
+/// This machine's addresses, those that others can reach first.
+fn own(facts: &Facts<'_>) -> String {
+    const MOST: usize = 6;
+    let mut addresses: Vec<IpAddr> = facts.circumstances.addresses.iter().map(|known| known.address).collect();
+    addresses.sort_unstable_by_key(|address| (address.is_loopback(), *address));
+    addresses.dedup();
+    let shown: Vec<String> = addresses.iter().take(MOST).map(ToString::to_string).collect();
+    match (shown.is_empty(), addresses.len().saturating_sub(MOST)) {
+        (true, _) => "none that could be listed".to_owned(),
+        (false, 0) => shown.join(", "),
+        (false, more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn nonlocal_bind(address: IpAddr) -> Remedy {
+    let family = if address.is_ipv6() { "ipv6" } else { "ipv4" };
+    Remedy {
+        text: "let servers bind addresses that are not there yet".to_owned(),
+        command: Some(format!("sudo sysctl net.{family}.ip_nonlocal_bind=1")),
+    }
+}

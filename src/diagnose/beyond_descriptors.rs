@@ -1,0 +1,101 @@
+//! The verdicts on sockets that no process has in its descriptor table: `descriptor-in-flight`, `io-uring-descriptor`,
+//! `thread-owned`. Every other tool shows such a socket without an owner.
+
+use super::holders::groups_where;
+use super::{Detail, Explanation, Facts, Group, Observation, Remedy, Rule, Severity, listener, remedy};
+use crate::model::Via;
+
+pub static IN_FLIGHT: Rule = Rule {
+    code: "descriptor-in-flight",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "The socket is inside a message of a unix socket, on its way from one process to another (SCM_RIGHTS). \
+               Nobody has a descriptor of it.",
+        why: "A process passed the listener on, as servers do that restart without a gap, closed its own copy, and the \
+              receiver has not read the message: it is busy, stopped, or has forgotten about it.",
+        detection: "No process has a descriptor of the socket, and the fdinfo of a unix socket of the process that is named \
+                    counts descriptors in its queue (scm_fds).",
+        remedy: "Let the receiver read the message, or end it: what waits in its queue is closed with it.",
+    },
+    check: |facts| {
+        by(facts, |via| via == Via::UnixQueue)
+            .iter()
+            .map(|group| Observation {
+                summary: format!(
+                    "{} is inside a message that waits in a unix socket of {}",
+                    group.addresses(),
+                    group.holder(facts.processes)
+                ),
+                pids: group.owners.pids().to_vec(),
+                remedies: end_carrier(group),
+                ..Observation::default()
+            })
+            .collect()
+    },
+};
+
+pub static IO_URING: Rule = Rule {
+    code: "io-uring-descriptor",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "The process has the socket registered with an io_uring, and has closed the descriptor. Tools that look at \
+               descriptors do not find it.",
+        why: "Registered files (io_uring_register(2)) live as long as the ring, whatever becomes of their descriptors.",
+        detection: "No process has a descriptor of the socket, and the fdinfo of an io_uring names it among its UserFiles.",
+        remedy: "End the process.",
+    },
+    check: |facts| {
+        by(facts, |via| via == Via::IoUring)
+            .iter()
+            .map(|group| Observation {
+                summary: format!(
+                    "{} {}, by a file registered with an io_uring",
+                    group.holder(facts.processes),
+                    group.waits_on()
+                ),
+                ..listener::held_by(facts, group)
+            })
+            .collect()
+    },
+};
+
+pub static THREAD: Rule = Rule {
+    code: "thread-owned",
+    severity: Severity::Warning,
+    explanation: Explanation {
+        what: "A thread has the socket in a descriptor table of its own. Tools that look at /proc/PID/fd do not find it.",
+        why: "The main thread has ended while others live on, or the thread has left the common table (unshare(2) with \
+              CLONE_FILES).",
+        detection: "No process has a descriptor of the socket, and /proc/PID/task/TID/fd has.",
+        remedy: "End the process: a signal to it reaches the thread.",
+    },
+    check: |facts| {
+        let mut observations = Vec::new();
+        for group in by(facts, |via| matches!(via, Via::Thread(_))) {
+            let Via::Thread(thread) = group.sockets[0].via else { continue };
+            observations.push(Observation {
+                summary: format!(
+                    "only thread {thread} of {} has the socket, in a descriptor table of its own",
+                    group.holder(facts.processes)
+                ),
+                pids: group.owners.pids().to_vec(),
+                details: vec![("tid", Detail::Number(thread.into()))],
+                remedies: Vec::new(),
+            });
+        }
+        observations
+    },
+};
+
+fn by<'a>(facts: &Facts<'a>, is_it: impl Fn(Via) -> bool) -> Vec<Group<'a>> {
+    groups_where(facts, |socket| socket.state.is_waiting() && is_it(socket.via))
+}
+
+/// Who is only likely to have it is not to be killed: naming the one candidate is as far as it goes.
+fn end_carrier(group: &Group<'_>) -> Vec<Remedy> {
+    let command = match group.owners.pids() {
+        [pid] => Some(remedy::kill(&[*pid])),
+        _ => None,
+    };
+    vec![Remedy { text: "close the message with the process that has not read it".to_owned(), command }]
+}

@@ -1,0 +1,23 @@
+//! The verdict `browser-blocked`: a server there could be bound, but browsers would not talk to it.
+
+use super::{Explanation, Observation, Rule, Severity};
+use crate::classify::browser;
+use crate::model::Protocol;
+
+pub static RULE: Rule = Rule {
+    code: "browser-blocked",
+    severity: Severity::Info,
+    explanation: Explanation {
+        what: "Browsers refuse to open a URL with this port (ERR_UNSAFE_PORT), and fetch() of most runtimes does too.",
+        why: "Other protocols use it, which a page could be made to attack through the browser.",
+        detection: "The port is among the bad ports of the WHATWG Fetch Standard.",
+        remedy: "Take another port for whatever a browser is to open.",
+    },
+    check: |facts| {
+        if facts.protocol != Protocol::Tcp || !browser::refuses(facts.port) {
+            return Vec::new();
+        }
+        let summary = format!("browsers refuse to open http://localhost:{}/ (ERR_UNSAFE_PORT)", facts.port);
+        vec![Observation { summary, ..Observation::default() }]
+    },
+};

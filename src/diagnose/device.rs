@@ -1,0 +1,40 @@
+//! The verdict `device-bound`: the holder serves one interface only, and is in the way on all.
+
+use super::holders::groups_where;
+use super::{Detail, Explanation, Observation, Rule, Severity};
+use crate::model::Socket;
+
+pub static RULE: Rule = Rule {
+    code: "device-bound",
+    severity: Severity::Warning,
+    explanation: Explanation {
+        what: "The socket is bound to one network device: it receives only what comes in there, though its address looks \
+               like one for all. Most listings do not show it.",
+        why: "SO_BINDTODEVICE (socket(7)), as DHCP clients and servers, VPNs and programs in a VRF set it.",
+        detection: "The socket table names a device (idiag_if), and the address is no link-local one, which has a device by \
+                    nature.",
+        remedy: "Bind your own socket to another device: the two are no conflict then. Without a device it is one.",
+    },
+    check: |facts| {
+        groups_where(facts, is_bound_to_device)
+            .iter()
+            .map(|group| {
+                let device = group.sockets[0].device.clone().unwrap_or_default();
+                Observation {
+                    summary: format!("{} receives on the device {device} only", group.addresses()),
+                    pids: group.owners.pids().to_vec(),
+                    details: vec![("device", Detail::Text(device))],
+                    ..Observation::default()
+                }
+            })
+            .collect()
+    },
+};
+
+fn is_bound_to_device(socket: &Socket) -> bool {
+    let is_link_local = match socket.local.ip() {
+        std::net::IpAddr::V4(address) => address.is_link_local(),
+        std::net::IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    socket.device.is_some() && !is_link_local && socket.state.is_waiting()
+}

@@ -1,0 +1,36 @@
+//! The verdicts `udp-only` and `tcp-only`: the port is held for one protocol, and free for the other.
+
+use super::{Explanation, Facts, Observation, Rule, Severity};
+use crate::model::Protocol;
+
+pub static UDP: Rule = Rule {
+    code: "udp-only",
+    severity: Severity::Info,
+    explanation: Explanation {
+        what: "Only the UDP port is held: a TCP server can have the same number.",
+        why: "TCP and UDP ports are separate spaces.",
+        detection: "A UDP socket holds the port, and bind works for TCP.",
+        remedy: "Nothing to do if yours is a TCP server.",
+    },
+    check: |facts| observe(facts, Protocol::Udp),
+};
+
+pub static TCP: Rule = Rule {
+    code: "tcp-only",
+    severity: Severity::Info,
+    explanation: Explanation {
+        what: "Only the TCP port is held: a UDP server can have the same number.",
+        why: "TCP and UDP ports are separate spaces.",
+        detection: "A TCP socket holds the port, and bind works for UDP.",
+        remedy: "Nothing to do if yours is a UDP server.",
+    },
+    check: |facts| observe(facts, Protocol::Tcp),
+};
+
+fn observe(facts: &Facts<'_>, held: Protocol) -> Vec<Observation> {
+    if facts.protocol != held || !facts.other_is_free || facts.obstacles().next().is_none() {
+        return Vec::new();
+    }
+    let summary = format!("{}/{} is free: only {held} is held", facts.port, held.other());
+    vec![Observation { summary, ..Observation::default() }]
+}

@@ -1,0 +1,134 @@
+//! The verdicts on sockets that are in the way by more than their own address: `wildcard-overlap`,
+//! `dual-stack-overlap`.
+
+use std::net::IpAddr;
+
+use super::holders::{groups_where, name_spots};
+use super::{Explanation, Facts, Observation, Remedy, Rule, Severity};
+use crate::model::{Family, Socket};
+use crate::probe::{Outcome, Spot};
+
+pub static WILDCARD: Rule = Rule {
+    code: "wildcard-overlap",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "The holder has the port on one address and you want the wildcard, or the other way round. A wildcard \
+               (0.0.0.0 or ::) stands for every address of its family, so the two exclude each other.",
+        why: "Binding a wildcard asks for the port on all addresses at once.",
+        detection: "The socket that is in the way has a specific address, and bind fails on the wildcard and works on \
+                    another specific address; or the address asked about is a specific one, and the socket's is the \
+                    wildcard.",
+        remedy: "Bind one of the addresses that are still free instead of the wildcard, or let the holder bind only the \
+                 address that it needs.",
+    },
+    check: |facts| {
+        groups_where(facts, |socket| excludes_by_wildcard(facts, socket))
+            .iter()
+            .map(|group| {
+                let theirs = group.addresses();
+                let is_wildcard = group.sockets.iter().any(|socket| socket.local.ip().is_unspecified());
+                let effect = if is_wildcard { "takes every address" } else { "keeps the wildcard from being bound" };
+                let free = free_spots(facts);
+                let rest = if free.is_empty() {
+                    String::new()
+                } else {
+                    format!("; {} can be bound", name_spots(&free, "and"))
+                };
+                Observation {
+                    summary: format!("{theirs} {effect}{rest}"),
+                    pids: group.owners.pids().to_vec(),
+                    remedies: bind_instead(&free),
+                    ..Observation::default()
+                }
+            })
+            .collect()
+    },
+};
+
+pub static DUAL_STACK: Rule = Rule {
+    code: "dual-stack-overlap",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "An IPv6 socket holds the IPv4 port as well.",
+        why: "A socket on :: without IPV6_V6ONLY takes IPv4 too, which is the default (net.ipv6.bindv6only = 0), and so \
+              does one on an IPv4-mapped address. A client that got its port by itself keeps the IPv4 wildcard even if its \
+              connection is an IPv6 one.",
+        detection: "The socket that is in the way is an IPv6 one, IPV6_V6ONLY is off (INET_DIAG_SKV6ONLY), and the address \
+                    asked about, or one on which bind fails, is an IPv4 one.",
+        remedy: "Let the IPv6 server set IPV6_V6ONLY; or bind an address that is still free.",
+    },
+    check: |facts| {
+        groups_where(facts, |socket| excludes_by_family(facts, socket))
+            .iter()
+            .map(|group| {
+                let takes_all = group.sockets.iter().any(|socket| socket.local.ip().is_unspecified());
+                let summary = match (takes_all, group.sockets.iter().any(|socket| socket.serves_ipv4())) {
+                    (true, _) => format!("{} takes IPv4 as well: IPV6_V6ONLY is not set", group.addresses()),
+                    (false, true) => format!("{} is an IPv4 port, held by an IPv6 socket", group.addresses()),
+                    (false, false) => {
+                        format!("{} keeps the IPv4 wildcard from being bound, though it is IPv6", group.addresses())
+                    }
+                };
+                let free = free_spots(facts);
+                let mut remedies = bind_instead(&free);
+                if takes_all && remedies.is_empty() {
+                    remedies.push(Remedy {
+                        text: "to serve IPv4 beside it, let that server set IPV6_V6ONLY".to_owned(),
+                        command: None,
+                    });
+                }
+                Observation { summary, pids: group.owners.pids().to_vec(), remedies, ..Observation::default() }
+            })
+            .collect()
+    },
+};
+
+fn excludes_by_wildcard(facts: &Facts<'_>, socket: &Socket) -> bool {
+    let theirs = socket.local.ip().to_canonical();
+    let is_same_family = |address: IpAddr| Family::of(address) == Family::of(theirs);
+    if theirs.is_unspecified() {
+        return facts.addresses.iter().any(|address| is_same_family(*address) && !address.is_unspecified());
+    }
+    if facts.addresses.iter().any(|address| is_same_family(*address) && address.is_unspecified()) {
+        return true;
+    }
+    // Somebody who can bind anywhere hears of it if a specific address is left.
+    let says = |outcome: Outcome, is_wildcard: bool| {
+        facts.answers().any(|attempt| {
+            attempt.outcome == outcome
+                && attempt.spot.address.is_unspecified() == is_wildcard
+                && is_same_family(attempt.spot.address)
+        })
+    };
+    facts.addresses.is_empty() && says(Outcome::InUse, true) && says(Outcome::Bound, false)
+}
+
+fn excludes_by_family(facts: &Facts<'_>, socket: &Socket) -> bool {
+    if socket.family != Family::Ipv6 {
+        return false;
+    }
+    let is_asked = match facts.addresses {
+        [] => facts.attempts.is_empty() || facts.answers().any(is_ipv4_in_use),
+        addresses => addresses.iter().any(|address| address.to_canonical().is_ipv4()),
+    };
+    let is_alone = || !facts.obstacles().any(Socket::serves_ipv4) && facts.answers().any(is_ipv4_in_use);
+    is_asked && (socket.serves_ipv4() || is_alone())
+}
+
+fn is_ipv4_in_use(attempt: &crate::probe::Attempt) -> bool {
+    attempt.outcome == Outcome::InUse && attempt.spot.address.is_ipv4()
+}
+
+/// Where a bind works, of all that was tried.
+fn free_spots(facts: &Facts<'_>) -> Vec<Spot> {
+    let tried = facts.answers().chain(facts.attempts_elsewhere.iter().filter(|attempt| !attempt.reuse_address));
+    tried.filter(|attempt| attempt.outcome == Outcome::Bound).map(|attempt| attempt.spot).collect()
+}
+
+fn bind_instead(free: &[Spot]) -> Vec<Remedy> {
+    let specific: Vec<Spot> = free.iter().copied().filter(|spot| !spot.address.is_unspecified()).collect();
+    if specific.is_empty() {
+        return Vec::new();
+    }
+    vec![Remedy { text: format!("bind {} instead", name_spots(&specific, "or")), command: None }]
+}

@@ -1,0 +1,47 @@
+//! The verdicts on who can reach the server: `loopback-only`, `exposed`.
+
+use super::{Explanation, Facts, Observation, Rule, Severity};
+use crate::classify::Exposure;
+use crate::model::{Socket, State};
+
+pub static LOOPBACK_ONLY: Rule = Rule {
+    code: "loopback-only",
+    severity: Severity::Info,
+    explanation: Explanation {
+        what: "The server can be reached from this machine only.",
+        why: "It is bound to a loopback address. In a container that means: from that container only.",
+        detection: "Every socket that waits on the port has a loopback address, or is bound to a loopback device.",
+        remedy: "Nothing to do; or bind 0.0.0.0 or :: if others should reach it.",
+    },
+    check: |facts| {
+        let sockets = waiting(facts);
+        if sockets.is_empty() || sockets.iter().any(|socket| Exposure::of(socket) != Exposure::Loopback) {
+            return Vec::new();
+        }
+        vec![Observation { summary: "it can be reached from this machine only".to_owned(), ..Observation::default() }]
+    },
+};
+
+pub static EXPOSED: Rule = Rule {
+    code: "exposed",
+    severity: Severity::Info,
+    explanation: Explanation {
+        what: "The server can be reached from other machines, as far as firewalls let them.",
+        why: "It is bound to a wildcard, which stands for every address, or to an address of a network interface.",
+        detection: "A socket that waits on the port has an address that is no loopback address.",
+        remedy: "Bind 127.0.0.1 or ::1 if nobody else should reach it.",
+    },
+    check: |facts| {
+        let sockets = waiting(facts);
+        let summary = match sockets.iter().map(|socket| Exposure::of(socket)).max() {
+            Some(Exposure::All) => "it can be reached through every interface",
+            Some(Exposure::Interface) => "it can be reached from other machines, through its address",
+            Some(Exposure::Loopback) | None => return Vec::new(),
+        };
+        vec![Observation { summary: summary.to_owned(), ..Observation::default() }]
+    },
+};
+
+fn waiting<'a>(facts: &Facts<'a>) -> Vec<&'a Socket> {
+    facts.obstacles().filter(|socket| matches!(socket.state, State::Listen | State::Unconnected)).collect()
+}

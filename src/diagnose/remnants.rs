@@ -1,0 +1,115 @@
+//! The verdicts on connections without a process that still hold their port: `orphaned-connection`, `time-wait`,
+//! `time-wait-stubborn`.
+
+use super::connections::{connections, count, peers};
+use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, remedy};
+use crate::model::{Owners, Socket, State};
+use crate::probe::Outcome;
+
+pub static ORPHANED: Rule = Rule {
+    code: "orphaned-connection",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "A connection that its process has closed still holds the port while the kernel ends it.",
+        why: "The peer has not acknowledged the close, or not closed its own side.",
+        detection: "The socket table has a connection with this local port that belongs to no process and is not in \
+                    TIME_WAIT. Its timer tells how long the kernel still waits: net.ipv4.tcp_fin_timeout after its own \
+                    close was acknowledged (FIN_WAIT2), several minutes if it was not (FIN_WAIT1).",
+        remedy: "Wait: there is no process to end. Root can drop it at once.",
+    },
+    check: |facts| {
+        connections(facts, |_, socket| socket.state != State::TimeWait && socket.owners == Owners::None)
+            .map(|group| {
+                let verb = if group.sockets.len() == 1 { "holds" } else { "hold" };
+                let wait = match longest(&group.sockets).div_ceil(1000) {
+                    0 => "wait until the kernel has ended it; there is no process to end".to_owned(),
+                    seconds => {
+                        format!("wait up to {seconds} s until the kernel has ended it; there is no process to end")
+                    }
+                };
+                Observation {
+                    summary: format!("{} without a process still {verb} {}", peers(&group.sockets), facts.port_name()),
+                    details: remaining(&group.sockets),
+                    remedies: vec![
+                        Remedy { text: wait, command: None },
+                        remedy::drop_remnants(facts, &["fin-wait-1", "fin-wait-2", "closing", "last-ack"]),
+                    ],
+                    ..Observation::default()
+                }
+            })
+            .collect()
+    },
+};
+
+pub static TIME_WAIT_STUBBORN: Rule = Rule {
+    code: "time-wait-stubborn",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "Connections that ended less than a minute ago still hold the port, even from a server that sets \
+               SO_REUSEADDR. No process has them.",
+        why: "The old socket had not set SO_REUSEADDR itself: the kernel lets two sockets share a port that way only if \
+              both have set it. A client's own port is such a case, too.",
+        detection: "The socket table has connections in TIME_WAIT with this local port and no listener, and bind fails \
+                    with SO_REUSEADDR as well.",
+        remedy: "Wait for the time that is named. Root can drop the remnants at once.",
+    },
+    check: |facts| time_wait(facts, true),
+};
+
+pub static TIME_WAIT: Rule = Rule {
+    code: "time-wait",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "Connections that ended less than a minute ago still hold the port. No process has them.",
+        why: "The side that closes first keeps the connection in TIME_WAIT for 60 s, so that late packets do not \
+              reach a new one (RFC 9293, section 3.6.1).",
+        detection: "The socket table has connections in TIME_WAIT with this local port, and no listener.",
+        remedy: "Set SO_REUSEADDR in the server, as most do, or wait for the time that is named. With --reuse-addr it is \
+                 no conflict. Root can drop the remnants at once.",
+    },
+    check: |facts| time_wait(facts, false),
+};
+
+fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
+    if reuse_is_in_vain(facts) != stubborn {
+        return Vec::new();
+    }
+    connections(facts, |_, socket| socket.state == State::TimeWait)
+        .map(|group| {
+            let seconds = longest(&group.sockets).div_ceil(1000);
+            let count = group.sockets.len();
+            let noun = if count == 1 { "connection that has" } else { "connections that have" };
+            let helps = facts.attempts.iter().any(|attempt| attempt.reuse_address) && !stubborn;
+            let text = match (stubborn, helps) {
+                (true, _) => format!("wait {seconds} s; SO_REUSEADDR does not help"),
+                (false, true) => format!("set SO_REUSEADDR in the server, which helps here, or wait {seconds} s"),
+                (false, false) => format!("wait {seconds} s; a server that sets SO_REUSEADDR mostly need not wait"),
+            };
+            Observation {
+                summary: format!("{count} {noun} ended keep {} in TIME_WAIT for {seconds} s more", facts.port_name()),
+                details: remaining(&group.sockets),
+                remedies: vec![Remedy { text, command: None }, remedy::drop_remnants(facts, &["time-wait"])],
+                ..Observation::default()
+            }
+        })
+        .collect()
+}
+
+/// Whether bind(2) was asked with SO_REUSEADDR too, and found the port in use all the same.
+fn reuse_is_in_vain(facts: &Facts<'_>) -> bool {
+    facts.attempts.iter().any(|attempt| attempt.reuse_address && attempt.outcome == Outcome::InUse)
+}
+
+/// The milliseconds until the last of the sockets is gone.
+fn longest(sockets: &[&Socket]) -> u64 {
+    let timers = sockets.iter().filter_map(|socket| socket.timer);
+    timers.map(|timer| u64::try_from(timer.expires_in.as_millis()).unwrap_or(u64::MAX)).max().unwrap_or(0)
+}
+
+fn remaining(sockets: &[&Socket]) -> Vec<(&'static str, Detail)> {
+    let mut details = count(sockets.len());
+    if sockets.iter().any(|socket| socket.timer.is_some()) {
+        details.push(("remaining_ms", Detail::Number(longest(sockets))));
+    }
+    details
+}

@@ -1,0 +1,39 @@
+//! The verdict `self-connect`: a client that has connected to itself holds the port.
+
+use super::holders::groups_where;
+use super::{Explanation, Observation, Rule, Severity, remedy};
+use crate::model::Socket;
+
+pub static RULE: Rule = Rule {
+    code: "self-connect",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "A client that tried to reach the port has connected to itself, and holds the port now. Nothing listens \
+               there.",
+        why: "While the server was down, a client tried again and again to connect. The kernel gives each attempt a \
+              port of the ephemeral range; when it gave the very port that was asked for, the two ends met (simultaneous \
+              open, RFC 9293, section 3.5). The server cannot come back as long as that connection lives.",
+        detection: "The socket table has a connection whose local and remote address and port are the same.",
+        remedy: "End the client; move the server out of the ephemeral range, or reserve its port.",
+    },
+    check: |facts| {
+        groups_where(facts, is_self_connected)
+            .iter()
+            .map(|group| Observation {
+                summary: format!(
+                    "{} has connected to itself on {}, and keeps the server from coming back",
+                    group.holder(facts.processes),
+                    group.addresses()
+                ),
+                pids: group.owners.pids().to_vec(),
+                remedies: [remedy::end_holder(facts, group), remedy::keep_out_of_range(facts)].concat(),
+                ..Observation::default()
+            })
+            .collect()
+    },
+};
+
+/// Whether both ends of a connection are the same.
+pub fn is_self_connected(socket: &Socket) -> bool {
+    socket.remote == Some(socket.local)
+}
