@@ -7,7 +7,7 @@ use std::process::Command;
 
 use common::role::bound;
 use common::seccomp::portcheck_without;
-use common::{codes, in_namespace, is_root, json, json_of, owners, port, portcheck, portcheck_as_nobody, skip};
+use common::{codes, in_namespace, is_root, json_of, owners, port, portcheck, portcheck_as_nobody, skip};
 use serde_json::json as value;
 
 const AF_NETLINK: &str = "socket=16";

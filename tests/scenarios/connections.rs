@@ -8,7 +8,7 @@ use socket2::{SockRef, Socket};
 use crate::common::is_root;
 use crate::common::role::{Role, listening};
 use crate::scenarios;
-use crate::stage::{Stage, becomes_free, run_command, set_up, wait_until};
+use crate::stage::{Stage, becomes_free, run_command, set_up, settles, wait_until};
 
 scenarios! {
     time_wait_of_a_server_without_reuse_address: rows ["10"], proves ["time-wait-stubborn"];
@@ -42,6 +42,7 @@ fn leave_time_wait(options: &[&str]) {
     let (listener, client, accepted) = connection(options);
     drop((listener, accepted));
     drop(client);
+    settles("8080/tcp", "time-wait");
 }
 
 /// Where the kernel drops remnants on request, which needs root in the network namespace and in the machine.
@@ -78,8 +79,8 @@ fn an_orphan_whose_peer_is_open(stage: &Stage) -> Result<(), String> {
     for (options, with_reuse) in [(&["reuse-address"][..], "ok"), (&[], "in-use")] {
         let (listener, client, accepted) = connection(options);
         drop((listener, accepted));
+        settles("8080/tcp", "fin-wait-2");
         let look = stage.expect("8080/tcp", "held", &["orphaned-connection"], &[]);
-        assert_eq!(look.port["sockets"][0]["state"], "fin-wait-2");
         assert_eq!((look.bind("127.0.0.1"), look.bind_with("127.0.0.1", true)), ("in-use", with_reuse));
         let remaining = look.finding("orphaned-connection")["details"]["remaining_ms"].as_u64().unwrap();
         assert!((1..=60_000).contains(&remaining), "{remaining}");
@@ -99,7 +100,7 @@ fn an_orphan_with_unsent_data(stage: &Stage) -> Result<(), String> {
     accepted.set_nonblocking(true).unwrap();
     let mut server = TcpStream::from(accepted);
     // Until nothing more fits: the rest stays unsent when the server is gone.
-    while server.write(&[0; 65536]).is_ok() {}
+    while server.write(&[0; 8192]).is_ok() {}
     drop((listener, server));
     let look = stage.expect("8080/tcp", "held", &["orphaned-connection"], &[]);
     assert_eq!(look.port["sockets"][0]["state"], "fin-wait-1");
@@ -115,7 +116,7 @@ fn accepted_connections_live_on(stage: &Stage) -> Result<(), String> {
         let (server, _) = Role::playing(format!("accept {SERVER} {options}").trim_end());
         let client = TcpStream::connect(SERVER).unwrap();
         // It closes its listener once it has accepted.
-        wait_until("nothing listens", || stage.look(&["8080/tcp"]).port["sockets"][0]["state"] == "established");
+        settles("8080/tcp", "established");
         let look = stage.expect("8080/tcp", "held", &["leftover-connections"], &[server.pid()]);
         assert_eq!((look.bind("127.0.0.1"), look.bind_with("127.0.0.1", true)), ("in-use", with_reuse));
         drop(client);
@@ -186,6 +187,7 @@ fn time_wait_of_a_client(stage: &Stage) -> Result<(), String> {
     drop(client);
     drop(accepted);
     let target = format!("{port}/tcp");
+    settles(&target, "time-wait");
     let look = stage.expect(&target, "held", &["time-wait-stubborn", "ephemeral-port"], &[]);
     assert_eq!((look.bind("127.0.0.1"), look.bind_with("127.0.0.1", true)), ("in-use", "in-use"));
     if is_root() {

@@ -5,6 +5,8 @@
 //! The rows are numbered as in the catalogue of situations (1 to 42); a test below proves that none is left out, and
 //! another one that every verdict is proved here.
 
+#![allow(clippy::unnecessary_wraps, reason = "every scenario has the same signature")]
+
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use crate::common::json;
 use crate::common::role::{Role, listening};
 use crate::scenarios;
-use crate::stage::{Stage, part, run_command, wait_until};
+use crate::stage::{Stage, part, run_command, settles, wait_until};
 
 scenarios! {
     a_listener_among_its_connections: rows [], proves ["listener"];
@@ -24,6 +24,8 @@ fn a_listener_among_its_connections(stage: &Stage) -> Result<(), String> {
     let ended = TcpStream::connect(address).unwrap();
     drop(server.accept().unwrap());
     drop(ended);
+    let has = |state: &str| stage.look(&["8080/tcp", "--all"]).port["sockets"].to_string().contains(state);
+    wait_until("one has ended", || has("\"time-wait\""));
     for arguments in [&["8080/tcp"][..], &["8080/tcp", "--all"]] {
         let look = stage.look(arguments);
         look.says("held", &["listener"]);
@@ -67,6 +69,7 @@ fn a_remnant_in_the_ephemeral_range(stage: &Stage) -> Result<(), String> {
     let client = TcpStream::connect(address).unwrap();
     drop(server.accept().unwrap());
     drop((server, client));
+    settles("40001/tcp", "time-wait");
     stage.expect("40001/tcp", "held", &["time-wait", "ephemeral-port"], &[]);
     stage.look(&["40001/tcp", "--reuse-addr"]).is("free", &["ephemeral-port", "free"], &[]);
     Ok(())

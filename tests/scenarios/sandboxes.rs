@@ -58,7 +58,7 @@ fn landlock(stage: &Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// A program that says no to IPv4 binds (BPF_CGROUP_INET4_BIND), attached to the cgroup whose directory is given; joins
+/// A program that says no to IPv4 binds (BPF_CGROUP_INET4_BIND), attached to the cgroup whose directory is written into it; joins
 /// the cgroup, and becomes the rest.
 const CGROUP_BPF: &str = r#"
 import ctypes, os, platform, struct, sys
@@ -73,8 +73,8 @@ code = ctypes.create_string_buffer(struct.pack("<BBhiBBhi", 0xb7, 0, 0, 0, 0x95,
 licence = ctypes.create_string_buffer(b"GPL\0")
 program = bpf(LOAD, struct.pack("<IIQQIIQII16sII", CGROUP_SOCK_ADDR, 2, ctypes.addressof(code),
     ctypes.addressof(licence), 0, 0, 0, 0, 0, b"deny", 0, INET4_BIND))
-bpf(ATTACH, struct.pack("<IIII", os.open(os.environ["CGROUP"], os.O_RDONLY), program, INET4_BIND, 0))
-open(os.environ["CGROUP"] + "/cgroup.procs", "w").write(str(os.getpid()))
+bpf(ATTACH, struct.pack("<IIII", os.open("CGROUP_DIRECTORY", os.O_RDONLY), program, INET4_BIND, 0))
+open("CGROUP_DIRECTORY/cgroup.procs", "w").write(str(os.getpid()))
 os.execv(sys.argv[1], sys.argv[1:])
 "#;
 
@@ -82,8 +82,7 @@ fn a_bpf_program_of_the_cgroup(stage: &Stage) -> Result<(), String> {
     need_root()?;
     let ask = |arguments: &[&str], name: &str| -> Result<Value, String> {
         let cgroup = Cgroup::make(&format!("/portcheck-test-{name}-{}", std::process::id()))?;
-        let script = CGROUP_BPF.replace("os.environ[\"CGROUP\"]", &format!("{:?}", cgroup.path()));
-        restricted(&script, arguments)
+        restricted(&CGROUP_BPF.replace("CGROUP_DIRECTORY", cgroup.path().to_str().unwrap()), arguments)
     };
     let look = stage.note(ask(&["8080/tcp"], "all")?);
     is_denied_by(&look, "cgroup-bpf", "EPERM");

@@ -182,6 +182,17 @@ pub fn run_command(command: &str) {
     assert!(output.status.success(), "{command}: {output:?}");
 }
 
+/// Waits until every socket on the port is in this state: closing a connection takes packets, which the kernel may
+/// deliver a moment later.
+#[track_caller]
+pub fn settles(target: &str, state: &str) {
+    wait_until(state, || {
+        let answer = json(&[target]);
+        let sockets = answer["ports"][0]["sockets"].as_array().unwrap().clone();
+        !sockets.is_empty() && sockets.iter().all(|socket| socket["state"] == state)
+    });
+}
+
 /// Asks again until the port is free: what a signal starts takes effect when the process is next scheduled.
 #[track_caller]
 pub fn becomes_free(target: &str) {
