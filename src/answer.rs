@@ -133,7 +133,7 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
     };
     let scope = Scope {
         backend: request.backend,
-        protocols: request.protocols.clone(),
+        protocols: protocols(request, &targets),
         targets,
         connections: request.connections,
         detail: request.detail,
@@ -157,6 +157,12 @@ impl PortAnswer {
     fn is_taken_by_nobody(&self) -> bool {
         self.sockets.is_empty() && is_in_use(&self.attempts)
     }
+}
+
+/// The protocols that are asked about: nobody reads the tables of the others.
+fn protocols(request: &Request, targets: &[Target]) -> Vec<Protocol> {
+    let is_asked = |protocol: &Protocol| targets.is_empty() || targets.iter().any(|target| target.wants(*protocol));
+    request.protocols.iter().copied().filter(is_asked).collect()
 }
 
 fn is_in_use(attempts: &[Attempt]) -> bool {

@@ -2,7 +2,7 @@
 //! `thread-owned`. Every other tool shows such a socket without an owner.
 
 use super::holders::groups_where;
-use super::{Detail, Explanation, Facts, Group, Observation, Remedy, Rule, Severity, listener, remedy};
+use super::{Detail, Explanation, Facts, Group, Observation, Remedy, Rule, Severity, listener};
 use crate::model::Via;
 
 pub static IN_FLIGHT: Rule = Rule {
@@ -27,7 +27,12 @@ pub static IN_FLIGHT: Rule = Rule {
                     group.holder(facts.processes)
                 ),
                 pids: group.owners.pids().to_vec(),
-                remedies: end_carrier(group),
+                // No command: who is only likely to have it is not to be killed on our word.
+                remedies: vec![Remedy {
+                    text: "let that process read its messages, or end it: what waits in its queue is closed with it"
+                        .to_owned(),
+                    command: None,
+                }],
                 ..Observation::default()
             })
             .collect()
@@ -89,13 +94,4 @@ pub static THREAD: Rule = Rule {
 
 fn by<'a>(facts: &Facts<'a>, is_it: impl Fn(Via) -> bool) -> Vec<Group<'a>> {
     groups_where(facts, |socket| socket.state.is_waiting() && is_it(socket.via))
-}
-
-/// Who is only likely to have it is not to be killed: naming the one candidate is as far as it goes.
-fn end_carrier(group: &Group<'_>) -> Vec<Remedy> {
-    let command = match group.owners.pids() {
-        [pid] => Some(remedy::kill(&[*pid])),
-        _ => None,
-    };
-    vec![Remedy { text: "close the message with the process that has not read it".to_owned(), command }]
 }

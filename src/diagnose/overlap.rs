@@ -108,7 +108,7 @@ fn excludes_by_family(facts: &Facts<'_>, socket: &Socket) -> bool {
         return false;
     }
     let is_asked = match facts.addresses {
-        [] => facts.attempts.is_empty() || facts.answers().any(is_ipv4_in_use),
+        [] => facts.answers().any(is_ipv4_in_use),
         addresses => addresses.iter().any(|address| address.to_canonical().is_ipv4()),
     };
     let is_alone = || !facts.obstacles().any(Socket::serves_ipv4) && facts.answers().any(is_ipv4_in_use);

@@ -138,7 +138,7 @@ pub fn drop_remnants(facts: &Facts<'_>, states: &[&str]) -> Remedy {
 }
 
 /// The command that asks processes to end.
-pub fn kill(pids: &[Pid]) -> String {
+fn kill(pids: &[Pid]) -> String {
     let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
     format!("kill {}", pids.join(" "))
 }
