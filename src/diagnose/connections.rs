@@ -35,9 +35,11 @@ pub static OUTGOING: Rule = Rule {
             ),
             pids: group.owners.pids().to_vec(),
             details: count(group.sockets.len()),
-            remedies: match &remedy::keep_out_of_range(facts)[..] {
-                [] => remedy::end_holder(facts, &group),
-                better => better.to_vec(),
+            remedies: {
+                let better = remedy::keep_out_of_range(facts);
+                let or_end = if better.is_empty() { remedy::end_holder(facts, &group) } else { better };
+                let see = remedy::see_holder(facts).filter(|_| group.owners.is_unsure());
+                see.into_iter().chain(or_end).collect()
             },
         })
         .collect()

@@ -78,7 +78,8 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
         .map(|group| {
             let seconds = longest(&group.sockets).div_ceil(1000);
             let count = group.sockets.len();
-            let noun = if count == 1 { "connection that has" } else { "connections that have" };
+            let (noun, verb) =
+                if count == 1 { ("connection that has", "keeps") } else { ("connections that have", "keep") };
             let helps = facts.attempts.iter().any(|attempt| attempt.reuse_address) && !stubborn;
             let text = match (stubborn, helps) {
                 (true, _) => format!("wait {seconds} s; SO_REUSEADDR does not help"),
@@ -86,7 +87,7 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
                 (false, false) => format!("wait {seconds} s; a server that sets SO_REUSEADDR mostly need not wait"),
             };
             Observation {
-                summary: format!("{count} {noun} ended keep {} in TIME_WAIT for {seconds} s more", facts.port_name()),
+                summary: format!("{count} {noun} ended {verb} {} in TIME_WAIT for {seconds} s more", facts.port_name()),
                 details: remaining(&group.sockets),
                 remedies: vec![Remedy { text, command: None }, remedy::drop_remnants(facts, &["time-wait"])],
                 ..Observation::default()
