@@ -454,5 +454,9 @@ fn a_docker_container_is_named() {
             assert_eq!(tcp["findings"][0]["details"]["container"], id, "{tcp:#}");
             assert_eq!(commands(&tcp["findings"][0], "stop its container"), [&*stop]);
         }
+
+        // The remedy helps.
+        docker(&stop.split(' ').skip(1).collect::<Vec<_>>());
+        until("the port is free", || run(&["8099/tcp"]).code == 0);
     });
 }
