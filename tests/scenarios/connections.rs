@@ -16,7 +16,7 @@ scenarios! {
     an_orphan_whose_peer_is_open: rows ["12"], proves ["orphaned-connection"];
     an_orphan_with_unsent_data: rows ["13"], proves ["orphaned-connection"];
     accepted_connections_live_on: rows ["14"], proves ["leftover-connections"];
-    an_outgoing_connection: rows ["15"], proves ["outgoing-connection", "ephemeral-port", "reserved-port"];
+    an_outgoing_connection: rows ["15"], proves ["outgoing-connection", "ephemeral-port"];
     an_outgoing_connection_from_another_address: rows ["15b"], proves ["outgoing-connection", "wildcard-overlap"];
     an_outgoing_ipv6_connection: rows ["15c"], proves ["outgoing-connection", "dual-stack-overlap"];
     time_wait_of_a_client: rows ["15d"], proves ["time-wait-stubborn", "ephemeral-port"];
