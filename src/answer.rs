@@ -137,6 +137,7 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
         targets,
         connections: request.connections,
         detail: request.detail,
+        quick: request.quick,
     };
     let snapshot = collect::snapshot(&scope)?;
     Ok(match &request.question {

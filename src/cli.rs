@@ -27,6 +27,7 @@ Examples:
   portcheck --exposed --sort process   what can be reached from other machines
   portcheck -q 8080 && ./serve         start only if the port is free
   portcheck 8080 --reuse-addr          free for a server that sets SO_REUSEADDR?
+  portcheck 8080 --quick               the first holder, on a busy machine
   portcheck --explain time-wait        what a verdict means
   portcheck 8080 --json                the same answer for scripts, see docs/json.md
 
@@ -116,6 +117,9 @@ struct Cli {
     /// Do not ask bind(2): judge by what can be seen
     #[arg(long, help_heading = "How to look")]
     no_probe: bool,
+    /// Stop at the first holder: quick on busy machines, but other processes may have the same socket
+    #[arg(long, requires = "targets", help_heading = "How to look")]
+    quick: bool,
     /// Explain a verdict by its code, or list all of them
     #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["targets", "json", "format"],
           help_heading = "Help")]
@@ -264,6 +268,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
             detail,
             backend: cli.backend.into(),
             probe: !cli.no_probe,
+            quick: cli.quick,
             reuse_address: cli.reuse_addr,
             program,
         },

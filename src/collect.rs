@@ -35,6 +35,8 @@ pub struct Scope {
     pub connections: bool,
     /// How much to learn about the owners.
     pub detail: Detail,
+    /// Whether the first holder of a socket is enough, and others may be missed.
+    pub quick: bool,
 }
 
 /// How much to learn about the processes that own a socket.

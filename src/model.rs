@@ -126,15 +126,26 @@ pub struct Gap {
     pub protocol: Option<Protocol>,
     /// What could not be looked at, and why.
     pub summary: String,
-    /// Whether the superuser would see it.
-    pub root_would_see: bool,
+    /// What would show it.
+    pub shown_by: ShownBy,
+}
+
+/// What would close a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShownBy {
+    /// Being the superuser.
+    Root,
+    /// Asking for it: it was left out by the wish of whoever asks.
+    Asking,
+    /// Nothing that portcheck could do here.
+    Nothing,
 }
 
 impl Gap {
     /// Whether root would see owners that it hides.
     #[must_use]
     pub fn hides_owners_from_us_only(&self) -> bool {
-        self.hides == Hides::Owners && self.root_would_see
+        self.hides == Hides::Owners && self.shown_by == ShownBy::Root
     }
 }
 

@@ -6,6 +6,7 @@ use crate::model::{Backend, Family, Pid, Protocol};
 use crate::target::Target;
 
 /// A question about ports.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice by itself")]
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The question.
@@ -18,6 +19,8 @@ pub struct Request {
     pub connections: bool,
     /// How much to learn about the owners.
     pub detail: Detail,
+    /// Whether the first holder of a socket is enough.
+    pub quick: bool,
     /// What to read the facts with.
     pub backend: Backend,
     /// Whether to ask bind(2) as well.

@@ -13,6 +13,7 @@ mod links;
 mod netlink;
 mod owners;
 mod proc_net;
+mod quick;
 mod search;
 mod sock_diag;
 mod socket_units;
@@ -34,7 +35,7 @@ use tables::Tables;
 use super::{Detail, Scope, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{
-    Circumstances, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Process, Protocol, Snapshot, Socket,
+    Circumstances, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy, Snapshot, Socket,
 };
 use crate::supervisor;
 
@@ -111,35 +112,29 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
 
 fn gaps_of(search: &Search, any_socket: bool, host: &Host) -> Vec<Gap> {
     let Search { sweep, sees_every_namespace, failure, .. } = search;
-    let gap = |code, summary: String, root_would_see| Gap {
-        code,
-        hides: Hides::Owners,
-        protocol: None,
-        summary,
-        root_would_see,
-    };
+    let gap = |code, summary: String, shown_by| Gap { code, hides: Hides::Owners, protocol: None, summary, shown_by };
     if let Some(error) = failure {
-        return vec![gap("no-proc", format!("processes cannot be seen: {error}"), false)];
+        return vec![gap("no-proc", format!("processes cannot be seen: {error}"), ShownBy::Nothing)];
     }
-    let is_root = host.euid == Some(0);
+    let by_root = if host.euid == Some(0) { ShownBy::Nothing } else { ShownBy::Root };
     let mut gaps = Vec::new();
     if !sweep.unreadable.is_empty() {
         let summary = match sweep.unreadable.len() {
             1 => "1 process may not be looked into".to_owned(),
             count => format!("{count} processes may not be looked into"),
         };
-        gaps.push(gap("unreadable-processes", summary, !is_root));
+        gaps.push(gap("unreadable-processes", summary, by_root));
     }
     if sweep.others_invisible {
-        gaps.push(gap(
-            "invisible-processes",
-            "/proc shows only your own processes here (hidepid)".to_owned(),
-            !is_root,
-        ));
+        gaps.push(gap("invisible-processes", "/proc shows only your own processes here (hidepid)".to_owned(), by_root));
+    }
+    if search.was_quick && any_socket {
+        let summary = "this was a quick look: other processes may have the same sockets";
+        gaps.push(gap("quick-look", summary.to_owned(), ShownBy::Asking));
     }
     if any_socket && !sees_every_namespace {
         let summary = "processes outside this pid namespace cannot be seen";
-        gaps.push(gap("pid-namespace", summary.to_owned(), false));
+        gaps.push(gap("pid-namespace", summary.to_owned(), ShownBy::Nothing));
     }
     gaps
 }

@@ -11,7 +11,8 @@ use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, TcpState, 
 use super::{Detail, Scope, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{
-    Backend, Circumstances, Family, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Protocol, Snapshot, Socket, State,
+    Backend, Circumstances, Family, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Protocol, ShownBy, Snapshot,
+    Socket, State,
 };
 use crate::port_set::PortSet;
 
@@ -135,7 +136,7 @@ fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
             hides: Hides::Sockets,
             protocol: Some(Protocol::Tcp),
             summary: "the portable backend does not list sockets that are bound but not listening".to_owned(),
-            root_would_see: false,
+            shown_by: ShownBy::Nothing,
         });
     }
     if unreadable_rows > 0 {
@@ -144,7 +145,7 @@ fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
             hides: Hides::Sockets,
             protocol: None,
             summary: format!("{unreadable_rows} rows of the system's socket tables could not be understood"),
-            root_would_see: false,
+            shown_by: ShownBy::Nothing,
         });
     }
     if sockets.iter().any(|socket| matches!(socket.owners, Owners::Hidden { .. })) {
@@ -153,7 +154,7 @@ fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
             hides: Hides::Owners,
             protocol: None,
             summary: "the system did not tell the processes of some sockets".to_owned(),
-            root_would_see: true,
+            shown_by: ShownBy::Root,
         });
     }
     gaps

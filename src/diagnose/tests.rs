@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Family, Hides, Manager, Owners, State, Timer, TimerKind, Unit};
+use crate::model::{Family, Hides, Manager, Owners, ShownBy, State, Timer, TimerKind, Unit};
 use crate::testing::{expect_file, host, listener, owned, process};
 
 /// The findings on port 62893/tcp.
@@ -29,7 +29,8 @@ fn findings(sockets: &[Socket], processes: &[Process], gaps: &[Gap]) -> Vec<Find
 }
 
 fn gap(hides: Hides, protocol: Option<Protocol>, root_would_see: bool) -> Gap {
-    Gap { code: "a-gap", hides, protocol, summary: "something was out of sight".to_owned(), root_would_see }
+    let shown_by = if root_would_see { ShownBy::Root } else { ShownBy::Nothing };
+    Gap { code: "a-gap", hides, protocol, summary: "something was out of sight".to_owned(), shown_by }
 }
 
 /// Without those on who can reach the server, which come with every one.

@@ -8,7 +8,7 @@ use crate::answer::{Answer, Command, Exit, PortAnswer};
 use crate::classify::Exposure;
 use crate::classify::services::{Service, Source};
 use crate::diagnose::{self, Finding};
-use crate::model::{self, Hides, KernelUser, Manager, Owners, find_process};
+use crate::model::{self, Hides, KernelUser, Manager, Owners, ShownBy, find_process};
 use crate::probe::Attempt;
 use wire::{
     Envelope, Line, WireAncestor, WireBind, WireContainer, WireDetail, WireEndpoint, WireError, WireFinding, WireGap,
@@ -256,6 +256,6 @@ fn gap(gap: &model::Gap) -> WireGap<'_> {
         },
         protocol: gap.protocol.map(model::Protocol::as_str),
         summary: &gap.summary,
-        root_would_see: gap.root_would_see,
+        root_would_see: gap.shown_by == ShownBy::Root,
     }
 }

@@ -7,7 +7,7 @@ use super::rows::name_supervisor;
 use super::{Style, colour, escape};
 use crate::answer::{Answer, PortAnswer};
 use crate::diagnose::{Finding, Group, Severity, Status, groups, name_spot, name_spots};
-use crate::model::{Hides, Owners, Pid, Process, Protocol, Socket, find_process};
+use crate::model::{Gap, Hides, Owners, Pid, Process, Protocol, ShownBy, Socket, find_process};
 use crate::probe::{Attempt, Outcome};
 
 /// Writes the report on the one port that was asked about, each protocol in turn, the worst first.
@@ -390,12 +390,12 @@ fn evidence(sockets: &[Socket], paper: &mut Paper<'_>) -> io::Result<()> {
 pub fn notes(answer: &Answer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     let is_unsure = |port: &PortAnswer| port.sockets.iter().any(|socket| socket.owners.is_unsure());
     let unsure = answer.ports.iter().any(is_unsure);
-    let matters = |hides: Hides| match hides {
+    let matters = |gap: &Gap| match gap.hides {
         Hides::Sockets => true,
-        Hides::Owners => unsure || style.verbose,
+        Hides::Owners => unsure || style.verbose || gap.shown_by == ShownBy::Asking,
         Hides::Details => style.verbose,
     };
-    for (index, gap) in answer.gaps.iter().filter(|gap| matters(gap.hides)).enumerate() {
+    for (index, gap) in answer.gaps.iter().filter(|gap| matters(gap)).enumerate() {
         if index == 0 {
             paper.gap()?;
         }

@@ -5,7 +5,7 @@ use crate::answer::PortAnswer;
 use crate::classify::Class;
 use crate::classify::services::Services;
 use crate::diagnose::{Facts, Status, diagnose};
-use crate::model::{Container, Gap, Hides, Owners, Process, Protocol, Runtime, Socket};
+use crate::model::{Container, Gap, Hides, Owners, Process, Protocol, Runtime, ShownBy, Socket};
 use crate::testing::{host, listener, owned, process};
 
 /// What the pipeline makes of these facts.
@@ -92,7 +92,7 @@ fn busy_machine() -> Answer {
             hides: Hides::Owners,
             protocol: None,
             summary: "12 processes may not be looked into".to_owned(),
-            root_would_see: true,
+            shown_by: ShownBy::Root,
         }],
     )
 }

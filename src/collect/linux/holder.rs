@@ -102,13 +102,16 @@ impl Holder {
 
 /// Parent and session (proc_pid_stat(5)), which anyone may read.
 #[derive(Debug, PartialEq, Eq)]
-struct Kinship {
-    parent: Pid,
-    session: Pid,
+pub struct Kinship {
+    /// The process that started it, or adopted it.
+    pub parent: Pid,
+    /// The process that opened its session.
+    pub session: Pid,
 }
 
 impl Kinship {
-    fn read(directory: &Path) -> Option<Self> {
+    /// Of the process with this directory. `None` if it has ended.
+    pub fn read(directory: &Path) -> Option<Self> {
         Self::parse(&fs::read_to_string(directory.join("stat")).ok()?)
     }
 

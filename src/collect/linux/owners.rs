@@ -44,6 +44,7 @@ impl Sweep {
         self.unreadable.extend(other.unreadable);
         self.unreadable.sort_unstable();
         self.unreadable.dedup();
+        self.others_invisible |= other.others_invisible;
     }
 
     /// Whether every process of this pid namespace was looked at.
@@ -94,7 +95,7 @@ pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
 
 /// Leaves out this process where others have the socket too: it inherited the socket from them, and will be gone before
 /// anybody reads the answer.
-fn forget_ourselves(found: &mut Vec<(u64, Pid)>) {
+pub fn forget_ourselves(found: &mut Vec<(u64, Pid)>) {
     let own = std::process::id();
     let shared: Vec<u64> = found
         .chunk_by(|a, b| a.0 == b.0)

@@ -7,6 +7,7 @@ use super::elsewhere::{self, Elsewhere};
 use super::host;
 use super::kernel_sockets::{self, KernelPort};
 use super::owners::{self, Sweep};
+use super::quick;
 use super::sock_diag::Entry;
 use super::tables::Tables;
 use crate::collect::Scope;
@@ -23,6 +24,8 @@ pub struct Search {
     pub elsewhere: Option<Elsewhere>,
     /// What the kernel holds itself, if some sockets were in no process.
     pub kernel_ports: Vec<KernelPort>,
+    /// Whether only the first holders were looked for.
+    pub was_quick: bool,
     /// Whether no process can be outside of our pid namespace.
     pub sees_every_namespace: bool,
 }
@@ -34,12 +37,16 @@ pub fn search(proc: &Path, tables: &mut Tables<'_>, scope: &Scope, entries: &mut
     wanted.sort_unstable();
     wanted.dedup();
     let sees_every_namespace = host::sees_every_pid_namespace(proc);
-    let sweep = match owners::sweep(proc, &wanted) {
-        Ok(sweep) => sweep,
+    let found = if scope.quick { quick::look(proc, entries) } else { Ok(None) };
+    let (sweep, was_quick) = match found.and_then(|found| match found {
+        Some(sweep) => Ok((sweep, true)),
+        None => Ok((owners::sweep(proc, &wanted)?, false)),
+    }) {
+        Ok(found) => found,
         // Sockets without a word on their owners are still worth having.
         Err(error) => return Ok(Search { failure: Some(error), ..Search::default() }),
     };
-    let mut search = Search { failure: None, elsewhere: None, kernel_ports: Vec::new(), sees_every_namespace, sweep };
+    let mut search = Search { sweep, was_quick, sees_every_namespace, ..Search::default() };
     if entries.iter().any(|entry| is_in_doubt(entry, &search.sweep)) {
         drop_closed(tables, scope, entries, &search.sweep)?;
         if search.sweep.is_complete() {

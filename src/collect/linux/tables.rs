@@ -10,7 +10,7 @@ use super::proc_net;
 use super::sock_diag::{Entry, SockDiag, States, Table};
 use crate::collect::Scope;
 use crate::error::Error;
-use crate::model::{Family, Gap, Hides, Protocol};
+use crate::model::{Family, Gap, Hides, Protocol, ShownBy};
 use crate::port_set::PortSet;
 
 /// A way to the tables, and what it has been found not to show.
@@ -88,7 +88,7 @@ impl<'a> Tables<'a> {
                             hides: Hides::Sockets,
                             protocol: Some(table.protocol),
                             summary: format!("the {} table kept changing while it was read", table.protocol),
-                            root_would_see: false,
+                            shown_by: ShownBy::Nothing,
                         });
                     }
                     return Ok(dump.entries);
@@ -113,7 +113,7 @@ impl<'a> Tables<'a> {
                     protocol: Some(table.protocol),
                     summary: "this kernel has no table of IPv6 sockets: it was built or started without IPv6"
                         .to_owned(),
-                    root_would_see: false,
+                    shown_by: ShownBy::Nothing,
                 });
                 Ok(Vec::new())
             }
@@ -154,7 +154,7 @@ impl<'a> Tables<'a> {
                 "the kernel's sock_diag is not to be had here ({error}): \
                  /proc/net tells neither devices, cgroups nor IPV6_V6ONLY"
             ),
-            root_would_see: false,
+            shown_by: ShownBy::Nothing,
         });
     }
 
@@ -171,7 +171,7 @@ fn bound_sockets_unlisted(why: &str) -> Gap {
         hides: Hides::Sockets,
         protocol: Some(Protocol::Tcp),
         summary: format!("sockets that are bound but not listening cannot be seen: {why}"),
-        root_would_see: false,
+        shown_by: ShownBy::Nothing,
     }
 }
 
