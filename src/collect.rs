@@ -11,6 +11,9 @@ mod linux;
 #[cfg(target_os = "linux")]
 use linux as native;
 
+#[cfg(all(target_os = "linux", fuzzing))]
+pub use linux::fuzzing;
+
 /// Elsewhere the portable backend is the native one.
 #[cfg(not(target_os = "linux"))]
 use portable as native;

@@ -4,6 +4,7 @@
 //! is never set, since even a short-lived socket with it changes what later ones may bind. Datagrams would go to
 //! a UDP socket that joins others by SO_REUSEADDR, however short it lives, so UDP is asked without it only.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -99,18 +100,20 @@ impl Outcome {
         }
     }
 
-    /// The name of the error, where it has one here.
+    /// The name of the error, or its number where it has none here.
     #[must_use]
-    pub const fn errno(self) -> Option<&'static str> {
-        match self {
-            Self::InUse => Some("EADDRINUSE"),
-            Self::AccessDenied => Some("EACCES"),
-            Self::NotPermitted => Some("EPERM"),
-            Self::NotAvailable => Some("EADDRNOTAVAIL"),
-            Self::Invalid => Some("EINVAL"),
-            Self::NoFamily => Some("EAFNOSUPPORT"),
-            Self::Bound | Self::Other(_) => None,
-        }
+    pub fn errno(self) -> Option<Cow<'static, str>> {
+        let name = match self {
+            Self::Bound => return None,
+            Self::Other(number) => return Some(format!("errno {number}").into()),
+            Self::InUse => "EADDRINUSE",
+            Self::AccessDenied => "EACCES",
+            Self::NotPermitted => "EPERM",
+            Self::NotAvailable => "EADDRNOTAVAIL",
+            Self::Invalid => "EINVAL",
+            Self::NoFamily => "EAFNOSUPPORT",
+        };
+        Some(name.into())
     }
 }
 
@@ -218,7 +221,11 @@ mod tests {
         // TEST-NET-2 (RFC 5737) is nobody's.
         let attempts = probe(8080, Protocol::Udp, &[spot_of([198, 51, 100, 1].into(), 0)]);
         assert_eq!(attempts.len(), 1, "UDP is not asked with SO_REUSEADDR");
-        assert_eq!((attempts[0].outcome, attempts[0].outcome.errno()), (Outcome::NotAvailable, Some("EADDRNOTAVAIL")));
+        assert_eq!(
+            (attempts[0].outcome, attempts[0].outcome.errno()),
+            (Outcome::NotAvailable, Some("EADDRNOTAVAIL".into()))
+        );
+        assert_eq!(Outcome::Other(24).errno().as_deref(), Some("errno 24"));
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod bpf;
 mod cgroup;
 mod circumstances;
 mod elsewhere;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod generic;
 mod holder;
 mod host;

@@ -64,7 +64,7 @@ pub static SANDBOX: Rule = Rule {
         } else {
             suspects.iter().map(|suspect| suspect.name).collect::<Vec<_>>().join(" or ")
         };
-        let mut details = vec![("errno", Detail::Text(errno.to_owned()))];
+        let mut details = vec![("errno", Detail::Text(errno.to_string()))];
         // One of several is not known.
         if let [only] = &suspects[..] {
             details.push(("mechanism", Detail::Text(only.mechanism.to_owned())));

@@ -112,7 +112,7 @@ impl Hierarchy {
 }
 
 /// The mount point in /proc/self/mountinfo (proc_pid_mountinfo(5)): `… ROOT MOUNTPOINT OPTIONS … - TYPE SOURCE …`.
-fn mount_of_cgroup2(mountinfo: &str) -> Option<PathBuf> {
+pub fn mount_of_cgroup2(mountinfo: &str) -> Option<PathBuf> {
     mountinfo.lines().find_map(|line| {
         let (mount, filesystem) = line.split_once(" - ")?;
         let mut fields = mount.split(' ').skip(3);
@@ -136,7 +136,7 @@ pub fn of_process(proc: &Path, pid: Pid) -> Vec<String> {
 }
 
 /// Lines of `HIERARCHY:CONTROLLERS:PATH`; version 2 is hierarchy 0.
-fn parse_process_cgroups(text: &str) -> Vec<String> {
+pub fn parse_process_cgroups(text: &str) -> Vec<String> {
     let mut lines: Vec<(bool, &str)> = text
         .lines()
         .filter_map(|line| {

@@ -84,7 +84,7 @@ fn look_at_fdinfo(proc: &Path, pid: Pid, found: &mut impl FnMut(u64)) -> bool {
 
 /// Finds sockets among the files registered with an io_uring (`UserFiles`, io_uring/fdinfo.c), and tells whether a unix
 /// socket has descriptors in its queue (`scm_fds`, net/unix/af_unix.c).
-fn parse_fdinfo(info: &str, found: &mut impl FnMut(u64)) -> bool {
+pub fn parse_fdinfo(info: &str, found: &mut impl FnMut(u64)) -> bool {
     let mut carries = false;
     for line in info.lines() {
         if let Some(count) = line.strip_prefix("scm_fds:") {

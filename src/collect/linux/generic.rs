@@ -42,7 +42,7 @@ pub fn mptcp_endpoints() -> Result<Vec<Endpoint>, Failure> {
     Ok(endpoints)
 }
 
-fn parse_endpoint(attributes: &[u8]) -> Result<Endpoint, Failure> {
+pub fn parse_endpoint(attributes: &[u8]) -> Result<Endpoint, Failure> {
     const MPTCP_PM_ATTR_ADDR: u16 = 1;
     const ADDR_ATTR_ID: u16 = 2;
     const ADDR_ATTR_ADDR4: u16 = 3;
@@ -86,7 +86,7 @@ pub fn wireguard_port(name: &str) -> Result<Option<u16>, Failure> {
     Ok(port)
 }
 
-fn parse_wireguard_port(attributes: &[u8]) -> Result<Option<u16>, Failure> {
+pub fn parse_wireguard_port(attributes: &[u8]) -> Result<Option<u16>, Failure> {
     const WGDEVICE_A_LISTEN_PORT: u16 = 6;
     let value = find_attribute(attributes, WGDEVICE_A_LISTEN_PORT)?;
     Ok(value.and_then(|value| value.first_chunk()).copied().map(u16::from_ne_bytes))

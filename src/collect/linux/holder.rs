@@ -116,7 +116,7 @@ impl Kinship {
     }
 
     /// `PID (NAME) STATE PPID PGRP SESSION …`; the name may have any character in it.
-    fn parse(stat: &str) -> Option<Self> {
+    pub fn parse(stat: &str) -> Option<Self> {
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(1);
         let parent = fields.next()?.parse().ok()?;
         Some(Self { parent, session: fields.nth(1)?.parse().ok()? })

@@ -51,7 +51,7 @@ pub fn list() -> Result<Vec<Link>, Failure> {
 }
 
 /// `None` for a device that has no port.
-fn parse(payload: &[u8]) -> Result<Option<Link>, Failure> {
+pub fn parse(payload: &[u8]) -> Result<Option<Link>, Failure> {
     let attributes = payload.get(IFINFOMSG..).ok_or_else(|| malformed("a link that is too short"))?;
     let Some(info) = find_attribute(attributes, IFLA_LINKINFO)? else { return Ok(None) };
     let Some(kind) = find_attribute(info, IFLA_INFO_KIND)?.map(text) else { return Ok(None) };

@@ -183,7 +183,7 @@ fn port_filter(ports: &PortSet) -> Option<Vec<u8>> {
 }
 
 /// `None` for a state that this program does not know, which no kernel sends today.
-fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failure> {
+pub fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failure> {
     let Some((message, mut attributes)) = payload.split_at_checked(INET_DIAG_MSG) else {
         return Err(malformed("a row that is too short"));
     };

@@ -23,7 +23,7 @@ const USER: &[&str] = &["etc/systemd/user", "run/systemd/user", "usr/lib/systemd
 
 /// What a `Listen…=` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Listen {
+pub struct Listen {
     protocol: Protocol,
     /// `None` for a port alone: any address.
     address: Option<IpAddr>,
@@ -101,7 +101,7 @@ fn drop_ins(directories: &[PathBuf], unit: &str) -> Vec<PathBuf> {
 }
 
 /// Adds what a unit file listens on. An empty assignment takes back all before it.
-fn parse(text: &str, listens: &mut Vec<Listen>) {
+pub fn parse(text: &str, listens: &mut Vec<Listen>) {
     for line in text.lines().map(str::trim) {
         let Some((key, value)) = line.split_once('=') else { continue };
         let protocol = match key.trim() {

@@ -2,6 +2,7 @@
 //!
 //! They are apart from the model, so that the model may change and the JSON may not. docs/schema is made from them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 #[cfg(test)]
@@ -105,8 +106,8 @@ pub struct WireBind {
         "ok", "in-use", "access-denied", "not-permitted", "not-available", "invalid", "no-family", "failed"
     ])))]
     pub result: &'static str,
-    /// The name of the error; null if there is none, or it is an unusual one.
-    pub errno: Option<&'static str>,
+    /// The name of the error, or `errno` and its number for an unusual one; null if there is none.
+    pub errno: Option<Cow<'static, str>>,
 }
 
 #[derive(Debug, Serialize)]

@@ -1,0 +1,19 @@
+//! Whatever somebody types for a port: it is refused in one line, or means ports that exist.
+#![no_main]
+
+use portcheck::model::Protocol;
+use portcheck::target::{Names, parse};
+
+const NAMES: Names = Names {
+    services: |name| if name == "domain" { vec![(53, Protocol::Tcp), (53, Protocol::Udp)] } else { Vec::new() },
+    nearest: |_| None,
+    hostname: || Some("box".to_owned()),
+};
+
+libfuzzer_sys::fuzz_target!(|typed: &str| match parse(typed, &NAMES) {
+    Ok(targets) => {
+        assert!(!targets.is_empty());
+        assert!(targets.iter().all(|target| target.first > 0 && target.first <= target.last));
+    }
+    Err(error) => assert!(!error.reason.is_empty()),
+});

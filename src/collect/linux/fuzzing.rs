@@ -1,0 +1,44 @@
+//! Doors for the fuzzers to the parsers of what the kernel says. Built only with `--cfg fuzzing`, which cargo-fuzz sets.
+
+use super::netlink;
+use super::sock_diag::Table;
+use super::{cgroup, elsewhere, generic, holder, links, proc_net, sock_diag, socket_units};
+use crate::model::{Family, Protocol};
+
+const TABLES: [Table; 4] = [
+    Table { protocol: Protocol::Tcp, family: Family::Ipv4 },
+    Table { protocol: Protocol::Tcp, family: Family::Ipv6 },
+    Table { protocol: Protocol::Udp, family: Family::Ipv4 },
+    Table { protocol: Protocol::Udp, family: Family::Ipv6 },
+];
+
+/// A datagram as an answer to every question that is asked over netlink.
+pub fn netlink_reply(datagram: &[u8]) {
+    let _ = netlink::read(datagram, 1, &mut false, |_, payload| {
+        for table in TABLES {
+            let _ = sock_diag::parse_entry(payload, table);
+        }
+        let _ = links::parse(payload);
+        let _ = generic::parse_endpoint(payload);
+        let _ = generic::parse_wireguard_port(payload);
+        Ok(())
+    });
+}
+
+/// A text as every file of /proc that is read line by line.
+pub fn proc_file(text: &str) {
+    for line in text.lines() {
+        for table in TABLES {
+            let _ = proc_net::parse_line(line, table);
+        }
+    }
+    let _ = holder::Kinship::parse(text);
+    cgroup::parse_process_cgroups(text);
+    cgroup::mount_of_cgroup2(text);
+    socket_units::parse(text, &mut Vec::new());
+}
+
+/// A text as the fdinfo of a descriptor.
+pub fn fdinfo(text: &str) {
+    let _ = elsewhere::parse_fdinfo(text, &mut |_| {});
+}
