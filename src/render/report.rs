@@ -1,5 +1,6 @@
 //! One port in words: the answer in the first line, then who holds it, how to free it, and what could not be seen.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::paper::Paper;
@@ -172,7 +173,7 @@ fn binds(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
     let word = |attempt: &Attempt| match attempt.outcome {
         Outcome::Bound => "free".to_owned(),
         Outcome::InUse => "in use".to_owned(),
-        other => other.errno().map_or_else(|| other.as_str().to_owned(), |errno| errno.into_owned()),
+        other => other.errno().map_or_else(|| other.as_str().to_owned(), Cow::into_owned),
     };
     let Some(first) = plain.first() else { return Ok(()) };
     if plain.len() > 1 && plain.iter().all(|attempt| attempt.outcome == first.outcome) {
