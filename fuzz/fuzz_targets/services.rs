@@ -9,6 +9,9 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         for (port, protocol) in services.ports_named(word) {
             assert!(services.lookup(port, protocol).is_some(), "{word} is {port}/{protocol}");
         }
-        services.nearest_name(word);
+    }
+    // This one compares with every name there is, and would leave no time for the rest.
+    if text.len() < 16 {
+        services.nearest_name(text);
     }
 });
