@@ -23,6 +23,10 @@ pub enum Command {
     Check,
     /// What is in use was listed.
     List,
+    /// A port was to be freed.
+    Kill,
+    /// A port was waited for.
+    Wait,
 }
 
 impl Command {
@@ -32,6 +36,8 @@ impl Command {
         match self {
             Self::Check => "check",
             Self::List => "list",
+            Self::Kill => "kill",
+            Self::Wait => "wait",
         }
     }
 }
@@ -89,6 +95,8 @@ pub enum Exit {
     Unknown,
     /// 4: the tool itself failed.
     Failure,
+    /// 124: what was waited for did not come in time.
+    Timeout,
 }
 
 impl Exit {
@@ -101,6 +109,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Unknown => 3,
             Self::Failure => 4,
+            Self::Timeout => 124,
         }
     }
 }

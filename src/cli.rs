@@ -1,5 +1,7 @@
 //! The command line: what may be typed, and the [`Request`] that it means. Nothing after this file knows clap.
 
+mod act;
+
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -7,6 +9,7 @@ use std::path::Path;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgAction, ColorChoice, Parser, ValueEnum};
+use portcheck::act::kill;
 use portcheck::classify::Class;
 use portcheck::collect::Detail;
 use portcheck::diagnose::{self, Rule};
@@ -16,6 +19,9 @@ use portcheck::render::escape::quote;
 use portcheck::render::{Format, Style};
 use portcheck::request::{Filter, Question, Request, Sort};
 use portcheck::target;
+
+pub use act::Consent;
+use act::KillArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,10 +36,12 @@ Examples:
   portcheck 8080 --quick               the first holder, on a busy machine
   portcheck --explain time-wait        what a verdict means
   portcheck 8080 --json                the same answer for scripts, see docs/json.md
+  portcheck 8080 --kill                end whoever holds it, after asking
+  portcheck 8080 --kill --yes --force  the same in a script: SIGTERM, after 5 s SIGKILL
 
 Exit codes:
-  0  every port asked about is free, or the listing was made
-  1  at least one is held, or may not be bound
+  0  every port asked about is free, the listing was made, or the action succeeded
+  1  at least one is held or may not be bound, or the action did not succeed
   2  the command line is wrong
   3  cannot tell: something needed could not be seen
   4  portcheck itself failed";
@@ -46,7 +54,7 @@ Exit codes:
     about = "Tells who holds a port, whether it can be bound, or what is in use.",
     long_about = "Tells who holds a port: every process, by name, command line, user, unit and container.\n\
                   Asks the kernel itself whether the port can be bound. Without a target it lists what listens\n\
-                  or is bound. It changes nothing.",
+                  or is bound. It changes nothing unless asked to by --kill.",
     after_help = "See --help for examples and exit codes.",
     after_long_help = EXAMPLES,
     styles = Styles::styled()
@@ -128,6 +136,9 @@ struct Cli {
     /// What to read the sockets with
     #[arg(long, value_enum, value_name = "BACKEND", default_value = "native", help_heading = "How to look")]
     backend: BackendName,
+
+    #[command(flatten)]
+    kill: KillArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -171,6 +182,8 @@ enum BackendName {
 pub enum Wish {
     /// An answer about ports.
     Answer(Invocation),
+    /// Ports that are to be freed.
+    Kill(Invocation, kill::Options, Consent),
     /// The text of these rules, with colour or without.
     Explanation(Vec<&'static Rule>, anstream::ColorChoice),
 }
@@ -255,7 +268,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
     } else {
         Question::Check(targets)
     };
-    Ok(Wish::Answer(Invocation {
+    let mut invocation = Invocation {
         request: Request {
             question,
             protocols,
@@ -274,7 +287,31 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
         },
         style,
         color,
-    }))
+    };
+    if cli.kill.kill {
+        if cli.targets.is_empty() {
+            return Err(Stop::Usage("--kill needs to be told what to free: portcheck 8080 --kill".to_owned()));
+        }
+        let (options, consent) = cli.kill.options();
+        require_words_or_json("--kill", &invocation)?;
+        // Who holds the port is needed in full, whatever is printed.
+        invocation.request.detail = Detail::Full;
+        invocation.request.connections = options.clients;
+        return Ok(Wish::Kill(invocation, options, consent));
+    }
+    Ok(Wish::Answer(invocation))
+}
+
+/// The actions tell what they did, which no table of ports has room for, and rest on what only the kernel tells.
+fn require_words_or_json(option: &str, invocation: &Invocation) -> Result<(), Stop> {
+    let format = invocation.style.as_ref().map_or(Format::Table, |style| style.format);
+    if !matches!(format, Format::Table | Format::Json) {
+        return Err(Stop::Usage(format!("{option} prints words or --json, and no other format")));
+    }
+    if invocation.request.backend != Backend::Native {
+        return Err(Stop::Usage(format!("{option} needs the native backend")));
+    }
+    Ok(())
 }
 
 /// The rule with this code; all of them for an empty one.

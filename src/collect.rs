@@ -18,11 +18,14 @@ pub use linux::fuzzing;
 #[cfg(not(target_os = "linux"))]
 use portable as native;
 
+pub use native::Watch;
+
 use std::collections::HashMap;
 
 use crate::error::Error;
 use crate::model::{Backend, Circumstances, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket};
 use crate::port_set::PortSet;
+use crate::supervisor::Supervisor;
 use crate::target::{Target, ports_of};
 
 /// What a snapshot is to contain. Everything left out of it is work not done.
@@ -89,6 +92,25 @@ pub fn host(backend: Backend) -> crate::model::Host {
         Backend::Native => native::host(),
         Backend::Portable => portable::host(),
     }
+}
+
+/// Which unit or container runs the process `pid`; neither where that cannot be told.
+#[must_use]
+pub fn supervisor_of(pid: Pid) -> Supervisor {
+    native::supervisor_of(pid)
+}
+
+/// Drops sockets that no process has any more: what is left of connections. What came of each.
+#[must_use]
+pub fn drop_remnants(sockets: Vec<Socket>) -> Vec<(Socket, std::io::Result<()>)> {
+    native::drop_remnants(sockets)
+}
+
+/// The parent of the process `pid`, the parent of that one, and so on.
+#[must_use]
+pub fn ancestors_of(pid: Pid) -> Vec<Pid> {
+    let found = processes::details([pid], Detail::Full, |_| None).unwrap_or_default();
+    found.into_iter().flat_map(|process| process.ancestors).map(|ancestor| ancestor.pid).collect()
 }
 
 impl Scope {

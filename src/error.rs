@@ -51,4 +51,7 @@ pub enum Error {
     /// No backend for this platform.
     #[error("portcheck cannot list sockets on {0}: neither the native nor the portable backend knows it")]
     Unsupported(&'static str),
+    /// No processes can be held on to on this platform, so none is ended or waited for.
+    #[error("portcheck cannot end or watch processes on {0}: --kill and --wait need Linux 5.3 or newer")]
+    NoActions(&'static str),
 }

@@ -10,6 +10,7 @@
 // What must never happen in the program itself, though tests do it.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+pub mod act;
 pub mod answer;
 pub mod classify;
 pub mod collect;

@@ -4,6 +4,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod cli;
+mod killing;
 mod progress;
 
 use std::ffi::OsString;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let exit = match cli::parse(&arguments) {
         Ok(Wish::Answer(invocation)) => run(&invocation),
+        Ok(Wish::Kill(invocation, options, consent)) => killing::run(&invocation, options, consent),
         Ok(Wish::Explanation(rules, color)) => {
             written(Exit::Yes, print(color, |out| render::write_explanation(&rules, out)))
         }
@@ -50,7 +52,14 @@ fn run(invocation: &Invocation) -> Exit {
     match answered {
         // The code is settled here: what happens to the output cannot change a verdict.
         Ok(answer) => written(answer.exit(), write(&answer, invocation)),
-        Err(error) => fail(&error, invocation),
+        Err(error) => fail(&error, command_of(invocation), invocation),
+    }
+}
+
+fn command_of(invocation: &Invocation) -> Command {
+    match invocation.request.question {
+        Question::Check(_) => Command::Check,
+        Question::List(..) => Command::List,
     }
 }
 
@@ -66,16 +75,12 @@ fn print(color: anstream::ColorChoice, write: impl FnOnce(&mut dyn Write) -> io:
     out.flush()
 }
 
-fn fail(error: &Error, invocation: &Invocation) -> Exit {
+fn fail(error: &Error, command: Command, invocation: &Invocation) -> Exit {
     let is_json = invocation.style.as_ref().is_some_and(|style| style.format == render::Format::Json);
     if !is_json {
         complain(&error.to_string());
         return Exit::Failure;
     }
-    let command = match invocation.request.question {
-        Question::Check(_) => Command::Check,
-        Question::List(..) => Command::List,
-    };
     let host = collect::host(invocation.request.backend);
     write_error(ErrorKind::Failure, &error.to_string(), Some(command), &host)
 }

@@ -5,6 +5,7 @@ pub mod escape;
 mod csv;
 mod explain;
 mod json;
+mod kill;
 mod markdown;
 mod paper;
 mod report;
@@ -13,6 +14,7 @@ mod table;
 
 use std::io::{self, Write};
 
+use crate::act;
 use crate::answer::{Answer, Command};
 use crate::diagnose::Rule;
 pub use json::ErrorKind;
@@ -64,6 +66,27 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         Format::Table if answer.command == Command::List => table::list(answer, style, out),
         Format::Table if is_one_port(answer) => report::write(answer, style, out),
         Format::Table => table::verdicts(answer, style, out),
+    }
+}
+
+/// Writes what is going to be done to free ports, before it is done.
+///
+/// # Errors
+///
+/// If writing fails.
+pub fn write_plan(prepared: &act::kill::Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    kill::plan(prepared, style, out)
+}
+
+/// Writes what was done to free ports, and what came of it: in words, or as JSON if that is the format.
+///
+/// # Errors
+///
+/// If writing fails.
+pub fn write_kill(report: &act::kill::Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    match style.format {
+        Format::Json => json::killed(report, out),
+        _ => kill::report(report, style, out),
     }
 }
 

@@ -4,6 +4,7 @@ mod attribute;
 mod bpf;
 mod cgroup;
 mod circumstances;
+mod destroy;
 mod elsewhere;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -20,11 +21,15 @@ mod search;
 mod sock_diag;
 mod socket_units;
 mod tables;
+mod watch;
 
 use std::collections::HashMap;
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
+
+pub use destroy::drop_remnants;
+pub use watch::Watch;
 
 use attribute::{Attributed, Attribution};
 use cgroup::Hierarchy;
@@ -58,6 +63,17 @@ pub fn circumstances(is_refused: bool, mut addresses: Vec<InterfaceAddress>) -> 
         ipv6_disabled_by: circumstances::ipv6_disabled_by(proc),
         sandbox: is_refused.then(|| circumstances::sandbox(proc)),
     }
+}
+
+/// See [`super::supervisor_of`].
+pub fn supervisor_of(pid: Pid) -> supervisor::Supervisor {
+    let mut merged = supervisor::Supervisor::default();
+    for path in cgroup::of_process(Path::new(PROC), pid) {
+        let found = supervisor::of_cgroup(&path);
+        merged.unit = merged.unit.or(found.unit);
+        merged.container = merged.container.or(found.container);
+    }
+    merged
 }
 
 /// Whether processes can be listed at all, for who does not survive it if they cannot.

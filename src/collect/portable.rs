@@ -3,6 +3,11 @@
 //! It sees less than a native one, and says so by gaps: no sockets that are bound without listening, no queues,
 //! timers, devices or cgroups, and owners only of what the system lets this user see.
 
+#[cfg(not(target_os = "linux"))]
+mod actions;
+#[cfg(not(target_os = "linux"))]
+pub use actions::{Watch, drop_remnants, supervisor_of};
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 

@@ -64,6 +64,12 @@ impl State {
         matches!(self, Self::Listen | Self::Bound | Self::Unconnected)
     }
 
+    /// Whether a server in this state is reached by peers.
+    #[must_use]
+    pub const fn is_listening(self) -> bool {
+        matches!(self, Self::Listen | Self::Unconnected)
+    }
+
     /// The name used in every output format.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -1,9 +1,11 @@
 //! The JSON of docs/json.md: from an answer, or an error, to the types of [`wire`].
 
+mod kill;
 mod wire;
 
 use std::io::{self, Write};
 
+use crate::act::kill::Report;
 use crate::answer::{Answer, Command, Exit, PortAnswer};
 use crate::classify::Exposure;
 use crate::classify::services::{Service, Source};
@@ -29,18 +31,27 @@ pub enum ErrorKind {
 
 /// One document with the whole answer.
 pub fn document(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
-    let envelope = Envelope {
+    pretty(&envelope(answer, answer.exit()), out)
+}
+
+/// The same about ports that were to be freed.
+pub fn killed(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    pretty(&Envelope { kill: Some(kill::kill(report)), ..envelope(&report.answer, report.exit()) }, out)
+}
+
+fn envelope(answer: &Answer, exit: Exit) -> Envelope<'_> {
+    Envelope {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION"),
         command: Some(answer.command.as_str()),
-        exit_code: answer.exit().code(),
+        exit_code: exit.code(),
         host: host(&answer.host),
         ports: answer.ports.iter().map(port).collect(),
         processes: answer.processes.iter().map(process).collect(),
         gaps: answer.gaps.iter().map(gap).collect(),
+        kill: None,
         error: None,
-    };
-    pretty(&envelope, out)
+    }
 }
 
 /// The same envelope around an error.
@@ -64,6 +75,7 @@ pub fn error(
         ports: Vec::new(),
         processes: Vec::new(),
         gaps: Vec::new(),
+        kill: None,
         error: Some(WireError { kind, message }),
     };
     pretty(&envelope, out)
@@ -148,17 +160,15 @@ fn finding(finding: &Finding) -> WireFinding<'_> {
         summary: &finding.summary,
         pids: &finding.pids,
         details: details.collect(),
-        remedies: finding
-            .remedies
-            .iter()
-            .map(|remedy| WireRemedy { text: &remedy.text, command: remedy.command.as_deref() })
-            .collect(),
+        remedies: finding.remedies.iter().map(remedy).collect(),
     }
 }
 
+fn remedy(remedy: &diagnose::Remedy) -> WireRemedy<'_> {
+    WireRemedy { text: &remedy.text, command: remedy.command.as_deref() }
+}
+
 fn socket(socket: &model::Socket) -> WireSocket<'_> {
-    let endpoint =
-        |address: std::net::SocketAddr| WireEndpoint { address: address.ip().to_string(), port: address.port() };
     WireSocket {
         protocol: socket.protocol.as_str(),
         family: match socket.family {
@@ -187,6 +197,10 @@ fn socket(socket: &model::Socket) -> WireSocket<'_> {
         kernel_user: socket.kernel_user.as_ref().map(kernel_user),
         socket_unit: socket.activated_by.as_ref().map(unit),
     }
+}
+
+fn endpoint(address: std::net::SocketAddr) -> WireEndpoint {
+    WireEndpoint { address: address.ip().to_string(), port: address.port() }
 }
 
 fn kernel_user(user: &KernelUser) -> WireKernelUser<'_> {

@@ -48,6 +48,7 @@ pub const HEADER: usize = 16;
 pub const ERROR: u16 = 2;
 pub const DONE: u16 = 3;
 const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP: u16 = 0x300;
 pub const DUMP_INTERRUPTED: u16 = 0x10;
 const ATTRIBUTE_HEADER: usize = 4;
@@ -110,6 +111,31 @@ impl Netlink {
             }
         }
         Ok(())
+    }
+
+    /// Tells the kernel to do something, and waits until it says that it has.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`].
+    pub fn command(&mut self, kind: u16, payload: &[u8]) -> Result<(), Failure> {
+        self.sequence += 1;
+        self.send(&message(kind, NLM_F_REQUEST | NLM_F_ACK, self.sequence, payload))?;
+        loop {
+            let length = rustix::net::recv(&self.socket, &mut self.buffer[..], RecvFlags::empty());
+            let length = match length {
+                Err(Errno::INTR) => continue,
+                Err(errno) => {
+                    return Err(Error::Call { call: "recv on the netlink socket", source: errno.into() }.into());
+                }
+                Ok((length, _)) => length,
+            };
+            let answer = &self.buffer[..length];
+            // An acknowledgement is an error without a number.
+            if u32_at(answer, 8)? == self.sequence && u16_at(answer, 4)? == ERROR {
+                return fail_on(i32_at(answer, HEADER)?);
+            }
+        }
     }
 
     fn send(&mut self, request: &[u8]) -> Result<(), Failure> {

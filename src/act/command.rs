@@ -1,0 +1,89 @@
+//! Runs the command line tools of supervisors.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::system::{Handle, wait_for_exits};
+use crate::error::Error;
+
+/// How long a tool may take. systemd itself gives a service 90 s to stop (systemd-system.conf(5)).
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// What came of a tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ran {
+    /// It says that it did what it was asked for.
+    Done,
+    /// It failed: the last line that it said, or its exit code.
+    Failed(String),
+    /// It is not installed.
+    Missing,
+    /// It is still at it after two minutes, and goes on.
+    Late,
+}
+
+/// Where the program `name` is, if it is to be found.
+#[must_use]
+pub fn find_on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|path| path.is_file())
+}
+
+/// Runs `command`, a program and its arguments, and waits until it has ended. It gets no input, so that it cannot ask.
+///
+/// # Errors
+///
+/// If it cannot be waited for.
+pub fn run(command: &[String]) -> Result<Ran, Error> {
+    let [name, arguments @ ..] = command else { return Ok(Ran::Missing) };
+    let Some(program) = find_on_path(name) else { return Ok(Ran::Missing) };
+    let mut started = Command::new(program);
+    started.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = match started.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ok(Ran::Failed(error.to_string())),
+    };
+    let (said, hear) = mpsc::channel();
+    if let Some(mut stderr) = child.stderr.take() {
+        // In a thread, as what it leaves behind may keep the pipe open after its own end.
+        thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            let _ = said.send(text);
+        });
+    }
+    if let Some(handle) = Handle::open(child.id())?
+        && wait_for_exits(&[&handle], Some(LIMIT))? != [true]
+    {
+        return Ok(Ran::Late);
+    }
+    let status = child.wait().map_err(|source| Error::Call { call: "waitpid", source })?;
+    if status.success() {
+        return Ok(Ran::Done);
+    }
+    let text = hear.recv_timeout(Duration::from_millis(200)).unwrap_or_default();
+    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+    Ok(Ran::Failed(last.map_or_else(|| status.to_string(), str::to_owned)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(command: &[&str]) -> Ran {
+        super::run(&command.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn what_a_tool_says_is_passed_on() {
+        assert_eq!(run(&["true"]), Ran::Done);
+        assert_eq!(run(&["sh", "-c", "echo one >&2; echo two >&2; exit 3"]), Ran::Failed("two".to_owned()));
+        assert_eq!(run(&["sh", "-c", "exit 3"]), Ran::Failed("exit status: 3".to_owned()));
+        assert_eq!(run(&["no-such-tool-at-all"]), Ran::Missing);
+        assert_eq!(run(&[]), Ran::Missing);
+    }
+}

@@ -1,0 +1,260 @@
+//! Does what the plan says, a step after the other.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::{Action, Options, Prepared, Report, Step, StepResult, plan, verify};
+use crate::act::command::{self, Ran};
+use crate::act::{Handle, Signal, system};
+use crate::answer;
+use crate::collect::{self, Detail};
+use crate::error::Error;
+use crate::model::{Owners, Pid, Socket};
+use crate::request::Request;
+
+/// How long a process may take to end by SIGKILL: only one that waits for hardware takes any time.
+const KILL_GRACE: Duration = Duration::from_secs(5);
+
+/// How often those are looked for that have the same sockets and were not there before: a server may fork a worker between
+/// the look and the signal.
+const ROUNDS: usize = 3;
+
+/// A process that is to be ended, held on to.
+struct Victim {
+    handle: Handle,
+    name: String,
+    inodes: Vec<u64>,
+}
+
+impl Prepared {
+    /// Does it, and verifies the effect.
+    ///
+    /// # Errors
+    ///
+    /// If what became of the port cannot be found out.
+    pub fn execute(mut self) -> Result<Report, Error> {
+        let mut run = Run { request: &self.request, options: &self.options, steps: Vec::new() };
+        for command in &self.plan.stops {
+            run.stop(command)?;
+        }
+        let mut victims = Vec::new();
+        let handles = std::mem::take(&mut self.handles);
+        for (holder, handle) in self.plan.holders.iter().zip(handles).filter(|(one, _)| !one.is_stopped_by_keeper) {
+            match handle {
+                Some(handle) => {
+                    victims.push(Victim { handle, name: holder.name.clone(), inodes: holder.inodes.clone() });
+                }
+                None => run.gone(holder.pid, &holder.name),
+            }
+        }
+        let mut seen: Vec<Pid> = self.plan.holders.iter().map(|holder| holder.pid).collect();
+        let mut round = 0;
+        while !victims.is_empty() {
+            let inodes: Vec<u64> = victims.iter().flat_map(|victim| &victim.inodes).copied().collect();
+            run.end(&victims)?;
+            round += 1;
+            victims = if round < ROUNDS { self.heirs(&inodes, &mut seen)? } else { Vec::new() };
+        }
+        if self.options.remnants {
+            run.drop_remnants()?;
+        }
+        let steps = run.steps;
+        let verified = verify::verify(&self.request, &self.answer, &self.surroundings, self.options.settle)?;
+        Ok(Report {
+            options: self.options,
+            plan: self.plan,
+            steps,
+            outcome: verified.outcome,
+            takers: verified.takers,
+            answer: verified.answer,
+        })
+    }
+
+    /// Processes that have the sockets `inodes` and were not there when the plan was made.
+    fn heirs(&self, inodes: &[u64], seen: &mut Vec<Pid>) -> Result<Vec<Victim>, Error> {
+        let now = answer::answer(&Request { detail: Detail::Brief, ..self.request.clone() })?;
+        let mut heirs = Vec::new();
+        for socket in now.ports.iter().flat_map(|port| &port.sockets) {
+            let Owners::Known(pids) = &socket.owners else { continue };
+            let is_ours = socket.inode.is_some_and(|inode| inodes.contains(&inode));
+            let is_protected = pids.iter().any(|pid| self.surroundings.protects(*pid));
+            if !is_ours || is_protected {
+                continue;
+            }
+            for &pid in pids {
+                if seen.contains(&pid) {
+                    continue;
+                }
+                seen.push(pid);
+                let name = crate::model::find_process(&now.processes, pid).map(|process| process.name.clone());
+                heirs.extend(Handle::open(pid)?.map(|handle| Victim {
+                    handle,
+                    name: name.unwrap_or_default(),
+                    inodes: inodes.to_vec(),
+                }));
+            }
+        }
+        Ok(heirs)
+    }
+}
+
+/// The steps so far, and what they are taken for.
+struct Run<'a> {
+    request: &'a Request,
+    options: &'a Options,
+    steps: Vec<Step>,
+}
+
+impl Run<'_> {
+    fn stop(&mut self, command: &[String]) -> Result<(), Error> {
+        let start = Instant::now();
+        let (result, reason) = match command::run(command)? {
+            Ran::Done => (StepResult::Done, None),
+            Ran::Failed(said) => (StepResult::Failed, Some(said)),
+            Ran::Missing => (StepResult::Missing, Some(format!("{} is not to be found on PATH", command[0]))),
+            Ran::Late => (StepResult::StillRunning, Some("it has not ended after two minutes".to_owned())),
+        };
+        let action = Action::Supervisor { command: command.to_vec() };
+        self.steps.push(Step { action, result, reason, took: start.elapsed() });
+        Ok(())
+    }
+
+    fn gone(&mut self, pid: Pid, name: &str) {
+        let action = Action::Signal { pid, name: name.to_owned(), signal: self.options.signal };
+        let reason = Some("it had ended by itself".to_owned());
+        self.steps.push(Step { action, result: StepResult::Gone, reason, took: Duration::ZERO });
+    }
+
+    /// Signals everybody in one go, waits for their ends, and forces those that are left.
+    fn end(&mut self, victims: &[Victim]) -> Result<(), Error> {
+        let all: Vec<&Victim> = victims.iter().collect();
+        let signal = self.options.signal;
+        let grace = if signal == Signal::Kill { self.options.grace.max(KILL_GRACE) } else { self.options.grace };
+        let left = self.signal_and_wait(&all, signal, grace)?;
+        if self.options.force && signal != Signal::Kill && !left.is_empty() {
+            self.signal_and_wait(&left, Signal::Kill, KILL_GRACE)?;
+        }
+        Ok(())
+    }
+
+    /// Those that got the signal, have not ended, and still have the socket.
+    fn signal_and_wait<'v>(
+        &mut self,
+        victims: &[&'v Victim],
+        signal: Signal,
+        grace: Duration,
+    ) -> Result<Vec<&'v Victim>, Error> {
+        let start = Instant::now();
+        let mut running: Vec<(usize, &Victim)> = Vec::new();
+        for &victim in victims {
+            let was_stopped = victim.handle.is_stopped();
+            let (result, reason) = self.send(victim, signal)?;
+            if result == StepResult::StillRunning {
+                running.push((self.steps.len(), victim));
+            }
+            self.push(victim, signal, result, reason, Duration::ZERO);
+            // It gets no other signal before it runs again; SIGKILL needs no leave.
+            if was_stopped && result == StepResult::StillRunning && signal != Signal::Kill {
+                let continued = victim.handle.signal(Signal::Cont);
+                let result = if continued.is_ok() { StepResult::Done } else { StepResult::Failed };
+                self.push(victim, Signal::Cont, result, Some("it was stopped".to_owned()), Duration::ZERO);
+            }
+        }
+        while !running.is_empty() {
+            let handles: Vec<&Handle> = running.iter().map(|(_, victim)| &victim.handle).collect();
+            let left = grace.saturating_sub(start.elapsed());
+            let mut ended = system::wait_for_exits(&handles, Some(left))?.into_iter();
+            let took = start.elapsed();
+            running.retain(|&(step, _)| {
+                let has_ended = ended.next().unwrap_or(false);
+                self.steps[step].took = took;
+                if has_ended {
+                    self.steps[step].result = StepResult::Done;
+                }
+                !has_ended
+            });
+            if left.is_zero() {
+                break;
+            }
+        }
+        let mut left = Vec::new();
+        for (step, victim) in running {
+            if self.holds(victim)? {
+                left.push(victim);
+            } else {
+                self.steps[step].reason = Some("it does not hold the port any more".to_owned());
+            }
+        }
+        Ok(left)
+    }
+
+    /// Sends a signal, if it is still the process that was looked at and still has the socket.
+    fn send(&self, victim: &Victim, signal: Signal) -> Result<(StepResult, Option<String>), Error> {
+        if !self.holds(victim)? {
+            return Ok(if victim.handle.is_alive() {
+                (StepResult::LetGo, Some("it does not hold the port any more".to_owned()))
+            } else {
+                (StepResult::Gone, Some("it had ended by itself".to_owned()))
+            });
+        }
+        Ok(match victim.handle.signal(signal) {
+            Ok(()) => (StepResult::StillRunning, None),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                (StepResult::NotPermitted, Some("it belongs to another user".to_owned()))
+            }
+            Err(_) if victim.handle.has_ended() => (StepResult::Gone, Some("it had ended by itself".to_owned())),
+            Err(error) => (StepResult::Failed, Some(error.to_string())),
+        })
+    }
+
+    /// Whether the process still is itself and has the socket: mostly among its descriptors, else wherever the diagnosis
+    /// found it.
+    fn holds(&self, victim: &Victim) -> Result<bool, Error> {
+        if victim.handle.has_open(&victim.inodes) {
+            return Ok(true);
+        }
+        if !victim.handle.is_alive() {
+            return Ok(false);
+        }
+        let pid = victim.handle.pid();
+        let now = answer::answer(&Request { detail: Detail::Brief, ..self.request.clone() })?;
+        let is_its = |socket: &Socket| {
+            socket.inode.is_some_and(|inode| victim.inodes.contains(&inode))
+                && matches!(&socket.owners, Owners::Known(pids) if pids.contains(&pid))
+        };
+        Ok(now.ports.iter().flat_map(|port| &port.sockets).any(is_its) && victim.handle.is_alive())
+    }
+
+    fn push(&mut self, victim: &Victim, signal: Signal, result: StepResult, reason: Option<String>, took: Duration) {
+        let action = Action::Signal { pid: victim.handle.pid(), name: victim.name.clone(), signal };
+        self.steps.push(Step { action, result, reason, took });
+    }
+
+    /// Drops what is left of connections, which may be more by now than there was when the plan was made.
+    fn drop_remnants(&mut self) -> Result<(), Error> {
+        let now = answer::answer(&Request { detail: Detail::Brief, connections: true, ..self.request.clone() })?;
+        let sockets = now.ports.into_iter().flat_map(|port| port.sockets).filter(plan::is_remnant);
+        for (socket, dropped) in collect::drop_remnants(sockets.collect()) {
+            let (result, reason) = match dropped {
+                Ok(()) => (StepResult::Done, None),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::NotFound => (StepResult::Gone, Some("it had ended by itself".to_owned())),
+                    io::ErrorKind::PermissionDenied => {
+                        (StepResult::NotPermitted, Some("only root may drop it (CAP_NET_ADMIN)".to_owned()))
+                    }
+                    io::ErrorKind::Unsupported => {
+                        (StepResult::Failed, Some("this kernel cannot drop it (CONFIG_INET_DIAG_DESTROY)".to_owned()))
+                    }
+                    _ => (StepResult::Failed, Some(error.to_string())),
+                },
+            };
+            self.steps.push(Step {
+                action: Action::Drop { socket: Box::new(socket) },
+                result,
+                reason,
+                took: Duration::ZERO,
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,344 @@
+//! From a diagnosis to what is to be done about it. Pure, but for one look at the shells that started a holder.
+//!
+//! Only who was *seen* to have a socket is ever signalled. Whether to signal is decided for a port as a whole: if one of its
+//! holders may not be ended, ending the others would free nothing.
+
+use super::{Keeper, Options};
+use crate::act::{Surroundings, system};
+use crate::answer::{Answer, PortAnswer};
+use crate::diagnose::{Facts, Group, Remedy, Severity, Status, groups};
+use crate::model::{Circumstances, Owners, Pid, Process, Protocol, Socket, State, find_process};
+use crate::request::Request;
+
+/// What is to be done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Who is to be ended: parents before their children.
+    pub holders: Vec<Holder>,
+    /// Supervisors' tools to be run first, each a program and its arguments.
+    pub stops: Vec<Vec<String>>,
+    /// What is left of connections, to be dropped.
+    pub remnants: Vec<Socket>,
+    /// Who is left alone, and why.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A process that is to be ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id when it was looked at.
+    pub pid: Pid,
+    /// Its name.
+    pub name: String,
+    /// Its command line, argument by argument.
+    pub command: Vec<String>,
+    /// The name or id of its user.
+    pub user: Option<String>,
+    /// The ports that it holds.
+    pub ports: Vec<(u16, Protocol)>,
+    /// The sockets by which it does.
+    pub inodes: Vec<u64>,
+    /// Who starts it again.
+    pub keeper: Option<Keeper>,
+    /// Whether its keeper stops it, so that it gets no signal.
+    pub is_stopped_by_keeper: bool,
+}
+
+/// Somebody who is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The port.
+    pub port: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The processes, as far as they are known.
+    pub pids: Vec<Pid>,
+    /// Who it is: `sshd (pid 812)`.
+    pub who: String,
+    /// Why, as the rest of a sentence about them.
+    pub reason: String,
+    /// What can be done instead.
+    pub remedies: Vec<Remedy>,
+}
+
+impl Refusal {
+    /// Who is left alone and why, in one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        [&*self.who, &*self.reason].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Plan {
+    /// Whether it does nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.holders.is_empty() && self.remnants.is_empty()
+    }
+}
+
+/// Derives what is to be done about the ports that `answer` found held.
+#[must_use]
+pub fn plan(answer: &Answer, surroundings: &Surroundings, options: &Options, request: &Request) -> Plan {
+    let planner = Planner { answer, surroundings, options, request };
+    let mut plan = Plan::default();
+    for port in &answer.ports {
+        planner.add_port(port, &mut plan);
+    }
+    parents_first(&mut plan.holders, &answer.processes);
+    plan
+}
+
+struct Planner<'a> {
+    answer: &'a Answer,
+    surroundings: &'a Surroundings,
+    options: &'a Options,
+    request: &'a Request,
+}
+
+impl Planner<'_> {
+    fn add_port(&self, port: &PortAnswer, plan: &mut Plan) {
+        if port.status == Status::Free {
+            return;
+        }
+        let facts = Facts {
+            port: port.port,
+            protocol: port.protocol,
+            addresses: &port.addresses,
+            sockets: &port.sockets,
+            processes: &self.answer.processes,
+            gaps: &self.answer.gaps,
+            attempts: &port.attempts,
+            attempts_elsewhere: &[],
+            other_is_free: false,
+            circumstances: &Circumstances::default(),
+            reuse_address: self.request.reuse_address,
+            host: &self.answer.host,
+            program: &self.request.program,
+        };
+        let groups = groups(port.sockets.iter().filter(|socket| facts.is_in_the_way(socket)));
+        let is_explained = groups.iter().any(|group| group.sockets[0].state.is_waiting());
+        let (mut holders, mut refusals) = (Vec::new(), Vec::new());
+        for group in &groups {
+            let is_waiting = group.sockets[0].state.is_waiting();
+            match group.owners {
+                Owners::Known(pids) if is_waiting || self.options.clients => match self.refuse(port, group, pids) {
+                    Some(refusal) => refusals.push(refusal),
+                    None => {
+                        let found: Vec<Holder> = pids.iter().map(|&pid| self.holder(port, group, pid)).collect();
+                        refusals.extend(found.iter().find_map(|holder| self.refuse_kept(port, holder)));
+                        holders.extend(found);
+                    }
+                },
+                Owners::None if self.options.remnants => {
+                    let remnants = group.sockets.iter().filter(|socket| is_remnant(socket));
+                    plan.remnants.extend(remnants.map(|&socket| socket.clone()));
+                }
+                // A listener explains the conflict; its connections end with it, or are named in the end.
+                _ if !is_waiting && is_explained => {}
+                _ => refusals.push(self.why_not(port, group)),
+            }
+        }
+        if groups.is_empty() {
+            let worst = port.findings.iter().find(|finding| finding.severity <= Severity::Unknown);
+            refusals.extend(worst.map(|finding| {
+                Self::refusal(port, &[], String::new(), finding.summary.clone(), finding.remedies.clone())
+            }));
+        }
+        if refusals.is_empty() {
+            for holder in holders {
+                add_holder(holder, plan);
+            }
+        } else if let Some(first) = holders.first() {
+            let pids: Vec<Pid> = holders.iter().map(|holder| holder.pid).collect();
+            let who = format!("{} (pid {})", first.name, first.pid);
+            let reason = "is left alone too, as ending it would not free the port".to_owned();
+            refusals.push(Self::refusal(port, &pids, who, reason, Vec::new()));
+        }
+        plan.refusals.extend(refusals);
+    }
+
+    /// Why a group of processes that hold the port may not be ended. If one of them may not, the others need not: the socket
+    /// stays.
+    fn refuse(&self, port: &PortAnswer, group: &Group<'_>, pids: &[Pid]) -> Option<Refusal> {
+        let Surroundings { own, ancestors, .. } = self.surroundings;
+        let reason = |&pid: &Pid| match pid {
+            // The first process of a machine or container: nothing survives it.
+            1 => Some("is the first process here, and everything ends with it"),
+            _ if pid == *own => Some("is portcheck itself, which inherited the socket"),
+            _ if ancestors.contains(&pid) => Some("is what portcheck was started from"),
+            _ => None,
+        };
+        let (&pid, reason) = pids.iter().find_map(|pid| Some((pid, reason(pid)?)))?;
+        let who = self.name(pid);
+        let remedies = if pid == 1 { self.socket_unit(port) } else { Vec::new() };
+        let remedies = if remedies.is_empty() { remedies_of(port, group) } else { remedies };
+        Some(Self::refusal(port, pids, who, reason.to_owned(), remedies))
+    }
+
+    /// Who is to be stopped by a supervisor that cannot be told to, is left to whoever can.
+    fn refuse_kept(&self, port: &PortAnswer, holder: &Holder) -> Option<Refusal> {
+        let keeper = holder.keeper.as_ref().filter(|_| self.options.supervisor && !holder.is_stopped_by_keeper)?;
+        let reason = format!("is kept by {}, which only its own tool can tell to stop", keeper.name());
+        Some(Self::refusal(port, &[holder.pid], self.name(holder.pid), reason, vec![keeper.remedy()]))
+    }
+
+    /// systemd listens in the name of a socket unit: stopping the service alone would not free the port.
+    fn socket_unit(&self, port: &PortAnswer) -> Vec<Remedy> {
+        let is_systemd = find_process(&self.answer.processes, 1).is_some_and(|first| first.name == "systemd");
+        if !is_systemd {
+            return Vec::new();
+        }
+        let find = Remedy {
+            text: "find its socket unit".to_owned(),
+            command: Some(format!("systemctl list-sockets --all | grep ':{} '", port.port)),
+        };
+        let stop = Remedy {
+            text: "stop that, and then the service".to_owned(),
+            command: Some("sudo systemctl stop NAME.socket NAME.service".to_owned()),
+        };
+        vec![find, stop]
+    }
+
+    /// Why those who were not seen to hold the port, or hold it in a way that was not asked for, are left alone.
+    fn why_not(&self, port: &PortAnswer, group: &Group<'_>) -> Refusal {
+        let pids = group.owners.pids();
+        let again = |option: &str| Remedy {
+            text: match option {
+                "--clients" => "end it all the same".to_owned(),
+                _ => "drop it at once, as root".to_owned(),
+            },
+            command: Some(format!("{} {}/{} --kill {option}", self.request.program, port.port, port.protocol)),
+        };
+        let mut remedies = remedies_of(port, group);
+        let (who, reason) = match group.owners {
+            Owners::Known(_) => {
+                remedies.insert(0, again("--clients"));
+                (group.holder(&self.answer.processes), "holds the port by a connection only".to_owned())
+            }
+            Owners::Likely { reason, .. } => (
+                group.holder(&self.answer.processes),
+                format!("was not seen to hold it, and is never signalled on a guess: {reason}"),
+            ),
+            Owners::Hidden { reason } => {
+                (group.holder(&self.answer.processes), format!("cannot be seen, and so not be ended: {reason}"))
+            }
+            Owners::Kernel => ("the kernel".to_owned(), "holds it itself: there is no process to end".to_owned()),
+            Owners::None | Owners::NotAsked => {
+                let are_remnants = group.sockets.iter().all(|socket| is_remnant(socket));
+                if are_remnants && port.protocol == Protocol::Tcp && !self.options.remnants {
+                    remedies.push(again("--remnants"));
+                }
+                let what = if group.sockets.len() == 1 {
+                    "what is left of a connection"
+                } else {
+                    "what is left of connections"
+                };
+                (what.to_owned(), format!("holds it{}: there is no process to end", states(group)))
+            }
+        };
+        Self::refusal(port, pids, who, reason, remedies)
+    }
+
+    fn refusal(port: &PortAnswer, pids: &[Pid], who: String, reason: String, remedies: Vec<Remedy>) -> Refusal {
+        Refusal { port: port.port, protocol: port.protocol, pids: pids.to_vec(), who, reason, remedies }
+    }
+
+    fn holder(&self, port: &PortAnswer, group: &Group<'_>, pid: Pid) -> Holder {
+        let process = find_process(&self.answer.processes, pid);
+        let keeper = process.and_then(|process| Keeper::of(process, self.surroundings, system::loops_in_a_shell));
+        let user =
+            process.and_then(|process| process.user.clone().or_else(|| process.uid.map(|uid| format!("uid {uid}"))));
+        let mut inodes: Vec<u64> = group.sockets.iter().filter_map(|socket| socket.inode).collect();
+        inodes.sort_unstable();
+        inodes.dedup();
+        Holder {
+            pid,
+            name: process.map_or_else(String::new, |process| process.name.clone()),
+            command: process.map(|process| process.command.clone()).unwrap_or_default(),
+            user,
+            ports: vec![(port.port, port.protocol)],
+            inodes,
+            is_stopped_by_keeper: self.options.supervisor
+                && keeper.as_ref().is_some_and(|keeper| keeper.stop_command().is_some()),
+            keeper,
+        }
+    }
+
+    fn name(&self, pid: Pid) -> String {
+        match find_process(&self.answer.processes, pid) {
+            Some(process) => format!("{} (pid {pid})", process.name),
+            None => format!("pid {pid}"),
+        }
+    }
+}
+
+/// Whether a socket is what is left of a connection: no process has it, and only the kernel's timers end it.
+pub fn is_remnant(socket: &Socket) -> bool {
+    socket.protocol == Protocol::Tcp
+        && socket.owners == Owners::None
+        && matches!(
+            socket.state,
+            State::TimeWait | State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing | State::CloseWait
+        )
+}
+
+/// ` in TIME_WAIT for 43 s more`, where the kernel tells.
+fn states(group: &Group<'_>) -> String {
+    let is_time_wait = group.sockets.iter().all(|socket| socket.state == State::TimeWait);
+    let timers = group.sockets.iter().filter_map(|socket| socket.timer);
+    let left = timers.map(|timer| timer.expires_in).max();
+    match (is_time_wait, left) {
+        (true, Some(left)) => format!(" in TIME_WAIT for {} s more", left.as_millis().div_ceil(1000)),
+        (false, Some(left)) => format!(", mostly for {} s more", left.as_millis().div_ceil(1000)),
+        (_, None) => String::new(),
+    }
+}
+
+/// What the diagnosis advises about a group, but for ending it.
+fn remedies_of(port: &PortAnswer, group: &Group<'_>) -> Vec<Remedy> {
+    let is_about = |finding: &&crate::diagnose::Finding| {
+        finding.severity <= Severity::Unknown && finding.pids == group.owners.pids()
+    };
+    let all = port.findings.iter().filter(is_about).flat_map(|finding| &finding.remedies);
+    // Ending them by hand is what is refused here.
+    let ends = |remedy: &&Remedy| {
+        let command = remedy.command.as_deref().unwrap_or_default();
+        command.starts_with("kill ") || command.starts_with("sudo kill ") || command.contains(" --kill")
+    };
+    let mut remedies: Vec<Remedy> = Vec::new();
+    for remedy in all.filter(|remedy| !ends(remedy)) {
+        if !remedies.contains(remedy) {
+            remedies.push(remedy.clone());
+        }
+    }
+    remedies
+}
+
+/// Adds a holder, or what it holds to the same one.
+fn add_holder(holder: Holder, plan: &mut Plan) {
+    let stop = holder.keeper.as_ref().filter(|_| holder.is_stopped_by_keeper).and_then(Keeper::stop_command);
+    if let Some(stop) = stop.filter(|stop| !plan.stops.contains(stop)) {
+        plan.stops.push(stop);
+    }
+    match plan.holders.iter_mut().find(|known| known.pid == holder.pid) {
+        Some(known) => {
+            known.inodes.extend(holder.inodes.iter().filter(|inode| !known.inodes.contains(inode)).collect::<Vec<_>>());
+            known.ports.extend(holder.ports.iter().filter(|port| !known.ports.contains(port)).collect::<Vec<_>>());
+        }
+        None => plan.holders.push(holder),
+    }
+}
+
+/// Orders holders so that who forks the others comes before them, and does not do so again.
+fn parents_first(holders: &mut [Holder], processes: &[Process]) {
+    let members: Vec<Pid> = holders.iter().map(|holder| holder.pid).collect();
+    let depth = |pid: Pid| {
+        let ancestors = find_process(processes, pid).map(|process| process.ancestors.as_slice()).unwrap_or_default();
+        ancestors.iter().filter(|ancestor| members.contains(&ancestor.pid)).count()
+    };
+    holders.sort_by_key(|holder| (depth(holder.pid), holder.pid));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! Plans from diagnoses made by hand.
+
+use std::time::Duration;
+
+use super::*;
+use crate::act::Signal;
+use crate::answer::Command;
+use crate::classify::Class;
+use crate::collect::Detail;
+use crate::diagnose::diagnose;
+use crate::model::{Ancestor, Backend, Runtime};
+use crate::probe::{Attempt, Outcome, spot_of};
+use crate::request::Question;
+use crate::testing::{host, listener, owned, process};
+
+fn options() -> Options {
+    Options {
+        signal: Signal::Term,
+        grace: Duration::ZERO,
+        force: false,
+        clients: false,
+        supervisor: false,
+        remnants: false,
+        settle: Duration::ZERO,
+    }
+}
+
+fn request() -> Request {
+    Request {
+        question: Question::Check(Vec::new()),
+        protocols: Protocol::ALL.to_vec(),
+        family: None,
+        connections: false,
+        detail: Detail::Full,
+        backend: Backend::Native,
+        probe: true,
+        reuse_address: false,
+        program: "portcheck".to_owned(),
+    }
+}
+
+/// The diagnosis of 62893/tcp, in use by `sockets`.
+fn answer(sockets: Vec<Socket>, processes: Vec<Process>) -> Answer {
+    let attempts =
+        vec![Attempt { spot: spot_of([0, 0, 0, 0].into(), 0), reuse_address: false, outcome: Outcome::InUse }];
+    let host = host();
+    let findings = diagnose(&Facts {
+        port: 62893,
+        protocol: Protocol::Tcp,
+        addresses: &[],
+        sockets: &sockets,
+        processes: &processes,
+        gaps: &[],
+        attempts: &attempts,
+        reuse_address: false,
+        host: &host,
+        program: "portcheck",
+    });
+    let port = PortAnswer {
+        port: 62893,
+        protocol: Protocol::Tcp,
+        addresses: Vec::new(),
+        class: Class::of(62893),
+        service: None,
+        status: Status::of(&findings),
+        findings,
+        attempts,
+        sockets,
+    };
+    Answer { command: Command::Kill, host, ports: vec![port], processes, gaps: Vec::new() }
+}
+
+fn plan_of(sockets: Vec<Socket>, processes: Vec<Process>, options: &Options) -> Plan {
+    let surroundings = Surroundings { own: 900, ancestors: vec![800, 700], ..Surroundings::default() };
+    plan(&answer(sockets, processes), &surroundings, options, &request())
+}
+
+fn pids(plan: &Plan) -> Vec<Pid> {
+    plan.holders.iter().map(|holder| holder.pid).collect()
+}
+
+#[track_caller]
+fn refused(plan: &Plan, reason: &str) {
+    assert!(plan.is_empty(), "{plan:#?}");
+    assert!(plan.refusals.iter().any(|refusal| refusal.sentence().contains(reason)), "{plan:#?}");
+}
+
+fn connection(local: &str, remote: &str, owners: Owners) -> Socket {
+    Socket { state: State::Established, remote: Some(remote.parse().unwrap()), owners, ..listener(local) }
+}
+
+#[test]
+fn parents_come_before_their_children_however_they_are_listed() {
+    let mut family = vec![process(40, 42, "worker"), process(41, 40, "grandchild"), process(42, 7, "master")];
+    family[0].ancestors.insert(0, Ancestor { pid: 42, name: "master".to_owned() });
+    family[1].ancestors.splice(0..0, [40, 42].map(|pid| Ancestor { pid, name: String::new() }));
+    let plan = plan_of(vec![owned("127.0.0.1:62893", &[40, 41, 42])], family, &options());
+    assert_eq!(pids(&plan), [42, 40, 41]);
+    assert!(plan.refusals.is_empty());
+}
+
+#[test]
+fn one_process_with_two_sockets_is_one_holder() {
+    let mut other = owned("[::1]:62893", &[42]);
+    other.inode = Some(42381);
+    let plan = plan_of(vec![owned("127.0.0.1:62893", &[42]), other], vec![process(42, 7, "web")], &options());
+    assert_eq!((pids(&plan), &plan.holders[0].inodes[..]), (vec![42], &[42380, 42381][..]));
+}
+
+#[test]
+fn the_first_process_portcheck_and_its_ancestors_are_never_ended_nor_who_shares_with_them() {
+    for (protected, reason) in
+        [(1, "first process"), (900, "portcheck itself"), (800, "started from"), (700, "started from")]
+    {
+        let mut pids = vec![protected, 942];
+        pids.sort_unstable();
+        let processes = pids.iter().map(|&pid| process(pid, 7, "x")).collect();
+        refused(&plan_of(vec![owned("127.0.0.1:62893", &pids)], processes, &options()), reason);
+    }
+}
+
+#[test]
+fn who_was_not_seen_is_not_ended() {
+    let hidden = Owners::Hidden { reason: "out of sight".to_owned() };
+    let likely = Owners::Likely { pids: vec![42], reason: "the only one".to_owned() };
+    for (owners, reason) in [(hidden, "out of sight"), (likely, "the only one"), (Owners::Kernel, "no process to end")]
+    {
+        let all = Options { clients: true, remnants: true, force: true, supervisor: true, ..options() };
+        for options in [options(), all] {
+            let socket = Socket { owners: owners.clone(), ..listener("127.0.0.1:62893") };
+            refused(&plan_of(vec![socket], vec![process(42, 7, "web")], &options), reason);
+        }
+    }
+}
+
+#[test]
+fn nobody_is_ended_in_vain() {
+    let hidden = Socket { owners: Owners::Hidden { reason: "out of sight".to_owned() }, ..listener("[::1]:62893") };
+    let plan = plan_of(vec![owned("127.0.0.1:62893", &[42]), hidden], vec![process(42, 7, "web")], &options());
+    refused(&plan, "out of sight");
+    refused(&plan, "would not free the port");
+    assert_eq!(plan.refusals.len(), 2);
+}
+
+#[test]
+fn a_connection_is_ended_only_on_request() {
+    let uses = || vec![connection("127.0.0.1:62893", "192.0.2.1:443", Owners::Known(vec![42]))];
+    let refusal = plan_of(uses(), vec![process(42, 7, "curl")], &options());
+    refused(&refusal, "by a connection only");
+    assert_eq!(refusal.refusals[0].remedies[0].command.as_deref(), Some("portcheck 62893/tcp --kill --clients"));
+    let plan = plan_of(uses(), vec![process(42, 7, "curl")], &Options { clients: true, ..options() });
+    assert_eq!(pids(&plan), [42]);
+}
+
+#[test]
+fn connections_beside_a_listener_are_left_alone_and_not_reported() {
+    let sockets = vec![
+        owned("127.0.0.1:62893", &[42]),
+        connection("127.0.0.1:62893", "127.0.0.1:5000", Owners::Known(vec![43])),
+        connection("127.0.0.1:62893", "127.0.0.1:5001", Owners::None),
+    ];
+    let plan = plan_of(sockets, vec![process(42, 7, "web"), process(43, 42, "session")], &options());
+    assert_eq!((pids(&plan), plan.refusals.len(), plan.remnants.len()), (vec![42], 0, 0));
+}
+
+#[test]
+fn remnants_are_dropped_only_on_request_and_only_if_they_are_some() {
+    let remnant =
+        Socket { state: State::TimeWait, inode: None, ..connection("127.0.0.1:62893", "127.0.0.1:5000", Owners::None) };
+    let refusal = plan_of(vec![remnant.clone()], Vec::new(), &options());
+    refused(&refusal, "no process to end");
+    let offered = refusal.refusals[0].remedies.iter().filter_map(|remedy| remedy.command.as_deref());
+    assert_eq!(offered.collect::<Vec<_>>(), ["portcheck 62893/tcp --kill --remnants"]);
+    let plan = plan_of(vec![remnant.clone()], Vec::new(), &Options { remnants: true, ..options() });
+    assert_eq!((&plan.remnants[..], plan.refusals.len()), (&[remnant.clone()][..], 0));
+    for state in [State::Listen, State::Bound, State::Established, State::SynReceived] {
+        assert!(!is_remnant(&Socket { state, ..remnant.clone() }), "{state}");
+    }
+    assert!(!is_remnant(&Socket { owners: Owners::Known(vec![42]), ..remnant }));
+}
+
+#[test]
+fn a_supervisor_stops_its_own_and_one_that_cannot_be_told_is_named() {
+    use crate::model::{Container, Manager, Unit};
+    let mut web = process(42, 1, "web");
+    web.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::User });
+    let told = Options { supervisor: true, ..options() };
+    let sockets = || vec![owned("127.0.0.1:62893", &[42])];
+    let plan = plan_of(sockets(), vec![web.clone()], &told);
+    assert_eq!(plan.stops, [["systemctl", "--user", "stop", "--", "web.service"]]);
+    assert!(plan.holders[0].is_stopped_by_keeper);
+    let plan = plan_of(sockets(), vec![web.clone()], &options());
+    assert!(plan.stops.is_empty() && !plan.holders[0].is_stopped_by_keeper && plan.holders[0].keeper.is_some());
+
+    web.container = Some(Container { runtime: Runtime::Lxc, id: "web".to_owned(), pod: None });
+    refused(&plan_of(sockets(), vec![web], &told), "only its own tool");
+}
+
+#[test]
+fn a_free_port_needs_nothing() {
+    let mut answer = answer(Vec::new(), Vec::new());
+    answer.ports[0].status = Status::Free;
+    assert_eq!(plan(&answer, &Surroundings::default(), &options(), &request()), Plan::default());
+}
+
+#[test]
+fn what_cannot_be_seen_at_all_is_refused() {
+    refused(&plan_of(Vec::new(), Vec::new(), &options()), "something that cannot be seen");
+}

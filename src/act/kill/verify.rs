@@ -1,0 +1,116 @@
+//! Whether the port can be bound now, and still can a moment later; and who took it if not.
+
+use std::time::{Duration, Instant};
+
+use super::{Keeper, Outcome, Taker, plan};
+use crate::act::{Surroundings, system};
+use crate::answer::{self, Answer, Command, PortAnswer};
+use crate::collect::Detail;
+use crate::diagnose::{Remedy, Status};
+use crate::error::Error;
+use crate::model::{Ancestor, Owners, Process, Socket, find_process};
+use crate::request::Request;
+
+/// How often to look while what was ended may still be closing its sockets.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How long that may take: descriptors that an io_uring has are closed later than the others.
+const CLOSING: Duration = Duration::from_millis(300);
+
+/// What became of the port.
+pub struct Verified {
+    pub outcome: Outcome,
+    pub takers: Vec<Taker>,
+    pub answer: Answer,
+}
+
+/// Looks whether the ports are free, and once more after `settle`.
+pub fn verify(
+    request: &Request,
+    before: &Answer,
+    surroundings: &Surroundings,
+    settle: Duration,
+) -> Result<Verified, Error> {
+    let quick = Request { detail: Detail::Nothing, ..request.clone() };
+    let is_free = |answer: &Answer| answer.ports.iter().all(|port| port.status == Status::Free);
+    let start = Instant::now();
+    while !is_free(&answer::answer(&quick)?) {
+        if start.elapsed() > CLOSING {
+            break;
+        }
+        system::wait_for_exits(&[], Some(PAUSE))?;
+    }
+    // Who comes back, mostly does so at once.
+    system::wait_for_exits(&[], Some(settle.saturating_sub(start.elapsed())))?;
+    let answer = Answer { command: Command::Kill, ..answer::answer(request)? };
+    let outcome = outcome(before, &answer);
+    let takers = if outcome == Outcome::TakenAgain { takers(before, &answer, surroundings) } else { Vec::new() };
+    Ok(Verified { outcome, takers, answer })
+}
+
+/// What it came to, by comparing the diagnoses before and after.
+fn outcome(before: &Answer, after: &Answer) -> Outcome {
+    let is_held = |port: &&PortAnswer| port.status == Status::Held;
+    let mut held = after.ports.iter().filter(is_held).peekable();
+    if held.peek().is_none() {
+        return match after.ports.iter().map(|port| port.status).min() {
+            Some(Status::Blocked) => Outcome::Blocked,
+            Some(Status::Unknown) => Outcome::Unknown,
+            _ => Outcome::Freed,
+        };
+    }
+    let is_new = |socket: &Socket| is_taken(before, socket);
+    let sockets = || after.ports.iter().filter(is_held).flat_map(|port| &port.sockets);
+    match () {
+        () if sockets().any(is_new) => Outcome::TakenAgain,
+        () if held.all(|port| !port.sockets.is_empty() && port.sockets.iter().all(plan::is_remnant)) => {
+            Outcome::Remnants
+        }
+        () => Outcome::StillHeld,
+    }
+}
+
+/// Whether a socket that waits on its port was not there before.
+fn is_taken(before: &Answer, socket: &Socket) -> bool {
+    let was_there =
+        |inode: u64| before.ports.iter().flat_map(|port| &port.sockets).any(|known| known.inode == Some(inode));
+    socket.state.is_waiting() && socket.inode.is_some_and(|inode| !was_there(inode))
+}
+
+/// Who has sockets on the ports that were not there before.
+fn takers(before: &Answer, after: &Answer, surroundings: &Surroundings) -> Vec<Taker> {
+    let mut takers: Vec<Taker> = Vec::new();
+    for socket in after.ports.iter().flat_map(|port| &port.sockets).filter(|socket| is_taken(before, socket)) {
+        // The leader of a group speaks for it.
+        let Owners::Known(pids) = &socket.owners else { continue };
+        let Some(process) = pids.first().and_then(|&pid| find_process(&after.processes, pid)) else { continue };
+        if takers.iter().all(|taker| taker.pid != process.pid) {
+            takers.push(taker(before, process, surroundings));
+        }
+    }
+    takers
+}
+
+fn taker(before: &Answer, process: &Process, surroundings: &Surroundings) -> Taker {
+    let keeper = Keeper::of(process, surroundings, system::loops_in_a_shell);
+    // What the old and the new holder descend from alike, and portcheck does not.
+    let started_before = |ancestor: &&Ancestor| {
+        let is_its = |old: &Process| old.ancestors.iter().any(|other| other.pid == ancestor.pid);
+        ancestor.pid != 1 && !surroundings.protects(ancestor.pid) && before.processes.iter().any(is_its)
+    };
+    let starter = process.ancestors.iter().find(started_before);
+    let remedies = match (&keeper, starter) {
+        (Some(keeper), _) => vec![keeper.remedy()],
+        (None, Some(starter)) => {
+            let text = format!("end {}, which starts it, first", starter.name);
+            vec![Remedy { text, command: Some(format!("kill {}", starter.pid)) }]
+        }
+        (None, None) => Vec::new(),
+    };
+    let starter = starter.map(|starter| format!("{} (pid {})", starter.name, starter.pid));
+    Taker {
+        pid: process.pid,
+        name: process.name.clone(),
+        starter: keeper.map(|keeper| keeper.name()).or(starter),
+        remedies,
+    }
+}

@@ -1,0 +1,43 @@
+//! What the actions need of the operating system. The only file of them that asks which platform this is.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub use linux::{Handle, exec, loops_in_a_shell, wait_for_exits};
+
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
+#[cfg(not(target_os = "linux"))]
+pub use unsupported::{Handle, exec, loops_in_a_shell, wait_for_exits};
+
+use crate::collect;
+use crate::model::{Container, Pid, Unit};
+
+/// Where portcheck itself runs: what must never be ended, and whose supervisor is its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Its own id.
+    pub own: Pid,
+    /// Its parent, the parent of that one, and so on.
+    pub ancestors: Vec<Pid>,
+    /// The unit of systemd it runs in.
+    pub unit: Option<Unit>,
+    /// The container it runs in.
+    pub container: Option<Container>,
+}
+
+impl Surroundings {
+    /// Looks around.
+    #[must_use]
+    pub fn read() -> Self {
+        let own = std::process::id();
+        let supervisor = collect::supervisor_of(own);
+        Self { own, ancestors: collect::ancestors_of(own), unit: supervisor.unit, container: supervisor.container }
+    }
+
+    /// Whether `pid` must not be ended: it is portcheck, one of those that it was started from, or the first process.
+    #[must_use]
+    pub fn protects(&self, pid: Pid) -> bool {
+        pid == 1 || pid == self.own || self.ancestors.contains(&pid)
+    }
+}

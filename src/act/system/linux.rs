@@ -1,0 +1,238 @@
+//! Processes by pidfd (pidfd_open(2)), and what /proc tells of them (proc_pid_stat(5)).
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+
+use crate::act::Signal;
+use crate::error::Error;
+use crate::model::Pid;
+
+/// A process that stays this one, whatever becomes of its id.
+#[derive(Debug)]
+pub struct Handle {
+    pid: Pid,
+    pidfd: OwnedFd,
+    /// When it started, in clock ticks since boot: field 22 of /proc/PID/stat.
+    started: u64,
+}
+
+impl Handle {
+    /// Takes hold of the process that has the id `pid` now. `None` if there is none any more.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel has no pidfds (before Linux 5.3), a sandbox forbids them, or this process has too many descriptors.
+    pub fn open(pid: Pid) -> Result<Option<Self>, Error> {
+        let Some(raw) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return Ok(None) };
+        let Some(before) = Stat::read(pid) else { return Ok(None) };
+        let pidfd = match pidfd_open(raw, PidfdFlags::empty()) {
+            Ok(pidfd) => pidfd,
+            // EINVAL: the id is a thread's by now.
+            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
+            Err(errno) => return Err(Error::Call { call: "pidfd_open", source: errno.into() }),
+        };
+        let handle = Self { pid, pidfd, started: before.started };
+        Ok(handle.is_alive().then_some(handle))
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Whether it still runs, and what /proc tells under its id is told of it and not of a later process.
+    ///
+    /// An id is given away again only after its process has ended, which the pidfd tells: what was read before the pidfd
+    /// was found alive was read of this process.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        Stat::read(self.pid).is_some_and(|stat| stat.started == self.started) && !self.has_ended()
+    }
+
+    /// Whether it has ended: a pidfd becomes readable then.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        wait_for_exits(&[self], Some(Duration::ZERO)).is_ok_and(|ended| ended == [true])
+    }
+
+    /// Whether it is stopped, by a signal.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        Stat::read(self.pid).is_some_and(|stat| stat.state == 'T') && self.is_alive()
+    }
+
+    /// Whether it has one of the sockets `inodes` open, in any of its threads.
+    #[must_use]
+    pub fn has_open(&self, inodes: &[u64]) -> bool {
+        let process = PathBuf::from(format!("/proc/{}", self.pid));
+        let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
+        let mut tables = std::iter::once(process.join("fd")).chain(threads.map(|thread| thread.path().join("fd")));
+        tables.any(|table| has_open(&table, inodes)) && self.is_alive()
+    }
+
+    /// Sends a signal to this process, and to no later one with its id.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` if it may not be signalled by this user, `ESRCH` if it has ended.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        use rustix::process::Signal as Raw;
+        let raw = match signal {
+            Signal::Hup => Raw::HUP,
+            Signal::Int => Raw::INT,
+            Signal::Quit => Raw::QUIT,
+            Signal::Abrt => Raw::ABORT,
+            Signal::Kill => Raw::KILL,
+            Signal::Alrm => Raw::ALARM,
+            Signal::Term => Raw::TERM,
+            Signal::Usr1 => Raw::USR1,
+            Signal::Usr2 => Raw::USR2,
+            Signal::Cont => Raw::CONT,
+        };
+        Ok(pidfd_send_signal(&self.pidfd, raw)?)
+    }
+}
+
+fn has_open(descriptors: &Path, inodes: &[u64]) -> bool {
+    let entries = fs::read_dir(descriptors).into_iter().flatten().flatten();
+    entries.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|link| {
+        let inode = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+        inode.is_some_and(|inode| inodes.contains(&inode))
+    })
+}
+
+/// Waits until one of the processes has ended, or `timeout` is over, or for ever without one. Which have ended.
+///
+/// # Errors
+///
+/// If poll(2) fails.
+pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<Vec<bool>, Error> {
+    let mut watched: Vec<PollFd<'_>> = handles.iter().map(|handle| PollFd::new(&handle.pidfd, PollFlags::IN)).collect();
+    let failed = |source: io::Error| Error::Call { call: "poll", source };
+    let until = timeout.map(|timeout| std::time::Instant::now() + timeout);
+    loop {
+        let left = until.map(|until| until.saturating_duration_since(std::time::Instant::now()));
+        let timespec =
+            left.map(Timespec::try_from).transpose().map_err(|_| failed(io::ErrorKind::InvalidInput.into()))?;
+        match rustix::event::poll(&mut watched, timespec.as_ref()) {
+            Ok(_) => return Ok(watched.iter().map(|one| one.revents().contains(PollFlags::IN)).collect()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed(errno.into())),
+        }
+    }
+}
+
+/// Whether a process is a shell that was given a loop to run, as in `sh -c 'while true; do serve; done'`. Only a loop on
+/// its command line can be seen: a script file may have changed since it was started.
+#[must_use]
+pub fn loops_in_a_shell(pid: Pid) -> bool {
+    let Ok(bytes) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+    let arguments: Vec<String> =
+        bytes.split(|&byte| byte == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect();
+    is_loop(&arguments)
+}
+
+fn is_loop(arguments: &[String]) -> bool {
+    let [program, options, script, ..] = arguments else { return false };
+    let name = program.rsplit('/').next().unwrap_or_default();
+    let is_shell = matches!(name, "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh" | "busybox");
+    // `busybox sh -c …` has one word more.
+    let (options, script) = match (name, arguments.get(3)) {
+        ("busybox", Some(fourth)) => (script, fourth),
+        _ => (options, script),
+    };
+    let takes_a_script = options.starts_with('-') && !options.starts_with("--") && options.contains('c');
+    let mut words = script.split(|c: char| c.is_whitespace() || c == ';');
+    is_shell && takes_a_script && words.any(|word| matches!(word, "while" | "until" | "for"))
+}
+
+/// Becomes the program `arguments[0]`. Returns only if that fails.
+#[must_use]
+pub fn exec(arguments: &[OsString]) -> io::Error {
+    match arguments {
+        [program, arguments @ ..] => std::process::Command::new(program).args(arguments).exec(),
+        [] => io::ErrorKind::InvalidInput.into(),
+    }
+}
+
+/// What /proc/PID/stat tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    started: u64,
+}
+
+impl Stat {
+    /// `None` if the process has ended.
+    fn read(pid: Pid) -> Option<Self> {
+        Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// The name of a process may contain anything, closing brackets too: what comes after the last one counts.
+    fn parse(line: &[u8]) -> Option<Self> {
+        let name_end = line.iter().rposition(|&byte| byte == b')')?;
+        let rest = std::str::from_utf8(line.get(name_end + 1..)?).ok()?;
+        let mut fields = rest.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
+        // The state is field 3, the start field 22.
+        Some(Self { state, started: fields.nth(18)?.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_line_of_stat_with_a_hostile_name() {
+        let line = b"42 (a) S 1 (x\xff) T 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2";
+        assert_eq!(Stat::parse(line), Some(Stat { state: 'T', started: 98765 }));
+        for broken in ["", "42", "42 (x", "42 (x)", "42 (x) S 1"] {
+            assert_eq!(Stat::parse(broken.as_bytes()), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_handle_knows_what_its_process_has_open_and_when_it_ended() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let link = fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&listener))).unwrap();
+        let inode = link.to_str().unwrap().strip_prefix("socket:[").unwrap().strip_suffix(']').unwrap();
+        let own = Handle::open(std::process::id()).unwrap().unwrap();
+        assert!(own.has_open(&[1, inode.parse().unwrap()]) && !own.has_open(&[1]) && !own.has_ended());
+
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let handle = Handle::open(child.id()).unwrap().unwrap();
+        assert!(handle.is_alive());
+        handle.signal(Signal::Term).unwrap();
+        assert_eq!(wait_for_exits(&[&own, &handle], None).unwrap(), [false, true]);
+        // Not reaped yet, it is gone all the same.
+        assert!(!handle.is_alive() && Handle::open(child.id()).unwrap().is_none());
+        child.wait().unwrap();
+        assert_eq!(handle.signal(Signal::Term).unwrap_err().raw_os_error(), Some(3));
+        assert!(Handle::open(child.id()).unwrap().is_none() && Handle::open(0).unwrap().is_none());
+    }
+
+    #[test]
+    fn loops_of_shells() {
+        let is_loop = |words: &[&str]| is_loop(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert!(is_loop(&["sh", "-c", "while true; do ./serve; done"]));
+        assert!(is_loop(&["/bin/bash", "-ec", "cd x;until ./serve; do :; done", ""]));
+        assert!(is_loop(&["busybox", "sh", "-c", "for i in 1 2; do ./serve; done"]));
+        for other in [&["sh", "-c", "node meanwhile.js"][..], &["-bash"], &["sh", "while"], &["node", "-c", "while 1"]]
+        {
+            assert!(!is_loop(other), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Drops what is left of connections: `SOCK_DESTROY` of sock_diag(7), which needs CAP_NET_ADMIN and a kernel with
+//! CONFIG_INET_DIAG_DESTROY.
+//!
+//! Each socket is named by the cookie that the kernel gave it. Without one, the kernel would take the listener on the port
+//! for what was meant, should the remnant have ended meanwhile (`inet_diag_find_one_icsk`, net/ipv4/inet_diag.c).
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+
+use super::netlink::{Failure, Netlink};
+use super::sock_diag::{self, Entry, States, Table};
+use crate::model::{Family, Protocol, Socket, State};
+use crate::port_set::PortSet;
+
+/// linux/sock_diag.h
+const SOCK_DESTROY: u16 = 21;
+
+/// `struct inet_diag_sockid`: addresses, ports, interface and cookie.
+type Id = [u8; 48];
+
+/// What a socket is found by.
+type Key = (Family, State, SocketAddr, Option<SocketAddr>);
+
+/// See [`crate::collect::drop_remnants`].
+pub fn drop_remnants(sockets: Vec<Socket>) -> Vec<(Socket, io::Result<()>)> {
+    let ports: PortSet = sockets.iter().map(|socket| (socket.local.port(), socket.local.port())).collect();
+    let mut diag = Destroyer::open(&ports);
+    let drop_one = |socket: Socket| {
+        let result = match &mut diag {
+            Ok(diag) => diag.destroy(&socket),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        };
+        (socket, result)
+    };
+    sockets.into_iter().map(drop_one).collect()
+}
+
+struct Destroyer {
+    netlink: Netlink,
+    ids: HashMap<Key, Id>,
+}
+
+impl Destroyer {
+    /// Learns the cookies of all sockets on `ports`.
+    fn open(ports: &PortSet) -> io::Result<Self> {
+        let mut netlink = Netlink::open(Some(rustix::net::netlink::SOCK_DIAG))?;
+        let mut ids = HashMap::new();
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let table = Table { protocol: Protocol::Tcp, family };
+            let request = sock_diag::request(table, States::CONNECTED, ports);
+            let learn = |kind: u16, payload: &[u8]| {
+                let id = payload.get(4..).and_then(|rest| rest.first_chunk());
+                if let (sock_diag::SOCK_DIAG_BY_FAMILY, Some(&id)) = (kind, id)
+                    && let Some(Entry { socket, .. }) = sock_diag::parse_entry(payload, table)?
+                {
+                    ids.insert(key(&socket), id);
+                }
+                Ok(())
+            };
+            match netlink.dump(sock_diag::SOCK_DIAG_BY_FAMILY, &request, learn) {
+                Ok(_) | Err(Failure::NoSuch) => {}
+                Err(failure) => return Err(plain(failure)),
+            }
+        }
+        Ok(Self { netlink, ids })
+    }
+
+    fn destroy(&mut self, socket: &Socket) -> io::Result<()> {
+        let id = self.ids.get(&key(socket)).ok_or(io::ErrorKind::NotFound)?;
+        let table = Table { protocol: Protocol::Tcp, family: socket.family };
+        let mut request = sock_diag::request(table, States::CONNECTED, &PortSet::all());
+        request.truncate(request.len() - id.len());
+        request.extend_from_slice(id);
+        self.netlink.command(SOCK_DESTROY, &request).map_err(plain)
+    }
+}
+
+fn key(socket: &Socket) -> Key {
+    (socket.family, socket.state, socket.local, socket.remote)
+}
+
+fn plain(failure: Failure) -> io::Error {
+    match failure {
+        Failure::NoSuch => io::ErrorKind::NotFound.into(),
+        Failure::Refused(error) => error,
+        Failure::Failed(error) => io::Error::other(error.to_string()),
+    }
+}

@@ -1,0 +1,208 @@
+//! What --kill is going to do, and what it did, in words.
+
+use std::io::{self, Write};
+
+use super::paper::Paper;
+use super::{Style, colour, escape};
+use crate::act::kill::{Action, Holder, Keeper, Outcome, Plan, Prepared, Refusal, Report, Step, StepResult};
+use crate::act::words;
+use crate::answer::{Answer, Exit};
+use crate::diagnose::{Remedy, Status};
+
+/// Writes the plan.
+pub fn plan(prepared: &Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let paper = &mut Paper::new(style.width, out);
+    intentions(&prepared.plan, prepared.signal(), paper)?;
+    refusals(&prepared.plan.refusals, paper)
+}
+
+/// Writes the report.
+pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let paper = &mut Paper::new(style.width, out);
+    match report.outcome {
+        Outcome::WouldFree | Outcome::WouldNotFree => {
+            intentions(&report.plan, report.options.signal, paper)?;
+            refusals(&report.plan.refusals, paper)?;
+            let text = match report.outcome {
+                Outcome::WouldFree => "nothing was done: this was a dry run",
+                _ => "nothing was done, and not every holder could be ended",
+            };
+            return paper.sentence(text);
+        }
+        Outcome::AlreadyFree => return paper.coloured(&conclusion(report), colour::of(Status::Free)),
+        _ => {}
+    }
+    for step in &report.steps {
+        self::step(step, paper)?;
+    }
+    refusals(&report.plan.refusals, paper)?;
+    let status = if report.exit() == Exit::Yes { Status::Free } else { Status::Held };
+    paper.coloured(&conclusion(report), colour::of(status))?;
+    advice(report, paper)?;
+    let is_told = matches!(report.outcome, Outcome::Declined | Outcome::Refused);
+    if report.exit() != Exit::Yes && !is_told {
+        paper.gap()?;
+        return super::write(&report.answer, style, out);
+    }
+    Ok(())
+}
+
+fn intentions(plan: &Plan, signal: crate::act::Signal, paper: &mut Paper<'_>) -> io::Result<()> {
+    for command in &plan.stops {
+        writeln!(paper.out, "run  {0}{1}{0:#}", colour::STRONG, escape::command_line(command))?;
+    }
+    for holder in &plan.holders {
+        let user = holder.user.as_ref().map(|user| format!(" of user {user}")).unwrap_or_default();
+        let verb = if holder.is_stopped_by_keeper { "that ends".to_owned() } else { format!("send {signal} to") };
+        let ports: Vec<String> = holder.ports.iter().map(|(port, protocol)| format!("{port}/{protocol}")).collect();
+        let text = format!("{verb} {} (pid {}){user}, which holds {}", holder.name, holder.pid, ports.join(", "));
+        paper.sentence(&text)?;
+        if !holder.command.is_empty() {
+            let line = escape::command_line(&holder.command);
+            writeln!(paper.out, "    {0}{1}{0:#}", colour::FAINT, escape::shorten(&line, 400))?;
+        }
+    }
+    for keeper in keepers(&plan.holders) {
+        paper.sentence(&format!("{} may start it again when it ends", keeper.name()))?;
+        let mut remedies = vec![keeper.remedy()];
+        if keeper.stop_command().is_some() {
+            remedies.push(Remedy { text: "let portcheck do that, add --supervisor".to_owned(), command: None });
+        }
+        self::remedies(&remedies, paper)?;
+    }
+    match &plan.remnants[..] {
+        [] => Ok(()),
+        remnants => paper.sentence(&format!("drop what is left of {}", count(remnants.len(), "connection"))),
+    }
+}
+
+/// Those that are not told to stop, each once.
+fn keepers(holders: &[Holder]) -> Vec<&Keeper> {
+    let mut keepers = Vec::new();
+    for holder in holders.iter().filter(|holder| !holder.is_stopped_by_keeper) {
+        keepers.extend(holder.keeper.as_ref().filter(|keeper| !keepers.contains(keeper)));
+    }
+    keepers
+}
+
+fn refusals(refusals: &[Refusal], paper: &mut Paper<'_>) -> io::Result<()> {
+    for refusal in refusals {
+        let port = format!("{}/{}", refusal.port, refusal.protocol);
+        paper.sentence(&format!("{port}: {}", refusal.sentence()))?;
+        remedies(&refusal.remedies, paper)?;
+    }
+    Ok(())
+}
+
+fn remedies(remedies: &[Remedy], paper: &mut Paper<'_>) -> io::Result<()> {
+    for remedy in remedies {
+        let text = escape::terminal(&remedy.text);
+        match &remedy.command {
+            Some(command) => {
+                writeln!(paper.out, "  to {text}:  {0}{1}{0:#}", colour::STRONG, escape::terminal(command))?;
+            }
+            None => paper.sentence(&format!("  {text}"))?,
+        }
+    }
+    Ok(())
+}
+
+fn step(step: &Step, paper: &mut Paper<'_>) -> io::Result<()> {
+    let took = words(step.took);
+    let reason = step.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let text = match (&step.action, step.result) {
+        (Action::Signal { pid, name, signal: crate::act::Signal::Cont }, _) => {
+            format!("sent SIGCONT to {name} (pid {pid}){reason}")
+        }
+        (Action::Signal { pid, name, signal }, StepResult::Done) => {
+            format!("{name} (pid {pid}) ended {took} after {signal}")
+        }
+        (Action::Signal { pid, name, .. }, StepResult::Gone | StepResult::LetGo) => {
+            format!("{name} (pid {pid}) was not signalled{reason}")
+        }
+        (Action::Signal { pid, name, signal }, StepResult::StillRunning) => {
+            format!("{name} (pid {pid}) still runs {took} after {signal}{reason}")
+        }
+        (Action::Signal { pid, name, signal }, _) => {
+            format!("{name} (pid {pid}) could not be sent {signal}{reason}")
+        }
+        (Action::Supervisor { command }, StepResult::Done) => {
+            format!("ran {}, which took {took}", escape::command_line(command))
+        }
+        (Action::Supervisor { command }, _) => format!("{} failed{reason}", escape::command_line(command)),
+        (Action::Drop { socket }, result) => {
+            let peer = socket.remote.map(|peer| format!(" to {peer}")).unwrap_or_default();
+            let verb = if result == StepResult::Done { "dropped" } else { "did not drop" };
+            format!("{verb} what was left of the connection {}{peer}, {}{reason}", socket.local, socket.state)
+        }
+    };
+    paper.sentence(&text)
+}
+
+/// What it all came to.
+fn conclusion(report: &Report) -> String {
+    let (names, count) = names(&report.answer);
+    let is = if count == 1 { "is" } else { "are" };
+    match report.outcome {
+        Outcome::AlreadyFree => format!("{names} {is} free already"),
+        Outcome::Freed => format!("{names} {is} free, and still {is} {} later", words(report.options.settle)),
+        Outcome::WouldFree | Outcome::WouldNotFree => String::new(),
+        Outcome::Declined | Outcome::Refused => format!("nothing was done: {names} {is} as before"),
+        Outcome::StillHeld => format!("{names} {is} not free: a holder is still there"),
+        Outcome::Remnants => {
+            format!("no process holds {names} any more, but what is left of connections does")
+        }
+        Outcome::TakenAgain => {
+            let takers: Vec<String> =
+                report.takers.iter().map(|taker| format!("{} (pid {})", taker.name, taker.pid)).collect();
+            let by = if takers.is_empty() { String::new() } else { format!(" by {}", takers.join(" and ")) };
+            let starters: Vec<&str> = report.takers.iter().filter_map(|taker| taker.starter.as_deref()).collect();
+            let from = starters.first().map(|starter| format!(", which {starter} started")).unwrap_or_default();
+            format!("{names} was taken again{by}{from}")
+        }
+        Outcome::Blocked => format!("nobody holds {names} any more, but you may not bind it, so that was not tried"),
+        Outcome::Unknown => format!("cannot tell whether {names} {is} free"),
+    }
+}
+
+/// What to do about a port that is not free.
+fn advice(report: &Report, paper: &mut Paper<'_>) -> io::Result<()> {
+    let option = |text: &str| Remedy { text: text.to_owned(), command: None };
+    let mut advice: Vec<Remedy> = report.takers.iter().flat_map(|taker| taker.remedies.clone()).collect();
+    let is_stubborn = |step: &Step| step.result == StepResult::StillRunning && step.reason.is_none();
+    if report.outcome == Outcome::StillHeld && !report.options.force && report.steps.iter().any(is_stubborn) {
+        advice.push(option("--force sends SIGKILL to whoever still runs after --grace"));
+    }
+    if report.outcome == Outcome::Remnants {
+        advice.push(option(
+            "they end by themselves; with --reuse-addr they count only if they stand in the way of a server \
+                            that sets SO_REUSEADDR, as most do",
+        ));
+        if !report.options.remnants {
+            advice.push(option("--remnants drops them at once, as root"));
+        }
+    }
+    remedies(&advice, paper)
+}
+
+/// `8080/tcp`, `8080 and 8081`, `12 ports`, and how many these are.
+fn names(answer: &Answer) -> (String, usize) {
+    let mut names: Vec<String> = Vec::new();
+    for port in &answer.ports {
+        let both = answer.ports.iter().filter(|other| other.port == port.port).count() > 1;
+        let name = if both { port.port.to_string() } else { format!("{}/{}", port.port, port.protocol) };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let text = match &names[..] {
+        [one] => one.clone(),
+        [one, another] => format!("{one} and {another}"),
+        several => format!("{} ports", several.len()),
+    };
+    (text, names.len())
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
