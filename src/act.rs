@@ -5,7 +5,7 @@
 //! process whatever becomes of its id.
 
 pub mod kill;
-// pub mod wait;
+pub mod wait;
 
 mod command;
 mod duration;

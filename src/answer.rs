@@ -248,7 +248,7 @@ fn look(
 const MOST_THOROUGH_PROBES: usize = 64;
 
 /// Where a bind is to be tried for a target.
-fn spots(request: &Request, target: &Target) -> Vec<Spot> {
+pub(crate) fn spots(request: &Request, target: &Target) -> Vec<Spot> {
     let is_of_family = |address: &&IpAddr| request.family.is_none_or(|family| Family::of(**address) == family);
     match &target.addresses[..] {
         [] => probe::usual_spots(request.family),

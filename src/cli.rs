@@ -10,6 +10,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgAction, ColorChoice, Parser, ValueEnum};
 use portcheck::act::kill;
+use portcheck::act::wait::{self, Awaited, Goal, Remote};
 use portcheck::classify::Class;
 use portcheck::collect::Detail;
 use portcheck::diagnose::{self, Rule};
@@ -21,7 +22,7 @@ use portcheck::request::{Filter, Question, Request, Sort};
 use portcheck::target;
 
 pub use act::Consent;
-use act::KillArgs;
+use act::{KillArgs, WaitArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,13 +39,18 @@ Examples:
   portcheck 8080 --json                the same answer for scripts, see docs/json.md
   portcheck 8080 --kill                end whoever holds it, after asking
   portcheck 8080 --kill --yes --force  the same in a script: SIGTERM, after 5 s SIGKILL
+  portcheck 5432 --wait listening      until something listens there, at most 30 s
+  portcheck db:5432 --wait listening --timeout 2m -- ./migrate
+                                       on another machine too; then becomes ./migrate
+  portcheck 8080 --wait free           until it can be bound, TIME_WAIT and all
 
 Exit codes:
   0  every port asked about is free, the listing was made, or the action succeeded
   1  at least one is held or may not be bound, or the action did not succeed
   2  the command line is wrong
   3  cannot tell: something needed could not be seen
-  4  portcheck itself failed";
+  4  portcheck itself failed
+124  --wait ran out of time";
 
 /// Tells who holds a port and why it cannot be bound.
 #[derive(Debug, Parser)]
@@ -84,8 +90,8 @@ struct Cli {
     /// Connections too, not only what listens or is bound
     #[arg(long, help_heading = "Selecting")]
     all: bool,
-    /// List only what these processes hold
-    #[arg(long, value_name = "PID", value_delimiter = ',', conflicts_with = "targets", help_heading = "Selecting")]
+    /// List only what these processes hold; with --wait, give up when one of them ends
+    #[arg(long, value_name = "PID", value_delimiter = ',', help_heading = "Selecting")]
     pid: Vec<u32>,
     /// List only what processes with NAME in their name hold
     #[arg(long, value_name = "NAME", conflicts_with = "targets", help_heading = "Selecting")]
@@ -139,6 +145,12 @@ struct Cli {
 
     #[command(flatten)]
     kill: KillArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+
+    /// A command to become when the wait has succeeded
+    #[arg(last = true, value_name = "CMD")]
+    cmd: Vec<OsString>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -184,6 +196,8 @@ pub enum Wish {
     Answer(Invocation),
     /// Ports that are to be freed.
     Kill(Invocation, kill::Options, Consent),
+    /// Ports that are waited for.
+    Wait(Invocation, Waiting),
     /// The text of these rules, with colour or without.
     Explanation(Vec<&'static Rule>, anstream::ColorChoice),
 }
@@ -197,6 +211,19 @@ pub struct Invocation {
     pub style: Option<Style>,
     /// When to use colour.
     pub color: anstream::ColorChoice,
+}
+
+/// A wait, and what comes after it.
+#[derive(Debug)]
+pub struct Waiting {
+    /// What is waited for.
+    pub options: wait::Options,
+    /// Where.
+    pub goals: Vec<Goal>,
+    /// The command to become on success; none if empty.
+    pub command: Vec<OsString>,
+    /// Whether to tell what is going on although nobody may be at a terminal.
+    pub is_verbose: bool,
 }
 
 /// A command line that asks for nothing that could be answered.
@@ -222,10 +249,16 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
     if let Some(code) = &cli.explain {
         return Ok(Wish::Explanation(rules(code)?, color));
     }
-    let mut targets = Vec::new();
+    let waits_to_listen = cli.wait.wait == Some(act::AwaitedName::Listening);
+    let (mut targets, mut remotes) = (Vec::new(), Vec::new());
     for typed in &cli.targets {
-        targets.extend(target::parse(typed, &local::NAMES).map_err(|error| Stop::Usage(error.to_string()))?);
+        match (target::parse(typed, &local::NAMES), wait::parse_remote(typed, &local::NAMES)) {
+            (Ok(found), _) => targets.extend(found),
+            (Err(_), Some(remote)) if waits_to_listen => remotes.extend(remote.map_err(Stop::Usage)?),
+            (Err(error), _) => return Err(Stop::Usage(error.to_string())),
+        }
     }
+    require_sense(&cli)?;
     let protocols = match (cli.tcp, cli.udp) {
         (true, false) => vec![Protocol::Tcp],
         (false, true) => vec![Protocol::Udp],
@@ -258,7 +291,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
     };
     let question = if cli.targets.is_empty() {
         let filter = Filter {
-            pids: cli.pid,
+            pids: cli.pid.clone(),
             process: cli.process,
             user: cli.user,
             class: cli.class.map(Into::into),
@@ -289,9 +322,6 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
         color,
     };
     if cli.kill.kill {
-        if cli.targets.is_empty() {
-            return Err(Stop::Usage("--kill needs to be told what to free: portcheck 8080 --kill".to_owned()));
-        }
         let (options, consent) = cli.kill.options();
         require_words_or_json("--kill", &invocation)?;
         // Who holds the port is needed in full, whatever is printed.
@@ -299,7 +329,50 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
         invocation.request.connections = options.clients;
         return Ok(Wish::Kill(invocation, options, consent));
     }
+    if let Some(options) = cli.wait.options(&cli.pid) {
+        return waiting(invocation, options, remotes, cli.cmd, cli.verbose);
+    }
     Ok(Wish::Answer(invocation))
+}
+
+fn waiting(
+    mut invocation: Invocation,
+    options: wait::Options,
+    remotes: Vec<Remote>,
+    command: Vec<OsString>,
+    is_verbose: bool,
+) -> Result<Wish, Stop> {
+    require_words_or_json("--wait", &invocation)?;
+    let Request { question, protocols, .. } = &mut invocation.request;
+    if let Question::Check(targets) = question {
+        *targets = wait::awaited_targets(options.awaited, protocols, std::mem::take(targets));
+    }
+    if options.awaited == Awaited::Free && !invocation.request.probe {
+        return Err(Stop::Usage("--wait free asks bind(2), which --no-probe rules out".to_owned()));
+    }
+    let here = match &invocation.request.question {
+        Question::Check(targets) => &targets[..],
+        Question::List(..) => &[],
+    };
+    let goals = Goal::all(here, remotes);
+    Ok(Wish::Wait(invocation, Waiting { options, goals, command, is_verbose }))
+}
+
+/// What clap cannot tell: options that mean something else, or nothing, beside others.
+fn require_sense(cli: &Cli) -> Result<(), Stop> {
+    let is_wait = cli.wait.wait.is_some();
+    let mistake = match () {
+        () if cli.kill.kill && cli.targets.is_empty() => "--kill needs to be told what to free: portcheck 8080 --kill",
+        () if is_wait && cli.targets.is_empty() => {
+            "--wait needs to be told what to wait for: portcheck 8080 --wait listening"
+        }
+        () if !is_wait && !cli.pid.is_empty() && !cli.targets.is_empty() => {
+            "--pid narrows the listing, which has no TARGET; beside one it needs --wait"
+        }
+        () if !is_wait && !cli.cmd.is_empty() => "a command behind -- is run after a wait: add --wait listening",
+        () => return Ok(()),
+    };
+    Err(Stop::Usage(mistake.to_owned()))
 }
 
 /// The actions tell what they did, which no table of ports has room for, and rest on what only the kernel tells.

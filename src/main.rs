@@ -6,6 +6,7 @@
 mod cli;
 mod killing;
 mod progress;
+mod waiting;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let exit = match cli::parse(&arguments) {
         Ok(Wish::Answer(invocation)) => run(&invocation),
         Ok(Wish::Kill(invocation, options, consent)) => killing::run(&invocation, options, consent),
+        Ok(Wish::Wait(invocation, wait)) => waiting::run(&invocation, wait),
         Ok(Wish::Explanation(rules, color)) => {
             written(Exit::Yes, print(color, |out| render::write_explanation(&rules, out)))
         }

@@ -11,6 +11,7 @@ mod paper;
 mod report;
 mod rows;
 mod table;
+mod wait;
 
 use std::io::{self, Write};
 
@@ -88,6 +89,33 @@ pub fn write_kill(report: &act::kill::Report, style: &Style, out: &mut dyn Write
         Format::Json => json::killed(report, out),
         _ => kill::report(report, style, out),
     }
+}
+
+/// Writes how a wait went: in words, or as JSON if that is the format.
+///
+/// # Errors
+///
+/// If writing fails.
+pub fn write_wait(report: &act::wait::Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    match style.format {
+        Format::Json => json::waited(report, out),
+        _ => wait::report(report, style, out),
+    }
+}
+
+/// Writes a few lines on what is waited for, and what is there now.
+///
+/// # Errors
+///
+/// If writing fails.
+pub fn write_waiting(
+    goals: &[act::wait::Goal],
+    options: &act::wait::Options,
+    answer: &Answer,
+    style: &Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    wait::now(goals, options, answer, style, out)
 }
 
 /// Writes what the rules are about: one in full, several a line each.

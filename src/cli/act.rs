@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use portcheck::act::kill;
+use portcheck::act::wait::{self, Awaited, By};
 use portcheck::act::{Signal, parse_duration};
+use portcheck::model::Pid;
 
 /// Options of --kill.
 #[derive(Debug, Args)]
@@ -72,5 +74,47 @@ impl KillArgs {
             (false, false) => Consent::Ask,
         };
         (options, consent)
+    }
+}
+
+/// Options of --wait.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Waiting")]
+pub struct WaitArgs {
+    /// Wait until every port listens, or is free to be bound
+    #[arg(long, value_enum, value_name = "STATE", conflicts_with = "kill")]
+    pub wait: Option<AwaitedName>,
+    /// How long at most, such as 30s, 2m, 1h30m; 0 is for ever
+    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "wait", value_parser = parse_duration)]
+    pub timeout: Duration,
+    /// One of the ports is enough
+    #[arg(long, requires = "wait")]
+    pub any: bool,
+    /// Who has to listen: a process or its descendants, or a name. Anybody else there is a failure at once
+    #[arg(long, value_name = "PID|NAME", requires = "wait", value_parser = By::parse)]
+    pub by: Option<By>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AwaitedName {
+    /// Something listens there
+    Listening,
+    /// It can be bound
+    Free,
+}
+
+impl WaitArgs {
+    /// What they mean, if a wait is asked for. `pids` are the processes whose end ends it.
+    pub fn options(&self, pids: &[Pid]) -> Option<wait::Options> {
+        Some(wait::Options {
+            awaited: match self.wait? {
+                AwaitedName::Listening => Awaited::Listening,
+                AwaitedName::Free => Awaited::Free,
+            },
+            timeout: (!self.timeout.is_zero()).then_some(self.timeout),
+            any: self.any,
+            by: self.by.clone(),
+            pids: pids.to_vec(),
+        })
     }
 }

@@ -1,11 +1,12 @@
 //! The JSON of docs/json.md: from an answer, or an error, to the types of [`wire`].
 
 mod kill;
+mod wait;
 mod wire;
 
 use std::io::{self, Write};
 
-use crate::act::kill::Report;
+use crate::act;
 use crate::answer::{Answer, Command, Exit, PortAnswer};
 use crate::classify::Exposure;
 use crate::classify::services::{Service, Source};
@@ -35,8 +36,13 @@ pub fn document(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The same about ports that were to be freed.
-pub fn killed(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub fn killed(report: &act::kill::Report, out: &mut dyn Write) -> io::Result<()> {
     pretty(&Envelope { kill: Some(kill::kill(report)), ..envelope(&report.answer, report.exit()) }, out)
+}
+
+/// The same about ports that were waited for.
+pub fn waited(report: &act::wait::Report, out: &mut dyn Write) -> io::Result<()> {
+    pretty(&Envelope { wait: Some(wait::wait(report)), ..envelope(&report.answer, report.exit()) }, out)
 }
 
 fn envelope(answer: &Answer, exit: Exit) -> Envelope<'_> {
@@ -50,6 +56,7 @@ fn envelope(answer: &Answer, exit: Exit) -> Envelope<'_> {
         processes: answer.processes.iter().map(process).collect(),
         gaps: answer.gaps.iter().map(gap).collect(),
         kill: None,
+        wait: None,
         error: None,
     }
 }
@@ -76,6 +83,7 @@ pub fn error(
         processes: Vec::new(),
         gaps: Vec::new(),
         kill: None,
+        wait: None,
         error: Some(WireError { kind, message }),
     };
     pretty(&envelope, out)

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::kill::WireKill;
+use super::wait::WireWait;
 
 /// The one document that every command prints with --json.
 #[derive(Debug, Serialize)]
@@ -35,6 +36,8 @@ pub struct Envelope<'a> {
     pub gaps: Vec<WireGap<'a>>,
     /// What --kill did.
     pub kill: Option<WireKill<'a>>,
+    /// How --wait went.
+    pub wait: Option<WireWait<'a>>,
     /// Set if the command failed; then the lists are empty.
     pub error: Option<WireError<'a>>,
 }

@@ -1,0 +1,331 @@
+//! Waits until ports listen, or are free.
+//!
+//! The story of `portcheck 8080 --wait listening`: each port asked about is a [`Goal`]. Again and again the kernel is asked for
+//! listeners on these ports, which costs little ([`look`]); a port on another machine is tried by connecting, in a thread of
+//! its own ([`remote`]). Only when a look says that the wait is over, or somebody watches, is the ordinary diagnosis made,
+//! which has the last word. Between two looks this process sleeps in poll(2) on the processes that it watches, so that
+//! their end is known at once.
+
+mod look;
+mod pace;
+mod remote;
+
+use std::time::{Duration, Instant};
+
+pub use look::By;
+pub use remote::{Remote, parse as parse_remote};
+
+use super::Handle;
+use super::system::wait_for_exits;
+use crate::answer::{self, Answer, Command, Exit, PortAnswer};
+use crate::collect;
+use crate::error::Error;
+use crate::model::{Pid, Protocol};
+use crate::request::{Question, Request};
+use crate::target::Target;
+use look::{Look, Looker};
+use pace::Pace;
+use remote::Attempts;
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// That something listens there.
+    Listening,
+    /// That it can be bound.
+    Free,
+}
+
+impl Awaited {
+    /// The name used on the command line and in the JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Listening => "listening",
+            Self::Free => "free",
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What is waited for.
+    pub awaited: Awaited,
+    /// How long at most; for ever if `None`.
+    pub timeout: Option<Duration>,
+    /// Whether one port is enough.
+    pub any: bool,
+    /// Who has to listen there; anybody if `None`.
+    pub by: Option<By>,
+    /// Processes whose end ends the wait.
+    pub pids: Vec<Pid>,
+}
+
+/// A port that is waited for, and how far that has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Goal {
+    /// Where it is.
+    pub place: Place,
+    /// Whether it is as awaited.
+    pub is_met: bool,
+    /// What is known of one on another machine: the address that answered, or why none does.
+    pub note: Option<String>,
+}
+
+/// Where an awaited port is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On this machine: a target with one port.
+    Here(Target),
+    /// On another one.
+    There(Remote),
+}
+
+impl Goal {
+    /// One goal for each port of the targets.
+    #[must_use]
+    pub fn all(here: &[Target], there: Vec<Remote>) -> Vec<Self> {
+        let single = |target: &Target, port| Target { first: port, last: port, ..target.clone() };
+        let here = here.iter().flat_map(|target| target.ports().map(move |port| Place::Here(single(target, port))));
+        let places = here.chain(there.into_iter().map(Place::There));
+        places.map(|place| Self { place, is_met: false, note: None }).collect()
+    }
+
+    /// As people write it: `8080/tcp`, `127.0.0.1:8080`, `db.internal:5432`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let target = match &self.place {
+            Place::There(remote) => return remote.to_string(),
+            Place::Here(target) => target,
+        };
+        let protocol = target.protocol.map(|protocol| format!("/{protocol}")).unwrap_or_default();
+        let zone = target.zone.as_ref().map(|zone| format!("%{zone}")).unwrap_or_default();
+        match &target.addresses[..] {
+            [] => format!("{}{protocol}", target.first),
+            [address] if address.is_ipv6() => format!("[{address}{zone}]:{}{protocol}", target.first),
+            [address] => format!("{address}:{}{protocol}", target.first),
+            _ => format!("localhost:{}{protocol}", target.first),
+        }
+    }
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is as awaited.
+    Met,
+    /// The time is over.
+    Timeout,
+    /// A process that was watched has ended.
+    ProcessEnded(Pid),
+    /// Another process than the awaited one listens.
+    TakenByAnother,
+    /// The port may not be bound by this user, so that it can never be seen to be free.
+    Blocked,
+    /// Somebody listens, and who it is cannot be seen.
+    Unknown,
+}
+
+impl Outcome {
+    /// The name used in the JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::Timeout => "timeout",
+            Self::ProcessEnded(_) => "process-ended",
+            Self::TakenByAnother => "taken-by-another",
+            Self::Blocked => "blocked",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How a wait went.
+#[derive(Debug)]
+pub struct Report {
+    /// What was asked for.
+    pub options: Options,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How far each port came.
+    pub goals: Vec<Goal>,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// The last diagnosis of the ports of this machine.
+    pub answer: Answer,
+}
+
+impl Report {
+    /// What it amounts to for a caller.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self.outcome {
+            Outcome::Met => Exit::Yes,
+            Outcome::Timeout => Exit::Timeout,
+            Outcome::Unknown => Exit::Unknown,
+            Outcome::ProcessEnded(_) | Outcome::TakenByAnother | Outcome::Blocked => Exit::No,
+        }
+    }
+}
+
+/// The protocol that a target means when it names none: what listens, mostly is a TCP server. What is free, has to be so in both.
+#[must_use]
+pub fn awaited_targets(awaited: Awaited, protocols: &[Protocol], targets: Vec<Target>) -> Vec<Target> {
+    if awaited == Awaited::Free {
+        return targets;
+    }
+    let usual = if protocols == [Protocol::Udp] { Protocol::Udp } else { Protocol::Tcp };
+    targets.into_iter().map(|target| Target { protocol: target.protocol.or(Some(usual)), ..target }).collect()
+}
+
+/// Called with the diagnosis whenever the situation changed.
+pub type Watcher<'a> = dyn FnMut(&Answer) + 'a;
+
+/// Waits until `goals` are met. `request` says how to look; its question is made from the goals. `watcher` is called at the
+/// start, and whenever the situation has changed.
+///
+/// # Errors
+///
+/// If the sockets cannot be listed, or processes cannot be watched.
+pub fn wait(
+    request: &Request,
+    options: Options,
+    goals: Vec<Goal>,
+    mut watcher: Option<&mut Watcher<'_>>,
+) -> Result<Report, Error> {
+    let start = Instant::now();
+    let here = goals.iter().filter_map(|goal| match &goal.place {
+        Place::Here(target) => Some(target.clone()),
+        Place::There(_) => None,
+    });
+    let request = Request { question: Question::Check(here.collect()), ..request.clone() };
+    let mut wait = Wait {
+        attempts: Attempts::start(&goals),
+        looker: Looker::new(&request, &options),
+        request: &request,
+        options: &options,
+        goals,
+    };
+    let handles = options.pids.iter().map(|&pid| Ok((pid, Handle::open(pid)?))).collect::<Result<Vec<_>, Error>>()?;
+    let mut pace = Pace::default();
+    let mut last_seen = None;
+    let (outcome, answer) = loop {
+        // Before the look: what a process did before its end still counts.
+        let ended = handles.iter().find(|(_, handle)| handle.as_ref().is_none_or(Handle::has_ended));
+        let is_late = options.timeout.is_some_and(|timeout| start.elapsed() >= timeout);
+        let look_start = Instant::now();
+        let (outcome, look) = wait.look()?;
+        pace.looked(look_start.elapsed());
+        let outcome =
+            outcome.or(ended.map(|&(pid, _)| Outcome::ProcessEnded(pid))).or(is_late.then_some(Outcome::Timeout));
+        if let Some(outcome) = outcome {
+            let answer = wait.diagnose()?;
+            if outcome != Outcome::Met || wait.is_confirmed(&answer) {
+                break (outcome, answer);
+            }
+        }
+        if let Some(watcher) = &mut watcher
+            && last_seen.as_ref() != Some(&look)
+        {
+            watcher(&wait.diagnose()?);
+            last_seen = Some(look);
+        }
+        let left = options.timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(start.elapsed()));
+        let running: Vec<&Handle> = handles.iter().filter_map(|(_, handle)| handle.as_ref()).collect();
+        wait_for_exits(&running, Some(pace.pause().min(left)))?;
+    };
+    let goals = wait.goals;
+    Ok(Report { options, outcome, goals, elapsed: start.elapsed(), answer })
+}
+
+/// A wait that goes on.
+struct Wait<'a> {
+    request: &'a Request,
+    options: &'a Options,
+    goals: Vec<Goal>,
+    looker: Looker<'a>,
+    attempts: Attempts,
+}
+
+impl Wait<'_> {
+    /// Looks at every port. How the wait ends, if it does; and what was seen, to be compared with the next time.
+    fn look(&mut self) -> Result<(Option<Outcome>, Look), Error> {
+        self.attempts.collect(&mut self.goals);
+        let look = self.looker.look(&mut self.goals)?;
+        let is_over = if self.options.any {
+            self.goals.iter().any(|goal| goal.is_met)
+        } else {
+            self.goals.iter().all(|goal| goal.is_met)
+        };
+        Ok((if is_over { Some(Outcome::Met) } else { look.failure() }, look))
+    }
+
+    /// The ordinary diagnosis of the ports of this machine.
+    fn diagnose(&self) -> Result<Answer, Error> {
+        let is_here = |goal: &Goal| matches!(goal.place, Place::Here(_));
+        if self.goals.iter().any(is_here) {
+            return Ok(Answer { command: Command::Wait, ..answer::answer(self.request)? });
+        }
+        // A question about no port would be one about all of them.
+        let host = collect::host(self.request.backend);
+        Ok(Answer { command: Command::Wait, host, ports: Vec::new(), processes: Vec::new(), gaps: Vec::new() })
+    }
+
+    /// Whether the ordinary diagnosis agrees: between the look and it, a server may have gone, or somebody come.
+    fn is_confirmed(&self, answer: &Answer) -> bool {
+        let agrees = |goal: &&Goal| match &goal.place {
+            Place::There(_) => true,
+            Place::Here(target) => {
+                let mut ports = answer.ports.iter().filter(|port| is_of(port, target)).peekable();
+                ports.peek().is_some() && ports.all(|port| look::is_as_awaited(self.options.awaited, port, target))
+            }
+        };
+        let mut met = self.goals.iter().filter(|goal| goal.is_met);
+        if self.options.any { met.any(|goal| agrees(&goal)) } else { met.all(|goal| agrees(&goal)) }
+    }
+}
+
+/// Whether a diagnosis is about a target.
+fn is_of(port: &PortAnswer, target: &Target) -> bool {
+    port.port == target.first && target.wants(port.protocol) && port.addresses == target.addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_are_named_as_people_write_them() {
+        let names = crate::target::Names {
+            services: |_| Vec::new(),
+            nearest: |_| None,
+            hostname: || None,
+            addresses: Vec::new,
+        };
+        for (typed, expected) in [
+            ("8080", vec!["8080"]),
+            ("8080-8081/tcp", vec!["8080/tcp", "8081/tcp"]),
+            ("127.0.0.1:80,81", vec!["127.0.0.1:80", "127.0.0.1:81"]),
+            ("[fe80::1%eth0]:80", vec!["[fe80::1%eth0]:80"]),
+            ("localhost:80/udp", vec!["localhost:80/udp"]),
+        ] {
+            let goals = Goal::all(&crate::target::parse(typed, &names).unwrap(), Vec::new());
+            assert_eq!(goals.iter().map(Goal::name).collect::<Vec<_>>(), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_listens_is_tcp_unless_said_otherwise() {
+        let target = |protocol| Target { first: 80, last: 80, protocol, addresses: Vec::new(), zone: None };
+        let protocol = |awaited, protocols: &[Protocol], named| {
+            awaited_targets(awaited, protocols, vec![target(named)])[0].protocol
+        };
+        let both = &Protocol::ALL[..];
+        assert_eq!(protocol(Awaited::Listening, both, None), Some(Protocol::Tcp));
+        assert_eq!(protocol(Awaited::Listening, both, Some(Protocol::Udp)), Some(Protocol::Udp));
+        assert_eq!(protocol(Awaited::Listening, &[Protocol::Udp], None), Some(Protocol::Udp));
+        assert_eq!(protocol(Awaited::Free, both, None), None);
+    }
+}

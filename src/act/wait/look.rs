@@ -1,0 +1,264 @@
+//! One look at the ports of this machine, at the least cost that still tells.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::{Awaited, Goal, Options, Place};
+use crate::answer::{self, PortAnswer};
+use crate::collect::{self, Detail, Watch};
+use crate::diagnose::{Facts, Status, find};
+use crate::error::Error;
+use crate::model::{Family, Host, Owners, Pid, Process, Protocol, Socket};
+use crate::port_set::PortSet;
+use crate::probe::{self, Outcome};
+use crate::request::{Question, Request};
+use crate::target::{Target, ports_of};
+
+/// Who has to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum By {
+    /// This process, or one that descends from it.
+    Pid(Pid),
+    /// A process or program of this name.
+    Name(String),
+}
+
+impl By {
+    /// Reads a process id or a name.
+    ///
+    /// # Errors
+    ///
+    /// If it is neither: what would be right, as the rest of a sentence.
+    pub fn parse(typed: &str) -> Result<Self, String> {
+        match typed.parse() {
+            Ok(0) => Err("is no process: write a process id or a name".to_owned()),
+            Ok(pid) => Ok(Self::Pid(pid)),
+            Err(_) if typed.is_empty() => Err("is no name: write a process id or a name".to_owned()),
+            Err(_) => Ok(Self::Name(typed.to_owned())),
+        }
+    }
+
+    /// Whether `process` is meant. A name is compared whole: `node` is not `nodemon`.
+    fn is(&self, process: &Process) -> bool {
+        match self {
+            Self::Pid(pid) => process.pid == *pid || process.ancestors.iter().any(|ancestor| ancestor.pid == *pid),
+            Self::Name(name) => {
+                let program = process.exe.as_ref().and_then(|path| path.file_name()).and_then(|file| file.to_str());
+                let called = process.command.first().and_then(|path| path.rsplit('/').next());
+                process.name == *name || program == Some(name) || called == Some(name)
+            }
+        }
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pid(pid) => write!(f, "{pid}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Listeners, by port and inode.
+type Listeners = Vec<(u16, Option<u64>)>;
+
+/// What was seen, as far as it makes a difference to somebody who watches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    listeners: Listeners,
+    /// The ports that cannot be bound.
+    in_use: Vec<u16>,
+    failure: Option<super::Outcome>,
+}
+
+impl Look {
+    /// Why it is of no use to wait any longer.
+    pub fn failure(&self) -> Option<super::Outcome> {
+        self.failure
+    }
+}
+
+/// Looks again and again.
+pub struct Looker<'a> {
+    request: &'a Request,
+    options: &'a Options,
+    watch: Watch,
+    host: Host,
+    /// Per protocol, the ports asked about.
+    ports: HashMap<Protocol, PortSet>,
+    /// What the owners of these listeners were found to be; they are looked for only when listeners change.
+    judged: Option<(Listeners, Verdict)>,
+    is_first: bool,
+}
+
+/// Whether it is the right one who listens.
+#[derive(Debug, Clone, Default)]
+struct Verdict {
+    /// The goals that are met, by index.
+    met: Vec<usize>,
+    failure: Option<super::Outcome>,
+}
+
+impl<'a> Looker<'a> {
+    /// Prepares to look at what `request` asks about.
+    pub fn new(request: &'a Request, options: &'a Options) -> Self {
+        let targets = match &request.question {
+            Question::Check(targets) => &targets[..],
+            Question::List(..) => &[],
+        };
+        let of = |protocol: Protocol| {
+            let wanted: Vec<Target> = targets.iter().filter(|target| target.wants(protocol)).cloned().collect();
+            (!wanted.is_empty() && request.protocols.contains(&protocol)).then(|| (protocol, ports_of(&wanted)))
+        };
+        Self {
+            request,
+            options,
+            watch: Watch::open(),
+            host: collect::host(request.backend),
+            ports: Protocol::ALL.into_iter().filter_map(of).collect(),
+            judged: None,
+            is_first: true,
+        }
+    }
+
+    /// Looks at the goals on this machine, and says which are met.
+    pub fn look(&mut self, goals: &mut [Goal]) -> Result<Look, Error> {
+        let listeners = self.listeners()?;
+        let mut look = Look {
+            listeners: listeners.iter().map(|socket| (socket.local.port(), socket.inode)).collect(),
+            ..Look::default()
+        };
+        for goal in &mut *goals {
+            let Place::Here(target) = &goal.place else { continue };
+            let listens = listeners.iter().any(|socket| self.is_its(target, socket));
+            goal.is_met = match self.options.awaited {
+                Awaited::Listening => listens,
+                Awaited::Free => {
+                    // Nothing is bound where somebody listens: it could be in the way of a server for that moment.
+                    let can_bind = if listens && !self.is_first { false } else { self.can_bind(target, &mut look) };
+                    can_bind && !listens
+                }
+            };
+            if self.options.awaited == Awaited::Free && !goal.is_met {
+                look.in_use.push(target.first);
+            }
+        }
+        self.is_first = false;
+        if let Some(by) = &self.options.by
+            && goals.iter().any(|goal| goal.is_met && matches!(goal.place, Place::Here(_)))
+        {
+            let verdict = match self.judged.take() {
+                Some((known, verdict)) if known == look.listeners => verdict,
+                _ => self.judge(by, goals)?,
+            };
+            for (index, goal) in goals.iter_mut().enumerate() {
+                if matches!(goal.place, Place::Here(_)) {
+                    goal.is_met = verdict.met.contains(&index);
+                }
+            }
+            look.failure = verdict.failure;
+            self.judged = Some((look.listeners.clone(), verdict));
+        }
+        Ok(look)
+    }
+
+    fn listeners(&mut self) -> Result<Vec<Socket>, Error> {
+        let mut listeners = Vec::new();
+        for (&protocol, ports) in &self.ports {
+            // UDP has no table of its own for who waits, and a bind tells as well.
+            if protocol == Protocol::Tcp || self.options.awaited == Awaited::Listening {
+                listeners.extend(self.watch.listeners(protocol, ports)?);
+            }
+        }
+        Ok(listeners)
+    }
+
+    fn is_its(&self, target: &Target, socket: &Socket) -> bool {
+        let is_of_family = match self.request.family {
+            None => true,
+            Some(Family::Ipv4) => socket.serves_ipv4(),
+            Some(Family::Ipv6) => socket.serves_ipv6(),
+        };
+        socket.local.port() == target.first && target.wants(socket.protocol) && is_of_family && target.covers(socket)
+    }
+
+    fn can_bind(&self, target: &Target, look: &mut Look) -> bool {
+        let spots = answer::spots(self.request, target);
+        let mut protocols = self.request.protocols.iter().filter(|&&protocol| target.wants(protocol));
+        protocols.all(|&protocol| {
+            let attempts = probe::probe(target.first, protocol, &spots);
+            let facts = Facts {
+                port: target.first,
+                protocol,
+                addresses: &target.addresses,
+                sockets: &[],
+                processes: &[],
+                gaps: &[],
+                attempts: &attempts,
+                reuse_address: self.request.reuse_address,
+                host: &self.host,
+                program: &self.request.program,
+            };
+            // Time does not change what this user may do.
+            if facts.fails_with(Outcome::AccessDenied) || facts.fails_with(Outcome::NotPermitted) {
+                look.failure = Some(super::Outcome::Blocked);
+            }
+            facts.can_bind()
+        })
+    }
+
+    /// Finds out who listens.
+    fn judge(&self, by: &By, goals: &[Goal]) -> Result<Verdict, Error> {
+        let answer = answer::answer(&Request { detail: Detail::Full, ..self.request.clone() })?;
+        let mut verdict = Verdict::default();
+        for (index, goal) in goals.iter().enumerate() {
+            let Place::Here(target) = &goal.place else { continue };
+            let ports = answer.ports.iter().filter(|port| super::is_of(port, target));
+            // One without an inode is just being closed.
+            let listeners = ports
+                .flat_map(|port| &port.sockets)
+                .filter(|socket| socket.state.is_listening() && socket.inode.is_some());
+            let owners: Vec<&Owners> = listeners.map(|socket| &socket.owners).collect();
+            let is_meant = |pid: &Pid| find(&answer.processes, *pid).is_some_and(|process| by.is(process));
+            let is_right = |owners: &&&Owners| matches!(owners, Owners::Known(pids) if pids.iter().any(is_meant));
+            if owners.iter().any(|owners| is_right(&owners)) {
+                verdict.met.push(index);
+            } else if owners.iter().any(|owners| owners.is_unsure()) {
+                verdict.failure = verdict.failure.or(Some(super::Outcome::Unknown));
+            } else if !owners.is_empty() {
+                verdict.failure = Some(super::Outcome::TakenByAnother);
+            }
+        }
+        Ok(verdict)
+    }
+}
+
+/// Whether the ordinary diagnosis of a port says what was waited for.
+pub fn is_as_awaited(awaited: Awaited, port: &PortAnswer, target: &Target) -> bool {
+    match awaited {
+        Awaited::Free => port.status == Status::Free,
+        Awaited::Listening => port.sockets.iter().any(|socket| socket.state.is_listening() && target.covers(socket)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::process;
+
+    #[test]
+    fn a_name_is_compared_whole_and_a_pid_counts_for_its_descendants() {
+        let node = process(42, 7, "node");
+        for (by, expected) in
+            [("node", true), ("nod", false), ("nodemon", false), ("42", true), ("7", true), ("1", true), ("43", false)]
+        {
+            assert_eq!(By::parse(by).unwrap().is(&node), expected, "{by}");
+        }
+        let mut renamed = process(42, 7, "MainThread");
+        renamed.exe = Some("/usr/bin/node22".into());
+        renamed.command = vec!["/usr/local/bin/node".to_owned()];
+        assert!(By::Name("node22".to_owned()).is(&renamed) && By::Name("node".to_owned()).is(&renamed));
+        assert!(By::parse("0").is_err() && By::parse("").is_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! Ports of other machines, which are tried by connecting.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Duration;
+
+use super::{Goal, Place};
+use crate::model::Protocol;
+use crate::target::{self, Names};
+
+/// How long a connection may take. A machine that answers at all does so sooner; the next try may find it up.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The pauses between tries: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
+
+/// A TCP port of another machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Its name or address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// Reads `db.internal:5432`, `192.0.2.1:80`, `[2001:db8::1]:80` or a URL. `None` if it does not name a machine.
+///
+/// # Errors
+///
+/// If it does, and the rest is wrong: in words that say what would be right.
+pub fn parse(typed: &str, names: &Names) -> Option<Result<Vec<Remote>, String>> {
+    let text = typed.trim();
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let authority = text[start..].split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = if start == 0 { &text[start..] } else { authority };
+    let user = authority.rfind('@').map_or(0, |at| at + 1);
+    let place = &authority[user..];
+    let host = match place.strip_prefix('[') {
+        Some(bracketed) => bracketed.split_once(']')?.0,
+        None => match place.split_once(':') {
+            Some((host, rest)) if !rest.contains(':') => host,
+            None if start > 0 => place,
+            _ => return None,
+        },
+    };
+    if !is_host(host) {
+        return None;
+    }
+    // The rest follows the grammar of targets, as if it were about this machine.
+    let written = if place.starts_with('[') { host.len() + 2 } else { host.len() };
+    let at = start + user;
+    let local = format!("{}localhost{}", &text[..start], &text[at + written..]);
+    let targets = match target::parse(&local, names) {
+        Ok(targets) => targets,
+        Err(error) => return Some(Err(format!("'{typed}' {}", error.reason))),
+    };
+    if targets.iter().any(|target| target.protocol == Some(Protocol::Udp)) {
+        return Some(Err(format!("'{typed}' asks for UDP, which cannot be tried on another machine: leave /udp out")));
+    }
+    let ports = targets.iter().flat_map(crate::target::Target::ports);
+    Some(Ok(ports.map(|port| Remote { host: host.to_owned(), port }).collect()))
+}
+
+/// Whether it can be a machine: an address, or a name by RFC 1123 with the underscore that many use. Only digits and dots
+/// are a misspelt address.
+fn is_host(host: &str) -> bool {
+    if host.split('%').next().is_some_and(|address| address.parse::<std::net::IpAddr>().is_ok()) {
+        return true;
+    }
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let name = host.strip_suffix('.').unwrap_or(host);
+    name.split('.').all(is_label) && name.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
+/// Tries going on in threads of their own, as looking up a name cannot be interrupted.
+pub struct Attempts(Receiver<(usize, Result<SocketAddr, String>)>);
+
+impl Attempts {
+    /// Starts to try all goals on other machines.
+    pub fn start(goals: &[Goal]) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        for (index, goal) in goals.iter().enumerate() {
+            if let Place::There(remote) = &goal.place {
+                let (remote, sender) = (remote.clone(), sender.clone());
+                thread::spawn(move || try_until_it_answers(index, &remote, &sender));
+            }
+        }
+        Self(receiver)
+    }
+
+    /// Notes in `goals` what came of the tries so far.
+    pub fn collect(&self, goals: &mut [Goal]) {
+        for (index, result) in self.0.try_iter() {
+            let Some(goal) = goals.get_mut(index) else { continue };
+            goal.is_met = result.is_ok();
+            goal.note = Some(result.map_or_else(|why| why, |address| address.to_string()));
+        }
+    }
+}
+
+/// Ends when the port answers, or nobody waits any more.
+fn try_until_it_answers(index: usize, remote: &Remote, sender: &Sender<(usize, Result<SocketAddr, String>)>) {
+    let mut pause = PAUSES.0;
+    loop {
+        let result = try_once(remote);
+        let is_over = result.is_ok();
+        if sender.send((index, result)).is_err() || is_over {
+            return;
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// Tries all addresses of the machine at once. The first that answers, or why the first of them does not.
+fn try_once(remote: &Remote) -> Result<SocketAddr, String> {
+    let resolved = (&*remote.host, remote.port).to_socket_addrs();
+    let addresses: Vec<SocketAddr> =
+        resolved.map_err(|error| format!("{} cannot be resolved: {error}", remote.host))?.collect();
+    let (sender, receiver) = mpsc::channel();
+    for &address in &addresses {
+        let sender = sender.clone();
+        // Not to be joined: an address that answers must not wait for one that does not.
+        thread::spawn(move || sender.send((address, connect(address))));
+    }
+    drop(sender);
+    let mut why = format!("{} has no address", remote.host);
+    for (address, result) in receiver {
+        match result {
+            Ok(()) => return Ok(address),
+            Err(error) if Some(&address) == addresses.first() => why = format!("{address}: {error}"),
+            Err(_) => {}
+        }
+    }
+    Err(why)
+}
+
+/// Connects, and hangs up at once.
+fn connect(address: SocketAddr) -> io::Result<()> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    if stream.local_addr()? == stream.peer_addr()? {
+        // The kernel picked the port itself for our own end, and so we met ourselves (RFC 9293, simultaneous open). An
+        // ordinary close would keep the port in TIME_WAIT, in the way of the very server that is waited for.
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+        return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens there but this very try"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: Names =
+        Names { services: |_| vec![(5432, Protocol::Tcp)], nearest: |_| None, hostname: || None, addresses: Vec::new };
+
+    #[test]
+    fn places_on_other_machines() {
+        for (typed, host, port) in [
+            ("db.internal:5432", "db.internal", 5432),
+            ("db:postgresql", "db", 5432),
+            ("my_db-1.:80", "my_db-1.", 80),
+            ("192.0.2.1:80", "192.0.2.1", 80),
+            ("[2001:db8::1]:80/tcp", "2001:db8::1", 80),
+            ("https://example.org/a:b", "example.org", 443),
+            ("http://user:word@example.org:8080/x@y", "example.org", 8080),
+        ] {
+            let expected = Remote { host: host.to_owned(), port };
+            assert_eq!(parse(typed, &NAMES), Some(Ok(vec![expected])), "{typed}");
+        }
+        assert_eq!(parse("db:80,443", &NAMES).unwrap().unwrap().len(), 2);
+        assert_eq!(Remote { host: "::1".to_owned(), port: 80 }.to_string(), "[::1]:80");
+    }
+
+    #[test]
+    fn what_names_no_machine_is_not_taken_for_one() {
+        for typed in
+            ["8080", "999:80", "1.2.3:80", ":80", "a:b:80", "-x:80", "a b:80", "", "[::1", "bücher:80", "x..y:80"]
+        {
+            assert_eq!(parse(typed, &NAMES), None, "{typed}");
+        }
+        for typed in ["db:99999", "db:53/udp", "db:", "nonsense://db"] {
+            assert!(matches!(parse(typed, &NAMES), Some(Err(_))), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_port_answers_when_somebody_listens() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let remote = Remote { host: "127.0.0.1".to_owned(), port: address.port() };
+        assert_eq!(try_once(&remote), Ok(address));
+        drop(listener);
+        assert!(try_once(&remote).unwrap_err().contains("refused"));
+        let nowhere = Remote { host: "no-such-host.invalid".to_owned(), port: 80 };
+        assert!(try_once(&nowhere).unwrap_err().contains("cannot be resolved"));
+    }
+}

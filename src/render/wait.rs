@@ -1,0 +1,113 @@
+//! What --wait waits for, and how that went, in words.
+
+use std::io::{self, Write};
+
+use super::paper::Paper;
+use super::{Style, colour};
+use crate::act::wait::{Awaited, By, Goal, Options, Outcome, Place, Report};
+use crate::act::words;
+use crate::answer::Answer;
+use crate::diagnose::{Severity, Status};
+
+/// Writes what is waited for, and who is there now.
+pub fn now(goals: &[Goal], options: &Options, answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let paper = &mut Paper::new(style.width, out);
+    let limit = options.timeout.map(|timeout| format!(", at most {}", words(timeout))).unwrap_or_default();
+    let by = options.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let (what, is_one) = names(goals.iter(), options.any);
+    let what = match (options.awaited, is_one) {
+        (Awaited::Listening, true) => format!("{what} listens{by}"),
+        (Awaited::Listening, false) => format!("{what} listen{by}"),
+        (Awaited::Free, true) => format!("{what} is free"),
+        (Awaited::Free, false) => format!("{what} are free"),
+    };
+    paper.sentence(&format!("waiting until {what}{limit}"))?;
+    situation(answer, paper)
+}
+
+/// Who is there: the conflicts that the diagnosis found.
+fn situation(answer: &Answer, paper: &mut Paper<'_>) -> io::Result<()> {
+    const MOST: usize = 8;
+    let conflicts = answer.ports.iter().flat_map(|port| &port.findings);
+    let conflicts: Vec<_> = conflicts.filter(|finding| finding.severity <= Severity::Unknown).collect();
+    for finding in conflicts.iter().take(MOST) {
+        paper.sentence(&format!("  now: {}", finding.summary))?;
+    }
+    match &conflicts[..] {
+        [] if answer.ports.is_empty() => Ok(()),
+        [] => paper.sentence("  now: nobody is there"),
+        several if several.len() > MOST => paper.sentence(&format!("  and {} more", several.len() - MOST)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the report.
+pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let paper = &mut Paper::new(style.width, out);
+    let status = if report.outcome == Outcome::Met { Status::Free } else { Status::Held };
+    paper.coloured(&headline(report), colour::of(status))?;
+    for goal in report.goals.iter().filter(|goal| matches!(goal.place, Place::There(_))) {
+        let note = goal.note.as_deref().unwrap_or("not tried yet");
+        let text =
+            if goal.is_met { format!("{} answers at {note}", goal.name()) } else { format!("{}: {note}", goal.name()) };
+        paper.sentence(&text)?;
+    }
+    if report.outcome != Outcome::Met {
+        if report.answer.ports.is_empty() {
+            return Ok(());
+        }
+        paper.gap()?;
+        return super::write(&report.answer, style, paper.out);
+    }
+    if report.options.awaited == Awaited::Listening {
+        let listens = report.answer.ports.iter().flat_map(|port| &port.findings);
+        for finding in listens.filter(|finding| finding.severity == Severity::Conflict && !finding.pids.is_empty()) {
+            paper.sentence(&finding.summary)?;
+        }
+    }
+    Ok(())
+}
+
+fn headline(report: &Report) -> String {
+    let is_listening = report.options.awaited == Awaited::Listening;
+    let after = words(report.elapsed);
+    let missing = report.goals.iter().filter(|goal| !goal.is_met);
+    let (missing, is_one) = names(missing, report.options.any);
+    let not = match (is_listening, is_one) {
+        (true, true) => format!("{missing} does not listen"),
+        (true, false) => format!("{missing} do not listen"),
+        (false, true) => format!("{missing} is not free"),
+        (false, false) => format!("{missing} are not free"),
+    };
+    match report.outcome {
+        Outcome::Met => {
+            let (met, is_one) = names(report.goals.iter().filter(|goal| goal.is_met), false);
+            let verb = match (is_listening, is_one) {
+                (true, true) => "listens",
+                (true, false) => "listen",
+                (false, true) => "is free",
+                (false, false) => "are free",
+            };
+            format!("{met} {verb}, after {after}")
+        }
+        Outcome::Timeout => format!("{not}, after {after}"),
+        Outcome::ProcessEnded(pid) => format!("{not}, and process {pid} has ended, after {after}"),
+        Outcome::TakenByAnother => {
+            let by = report.options.by.as_ref().map(By::to_string).unwrap_or_default();
+            format!("another process than {by} listens there, after {after}")
+        }
+        Outcome::Blocked => format!("{not} for you: it may not be bound, however long you wait"),
+        Outcome::Unknown => format!("somebody listens there after {after}, and who it is cannot be seen"),
+    }
+}
+
+/// `8080/tcp`, `8080/tcp and 8081/tcp`, `8080/tcp or 8081/tcp`, `12 ports`, and whether that is one.
+fn names<'a>(goals: impl Iterator<Item = &'a Goal>, any: bool) -> (String, bool) {
+    let goals: Vec<&Goal> = goals.collect();
+    let joint = if any { " or " } else { " and " };
+    match goals.len() {
+        1..=4 => (goals.iter().map(|goal| goal.name()).collect::<Vec<_>>().join(joint), goals.len() == 1 || any),
+        count if any => (format!("one of {count} ports"), true),
+        count => (format!("{count} ports"), false),
+    }
+}
