@@ -26,7 +26,7 @@ pub struct KillArgs {
     #[arg(long, value_name = "SIGNAL", default_value = "TERM", requires = "kill", value_parser = Signal::parse)]
     pub signal: Signal,
     /// How long they get to end
-    #[arg(long, value_name = "DURATION", default_value = "5s", requires = "kill", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", requires = "kill", value_parser = parse_duration, allow_hyphen_values = true)]
     pub grace: Duration,
     /// Then send SIGKILL to those that have not
     #[arg(long, requires = "kill")]
@@ -41,7 +41,7 @@ pub struct KillArgs {
     #[arg(long, requires = "kill")]
     pub remnants: bool,
     /// How long the port has to stay free
-    #[arg(long, value_name = "DURATION", default_value = "300ms", requires = "kill", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "300ms", requires = "kill", value_parser = parse_duration, allow_hyphen_values = true)]
     pub settle: Duration,
 }
 
@@ -85,7 +85,7 @@ pub struct WaitArgs {
     #[arg(long, value_enum, value_name = "STATE", conflicts_with = "kill")]
     pub wait: Option<AwaitedName>,
     /// How long at most, such as 30s, 2m, 1h30m; 0 is for ever
-    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "wait", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "wait", value_parser = parse_duration, allow_hyphen_values = true)]
     pub timeout: Duration,
     /// One of the ports is enough
     #[arg(long, requires = "wait")]

@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod role;
 pub mod seccomp;
 pub mod server;
+pub mod terminal;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -42,7 +42,8 @@ impl Role {
         (role, said)
     }
 
-    fn spawn(mut command: Command, part: &str) -> Self {
+    /// Starts a role by a command that ends in running this test binary, such as a shell that sets something up before.
+    pub fn spawn(mut command: Command, part: &str) -> Self {
         let mut child = command
             .args(["--exact", "role", "--nocapture", "--test-threads=1"])
             .env(ROLE, part)
@@ -100,6 +101,8 @@ fn say(text: &str) {
 /// - `connect ADDRESS [from=ADDRESS]`: connects, says its own address
 /// - `accept ADDRESS [OPTION...]`: listens, accepts one connection and closes the listener, says the address
 /// - `itself ADDRESS`: connects to itself, says the address
+/// - `serve ADDRESS [OPTION...]`: listens, says the address, accepts one connection and keeps both
+/// - `family ADDRESS [OPTION...]`: listens, and has seven children that have the socket too; says their ids
 /// - `churn FIRST`: opens and closes sockets on 100 ports from FIRST on, as fast as it can
 ///
 /// The options are those of [`open`].
@@ -152,6 +155,21 @@ pub fn play() {
             socket.connect(&address().into()).unwrap();
             say_address(&socket);
             socket
+        }
+        "serve" => {
+            let listener = listening(address(), options);
+            say_address(&listener);
+            let connection = listener.accept().unwrap().0;
+            std::mem::forget(connection);
+            listener
+        }
+        "family" => {
+            let listener = listening(address(), options);
+            listener.set_cloexec(false).unwrap();
+            // They end with our standard input, which they share.
+            let child = || Command::new("cat").stdout(Stdio::null()).spawn().unwrap().id().to_string();
+            say(&(0..7).map(|_| child()).collect::<Vec<_>>().join(" "));
+            listener
         }
         "churn" => {
             say("churning");

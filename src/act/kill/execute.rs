@@ -230,31 +230,39 @@ impl Run<'_> {
         self.steps.push(Step { action, result, reason, took });
     }
 
-    /// Drops what is left of connections, which may be more by now than there was when the plan was made.
+    /// Drops what is left of connections, which may be more by now than there was when the plan was made. Again while
+    /// some ended by themselves: one that goes on to TIME_WAIT at that moment is another socket.
     fn drop_remnants(&mut self) -> Result<(), Error> {
-        let now = answer::answer(&Request { detail: Detail::Brief, connections: true, ..self.request.clone() })?;
-        let sockets = now.ports.into_iter().flat_map(|port| port.sockets).filter(plan::is_remnant);
-        for (socket, dropped) in collect::drop_remnants(sockets.collect()) {
-            let (result, reason) = match dropped {
-                Ok(()) => (StepResult::Done, None),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::NotFound => (StepResult::Gone, Some("it had ended by itself".to_owned())),
-                    io::ErrorKind::PermissionDenied => {
-                        (StepResult::NotPermitted, Some("only root may drop it (CAP_NET_ADMIN)".to_owned()))
-                    }
-                    io::ErrorKind::Unsupported => {
-                        (StepResult::Failed, Some("this kernel cannot drop it (CONFIG_INET_DIAG_DESTROY)".to_owned()))
-                    }
-                    _ => (StepResult::Failed, Some(error.to_string())),
-                },
-            };
-            self.steps.push(Step {
-                action: Action::Drop { socket: Box::new(socket) },
-                result,
-                reason,
-                took: Duration::ZERO,
-            });
+        for _ in 0..ROUNDS {
+            let request = Request { detail: Detail::Brief, connections: true, ..self.request.clone() };
+            let now = answer::answer(&request)?;
+            let sockets = now.ports.into_iter().flat_map(|port| port.sockets).filter(plan::is_remnant);
+            let mut is_over = true;
+            for (socket, dropped) in collect::drop_remnants(sockets.collect()) {
+                let (result, reason) = of_drop(dropped);
+                is_over &= result != StepResult::Gone;
+                let action = Action::Drop { socket: Box::new(socket) };
+                self.steps.push(Step { action, result, reason, took: Duration::ZERO });
+            }
+            if is_over {
+                break;
+            }
         }
         Ok(())
     }
+}
+
+fn of_drop(dropped: io::Result<()>) -> (StepResult, Option<String>) {
+    let Err(error) = dropped else { return (StepResult::Done, None) };
+    let (result, reason) = match error.kind() {
+        io::ErrorKind::NotFound => (StepResult::Gone, "it had ended by itself".to_owned()),
+        io::ErrorKind::PermissionDenied => {
+            (StepResult::NotPermitted, "only root may drop it (CAP_NET_ADMIN)".to_owned())
+        }
+        io::ErrorKind::Unsupported => {
+            (StepResult::Failed, "this kernel cannot drop it (CONFIG_INET_DIAG_DESTROY)".to_owned())
+        }
+        _ => (StepResult::Failed, error.to_string()),
+    };
+    (result, Some(reason))
 }

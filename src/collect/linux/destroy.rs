@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use super::netlink::{Failure, Netlink};
 use super::sock_diag::{self, Entry, States, Table};
-use crate::model::{Family, Protocol, Socket, State};
+use crate::model::{Family, Protocol, Socket};
 use crate::port_set::PortSet;
 
 /// linux/sock_diag.h
@@ -19,8 +19,8 @@ const SOCK_DESTROY: u16 = 21;
 /// `struct inet_diag_sockid`: addresses, ports, interface and cookie.
 type Id = [u8; 48];
 
-/// What a socket is found by.
-type Key = (Family, State, SocketAddr, Option<SocketAddr>);
+/// What a connection is found by, in whatever state it is by now.
+type Key = (Family, SocketAddr, Option<SocketAddr>);
 
 /// See [`crate::collect::drop_remnants`].
 pub fn drop_remnants(sockets: Vec<Socket>) -> Vec<(Socket, io::Result<()>)> {
@@ -42,7 +42,7 @@ struct Destroyer {
 }
 
 impl Destroyer {
-    /// Learns the cookies of all sockets on `ports`.
+    /// Learns the cookies of all connections on `ports` that no process has.
     fn open(ports: &PortSet) -> io::Result<Self> {
         let mut netlink = Netlink::open(Some(rustix::net::netlink::SOCK_DIAG))?;
         let mut ids = HashMap::new();
@@ -53,6 +53,8 @@ impl Destroyer {
                 let id = payload.get(4..).and_then(|rest| rest.first_chunk());
                 if let (sock_diag::SOCK_DIAG_BY_FAMILY, Some(&id)) = (kind, id)
                     && let Some(Entry { socket, .. }) = sock_diag::parse_entry(payload, table)?
+                    // One that a process has is none.
+                    && socket.inode.is_none()
                 {
                     ids.insert(key(&socket), id);
                 }
@@ -77,7 +79,7 @@ impl Destroyer {
 }
 
 fn key(socket: &Socket) -> Key {
-    (socket.family, socket.state, socket.local, socket.remote)
+    (socket.family, socket.local, socket.remote)
 }
 
 fn plain(failure: Failure) -> io::Error {

@@ -1,0 +1,70 @@
+//! The binary on a terminal, which script(1) gives it: what it says there can be answered.
+
+use std::io::{BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// A run of the binary on a terminal of its own. Ended when dropped.
+#[derive(Debug)]
+pub struct Terminal {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    /// All that it has said so far.
+    pub said: String,
+}
+
+impl Terminal {
+    /// Starts it, with arguments that a shell need not quote. `None`, said aloud, where there is no script(1).
+    pub fn start(arguments: &str) -> Option<Self> {
+        if !super::has("script") {
+            super::skip("no script(1) to make a terminal");
+            return None;
+        }
+        let line = format!("{} {arguments}", env!("CARGO_BIN_EXE_portcheck"));
+        let mut child = Command::new("script")
+            .args(["-qfec", &line, "/dev/null"])
+            .env("TERM", "dumb")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Some(Self { child, stdin, stdout, said: String::new() })
+    }
+
+    /// Waits until it has said `text`.
+    #[track_caller]
+    pub fn expect(&mut self, text: &str) {
+        let mut byte = [0];
+        while !self.said.contains(text) {
+            assert_eq!(self.stdout.read(&mut byte).unwrap(), 1, "it never said {text}: {}", self.said);
+            // Characters beyond ASCII come in pieces, and matter to no test.
+            self.said.push(char::from(byte[0]));
+        }
+    }
+
+    /// Types a line.
+    pub fn type_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    /// Waits for its end: the exit code.
+    pub fn end(&mut self) -> i32 {
+        let mut rest = Vec::new();
+        let _ = self.stdout.read_to_end(&mut rest);
+        self.said.push_str(&String::from_utf8_lossy(&rest));
+        drop(self.stdin.take());
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
