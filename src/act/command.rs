@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +12,9 @@ use crate::error::Error;
 
 /// How long a tool may take. systemd itself gives a service 90 s to stop (systemd-system.conf(5)).
 const LIMIT: Duration = Duration::from_mins(2);
+
+/// How long what it said may take to arrive after its end.
+const ECHO: Duration = Duration::from_millis(200);
 
 /// What came of a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,35 +42,49 @@ pub fn find_on_path(name: &str) -> Option<PathBuf> {
 ///
 /// If it cannot be waited for.
 pub fn run(command: &[String]) -> Result<Ran, Error> {
-    let [name, arguments @ ..] = command else { return Ok(Ran::Missing) };
-    let Some(program) = find_on_path(name) else { return Ok(Ran::Missing) };
+    let ran = run_and_hear(command)?;
+    Ok(ran.map_or_else(|not_done| not_done, |_| Ran::Done))
+}
+
+/// The same, for what it says on standard output if it works.
+///
+/// # Errors
+///
+/// If it cannot be waited for.
+pub fn run_and_hear(command: &[String]) -> Result<Result<String, Ran>, Error> {
+    let [name, arguments @ ..] = command else { return Ok(Err(Ran::Missing)) };
+    let Some(program) = find_on_path(name) else { return Ok(Err(Ran::Missing)) };
     let mut started = Command::new(program);
-    started.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    started.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = match started.spawn() {
         Ok(child) => child,
-        Err(error) => return Ok(Ran::Failed(error.to_string())),
+        Err(error) => return Ok(Err(Ran::Failed(error.to_string()))),
     };
-    let (said, hear) = mpsc::channel();
-    if let Some(mut stderr) = child.stderr.take() {
-        // In a thread, as what it leaves behind may keep the pipe open after its own end.
-        thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            let _ = said.send(text);
-        });
-    }
+    let (stdout, stderr) = (hear(child.stdout.take()), hear(child.stderr.take()));
     if let Some(handle) = Handle::open(child.id())?
         && wait_for_exits(&[&handle], Some(LIMIT))? != [true]
     {
-        return Ok(Ran::Late);
+        return Ok(Err(Ran::Late));
     }
     let status = child.wait().map_err(|source| Error::Call { call: "waitpid", source })?;
+    let text = |pipe: &Receiver<String>| pipe.recv_timeout(ECHO).unwrap_or_default();
     if status.success() {
-        return Ok(Ran::Done);
+        return Ok(Ok(text(&stdout)));
     }
-    let text = hear.recv_timeout(Duration::from_millis(200)).unwrap_or_default();
-    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
-    Ok(Ran::Failed(last.map_or_else(|| status.to_string(), str::to_owned)))
+    let said = text(&stderr);
+    let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+    Ok(Err(Ran::Failed(last.map_or_else(|| status.to_string(), str::to_owned))))
+}
+
+/// Reads a pipe to its end, in a thread: what a tool leaves behind may keep it open after the tool's own end.
+fn hear(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let (said, heard) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+        let _ = said.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    heard
 }
 
 #[cfg(test)]
@@ -85,5 +102,7 @@ mod tests {
         assert_eq!(run(&["sh", "-c", "exit 3"]), Ran::Failed("exit status: 3".to_owned()));
         assert_eq!(run(&["no-such-tool-at-all"]), Ran::Missing);
         assert_eq!(run(&[]), Ran::Missing);
+        let echo = ["echo", "heard"].map(str::to_owned);
+        assert_eq!(run_and_hear(&echo).unwrap(), Ok("heard\n".to_owned()));
     }
 }

@@ -3,11 +3,11 @@
 //! Only who was *seen* to have a socket is ever signalled. Whether to signal is decided for a port as a whole: if one of its
 //! holders may not be ended, ending the others would free nothing.
 
-use super::{Keeper, Options};
+use super::{Keeper, Options, SocketUnit, socket_unit};
 use crate::act::{Surroundings, system};
 use crate::answer::{Answer, PortAnswer};
 use crate::diagnose::{Facts, Group, Remedy, Severity, Status, groups};
-use crate::model::{Circumstances, Owners, Pid, Process, Protocol, Socket, State, find_process};
+use crate::model::{Circumstances, Manager, Owners, Pid, Process, Protocol, Socket, State, find_process};
 use crate::request::Request;
 
 /// What is to be done.
@@ -73,14 +73,20 @@ impl Plan {
     /// Whether it does nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.holders.is_empty() && self.remnants.is_empty()
+        self.holders.is_empty() && self.stops.is_empty() && self.remnants.is_empty()
     }
 }
 
 /// Derives what is to be done about the ports that `answer` found held.
 #[must_use]
-pub fn plan(answer: &Answer, surroundings: &Surroundings, options: &Options, request: &Request) -> Plan {
-    let planner = Planner { answer, surroundings, options, request };
+pub fn plan(
+    answer: &Answer,
+    surroundings: &Surroundings,
+    units: &[SocketUnit],
+    options: &Options,
+    request: &Request,
+) -> Plan {
+    let planner = Planner { answer, surroundings, units, options, request };
     let mut plan = Plan::default();
     for port in &answer.ports {
         planner.add_port(port, &mut plan);
@@ -92,6 +98,7 @@ pub fn plan(answer: &Answer, surroundings: &Surroundings, options: &Options, req
 struct Planner<'a> {
     answer: &'a Answer,
     surroundings: &'a Surroundings,
+    units: &'a [SocketUnit],
     options: &'a Options,
     request: &'a Request,
 }
@@ -118,10 +125,14 @@ impl Planner<'_> {
         };
         let groups = groups(port.sockets.iter().filter(|socket| facts.is_in_the_way(socket)));
         let is_explained = groups.iter().any(|group| group.sockets[0].state.is_waiting());
-        let (mut holders, mut refusals) = (Vec::new(), Vec::new());
+        let (mut holders, mut stops, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
         for group in &groups {
             let is_waiting = group.sockets[0].state.is_waiting();
             match group.owners {
+                Owners::Known(pids) if self.manager(pids).is_some() => match self.socket_unit(port, pids) {
+                    Ok(unit) => stops.push(unit.stop_command()),
+                    Err(refusal) => refusals.push(refusal),
+                },
                 Owners::Known(pids) if is_waiting || self.options.clients => match self.refuse(port, group, pids) {
                     Some(refusal) => refusals.push(refusal),
                     None => {
@@ -146,6 +157,9 @@ impl Planner<'_> {
             }));
         }
         if refusals.is_empty() {
+            for stop in stops {
+                add_stop(stop, plan);
+            }
             for holder in holders {
                 add_holder(holder, plan);
             }
@@ -171,8 +185,7 @@ impl Planner<'_> {
         };
         let (&pid, reason) = pids.iter().find_map(|pid| Some((pid, reason(pid)?)))?;
         let who = self.name(pid);
-        let remedies = if pid == 1 { self.socket_unit(port) } else { Vec::new() };
-        let remedies = if remedies.is_empty() { remedies_of(port, group) } else { remedies };
+        let remedies = remedies_of(port, group);
         Some(Self::refusal(port, pids, who, reason.to_owned(), remedies))
     }
 
@@ -183,21 +196,41 @@ impl Planner<'_> {
         Some(Self::refusal(port, &[holder.pid], self.name(holder.pid), reason, vec![keeper.remedy()]))
     }
 
-    /// systemd listens in the name of a socket unit: stopping the service alone would not free the port.
-    fn socket_unit(&self, port: &PortAnswer) -> Vec<Remedy> {
-        let is_systemd = find_process(&self.answer.processes, 1).is_some_and(|first| first.name == "systemd");
-        if !is_systemd {
-            return Vec::new();
+    /// The service manager among the processes, if there is one.
+    fn manager(&self, pids: &[Pid]) -> Option<(Pid, Manager)> {
+        pids.iter().find_map(|&pid| Some((pid, socket_unit::manager(find_process(&self.answer.processes, pid)?)?)))
+    }
+
+    /// A manager listens in the name of a socket unit: it is never ended, and stopping the service alone would not free the
+    /// port. The unit to be stopped, or why it is not.
+    fn socket_unit(&self, port: &PortAnswer, pids: &[Pid]) -> Result<&SocketUnit, Refusal> {
+        let (pid, manager) = self.manager(pids).unwrap_or((1, Manager::System));
+        let is_its =
+            |unit: &&SocketUnit| (unit.manager, unit.port, unit.protocol) == (manager, port.port, port.protocol);
+        let unit = self.units.iter().find(is_its);
+        if let Some(unit) = unit.filter(|_| self.options.supervisor) {
+            return Ok(unit);
         }
-        let find = Remedy {
-            text: "find its socket unit".to_owned(),
-            command: Some(format!("systemctl list-sockets --all | grep ':{} '", port.port)),
+        let tool = match manager {
+            Manager::System => "systemctl",
+            Manager::User => "systemctl --user",
         };
-        let stop = Remedy {
-            text: "stop that, and then the service".to_owned(),
-            command: Some("sudo systemctl stop NAME.socket NAME.service".to_owned()),
+        let sudo = if manager == Manager::System { "sudo " } else { "" };
+        let (unit_name, remedy) = match unit {
+            Some(unit) => {
+                let names = [Some(&unit.name), unit.service.as_ref()];
+                let names: Vec<_> =
+                    names.into_iter().flatten().map(|name| shlex::try_quote(name).unwrap_or_default()).collect();
+                let text = "stop it, or let portcheck do that by --supervisor".to_owned();
+                (unit.name.clone(), Remedy { text, command: Some(format!("{sudo}{tool} stop {}", names.join(" "))) })
+            }
+            None => {
+                let command = format!("{tool} list-sockets --all | grep ':{} '", port.port);
+                ("a socket unit".to_owned(), Remedy { text: "find which".to_owned(), command: Some(command) })
+            }
         };
-        vec![find, stop]
+        let reason = format!("listens in the name of {unit_name}, and is never ended itself");
+        Err(Self::refusal(port, pids, self.name(pid), reason, vec![remedy]))
     }
 
     /// Why those who were not seen to hold the port, or hold it in a way that was not asked for, are left alone.
@@ -318,8 +351,8 @@ fn remedies_of(port: &PortAnswer, group: &Group<'_>) -> Vec<Remedy> {
 /// Adds a holder, or what it holds to the same one.
 fn add_holder(holder: Holder, plan: &mut Plan) {
     let stop = holder.keeper.as_ref().filter(|_| holder.is_stopped_by_keeper).and_then(Keeper::stop_command);
-    if let Some(stop) = stop.filter(|stop| !plan.stops.contains(stop)) {
-        plan.stops.push(stop);
+    if let Some(stop) = stop {
+        add_stop(stop, plan);
     }
     match plan.holders.iter_mut().find(|known| known.pid == holder.pid) {
         Some(known) => {
@@ -327,6 +360,12 @@ fn add_holder(holder: Holder, plan: &mut Plan) {
             known.ports.extend(holder.ports.iter().filter(|port| !known.ports.contains(port)).collect::<Vec<_>>());
         }
         None => plan.holders.push(holder),
+    }
+}
+
+fn add_stop(stop: Vec<String>, plan: &mut Plan) {
+    if !plan.stops.contains(&stop) {
+        plan.stops.push(stop);
     }
 }
 

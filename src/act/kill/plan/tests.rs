@@ -72,7 +72,7 @@ fn answer(sockets: Vec<Socket>, processes: Vec<Process>) -> Answer {
 
 fn plan_of(sockets: Vec<Socket>, processes: Vec<Process>, options: &Options) -> Plan {
     let surroundings = Surroundings { own: 900, ancestors: vec![800, 700], ..Surroundings::default() };
-    plan(&answer(sockets, processes), &surroundings, options, &request())
+    plan(&answer(sockets, processes), &surroundings, &[], options, &request())
 }
 
 fn pids(plan: &Plan) -> Vec<Pid> {
@@ -181,7 +181,7 @@ fn remnants_are_dropped_only_on_request_and_only_if_they_are_some() {
 
 #[test]
 fn a_supervisor_stops_its_own_and_one_that_cannot_be_told_is_named() {
-    use crate::model::{Container, Manager, Unit};
+    use crate::model::{Container, Unit};
     let mut web = process(42, 1, "web");
     web.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::User });
     let told = Options { supervisor: true, ..options() };
@@ -200,10 +200,37 @@ fn a_supervisor_stops_its_own_and_one_that_cannot_be_told_is_named() {
 fn a_free_port_needs_nothing() {
     let mut answer = answer(Vec::new(), Vec::new());
     answer.ports[0].status = Status::Free;
-    assert_eq!(plan(&answer, &Surroundings::default(), &options(), &request()), Plan::default());
+    assert_eq!(plan(&answer, &Surroundings::default(), &[], &options(), &request()), Plan::default());
 }
 
 #[test]
 fn what_cannot_be_seen_at_all_is_refused() {
     refused(&plan_of(Vec::new(), Vec::new(), &options()), "something that cannot be seen");
+}
+
+#[test]
+fn a_service_manager_is_never_ended_and_its_socket_unit_stopped_only_on_request() {
+    let mut user = process(60, 1, "systemd");
+    user.command = vec!["/lib/systemd/systemd".to_owned(), "--user".to_owned()];
+    for (manager, process) in [(Manager::System, process(1, 0, "systemd")), (Manager::User, user)] {
+        let sockets = vec![owned("127.0.0.1:62893", &[process.pid])];
+        let answer = answer(sockets, vec![process]);
+        let unit = |port| SocketUnit {
+            manager,
+            port,
+            protocol: Protocol::Tcp,
+            name: "web.socket".to_owned(),
+            service: Some("web.service".to_owned()),
+        };
+        let plan = |units: &[SocketUnit], options: Options| {
+            plan(&answer, &Surroundings::default(), units, &options, &request())
+        };
+        let told = || Options { supervisor: true, ..options() };
+        refused(&plan(&[unit(62893)], options()), "web.socket");
+        // One on another port is none.
+        refused(&plan(&[unit(80)], told()), "a socket unit");
+        let stops = plan(&[unit(62893)], told());
+        assert!(stops.holders.is_empty() && stops.refusals.is_empty() && !stops.is_empty());
+        assert_eq!(stops.stops, [unit(62893).stop_command()]);
+    }
 }
