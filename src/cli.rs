@@ -19,7 +19,7 @@ use portcheck::model::{Backend, Family, Protocol};
 use portcheck::render::escape::quote;
 use portcheck::render::{Format, Style};
 use portcheck::request::{Filter, Question, Request, Sort};
-use portcheck::target;
+use portcheck::target::{self, Target};
 
 pub use act::Consent;
 use act::{KillArgs, WaitArgs};
@@ -252,10 +252,13 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
     let waits_to_listen = cli.wait.wait == Some(act::AwaitedName::Listening);
     let (mut targets, mut remotes) = (Vec::new(), Vec::new());
     for typed in &cli.targets {
-        match (target::parse(typed, &local::NAMES), wait::parse_remote(typed, &local::NAMES)) {
-            (Ok(found), _) => targets.extend(found),
-            (Err(_), Some(remote)) if waits_to_listen => remotes.extend(remote.map_err(Stop::Usage)?),
-            (Err(error), _) => return Err(Stop::Usage(error.to_string())),
+        let remote = if waits_to_listen { wait::parse_remote(typed, &local::NAMES) } else { None };
+        let is_here = |target: &Target| target.addresses.iter().all(|&address| local::is_own(address));
+        match (target::parse(typed, &local::NAMES), remote) {
+            (Ok(found), None) => targets.extend(found),
+            (Ok(found), Some(_)) if found.iter().all(is_here) => targets.extend(found),
+            (_, Some(remote)) => remotes.extend(remote.map_err(Stop::Usage)?),
+            (Err(error), None) => return Err(Stop::Usage(error.to_string())),
         }
     }
     require_sense(&cli)?;

@@ -1,5 +1,7 @@
 //! What this machine is called and which interfaces it has, asked only when a target names one.
 
+use std::net::IpAddr;
+
 use crate::classify::services::Services;
 use crate::target::Names;
 
@@ -19,4 +21,16 @@ pub fn interface_index(name: &str) -> u32 {
 
 fn hostname() -> Option<String> {
     sysinfo::System::host_name().ok()
+}
+
+/// Whether an address is this machine's, or none of anybody's in particular: a server here may bind it. All are if they cannot be
+/// listed.
+#[must_use]
+pub fn is_own(address: IpAddr) -> bool {
+    let canonical = address.to_canonical();
+    if canonical.is_unspecified() || canonical.is_loopback() || canonical.is_multicast() {
+        return true;
+    }
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.is_empty() || interfaces.iter().any(|interface| interface.ip() == canonical)
 }

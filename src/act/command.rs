@@ -42,38 +42,27 @@ pub fn find_on_path(name: &str) -> Option<PathBuf> {
 ///
 /// If it cannot be waited for.
 pub fn run(command: &[String]) -> Result<Ran, Error> {
-    let ran = run_and_hear(command)?;
-    Ok(ran.map_or_else(|not_done| not_done, |_| Ran::Done))
-}
-
-/// The same, for what it says on standard output if it works.
-///
-/// # Errors
-///
-/// If it cannot be waited for.
-pub fn run_and_hear(command: &[String]) -> Result<Result<String, Ran>, Error> {
-    let [name, arguments @ ..] = command else { return Ok(Err(Ran::Missing)) };
-    let Some(program) = find_on_path(name) else { return Ok(Err(Ran::Missing)) };
+    let [name, arguments @ ..] = command else { return Ok(Ran::Missing) };
+    let Some(program) = find_on_path(name) else { return Ok(Ran::Missing) };
     let mut started = Command::new(program);
-    started.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    started.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = match started.spawn() {
         Ok(child) => child,
-        Err(error) => return Ok(Err(Ran::Failed(error.to_string()))),
+        Err(error) => return Ok(Ran::Failed(error.to_string())),
     };
-    let (stdout, stderr) = (hear(child.stdout.take()), hear(child.stderr.take()));
+    let complaint = hear(child.stderr.take());
     if let Some(handle) = Handle::open(child.id())?
         && wait_for_exits(&[&handle], Some(LIMIT))? != [true]
     {
-        return Ok(Err(Ran::Late));
+        return Ok(Ran::Late);
     }
     let status = child.wait().map_err(|source| Error::Call { call: "waitpid", source })?;
-    let text = |pipe: &Receiver<String>| pipe.recv_timeout(ECHO).unwrap_or_default();
     if status.success() {
-        return Ok(Ok(text(&stdout)));
+        return Ok(Ran::Done);
     }
-    let said = text(&stderr);
+    let said = complaint.recv_timeout(ECHO).unwrap_or_default();
     let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
-    Ok(Err(Ran::Failed(last.map_or_else(|| status.to_string(), str::to_owned))))
+    Ok(Ran::Failed(last.map_or_else(|| status.to_string(), str::to_owned)))
 }
 
 /// Reads a pipe to its end, in a thread: what a tool leaves behind may keep it open after the tool's own end.
@@ -102,7 +91,5 @@ mod tests {
         assert_eq!(run(&["sh", "-c", "exit 3"]), Ran::Failed("exit status: 3".to_owned()));
         assert_eq!(run(&["no-such-tool-at-all"]), Ran::Missing);
         assert_eq!(run(&[]), Ran::Missing);
-        let echo = ["echo", "heard"].map(str::to_owned);
-        assert_eq!(run_and_hear(&echo).unwrap(), Ok("heard\n".to_owned()));
     }
 }

@@ -8,20 +8,18 @@
 mod execute;
 mod keeper;
 mod plan;
-mod socket_unit;
 mod verify;
 
 use std::time::Duration;
 
 pub use keeper::Keeper;
 pub use plan::{Holder, Plan, Refusal, plan};
-pub use socket_unit::SocketUnit;
 
 use super::{Handle, Signal, Surroundings};
 use crate::answer::{self, Answer, Command, Exit};
 use crate::diagnose::{Remedy, Status};
 use crate::error::Error;
-use crate::model::{Manager, Pid, Socket};
+use crate::model::{Pid, Socket};
 use crate::request::Request;
 
 /// What is asked for.
@@ -233,13 +231,7 @@ impl Report {
 pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
     let surroundings = Surroundings::read();
     let answer = Answer { command: Command::Kill, ..answer::answer(&request)? };
-    let mut units = Vec::new();
-    for manager in [Manager::System, Manager::User] {
-        if answer.processes.iter().any(|process| socket_unit::manager(process) == Some(manager)) {
-            units.extend(socket_unit::list(manager)?);
-        }
-    }
-    let plan = plan(&answer, &surroundings, &units, &options, &request);
+    let plan = plan(&answer, &surroundings, &options, &request);
     let handles = plan.holders.iter().map(|holder| Handle::open(holder.pid)).collect::<Result<Vec<_>, _>>()?;
     Ok(Prepared { answer, plan, handles, request, options, surroundings })
 }

@@ -298,12 +298,7 @@ mod tests {
 
     #[test]
     fn goals_are_named_as_people_write_them() {
-        let names = crate::target::Names {
-            services: |_| Vec::new(),
-            nearest: |_| None,
-            hostname: || None,
-            addresses: Vec::new,
-        };
+        let names = crate::target::Names { services: |_| Vec::new(), nearest: |_| None, hostname: || None };
         for (typed, expected) in [
             ("8080", vec!["8080"]),
             ("8080-8081/tcp", vec!["8080/tcp", "8081/tcp"]),

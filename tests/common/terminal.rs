@@ -16,11 +16,16 @@ pub struct Terminal {
 impl Terminal {
     /// Starts it, with arguments that a shell need not quote. `None`, said aloud, where there is no script(1).
     pub fn start(arguments: &str) -> Option<Self> {
+        Self::start_after("", arguments)
+    }
+
+    /// The same in a shell that runs `setting` before.
+    pub fn start_after(setting: &str, arguments: &str) -> Option<Self> {
         if !super::has("script") {
             super::skip("no script(1) to make a terminal");
             return None;
         }
-        let line = format!("{} {arguments}", env!("CARGO_BIN_EXE_portcheck"));
+        let line = format!("{setting} {} {arguments}", env!("CARGO_BIN_EXE_portcheck"));
         let mut child = Command::new("script")
             .args(["-qfec", &line, "/dev/null"])
             .env("TERM", "dumb")
@@ -47,8 +52,13 @@ impl Terminal {
 
     /// Types a line.
     pub fn type_line(&mut self, line: &str) {
+        self.type_bytes(format!("{line}\n").as_bytes());
+    }
+
+    /// Types keys, such as 3 for Ctrl-C.
+    pub fn type_bytes(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().unwrap();
-        stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
+        stdin.write_all(bytes).unwrap();
         stdin.flush().unwrap();
     }
 

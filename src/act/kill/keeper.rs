@@ -41,8 +41,7 @@ impl Keeper {
         if let Some(parent) = parent.filter(|parent| loops(parent.pid)) {
             return Some(Self::ShellLoop(parent.clone()));
         }
-        let is_service = |unit: &&Unit| unit.name.ends_with(".service") && !unit.name.starts_with("user@");
-        let unit = process.unit.as_ref().filter(is_service);
+        let unit = process.unit.as_ref().filter(|unit| is_service(unit));
         unit.filter(|own| surroundings.unit.as_ref() != Some(*own)).map(|unit| Self::Unit(unit.clone()))
     }
 
@@ -74,20 +73,13 @@ impl Keeper {
     /// The program and arguments that stop what it looks after, where its own tool can be told what that is.
     #[must_use]
     pub fn stop_command(&self) -> Option<Vec<String>> {
-        let command: Vec<&str> = match self {
-            // It must not wait for a password that nobody types.
-            Self::Unit(Unit { name, manager: Manager::System }) => {
-                vec!["systemctl", "--no-ask-password", "stop", "--", name]
-            }
-            Self::Unit(Unit { name, manager: Manager::User }) => vec!["systemctl", "--user", "stop", "--", name],
-            Self::Container(container) => match container.runtime {
-                Runtime::Docker => vec!["docker", "stop", &container.id],
-                Runtime::Podman => vec!["podman", "stop", &container.id],
-                _ => return None,
-            },
-            Self::Pm2(_) | Self::Supervisord(_) | Self::ShellLoop(_) => return None,
-        };
-        Some(command.into_iter().map(str::to_owned).collect())
+        let by = |tool: &str, id: &String| Some(vec![tool.to_owned(), "stop".to_owned(), id.clone()]);
+        match self {
+            Self::Unit(unit) => Some(systemctl_stop(unit.manager, [&*unit.name])),
+            Self::Container(Container { runtime: Runtime::Docker, id, .. }) => by("docker", id),
+            Self::Container(Container { runtime: Runtime::Podman, id, .. }) => by("podman", id),
+            Self::Container(_) | Self::Pm2(_) | Self::Supervisord(_) | Self::ShellLoop(_) => None,
+        }
     }
 
     /// How to stop it properly.
@@ -124,6 +116,20 @@ impl Keeper {
             Self::ShellLoop(shell) => remedy("end the loop first", &format!("kill {}", shell.pid)),
         }
     }
+}
+
+/// Whether a unit is somebody's service: sessions are units too, and so are the managers themselves.
+pub fn is_service(unit: &Unit) -> bool {
+    unit.name.ends_with(".service") && !unit.name.starts_with("user@")
+}
+
+/// The command that stops units. It must not wait for a password that nobody types.
+pub fn systemctl_stop<'a>(manager: Manager, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let how = match manager {
+        Manager::System => "--no-ask-password",
+        Manager::User => "--user",
+    };
+    ["systemctl", how, "stop", "--"].into_iter().chain(names).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

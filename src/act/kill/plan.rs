@@ -3,11 +3,11 @@
 //! Only who was *seen* to have a socket is ever signalled. Whether to signal is decided for a port as a whole: if one of its
 //! holders may not be ended, ending the others would free nothing.
 
-use super::{Keeper, Options, SocketUnit, socket_unit};
+use super::{Keeper, Options, keeper};
 use crate::act::{Surroundings, system};
 use crate::answer::{Answer, PortAnswer};
 use crate::diagnose::{Facts, Group, Remedy, Severity, Status, groups};
-use crate::model::{Circumstances, Manager, Owners, Pid, Process, Protocol, Socket, State, find_process};
+use crate::model::{Circumstances, Owners, Pid, Process, Protocol, Socket, State, find_process};
 use crate::request::Request;
 
 /// What is to be done.
@@ -79,14 +79,8 @@ impl Plan {
 
 /// Derives what is to be done about the ports that `answer` found held.
 #[must_use]
-pub fn plan(
-    answer: &Answer,
-    surroundings: &Surroundings,
-    units: &[SocketUnit],
-    options: &Options,
-    request: &Request,
-) -> Plan {
-    let planner = Planner { answer, surroundings, units, options, request };
+pub fn plan(answer: &Answer, surroundings: &Surroundings, options: &Options, request: &Request) -> Plan {
+    let planner = Planner { answer, surroundings, options, request };
     let mut plan = Plan::default();
     for port in &answer.ports {
         planner.add_port(port, &mut plan);
@@ -95,10 +89,17 @@ pub fn plan(
     plan
 }
 
+/// What becomes of processes that are not signalled.
+enum Refused {
+    /// They are left alone.
+    For(Refusal),
+    /// Their supervisor's tool is run instead.
+    InFavourOf(Vec<String>),
+}
+
 struct Planner<'a> {
     answer: &'a Answer,
     surroundings: &'a Surroundings,
-    units: &'a [SocketUnit],
     options: &'a Options,
     request: &'a Request,
 }
@@ -129,12 +130,9 @@ impl Planner<'_> {
         for group in &groups {
             let is_waiting = group.sockets[0].state.is_waiting();
             match group.owners {
-                Owners::Known(pids) if self.manager(pids).is_some() => match self.socket_unit(port, pids) {
-                    Ok(unit) => stops.push(unit.stop_command()),
-                    Err(refusal) => refusals.push(refusal),
-                },
                 Owners::Known(pids) if is_waiting || self.options.clients => match self.refuse(port, group, pids) {
-                    Some(refusal) => refusals.push(refusal),
+                    Some(Refused::For(refusal)) => refusals.push(refusal),
+                    Some(Refused::InFavourOf(stop)) => stops.push(stop),
                     None => {
                         let found: Vec<Holder> = pids.iter().map(|&pid| self.holder(port, group, pid)).collect();
                         refusals.extend(found.iter().find_map(|holder| self.refuse_kept(port, holder)));
@@ -174,7 +172,11 @@ impl Planner<'_> {
 
     /// Why a group of processes that hold the port may not be ended. If one of them may not, the others need not: the socket
     /// stays.
-    fn refuse(&self, port: &PortAnswer, group: &Group<'_>, pids: &[Pid]) -> Option<Refusal> {
+    fn refuse(&self, port: &PortAnswer, group: &Group<'_>, pids: &[Pid]) -> Option<Refused> {
+        let mut processes = pids.iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
+        if let Some(manager) = processes.find(|process| process.name == "systemd") {
+            return Some(self.socket_unit(port, group, manager));
+        }
         let Surroundings { own, ancestors, .. } = self.surroundings;
         let reason = |&pid: &Pid| match pid {
             // The first process of a machine or container: nothing survives it.
@@ -184,9 +186,8 @@ impl Planner<'_> {
             _ => None,
         };
         let (&pid, reason) = pids.iter().find_map(|pid| Some((pid, reason(pid)?)))?;
-        let who = self.name(pid);
         let remedies = remedies_of(port, group);
-        Some(Self::refusal(port, pids, who, reason.to_owned(), remedies))
+        Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason.to_owned(), remedies)))
     }
 
     /// Who is to be stopped by a supervisor that cannot be told to, is left to whoever can.
@@ -196,41 +197,25 @@ impl Planner<'_> {
         Some(Self::refusal(port, &[holder.pid], self.name(holder.pid), reason, vec![keeper.remedy()]))
     }
 
-    /// The service manager among the processes, if there is one.
-    fn manager(&self, pids: &[Pid]) -> Option<(Pid, Manager)> {
-        pids.iter().find_map(|&pid| Some((pid, socket_unit::manager(find_process(&self.answer.processes, pid)?)?)))
-    }
-
-    /// A manager listens in the name of a socket unit: it is never ended, and stopping the service alone would not free the
-    /// port. The unit to be stopped, or why it is not.
-    fn socket_unit(&self, port: &PortAnswer, pids: &[Pid]) -> Result<&SocketUnit, Refusal> {
-        let (pid, manager) = self.manager(pids).unwrap_or((1, Manager::System));
-        let is_its =
-            |unit: &&SocketUnit| (unit.manager, unit.port, unit.protocol) == (manager, port.port, port.protocol);
-        let unit = self.units.iter().find(is_its);
+    /// A service manager listens in the name of a socket unit (systemd.socket(5)). It is never ended itself, and stopping
+    /// the service alone would not free the port. What is done about the unit.
+    fn socket_unit(&self, port: &PortAnswer, group: &Group<'_>, manager: &Process) -> Refused {
+        let unit = group.sockets[0].activated_by.as_ref();
+        // The services that it has passed the socket on to.
+        let others = group.owners.pids().iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
+        let services = others.filter_map(|process| process.unit.as_ref().filter(|unit| keeper::is_service(unit)));
+        let names = unit.into_iter().chain(services).map(|unit| unit.name.as_str());
         if let Some(unit) = unit.filter(|_| self.options.supervisor) {
-            return Ok(unit);
+            return Refused::InFavourOf(keeper::systemctl_stop(unit.manager, names));
         }
-        let tool = match manager {
-            Manager::System => "systemctl",
-            Manager::User => "systemctl --user",
-        };
-        let sudo = if manager == Manager::System { "sudo " } else { "" };
-        let (unit_name, remedy) = match unit {
-            Some(unit) => {
-                let names = [Some(&unit.name), unit.service.as_ref()];
-                let names: Vec<_> =
-                    names.into_iter().flatten().map(|name| shlex::try_quote(name).unwrap_or_default()).collect();
-                let text = "stop it, or let portcheck do that by --supervisor".to_owned();
-                (unit.name.clone(), Remedy { text, command: Some(format!("{sudo}{tool} stop {}", names.join(" "))) })
-            }
-            None => {
-                let command = format!("{tool} list-sockets --all | grep ':{} '", port.port);
-                ("a socket unit".to_owned(), Remedy { text: "find which".to_owned(), command: Some(command) })
-            }
-        };
-        let reason = format!("listens in the name of {unit_name}, and is never ended itself");
-        Err(Self::refusal(port, pids, self.name(pid), reason, vec![remedy]))
+        let name = unit.map_or("a socket unit", |unit| &unit.name);
+        let reason = format!("listens in the name of {name}, and is never ended itself");
+        let mut remedies = remedies_of(port, group);
+        if unit.is_some() {
+            let text = "let portcheck stop it, add --supervisor".to_owned();
+            remedies.push(Remedy { text, command: None });
+        }
+        Refused::For(Self::refusal(port, group.owners.pids(), self.name(manager.pid), reason, remedies))
     }
 
     /// Why those who were not seen to hold the port, or hold it in a way that was not asked for, are left alone.
@@ -331,7 +316,7 @@ fn states(group: &Group<'_>) -> String {
 /// What the diagnosis advises about a group, but for ending it.
 fn remedies_of(port: &PortAnswer, group: &Group<'_>) -> Vec<Remedy> {
     let is_about = |finding: &&crate::diagnose::Finding| {
-        finding.severity <= Severity::Unknown && finding.pids == group.owners.pids()
+        finding.severity <= Severity::Warning && finding.pids == group.owners.pids()
     };
     let all = port.findings.iter().filter(is_about).flat_map(|finding| &finding.remedies);
     // Ending them by hand is what is refused here.

@@ -6,9 +6,9 @@ use std::fmt;
 use super::{Awaited, Goal, Options, Place};
 use crate::answer::{self, PortAnswer};
 use crate::collect::{self, Detail, Watch};
-use crate::diagnose::{Facts, Status, find};
+use crate::diagnose::{Facts, Status};
 use crate::error::Error;
-use crate::model::{Family, Host, Owners, Pid, Process, Protocol, Socket};
+use crate::model::{Circumstances, Family, Host, Owners, Pid, Process, Protocol, Socket, find_process};
 use crate::port_set::PortSet;
 use crate::probe::{self, Outcome};
 use crate::request::{Question, Request};
@@ -196,6 +196,9 @@ impl<'a> Looker<'a> {
                 processes: &[],
                 gaps: &[],
                 attempts: &attempts,
+                attempts_elsewhere: &[],
+                other_is_free: false,
+                circumstances: &Circumstances::default(),
                 reuse_address: self.request.reuse_address,
                 host: &self.host,
                 program: &self.request.program,
@@ -220,7 +223,7 @@ impl<'a> Looker<'a> {
                 .flat_map(|port| &port.sockets)
                 .filter(|socket| socket.state.is_listening() && socket.inode.is_some());
             let owners: Vec<&Owners> = listeners.map(|socket| &socket.owners).collect();
-            let is_meant = |pid: &Pid| find(&answer.processes, *pid).is_some_and(|process| by.is(process));
+            let is_meant = |pid: &Pid| find_process(&answer.processes, *pid).is_some_and(|process| by.is(process));
             let is_right = |owners: &&&Owners| matches!(owners, Owners::Known(pids) if pids.iter().any(is_meant));
             if owners.iter().any(|owners| is_right(&owners)) {
                 verdict.met.push(index);
