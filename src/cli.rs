@@ -1,6 +1,7 @@
 //! The command line: what may be typed, and the [`Request`] that it means. Nothing after this file knows clap.
 
 mod act;
+mod names;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -8,21 +9,21 @@ use std::path::Path;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ErrorKind};
-use clap::{ArgAction, ColorChoice, Parser, ValueEnum};
+use clap::{ArgAction, ColorChoice, Parser};
 use portcheck::act::kill;
-use portcheck::act::wait::{self, Awaited, Goal, Remote};
-use portcheck::classify::Class;
+use portcheck::act::wait;
 use portcheck::collect::Detail;
 use portcheck::diagnose::{self, Rule};
 use portcheck::local;
-use portcheck::model::{Backend, Family, Protocol};
+use portcheck::model::{Family, Protocol};
 use portcheck::render::escape::quote;
 use portcheck::render::{Format, Style};
 use portcheck::request::{Filter, Question, Request, Sort};
 use portcheck::target::{self, Target};
 
-pub use act::Consent;
+pub use act::{Consent, Waiting};
 use act::{KillArgs, WaitArgs};
+use names::{BackendName, ClassName, FormatName, SortName};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -153,42 +154,6 @@ struct Cli {
     cmd: Vec<OsString>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ClassName {
-    WellKnown,
-    Registered,
-    Dynamic,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SortName {
-    Port,
-    Protocol,
-    Service,
-    Address,
-    Exposure,
-    Process,
-    Pid,
-    User,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum FormatName {
-    Table,
-    Json,
-    Ndjson,
-    Csv,
-    Markdown,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum BackendName {
-    /// The kernel's own interfaces
-    Native,
-    /// netstat2 and sysinfo, as on other platforms
-    Portable,
-}
-
 /// What a command line asks for.
 #[derive(Debug)]
 pub enum Wish {
@@ -211,19 +176,6 @@ pub struct Invocation {
     pub style: Option<Style>,
     /// When to use colour.
     pub color: anstream::ColorChoice,
-}
-
-/// A wait, and what comes after it.
-#[derive(Debug)]
-pub struct Waiting {
-    /// What is waited for.
-    pub options: wait::Options,
-    /// Where.
-    pub goals: Vec<Goal>,
-    /// The command to become on success; none if empty.
-    pub command: Vec<OsString>,
-    /// Whether to tell what is going on although nobody may be at a terminal.
-    pub is_verbose: bool,
 }
 
 /// A command line that asks for nothing that could be answered.
@@ -326,39 +278,16 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
     };
     if cli.kill.kill {
         let (options, consent) = cli.kill.options();
-        require_words_or_json("--kill", &invocation)?;
+        act::require_words_or_json("--kill", &invocation)?;
         // Who holds the port is needed in full, whatever is printed.
         invocation.request.detail = Detail::Full;
         invocation.request.connections = options.clients;
         return Ok(Wish::Kill(invocation, options, consent));
     }
     if let Some(options) = cli.wait.options(&cli.pid) {
-        return waiting(invocation, options, remotes, cli.cmd, cli.verbose);
+        return act::waiting(invocation, options, remotes, cli.cmd, cli.verbose);
     }
     Ok(Wish::Answer(invocation))
-}
-
-fn waiting(
-    mut invocation: Invocation,
-    options: wait::Options,
-    remotes: Vec<Remote>,
-    command: Vec<OsString>,
-    is_verbose: bool,
-) -> Result<Wish, Stop> {
-    require_words_or_json("--wait", &invocation)?;
-    let Request { question, protocols, .. } = &mut invocation.request;
-    if let Question::Check(targets) = question {
-        *targets = wait::awaited_targets(options.awaited, protocols, std::mem::take(targets));
-    }
-    if options.awaited == Awaited::Free && !invocation.request.probe {
-        return Err(Stop::Usage("--wait free asks bind(2), which --no-probe rules out".to_owned()));
-    }
-    let here = match &invocation.request.question {
-        Question::Check(targets) => &targets[..],
-        Question::List(..) => &[],
-    };
-    let goals = Goal::all(here, remotes);
-    Ok(Wish::Wait(invocation, Waiting { options, goals, command, is_verbose }))
 }
 
 /// What clap cannot tell: options that mean something else, or nothing, beside others.
@@ -376,18 +305,6 @@ fn require_sense(cli: &Cli) -> Result<(), Stop> {
         () => return Ok(()),
     };
     Err(Stop::Usage(mistake.to_owned()))
-}
-
-/// The actions tell what they did, which no table of ports has room for, and rest on what only the kernel tells.
-fn require_words_or_json(option: &str, invocation: &Invocation) -> Result<(), Stop> {
-    let format = invocation.style.as_ref().map_or(Format::Table, |style| style.format);
-    if !matches!(format, Format::Table | Format::Json) {
-        return Err(Stop::Usage(format!("{option} prints words or --json, and no other format")));
-    }
-    if invocation.request.backend != Backend::Native {
-        return Err(Stop::Usage(format!("{option} needs the native backend")));
-    }
-    Ok(())
 }
 
 /// The rule with this code; all of them for an empty one.
@@ -451,52 +368,6 @@ fn program() -> String {
 fn as_root(program: &str, arguments: &[OsString]) -> String {
     let typed = arguments.iter().skip(1).map(|argument| quote(&argument.to_string_lossy()).into_owned());
     ["sudo".to_owned(), program.to_owned()].into_iter().chain(typed).collect::<Vec<_>>().join(" ")
-}
-
-impl From<ClassName> for Class {
-    fn from(name: ClassName) -> Self {
-        match name {
-            ClassName::WellKnown => Self::WellKnown,
-            ClassName::Registered => Self::Registered,
-            ClassName::Dynamic => Self::Dynamic,
-        }
-    }
-}
-
-impl From<SortName> for Sort {
-    fn from(name: SortName) -> Self {
-        match name {
-            SortName::Port => Self::Port,
-            SortName::Protocol => Self::Protocol,
-            SortName::Service => Self::Service,
-            SortName::Address => Self::Address,
-            SortName::Exposure => Self::Exposure,
-            SortName::Process => Self::Process,
-            SortName::Pid => Self::Pid,
-            SortName::User => Self::User,
-        }
-    }
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Table => Self::Table,
-            FormatName::Json => Self::Json,
-            FormatName::Ndjson => Self::Ndjson,
-            FormatName::Csv => Self::Csv,
-            FormatName::Markdown => Self::Markdown,
-        }
-    }
-}
-
-impl From<BackendName> for Backend {
-    fn from(name: BackendName) -> Self {
-        match name {
-            BackendName::Native => Self::Native,
-            BackendName::Portable => Self::Portable,
-        }
-    }
 }
 
 #[cfg(test)]

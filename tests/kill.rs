@@ -378,18 +378,18 @@ fn who_lets_the_port_go_is_not_signalled() {
         command.args(["-c", "read line <\"$0\"; exec <&-; read line <\"$0\""]).arg(&fifo);
         let shell = command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket))).stdout(Stdio::null()).spawn();
         drop(command);
-        let mut shell = shell.unwrap();
+        let mut shell = Background(shell.unwrap());
         let Some(mut terminal) = Terminal::start("8080 --kill") else { return };
         terminal.expect("[y/N] ");
-        assert!(terminal.said.contains(&format!("(pid {})", shell.id())), "{}", terminal.said);
+        assert!(terminal.said.contains(&format!("(pid {})", shell.pid())), "{}", terminal.said);
         std::fs::write(&fifo, "go\n").unwrap();
-        let link = format!("/proc/{}/fd/0", shell.id());
+        let link = format!("/proc/{}/fd/0", shell.pid());
         until("it has closed it", || !Path::new(&link).is_symlink());
         terminal.type_line("y");
         assert_eq!(terminal.end(), 0, "{}", terminal.said);
         assert!(terminal.said.contains("does not hold the port any more"), "{}", terminal.said);
         std::fs::write(&fifo, "go\n").unwrap();
-        assert_eq!(shell.wait().unwrap().signal(), None);
+        assert_eq!(shell.0.wait().unwrap().signal(), None);
     });
 }
 

@@ -10,7 +10,8 @@ use std::process::Command;
 use common::cgroup::Cgroup;
 use common::server::{Server, children, holders, program, until, with_own_run};
 use common::{
-    Run, codes, in_namespace, is_root, json, json_as_nobody, numbers, owners, port, portcheck_as_nobody, run, skip,
+    Run, codes, in_namespace, is_root, json, json_as_nobody, json_of, numbers, owners, port, portcheck,
+    portcheck_as_nobody, run, skip,
 };
 use serde_json::{Value, json as value};
 
@@ -458,5 +459,14 @@ fn a_docker_container_is_named() {
         // The remedy helps.
         docker(&stop.split(' ').skip(1).collect::<Vec<_>>());
         until("the port is free", || run(&["8099/tcp"]).code == 0);
+
+        // And so does portcheck, which runs it.
+        docker(&["start", &id]);
+        until("httpd listens again", || !holders(8099).is_empty());
+        let mut kill = portcheck(&["8099/tcp", "--kill", "--supervisor", "--yes", "--json"]);
+        kill.env("DOCKER_HOST", &host).env("DOCKER_CONFIG", path("config"));
+        let answer = json_of(kill);
+        assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("freed"), &value!(0)), "{answer:#}");
+        assert_eq!(answer["kill"]["steps"][0]["command"], value!(["docker", "stop", id]));
     });
 }

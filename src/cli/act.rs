@@ -1,12 +1,17 @@
 //! The options of the actions, --kill and --wait, and what they mean.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use portcheck::act::kill;
-use portcheck::act::wait::{self, Awaited, By};
+use portcheck::act::wait::{self, Awaited, By, Goal, Remote};
 use portcheck::act::{Signal, parse_duration};
-use portcheck::model::Pid;
+use portcheck::model::{Backend, Pid};
+use portcheck::render::Format;
+use portcheck::request::{Question, Request};
+
+use super::{Invocation, Stop, Wish};
 
 /// Options of --kill.
 #[derive(Debug, Args)]
@@ -117,4 +122,53 @@ impl WaitArgs {
             pids: pids.to_vec(),
         })
     }
+}
+
+/// A wait, and what comes after it.
+#[derive(Debug)]
+pub struct Waiting {
+    /// What is waited for.
+    pub options: wait::Options,
+    /// Where.
+    pub goals: Vec<Goal>,
+    /// The command to become on success; none if empty.
+    pub command: Vec<OsString>,
+    /// Whether to tell what is going on although nobody may be at a terminal.
+    pub is_verbose: bool,
+}
+
+/// What a command line asks to wait for.
+pub fn waiting(
+    mut invocation: Invocation,
+    options: wait::Options,
+    remotes: Vec<Remote>,
+    command: Vec<OsString>,
+    is_verbose: bool,
+) -> Result<Wish, Stop> {
+    require_words_or_json("--wait", &invocation)?;
+    let Request { question, protocols, .. } = &mut invocation.request;
+    if let Question::Check(targets) = question {
+        *targets = wait::awaited_targets(options.awaited, protocols, std::mem::take(targets));
+    }
+    if options.awaited == Awaited::Free && !invocation.request.probe {
+        return Err(Stop::Usage("--wait free asks bind(2), which --no-probe rules out".to_owned()));
+    }
+    let here = match &invocation.request.question {
+        Question::Check(targets) => &targets[..],
+        Question::List(..) => &[],
+    };
+    let goals = Goal::all(here, remotes);
+    Ok(Wish::Wait(invocation, Waiting { options, goals, command, is_verbose }))
+}
+
+/// The actions tell what they did, which no table of ports has room for, and rest on what only the kernel tells.
+pub fn require_words_or_json(option: &str, invocation: &Invocation) -> Result<(), Stop> {
+    let format = invocation.style.as_ref().map_or(Format::Table, |style| style.format);
+    if !matches!(format, Format::Table | Format::Json) {
+        return Err(Stop::Usage(format!("{option} prints words or --json, and no other format")));
+    }
+    if invocation.request.backend != Backend::Native {
+        return Err(Stop::Usage(format!("{option} needs the native backend")));
+    }
+    Ok(())
 }
