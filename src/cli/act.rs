@@ -19,7 +19,7 @@ use super::{Invocation, Stop, Wish};
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
 pub struct KillArgs {
     /// End whoever holds the port, and verify that it can be bound
-    #[arg(long, conflicts_with_all = ["no_probe", "all"])]
+    #[arg(long, conflicts_with_all = ["no_probe", "all", "quick"])]
     pub kill: bool,
     /// Do not ask
     #[arg(short, long, requires = "kill")]
@@ -146,7 +146,9 @@ pub fn waiting(
     is_verbose: bool,
 ) -> Result<Wish, Stop> {
     require_words_or_json("--wait", &invocation)?;
-    let Request { question, protocols, .. } = &mut invocation.request;
+    let Request { question, protocols, quick, .. } = &mut invocation.request;
+    // Whether it is the right one who listens, the first owner alone does not tell.
+    *quick &= options.by.is_none();
     if let Question::Check(targets) = question {
         *targets = wait::awaited_targets(options.awaited, protocols, std::mem::take(targets));
     }

@@ -34,6 +34,7 @@ fn request() -> Request {
         detail: Detail::Full,
         backend: Backend::Native,
         probe: true,
+        quick: false,
         reuse_address: false,
         program: "portcheck".to_owned(),
     }
