@@ -70,7 +70,7 @@ fn a_listener_is_ended_and_the_port_verified() {
 
         let answer = json(&["8080", "--kill"]);
         assert_eq!((outcome(&answer), steps(&answer)), ((&value!("already-free"), &value!(0)), vec![]));
-        assert_eq!(run(&["8080", "--kill"]).stdout, "8080 is free already\n");
+        assert_eq!(run(&["8080", "--kill"]).stdout, "8080 is already free\n");
     });
 }
 

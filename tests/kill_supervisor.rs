@@ -148,6 +148,35 @@ fn a_container_is_stopped_by_its_runtime() {
     });
 }
 
+/// A port that a container publishes is held by a proxy, whose unit is Docker's own.
+#[test]
+fn a_proxy_of_docker_is_left_to_docker() {
+    in_namespace("a_proxy_of_docker_is_left_to_docker", || {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let script = "exec 3<>\"$0\"; echo go >&3; \
+                      exec -a docker-proxy \"$1\" --exact role --nocapture -- -proto tcp -host-port 8080 <&3 >/dev/null";
+        let mut proxy = Command::new("bash");
+        proxy.args(["-c", script]).arg(&fifo).arg(std::env::current_exe().unwrap());
+        proxy.env("PORTCHECK_TEST_ROLE", "listen 127.0.0.1:8080");
+        if !common::has("bash") {
+            return skip("no bash to give a program another name");
+        }
+        let proxy = common::Background::spawn(&mut proxy);
+        common::server::until("it listens", || common::run(&["-q", "8080/tcp"]).code == 1);
+        let answer = common::json(&["8080/tcp", "--kill", "--yes", "--force"]);
+        assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["steps"]), (&value!("refused"), &value!([])));
+        let stop = "docker stop $(docker ps --quiet --filter publish=8080/tcp)";
+        assert_eq!(answer["kill"]["refused"][0]["remedies"][0]["command"], stop);
+        let script = format!("case $1 in ps) echo 123abc;; stop) test $2 = 123abc && kill {};; esac", proxy.pid());
+        let docker = tool("docker", &script);
+        let answer = json_with(docker.path(), &["8080/tcp", "--kill", "--yes", "--supervisor"]);
+        assert_eq!(answer["kill"]["outcome"], "freed", "{answer:#}");
+        assert_eq!(calls(docker.path()), "ps --quiet --filter publish=8080/tcp\nstop 123abc\n");
+    });
+}
+
 /// A unit that portcheck runs in as well would take it along.
 #[test]
 fn the_unit_around_portcheck_itself_is_no_supervisor() {

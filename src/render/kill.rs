@@ -144,7 +144,7 @@ fn conclusion(report: &Report) -> String {
     let (names, count) = names(&report.answer);
     let is = if count == 1 { "is" } else { "are" };
     match report.outcome {
-        Outcome::AlreadyFree => format!("{names} {is} free already"),
+        Outcome::AlreadyFree => format!("{names} {is} already free"),
         Outcome::Freed => format!("{names} {is} free, and still {is} {} later", words(report.options.settle)),
         Outcome::WouldFree | Outcome::WouldNotFree => String::new(),
         Outcome::Declined | Outcome::Refused => format!("nothing was done: {names} {is} as before"),

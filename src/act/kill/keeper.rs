@@ -11,6 +11,8 @@ pub enum Keeper {
     Unit(Unit),
     /// A container runtime.
     Container(Container),
+    /// Docker, by the proxy that has a port of this machine for a container: `8080/tcp`.
+    Proxy(String),
     /// pm2, by its daemon.
     Pm2(Pid),
     /// supervisord.
@@ -29,6 +31,9 @@ impl Keeper {
         if let Some(container) = process.container.as_ref().filter(|own| surroundings.container.as_ref() != Some(*own))
         {
             return Some(Self::Container(container.clone()));
+        }
+        if let Some(published) = published(process) {
+            return Some(Self::Proxy(published));
         }
         let by_name = |start: &str| process.ancestors.iter().find(|ancestor| ancestor.name.starts_with(start));
         if let Some(daemon) = by_name("PM2 v") {
@@ -52,6 +57,7 @@ impl Keeper {
             Self::Unit(Unit { manager: Manager::System, .. }) => "systemd",
             Self::Unit(Unit { manager: Manager::User, .. }) => "systemd-user",
             Self::Container(container) => container.runtime.as_str(),
+            Self::Proxy(_) => "docker",
             Self::Pm2(_) => "pm2",
             Self::Supervisord(_) => "supervisord",
             Self::ShellLoop(_) => "shell-loop",
@@ -64,6 +70,7 @@ impl Keeper {
         match self {
             Self::Unit(unit) => unit.name.clone(),
             Self::Container(container) => format!("{} container {}", container.runtime.as_str(), container.short_id()),
+            Self::Proxy(port) => format!("the Docker container that publishes {port}"),
             Self::Pm2(pid) => format!("pm2 (pid {pid})"),
             Self::Supervisord(pid) => format!("supervisord (pid {pid})"),
             Self::ShellLoop(shell) => format!("a loop in {} (pid {})", shell.name, shell.pid),
@@ -78,6 +85,7 @@ impl Keeper {
             Self::Unit(unit) => Some(systemctl_stop(unit.manager, [&*unit.name])),
             Self::Container(Container { runtime: Runtime::Docker, id, .. }) => by("docker", id),
             Self::Container(Container { runtime: Runtime::Podman, id, .. }) => by("podman", id),
+            Self::Proxy(port) => Some(["sh", "-c", &stop_published(port)].map(str::to_owned).to_vec()),
             Self::Container(_) | Self::Pm2(_) | Self::Supervisord(_) | Self::ShellLoop(_) => None,
         }
     }
@@ -109,6 +117,7 @@ impl Keeper {
                     command: None,
                 },
             },
+            Self::Proxy(port) => remedy("stop the container", &stop_published(port)),
             Self::Pm2(_) => remedy("find its name and stop it", "pm2 list, then pm2 stop NAME"),
             Self::Supervisord(_) => {
                 remedy("find its name and stop it", "supervisorctl status, then supervisorctl stop NAME")
@@ -116,6 +125,23 @@ impl Keeper {
             Self::ShellLoop(shell) => remedy("end the loop first", &format!("kill {}", shell.pid)),
         }
     }
+}
+
+/// Docker knows which container publishes a port; the proxy knows only where it is.
+fn stop_published(port: &str) -> String {
+    format!("docker stop $(docker ps --quiet --filter publish={port})")
+}
+
+/// The port that a proxy of Docker has for a container, from its command line: `docker-proxy -proto tcp -host-ip 0.0.0.0
+/// -host-port 8080 …`. It is in the unit of Docker itself, whose end would be that of all containers.
+fn published(process: &Process) -> Option<String> {
+    let program = process.command.first()?.rsplit('/').next()?;
+    let option = |name: &str| {
+        let at = process.command.iter().position(|argument| argument == name)?;
+        process.command.get(at + 1)
+    };
+    let port: u16 = option("-host-port").filter(|_| program == "docker-proxy")?.parse().ok()?;
+    Some(format!("{port}/{}", option("-proto").filter(|name| *name == "udp").map_or("tcp", |_| "udp")))
 }
 
 /// Whether a unit is somebody's service: sessions are units too, and so are the managers themselves.
@@ -185,6 +211,20 @@ mod tests {
             let found = keeper(&web).unwrap();
             assert_eq!((found.kind(), found.stop_command()), (kind, None));
         }
+    }
+
+    #[test]
+    fn a_proxy_of_docker_is_not_the_units_it_is_in() {
+        let mut proxy = process(42, 7, "docker-proxy");
+        proxy.unit = Some(unit("docker.service"));
+        let line = "/usr/bin/docker-proxy -proto udp -host-ip 0.0.0.0 -host-port 53 -container-ip 172.17.0.2";
+        proxy.command = line.split(' ').map(str::to_owned).collect();
+        let found = keeper(&proxy).unwrap();
+        assert_eq!((found.kind(), &*found.name()), ("docker", "the Docker container that publishes 53/udp"));
+        assert_eq!(found.remedy().command.unwrap(), "docker stop $(docker ps --quiet --filter publish=53/udp)");
+        // A port is a number: what a process calls itself gets nowhere near a shell.
+        proxy.command[6] = "53;reboot".to_owned();
+        assert!(matches!(keeper(&proxy), Some(Keeper::Unit(_))));
     }
 
     #[test]

@@ -190,11 +190,21 @@ impl Planner<'_> {
         Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason.to_owned(), remedies)))
     }
 
-    /// Who is to be stopped by a supervisor that cannot be told to, is left to whoever can.
+    /// Who is to be stopped by a supervisor that cannot be told to, is left to whoever can; and a proxy of Docker to Docker,
+    /// as its container would run on without it.
     fn refuse_kept(&self, port: &PortAnswer, holder: &Holder) -> Option<Refusal> {
-        let keeper = holder.keeper.as_ref().filter(|_| self.options.supervisor && !holder.is_stopped_by_keeper)?;
-        let reason = format!("is kept by {}, which only its own tool can tell to stop", keeper.name());
-        Some(Self::refusal(port, &[holder.pid], self.name(holder.pid), reason, vec![keeper.remedy()]))
+        let keeper = holder.keeper.as_ref().filter(|_| !holder.is_stopped_by_keeper)?;
+        let name = keeper.name();
+        let reason = match keeper {
+            Keeper::Proxy(_) => format!("has the port for {name}, and is never ended itself"),
+            _ if self.options.supervisor => format!("is kept by {name}, which only its own tool can tell to stop"),
+            _ => return None,
+        };
+        let mut remedies = vec![keeper.remedy()];
+        if keeper.stop_command().is_some() {
+            remedies.push(Remedy { text: "let portcheck do that, add --supervisor".to_owned(), command: None });
+        }
+        Some(Self::refusal(port, &[holder.pid], self.name(holder.pid), reason, remedies))
     }
 
     /// A service manager listens in the name of a socket unit (systemd.socket(5)). It is never ended itself, and stopping

@@ -135,7 +135,8 @@ impl<'a> Looker<'a> {
             goal.is_met = match self.options.awaited {
                 Awaited::Listening => listens,
                 Awaited::Free => {
-                    // Nothing is bound where somebody listens: it could be in the way of a server for that moment.
+                    // But for the first time, which tells whether we may bind at all, nothing is bound where somebody
+                    // listens: it could be in the way of a server for that moment.
                     let can_bind = if listens && !self.is_first { false } else { self.can_bind(target, &mut look) };
                     can_bind && !listens
                 }
