@@ -245,7 +245,7 @@ fn look(
 }
 
 /// Up to so many ports are tried in every way; of more, only those that look free, and in one way.
-const MOST_THOROUGH_PROBES: usize = 64;
+pub(crate) const MOST_THOROUGH_PROBES: usize = 64;
 
 /// Where a bind is to be tried for a target.
 pub(crate) fn spots(request: &Request, target: &Target) -> Vec<Spot> {

@@ -150,7 +150,7 @@ struct Cli {
     wait: WaitArgs,
 
     /// A command to become when the wait has succeeded
-    #[arg(last = true, value_name = "CMD")]
+    #[arg(last = true, value_name = "CMD", help_heading = "Waiting")]
     cmd: Vec<OsString>,
 }
 

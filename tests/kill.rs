@@ -408,7 +408,7 @@ fn quiet_tells_by_the_exit_code_alone() {
 
 #[test]
 fn mistakes_are_one_line_and_exit_2() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["--kill"], "needs to be told what to free"),
         (&["8080", "--yes"], "--kill"),
         (&["8080", "--kill", "--signal", "STOP"], "TERM"),
@@ -416,6 +416,7 @@ fn mistakes_are_one_line_and_exit_2() {
         (&["8080", "--kill", "--settle", "-1s"], "--settle"),
         (&["8080", "--kill", "--format", "csv"], "--json"),
         (&["8080", "--kill", "--no-probe"], "--no-probe"),
+        (&["8080", "--kill", "--quick"], "--quick"),
         (&["8080", "--kill", "--backend", "portable"], "native"),
         (&["8080", "--kill", "--wait", "free"], "--wait"),
     ];

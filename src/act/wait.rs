@@ -10,6 +10,7 @@ mod look;
 mod pace;
 mod remote;
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 pub use look::By;
@@ -275,15 +276,20 @@ impl Wait<'_> {
 
     /// Whether the ordinary diagnosis agrees: between the look and it, a server may have gone, or somebody come.
     fn is_confirmed(&self, answer: &Answer) -> bool {
-        let agrees = |goal: &&Goal| match &goal.place {
+        let mut by_port: HashMap<u16, Vec<&PortAnswer>> = HashMap::new();
+        for port in &answer.ports {
+            by_port.entry(port.port).or_default().push(port);
+        }
+        let agrees = |goal: &Goal| match &goal.place {
             Place::There(_) => true,
             Place::Here(target) => {
-                let mut ports = answer.ports.iter().filter(|port| is_of(port, target)).peekable();
-                ports.peek().is_some() && ports.all(|port| look::is_as_awaited(self.options.awaited, port, target))
+                let found = by_port.get(&target.first).map_or(&[][..], Vec::as_slice);
+                let mut its = found.iter().filter(|port| is_of(port, target)).peekable();
+                its.peek().is_some() && its.all(|port| look::is_as_awaited(self.options.awaited, port, target))
             }
         };
         let mut met = self.goals.iter().filter(|goal| goal.is_met);
-        if self.options.any { met.any(|goal| agrees(&goal)) } else { met.all(|goal| agrees(&goal)) }
+        if self.options.any { met.any(agrees) } else { met.all(agrees) }
     }
 }
 

@@ -6,7 +6,7 @@ use super::paper::Paper;
 use super::{Style, colour, escape};
 use crate::act::kill::{Action, Holder, Keeper, Outcome, Plan, Prepared, Refusal, Report, Step, StepResult};
 use crate::act::words;
-use crate::answer::{Answer, Exit};
+use crate::answer::{Answer, Exit, PortAnswer};
 use crate::diagnose::{Remedy, Status};
 
 /// Writes the plan.
@@ -51,13 +51,15 @@ fn intentions(plan: &Plan, signal: crate::act::Signal, paper: &mut Paper<'_>) ->
     for command in &plan.stops {
         writeln!(paper.out, "run  {0}{1}{0:#}", colour::STRONG, escape::command_line(command))?;
     }
+    let mut shown: Option<&[String]> = None;
     for holder in &plan.holders {
         let user = holder.user.as_ref().map(|user| format!(" of user {user}")).unwrap_or_default();
         let verb = if holder.is_stopped_by_keeper { "that ends".to_owned() } else { format!("send {signal} to") };
         let ports: Vec<String> = holder.ports.iter().map(|(port, protocol)| format!("{port}/{protocol}")).collect();
         let text = format!("{verb} {} (pid {}){user}, which holds {}", holder.name, holder.pid, ports.join(", "));
         paper.sentence(&text)?;
-        if !holder.command.is_empty() {
+        // The workers of a server mostly have one command line.
+        if !holder.command.is_empty() && shown.replace(&holder.command) != Some(&holder.command) {
             let line = escape::command_line(&holder.command);
             writeln!(paper.out, "    {0}{1}{0:#}", colour::FAINT, escape::shorten(&line, 400))?;
         }
@@ -141,7 +143,7 @@ fn step(step: &Step, paper: &mut Paper<'_>) -> io::Result<()> {
 
 /// What it all came to.
 fn conclusion(report: &Report) -> String {
-    let (names, count) = names(&report.answer);
+    let (names, count) = names(&report.answer, report.exit() == Exit::Yes);
     let is = if count == 1 { "is" } else { "are" };
     match report.outcome {
         Outcome::AlreadyFree => format!("{names} {is} already free"),
@@ -185,11 +187,12 @@ fn advice(report: &Report, paper: &mut Paper<'_>) -> io::Result<()> {
     remedies(&advice, paper)
 }
 
-/// `8080/tcp`, `8080 and 8081`, `12 ports`, and how many these are.
-fn names(answer: &Answer) -> (String, usize) {
+/// `8080/tcp`, `8080 and 8081`, `12 ports`, and how many these are: all of them, or those that are not free.
+fn names(answer: &Answer, all: bool) -> (String, usize) {
+    let ports: Vec<&PortAnswer> = answer.ports.iter().filter(|port| all || port.status != Status::Free).collect();
     let mut names: Vec<String> = Vec::new();
-    for port in &answer.ports {
-        let both = answer.ports.iter().filter(|other| other.port == port.port).count() > 1;
+    for port in &ports {
+        let both = ports.iter().filter(|other| other.port == port.port).count() > 1;
         let name = if both { port.port.to_string() } else { format!("{}/{}", port.port, port.protocol) };
         if !names.contains(&name) {
             names.push(name);

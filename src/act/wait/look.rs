@@ -90,6 +90,8 @@ pub struct Looker<'a> {
     /// What the owners of these listeners were found to be; they are looked for only when listeners change.
     judged: Option<(Listeners, Verdict)>,
     is_first: bool,
+    /// Whether each port is tried in every way. Of many, only those that look free are, by the diagnosis in the end.
+    is_thorough: bool,
 }
 
 /// Whether it is the right one who listens.
@@ -119,6 +121,9 @@ impl<'a> Looker<'a> {
             ports: Protocol::ALL.into_iter().filter_map(of).collect(),
             judged: None,
             is_first: true,
+            is_thorough: targets.len() <= answer::MOST_THOROUGH_PROBES
+                || request.reuse_address
+                || targets.iter().any(|target| !target.addresses.is_empty()),
         }
     }
 
@@ -188,7 +193,11 @@ impl<'a> Looker<'a> {
         let spots = answer::spots(self.request, target);
         let mut protocols = self.request.protocols.iter().filter(|&&protocol| target.wants(protocol));
         protocols.all(|&protocol| {
-            let attempts = probe::probe(target.first, protocol, &spots);
+            let attempts = if self.is_thorough {
+                probe::probe(target.first, protocol, &spots)
+            } else {
+                probe::probe_briefly(target.first, protocol, self.request.family)
+            };
             let facts = Facts {
                 port: target.first,
                 protocol,

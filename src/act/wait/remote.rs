@@ -208,4 +208,13 @@ mod tests {
         let nowhere = Remote { host: "no-such-host.invalid".to_owned(), port: 80 };
         assert!(try_once(&nowhere).unwrap_err().contains("cannot be resolved"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_typed_makes_it_panic(typed in "(\\[|\\]|://|@|:|%|/|,|\\.|a|ß|1|::1|-){0,12}", other in "\\PC{0,20}") {
+            let _ = parse(&typed, &NAMES);
+            let _ = parse(&format!("{other}:80"), &NAMES);
+            let _ = parse(&format!("http://{other}"), &NAMES);
+        }
+    }
 }
