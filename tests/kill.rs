@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -265,19 +266,59 @@ fn live_connections_leave_remnants_that_are_named_or_dropped() {
     });
 }
 
-/// Where a remnant has just ended, the kernel finds the listener on the port for the same addresses.
+/// Where a remnant has just ended, the kernel would take the listener on the port for it, or another connection.
 #[test]
-fn a_listener_is_never_dropped_in_place_of_a_remnant() {
-    in_namespace("a_listener_is_never_dropped_in_place_of_a_remnant", || {
+fn nothing_but_remnants_is_dropped() {
+    use portcheck::model::{Family, Protocol, Socket, State};
+    in_namespace("nothing_but_remnants_is_dropped", || {
         let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
-        let client = TcpStream::connect("127.0.0.1:8080").unwrap();
-        let (accepted, _) = listener.accept().unwrap();
-        drop(accepted);
-        drop(client);
-        // We are its ancestor, so that it is refused; and the listener explains the conflict.
-        let answer = json(&["8080/tcp", "--kill", "--remnants", "--yes"]);
-        assert_eq!(answer["exit_code"], 1);
+        let mut client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        let local = listener.local_addr().unwrap();
+        let claim = |remote: &str| Socket {
+            remote: Some(remote.parse().unwrap()),
+            ..Socket::new(Protocol::Tcp, Family::Ipv4, State::TimeWait, local)
+        };
+        let claims = vec![claim("127.0.0.1:5"), claim(&client.local_addr().unwrap().to_string())];
+        for (socket, dropped) in portcheck::collect::drop_remnants(claims) {
+            assert_eq!(dropped.map_err(|error| error.kind()), Err(std::io::ErrorKind::NotFound), "{socket:?}");
+        }
+        accepted.write_all(b"!").unwrap();
+        client.read_exact(&mut [0]).unwrap();
         TcpStream::connect("127.0.0.1:8080").unwrap();
+
+        // Nor are real ones, if the port stays held: we are what portcheck was started from.
+        drop((accepted, client));
+        let answer = json(&["8080/tcp", "--kill", "--remnants", "--clients", "--yes"]);
+        assert_eq!((outcome(&answer), &answer["kill"]["steps"]), ((&value!("refused"), &value!(1)), &value!([])));
+    });
+}
+
+/// A server may fork between the look and the signal: the child has the socket too, and would be left with it.
+#[test]
+fn who_was_forked_after_the_look_is_ended_too() {
+    in_namespace("who_was_forked_after_the_look_is_ended_too", || {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let socket = open("127.0.0.1:8080".parse().unwrap(), socket2::Type::STREAM, &[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec 3<&0; read line <\"$0\"; sleep 60 <&3 & wait"]).arg(&fifo);
+        let shell = command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket))).stdout(Stdio::null()).spawn();
+        drop(command);
+        let shell = Background(shell.unwrap());
+        let Some(mut terminal) = Terminal::start("8080/tcp --kill") else { return };
+        terminal.expect("[y/N] ");
+        std::fs::write(&fifo, "go\n").unwrap();
+        until("it has a child with the socket", || {
+            numbers(&json(&["8080/tcp"])["ports"][0]["sockets"][0]["owners"]["pids"]).len() == 2
+        });
+        let child = common::server::children(shell.pid())[0];
+        terminal.type_line("y");
+        assert_eq!(terminal.end(), 0, "{}", terminal.said);
+        for pid in [shell.pid(), child] {
+            assert!(terminal.said.contains(&format!("(pid {pid}) ended ")), "{pid}: {}", terminal.said);
+        }
     });
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use keeper::Keeper;
 pub use plan::{Holder, Plan, Refusal, plan};
 
-use super::{Handle, Signal, Surroundings};
+use super::{Handle, Signal, Surroundings, system};
 use crate::answer::{self, Answer, Command, Exit};
 use crate::diagnose::{Remedy, Status};
 use crate::error::Error;
@@ -232,6 +232,7 @@ pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
     let surroundings = Surroundings::read();
     let answer = Answer { command: Command::Kill, ..answer::answer(&request)? };
     let plan = plan(&answer, &surroundings, &options, &request);
+    system::allow_descriptors(plan.holders.len());
     let handles = plan.holders.iter().map(|holder| Handle::open(holder.pid)).collect::<Result<Vec<_>, _>>()?;
     Ok(Prepared { answer, plan, handles, request, options, surroundings })
 }

@@ -3,12 +3,12 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub use linux::{Handle, exec, loops_in_a_shell, wait_for_exits};
+pub use linux::{Handle, allow_descriptors, exec, loops_in_a_shell, wait_for_exits};
 
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
 #[cfg(not(target_os = "linux"))]
-pub use unsupported::{Handle, exec, loops_in_a_shell, wait_for_exits};
+pub use unsupported::{Handle, allow_descriptors, exec, loops_in_a_shell, wait_for_exits};
 
 use crate::collect;
 use crate::model::{Container, Pid, Unit};

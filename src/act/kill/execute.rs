@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::{Action, Options, Prepared, Report, Step, StepResult, plan, verify};
+use super::{Action, Options, Plan, Prepared, Report, Step, StepResult, plan, verify};
 use crate::act::command::{self, Ran};
 use crate::act::{Handle, Signal, system};
 use crate::answer;
@@ -33,7 +33,7 @@ impl Prepared {
     ///
     /// If what became of the port cannot be found out.
     pub fn execute(mut self) -> Result<Report, Error> {
-        let mut run = Run { request: &self.request, options: &self.options, steps: Vec::new() };
+        let mut run = Run { request: &self.request, options: &self.options, plan: &self.plan, steps: Vec::new() };
         for command in &self.plan.stops {
             run.stop(command)?;
         }
@@ -102,6 +102,7 @@ impl Prepared {
 struct Run<'a> {
     request: &'a Request,
     options: &'a Options,
+    plan: &'a Plan,
     steps: Vec<Step>,
 }
 
@@ -236,7 +237,8 @@ impl Run<'_> {
         for _ in 0..ROUNDS {
             let request = Request { detail: Detail::Brief, connections: true, ..self.request.clone() };
             let now = answer::answer(&request)?;
-            let sockets = now.ports.into_iter().flat_map(|port| port.sockets).filter(plan::is_remnant);
+            let wanted = now.ports.into_iter().filter(|port| !self.plan.refuses(port.port, port.protocol));
+            let sockets = wanted.flat_map(|port| port.sockets).filter(plan::is_remnant);
             let mut is_over = true;
             for (socket, dropped) in collect::drop_remnants(sockets.collect()) {
                 let (result, reason) = of_drop(dropped);

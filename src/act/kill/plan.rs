@@ -70,6 +70,12 @@ impl Refusal {
 }
 
 impl Plan {
+    /// Whether somebody on this port is left alone, so that nothing is done about it.
+    #[must_use]
+    pub fn refuses(&self, port: u16, protocol: Protocol) -> bool {
+        self.refusals.iter().any(|refusal| (refusal.port, refusal.protocol) == (port, protocol))
+    }
+
     /// Whether it does nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -126,7 +132,7 @@ impl Planner<'_> {
         };
         let groups = groups(port.sockets.iter().filter(|socket| facts.is_in_the_way(socket)));
         let is_explained = groups.iter().any(|group| group.sockets[0].state.is_waiting());
-        let (mut holders, mut stops, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut holders, mut stops, mut remnants, mut refusals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for group in &groups {
             let is_waiting = group.sockets[0].state.is_waiting();
             match group.owners {
@@ -140,8 +146,8 @@ impl Planner<'_> {
                     }
                 },
                 Owners::None if self.options.remnants => {
-                    let remnants = group.sockets.iter().filter(|socket| is_remnant(socket));
-                    plan.remnants.extend(remnants.map(|&socket| socket.clone()));
+                    remnants
+                        .extend(group.sockets.iter().filter(|socket| is_remnant(socket)).map(|&socket| socket.clone()));
                 }
                 // A listener explains the conflict; its connections end with it, or are named in the end.
                 _ if !is_waiting && is_explained => {}
@@ -155,6 +161,7 @@ impl Planner<'_> {
             }));
         }
         if refusals.is_empty() {
+            plan.remnants.extend(remnants);
             for stop in stops {
                 add_stop(stop, plan);
             }

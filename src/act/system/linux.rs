@@ -132,6 +132,19 @@ pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<
     }
 }
 
+/// Makes room for a descriptor for each of so many processes, as far as this process may have more at all.
+pub fn allow_descriptors(count: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    /// For everything else that is open meanwhile.
+    const OTHERS: u64 = 64;
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = u64::try_from(count).unwrap_or(u64::MAX).saturating_add(OTHERS);
+    if limit.current.is_some_and(|current| current < wanted) {
+        // Where that fails, so does opening what is too much, which is told.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    }
+}
+
 /// Whether a process is a shell that was given a loop to run, as in `sh -c 'while true; do serve; done'`. Only a loop on
 /// its command line can be seen: a script file may have changed since it was started.
 #[must_use]
