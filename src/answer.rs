@@ -1,6 +1,7 @@
 //! From a [`Request`] to an [`Answer`]: snapshot, rules, status, exit code.
 
 mod listing;
+pub mod picking;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -23,6 +24,8 @@ pub enum Command {
     Check,
     /// What is in use was listed.
     List,
+    /// Ports were picked, or leases looked at or ended.
+    Free,
 }
 
 impl Command {
@@ -32,6 +35,7 @@ impl Command {
         match self {
             Self::Check => "check",
             Self::List => "list",
+            Self::Free => "free",
         }
     }
 }
@@ -74,6 +78,8 @@ pub struct Answer {
     pub processes: Vec<Process>,
     /// What could not be looked at.
     pub gaps: Vec<Gap>,
+    /// What [`Command::Free`] has to say besides.
+    pub free: Option<picking::Free>,
 }
 
 /// What the program tells its caller besides its output.
@@ -89,6 +95,10 @@ pub enum Exit {
     Unknown,
     /// 4: the tool itself failed.
     Failure,
+    /// 126: the command to become cannot be executed, as shells have it.
+    NotExecutable,
+    /// 127: there is no such command, as shells have it.
+    NotFound,
 }
 
 impl Exit {
@@ -101,6 +111,8 @@ impl Exit {
             Self::Usage => 2,
             Self::Unknown => 3,
             Self::Failure => 4,
+            Self::NotExecutable => 126,
+            Self::NotFound => 127,
         }
     }
 }
@@ -109,8 +121,10 @@ impl Answer {
     /// What the answer amounts to. Known before anything is written, so that a reader who hangs up changes nothing.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        if self.command == Command::List {
-            return Exit::Yes;
+        match (self.command, &self.free) {
+            (Command::List, _) => return Exit::Yes,
+            (_, Some(free)) => return if free.is_done { Exit::Yes } else { Exit::No },
+            _ => {}
         }
         let worst = self.ports.iter().map(|port| port.status).min();
         match worst {
@@ -312,7 +326,7 @@ fn assemble(command: Command, ports: Vec<PortAnswer>, snapshot: Snapshot) -> Ans
     let shown: HashSet<Pid> =
         ports.iter().flat_map(|port| &port.sockets).flat_map(|socket| socket.owners.pids()).copied().collect();
     processes.retain(|process| shown.contains(&process.pid));
-    Answer { command, host, ports, processes, gaps }
+    Answer { command, host, ports, processes, gaps, free: None }
 }
 
 fn is_of_family(request: &Request, socket: &Socket) -> bool {

@@ -1,5 +1,7 @@
 //! The command line: what may be typed, and the [`Request`] that it means. Nothing after this file knows clap.
 
+mod free;
+
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -16,6 +18,9 @@ use portcheck::render::escape::quote;
 use portcheck::render::{Format, Style};
 use portcheck::request::{Filter, Question, Request, Sort};
 use portcheck::target;
+
+use free::{FreeArgs, Shared};
+pub use free::{FreeWish, Picking};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -125,6 +130,9 @@ struct Cli {
           help_heading = "Help")]
     explain: Option<String>,
 
+    #[command(flatten)]
+    free: FreeArgs,
+
     /// What to read the sockets with
     #[arg(long, value_enum, value_name = "BACKEND", default_value = "native", help_heading = "How to look")]
     backend: BackendName,
@@ -171,8 +179,21 @@ enum BackendName {
 pub enum Wish {
     /// An answer about ports.
     Answer(Invocation),
+    /// Ports that are free, or what became of earlier ones.
+    Free(FreeWish, Printing),
+    /// To be the process in the background that keeps leases.
+    KeepLeases,
     /// The text of these rules, with colour or without.
     Explanation(Vec<&'static Rule>, anstream::ColorChoice),
+}
+
+/// How to print what `--free` says.
+#[derive(Debug)]
+pub struct Printing {
+    /// How to print it; `None` for not at all.
+    pub style: Option<Style>,
+    /// When to use colour.
+    pub color: anstream::ColorChoice,
 }
 
 /// A question about ports, and how to print the answer.
@@ -209,6 +230,9 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
     if let Some(code) = &cli.explain {
         return Ok(Wish::Explanation(rules(code)?, color));
     }
+    if cli.free.keep_leases {
+        return Ok(Wish::KeepLeases);
+    }
     let mut targets = Vec::new();
     for typed in &cli.targets {
         targets.extend(target::parse(typed, &local::NAMES).map_err(|error| Stop::Usage(error.to_string()))?);
@@ -236,6 +260,16 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
         as_root: as_root(&program, arguments),
         now: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs()),
     });
+    let family = match (cli.ipv4, cli.ipv6) {
+        (true, false) => Some(Family::Ipv4),
+        (false, true) => Some(Family::Ipv6),
+        _ => None,
+    };
+    let shared =
+        Shared { protocols: protocols.clone(), family, class: cli.class.map(Into::into), pids: &cli.pid, format };
+    if let Some(wish) = cli.free.wish(shared)? {
+        return Ok(Wish::Free(wish, Printing { style, color }));
+    }
     let is_report = targets.iter().all(|target| target.first == target.last && target.first == targets[0].first);
     let detail = match (cli.quiet, format) {
         (true, _) => Detail::Nothing,
@@ -259,11 +293,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
         request: Request {
             question,
             protocols,
-            family: match (cli.ipv4, cli.ipv6) {
-                (true, false) => Some(Family::Ipv4),
-                (false, true) => Some(Family::Ipv6),
-                _ => None,
-            },
+            family,
             connections: cli.all,
             detail,
             backend: cli.backend.into(),

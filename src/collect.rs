@@ -82,6 +82,12 @@ pub fn circumstances(is_refused: bool) -> Circumstances {
     native::circumstances(is_refused, addresses.collect())
 }
 
+/// The processes that have sockets with these inodes open, as far as they can be seen.
+#[must_use]
+pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
+    native::owners_of(inodes)
+}
+
 /// What a failed command still says about the host.
 #[must_use]
 pub fn host(backend: Backend) -> crate::model::Host {

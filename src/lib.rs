@@ -15,6 +15,7 @@ pub mod classify;
 pub mod collect;
 pub mod diagnose;
 pub mod error;
+pub mod free;
 pub mod local;
 pub mod model;
 pub mod port_set;

@@ -4,6 +4,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod cli;
+mod pick;
 mod progress;
 
 use std::ffi::OsString;
@@ -23,6 +24,8 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let exit = match cli::parse(&arguments) {
         Ok(Wish::Answer(invocation)) => run(&invocation),
+        Ok(Wish::Free(wish, printing)) => pick::run(wish, &printing),
+        Ok(Wish::KeepLeases) => pick::keep_leases(),
         Ok(Wish::Explanation(rules, color)) => {
             written(Exit::Yes, print(color, |out| render::write_explanation(&rules, out)))
         }

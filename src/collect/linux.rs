@@ -69,6 +69,13 @@ pub fn require_processes() -> Result<(), Error> {
     fs::read_dir(PROC).map(drop).map_err(|source| Error::Read { path: PROC.into(), source })
 }
 
+/// See [`super::owners_of`].
+pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
+    let mut wanted = inodes.to_vec();
+    wanted.sort_unstable();
+    owners::sweep(Path::new(PROC), &wanted).map(|sweep| sweep.found).unwrap_or_default()
+}
+
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     let proc = Path::new(PROC);

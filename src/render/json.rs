@@ -1,5 +1,6 @@
 //! The JSON of docs/json.md: from an answer, or an error, to the types of [`wire`].
 
+mod free;
 mod wire;
 
 use std::io::{self, Write};
@@ -38,6 +39,7 @@ pub fn document(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
         ports: answer.ports.iter().map(port).collect(),
         processes: answer.processes.iter().map(process).collect(),
         gaps: answer.gaps.iter().map(gap).collect(),
+        free: answer.free.as_ref().map(free::free),
         error: None,
     };
     pretty(&envelope, out)
@@ -64,6 +66,7 @@ pub fn error(
         ports: Vec::new(),
         processes: Vec::new(),
         gaps: Vec::new(),
+        free: None,
         error: Some(WireError { kind, message }),
     };
     pretty(&envelope, out)

@@ -46,7 +46,7 @@ fn answer(
         }
     };
     let ports = facts.into_iter().map(judge).collect();
-    Answer { command, host: host(), ports, processes, gaps }
+    Answer { command, host: host(), ports, processes, gaps, free: None }
 }
 
 fn show(answer: &Answer, style: &Style) -> String {

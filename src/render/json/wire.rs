@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::free::WireFree;
+
 /// The one document that every command prints with --json.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -31,6 +33,8 @@ pub struct Envelope<'a> {
     pub processes: Vec<WireProcess<'a>>,
     /// What could not be looked at.
     pub gaps: Vec<WireGap<'a>>,
+    /// Of the command `free`: the ports, what they were chosen from, and the leases; null for the others.
+    pub free: Option<WireFree<'a>>,
     /// Set if the command failed; then the lists are empty.
     pub error: Option<WireError<'a>>,
 }
