@@ -11,11 +11,14 @@ use crate::classify::services::{Service, Services};
 use crate::collect::{self, Detail, Scope};
 use crate::diagnose::{Facts, Finding, Status, diagnose};
 use crate::error::Error;
+use crate::free;
 use crate::local;
-use crate::model::{Circumstances, Family, Gap, Host, Pid, Process, Protocol, Snapshot, Socket};
+use crate::model::{
+    Circumstances, Family, Gap, Hides, Host, Lease, Pid, Process, Protocol, Snapshot, Socket, find_process,
+};
 use crate::probe::{self, Attempt, Outcome, Spot};
 use crate::request::{Filter, Question, Request, Sort};
-use crate::target::Target;
+use crate::target::{self, Target};
 
 /// What a command does, as the JSON names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,7 +187,8 @@ fn is_in_use(attempts: &[Attempt]) -> bool {
     attempts.iter().any(|attempt| attempt.outcome == Outcome::InUse)
 }
 
-fn check(request: &Request, targets: &[Target], snapshot: Snapshot) -> Answer {
+fn check(request: &Request, targets: &[Target], mut snapshot: Snapshot) -> Answer {
+    let leases = leases(request, targets, &mut snapshot);
     let by_port = by_port(&snapshot);
     let mut asked = HashSet::new();
     let mut all_seen = Vec::new();
@@ -202,11 +206,13 @@ fn check(request: &Request, targets: &[Target], snapshot: Snapshot) -> Answer {
         }
     }
     let surroundings = Surroundings::of(request, &all_seen);
+    let lease_on = |port: u16| leases.iter().find(|lease| lease.port == port);
+    let is_free = |seen: &&Seen| seen.is_free() && lease_on(seen.port).is_none();
     let free: HashSet<(u16, Protocol)> =
-        all_seen.iter().filter(|seen| seen.is_free()).map(|seen| (seen.port, seen.protocol)).collect();
+        all_seen.iter().filter(is_free).map(|seen| (seen.port, seen.protocol)).collect();
     let judge_one = |seen: Seen| {
         let other_is_free = free.contains(&(seen.port, seen.protocol.other()));
-        judge(request, &snapshot, &surroundings, other_is_free, seen)
+        judge(request, &snapshot, &surroundings, lease_on(seen.port), other_is_free, seen)
     };
     let ports = all_seen.into_iter().map(judge_one).collect();
     assemble(Command::Check, ports, snapshot)
@@ -249,6 +255,31 @@ fn look(
     Seen { port, protocol, addresses, sockets: counting, attempts, attempts_elsewhere }
 }
 
+/// The leases on the ports asked about. Adds to the snapshot the processes that keep them.
+fn leases(request: &Request, targets: &[Target], snapshot: &mut Snapshot) -> Vec<Lease> {
+    let leases = match free::leases(&target::ports_of(targets)) {
+        Ok(leases) => leases,
+        Err(error) => {
+            snapshot.gaps.push(Gap {
+                code: "leases-unread",
+                hides: Hides::Details,
+                protocol: None,
+                summary: format!("whether ports are leased could not be seen: {error}"),
+                root_would_see: false,
+            });
+            return Vec::new();
+        }
+    };
+    let keepers = leases.iter().flat_map(|lease| &lease.pids).copied();
+    let unknown: Vec<Pid> = keepers.filter(|&pid| find_process(&snapshot.processes, pid).is_none()).collect();
+    if request.detail > Detail::Nothing && !unknown.is_empty() {
+        // They add to the answer, and are not what it rests on.
+        snapshot.processes.extend(collect::describe(unknown, request.detail).unwrap_or_default());
+        snapshot.processes.sort_by_key(|process| process.pid);
+    }
+    leases
+}
+
 /// Up to so many ports are tried in every way; of more, only those that look free, and in one way.
 const MOST_THOROUGH_PROBES: usize = 64;
 
@@ -285,7 +316,7 @@ fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> A
                 attempts: Vec::new(),
                 attempts_elsewhere: Vec::new(),
             };
-            (!seen.sockets.is_empty()).then(|| judge(request, &snapshot, &surroundings, false, seen))
+            (!seen.sockets.is_empty()).then(|| judge(request, &snapshot, &surroundings, None, false, seen))
         })
         .collect();
     ports.sort_by(|a, b| listing::compare(sort, a, b, &snapshot.processes));
@@ -323,8 +354,9 @@ impl Surroundings {
 /// Leaves out the processes whose sockets are not part of the answer.
 fn assemble(command: Command, ports: Vec<PortAnswer>, snapshot: Snapshot) -> Answer {
     let Snapshot { host, mut processes, gaps, .. } = snapshot;
-    let shown: HashSet<Pid> =
-        ports.iter().flat_map(|port| &port.sockets).flat_map(|socket| socket.owners.pids()).copied().collect();
+    let owners = ports.iter().flat_map(|port| &port.sockets).flat_map(|socket| socket.owners.pids());
+    let found = ports.iter().flat_map(|port| &port.findings).flat_map(|finding| &finding.pids);
+    let shown: HashSet<Pid> = owners.chain(found).copied().collect();
     processes.retain(|process| shown.contains(&process.pid));
     Answer { command, host, ports, processes, gaps, free: None }
 }
@@ -372,6 +404,7 @@ fn judge(
     request: &Request,
     snapshot: &Snapshot,
     surroundings: &Surroundings,
+    lease: Option<&Lease>,
     other_is_free: bool,
     seen: Seen,
 ) -> PortAnswer {
@@ -386,6 +419,7 @@ fn judge(
         attempts: &attempts,
         attempts_elsewhere: &attempts_elsewhere,
         other_is_free,
+        lease,
         reuse_address: request.reuse_address,
         host: &snapshot.host,
         circumstances: &surroundings.circumstances,

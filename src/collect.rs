@@ -82,6 +82,15 @@ pub fn circumstances(is_refused: bool) -> Circumstances {
     native::circumstances(is_refused, addresses.collect())
 }
 
+/// What there is to know about `pids`, by ascending pid. Processes that have ended are left out.
+///
+/// # Errors
+///
+/// If processes cannot be seen at all.
+pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
+    native::describe(pids, detail)
+}
+
 /// The processes that have sockets with these inodes open, as far as they can be seen.
 #[must_use]
 pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {

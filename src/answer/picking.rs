@@ -6,7 +6,7 @@ use crate::collect;
 use crate::diagnose::{Facts, Status, diagnose};
 use crate::error::Error;
 use crate::free::{self, Choice, Release};
-use crate::model::{Backend, Host, Lease, Protocol};
+use crate::model::{Backend, Circumstances, Host, Lease, Protocol};
 use crate::port_set::PortSet;
 use crate::probe::Attempt;
 
@@ -88,6 +88,10 @@ fn free_port(port: u16, protocol: Protocol, attempts: Vec<Attempt>, host: &Host)
         processes: &[],
         gaps: &[],
         attempts: &attempts,
+        attempts_elsewhere: &[],
+        other_is_free: false,
+        lease: None,
+        circumstances: &Circumstances::default(),
         reuse_address: false,
         host,
         program: "",
@@ -101,6 +105,7 @@ fn free_port(port: u16, protocol: Protocol, attempts: Vec<Attempt>, host: &Host)
         status: Status::of(&findings),
         findings,
         attempts,
+        attempts_elsewhere: Vec::new(),
         sockets: Vec::new(),
     }
 }

@@ -46,7 +46,7 @@ pub struct FreeArgs {
     #[arg(long, value_name = "NAME", requires = "free", help_heading = HEADING)]
     sticky: Option<String>,
     /// How long nobody else who asks --free gets the port: 90s, 5m; 0 for not at all
-    #[arg(long, value_name = "TIME", requires = "free", default_value = USUAL_TTL, help_heading = HEADING)]
+    #[arg(long, value_name = "TIME", requires = "free", conflicts_with = "command", default_value = USUAL_TTL, help_heading = HEADING)]
     ttl: String,
     /// Keep the port bound meanwhile: only a server that sets SO_REUSEADDR gets it. Ends with --pid, or our caller
     #[arg(long, requires = "free", conflicts_with = "command", help_heading = HEADING)]
@@ -158,13 +158,20 @@ impl FreeArgs {
             ));
         }
         let pid = match shared.pids {
+            [_, ..] if !self.command.is_empty() => {
+                return Err(usage("--pid: a command has its ports for its own life"));
+            }
             [] => None,
             [pid] => Some(*pid),
             _ => return Err(usage("--pid: a lease ends with one process, not with several")),
         };
         let names = names(self.env, count, !self.command.is_empty() || self.env_file.is_some())?;
-        let highest =
-            self.command.iter().map(|argument| free::highest_placeholder(argument.as_encoded_bytes())).max().unwrap_or(0);
+        let highest = self
+            .command
+            .iter()
+            .map(|argument| free::highest_placeholder(argument.as_encoded_bytes()))
+            .max()
+            .unwrap_or(0);
         if highest > names.len() {
             let (number, ports) = (names.len(), if names.len() == 1 { "port is" } else { "ports are" });
             return Err(usage(format!(

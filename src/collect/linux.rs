@@ -76,6 +76,11 @@ pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
     owners::sweep(Path::new(PROC), &wanted).map(|sweep| sweep.found).unwrap_or_default()
 }
 
+/// See [`super::describe`].
+pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
+    read_processes(Path::new(PROC), pids, detail, &mut Users::default())
+}
+
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     let proc = Path::new(PROC);
@@ -109,7 +114,8 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
                 (path, attributed)
             },
         );
-        processes = read_processes(proc, &sockets, scope.detail, &mut users)?;
+        let owners = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
+        processes = read_processes(proc, owners, scope.detail, &mut users)?;
         if scope.detail == Detail::Full {
             look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
             socket_units::assign(&mut sockets, &processes);
@@ -198,8 +204,7 @@ fn device_name(index: u32) -> Option<String> {
     Some(netdevice::index_to_name(socket.as_fd(), index).unwrap_or_else(|_| format!("if{index}")))
 }
 
-fn read_processes(proc: &Path, sockets: &[Socket], detail: Detail, users: &mut Users) -> Result<Vec<Process>, Error> {
-    let pids: Vec<Pid> = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
+fn read_processes(proc: &Path, pids: Vec<Pid>, detail: Detail, users: &mut Users) -> Result<Vec<Process>, Error> {
     let mut processes = processes::details(pids, detail, |uid| users.name(uid))?;
     for process in &mut processes {
         for path in cgroup::of_process(proc, process.pid) {

@@ -11,7 +11,7 @@ use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, TcpState, 
 use super::{Detail, Scope, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{
-    Backend, Circumstances, Family, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Protocol, ShownBy, Snapshot,
+    Backend, Circumstances, Family, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy, Snapshot,
     Socket, State,
 };
 use crate::port_set::PortSet;
@@ -164,6 +164,12 @@ fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
 #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has a better one"))]
 pub fn owners_of(_inodes: &[u64]) -> Vec<(u64, Pid)> {
     Vec::new()
+}
+
+/// See [`super::describe`].
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has a better one"))]
+pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
+    processes::details(pids, detail, |_| None)
 }
 
 /// See [`super::host`].

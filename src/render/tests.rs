@@ -27,6 +27,7 @@ fn answer(
             host: &host(),
             attempts_elsewhere: &[],
             other_is_free: false,
+            lease: None,
             circumstances: &crate::model::Circumstances::default(),
             attempts: &[],
             reuse_address: false,
