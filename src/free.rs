@@ -337,8 +337,11 @@ fn drop_seen_elsewhere(picked: &mut Picked, demand: &Demand, taken: &mut Taken, 
         matches!(socket.state, State::Bound | State::Unconnected)
             && picked.ports.iter().any(|own| own.claim.has(socket.protocol, socket.local))
     };
-    let overlaps = |socket: &&crate::model::Socket| {
-        demand.addresses.is_empty() || demand.addresses.iter().any(|&address| socket.overlaps(address))
+    let overlaps = |socket: &&crate::model::Socket| match (&demand.addresses[..], demand.family) {
+        ([], None) => true,
+        ([], Some(Family::Ipv4)) => socket.serves_ipv4(),
+        ([], Some(Family::Ipv6)) => socket.serves_ipv6(),
+        (addresses, _) => addresses.iter().any(|&address| socket.overlaps(address)),
     };
     let foreign: Vec<u16> = snapshot
         .sockets

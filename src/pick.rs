@@ -3,16 +3,15 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use portcheck::answer::{Exit, picking};
+use portcheck::answer::{Answer, Command, Exit, picking};
 use portcheck::collect;
 use portcheck::error::Error;
-use portcheck::free::{self, EnvFile, Picked, Terms};
+use portcheck::free::{self, Choice, EnvFile, Picked, Terms};
 use portcheck::model::{Backend, Host, Lease};
 use portcheck::render::{self, ErrorKind, escape};
 
 use super::{complain, print, write_error, written};
 use crate::cli::{FreeWish, Picking, Printing};
-use portcheck::answer::{Answer, Command};
 
 /// Does what is wished for. Does not return if that is to become a command, and it works.
 pub fn run(wish: FreeWish, printing: &Printing) -> Exit {
@@ -50,7 +49,7 @@ fn pick(picking: Picking, printing: &Printing) -> Result<Outcome, Error> {
         },
         None => free::watch_caller(),
     };
-    let (choice, picked) = free::pick(&demand, &host)?;
+    let (mut choice, picked) = free::pick(&demand, &host)?;
     let Some(picked) = picked else {
         return Ok(Outcome::Answer(Box::new(picking::nothing_left(choice, host))));
     };
@@ -65,21 +64,24 @@ fn pick(picking: Picking, printing: &Printing) -> Result<Outcome, Error> {
         return Ok(Outcome::Exit(cannot_run(&command[0].to_string_lossy(), &error)));
     }
     let terms = Terms { ttl, hold, client, ends_with_client, key: demand.key };
-    let leases = keep(picked, &terms, choice.no_lease.is_some(), &host)?;
+    let leases = keep(picked, &terms, &mut choice, &host)?;
     Ok(Outcome::Answer(Box::new(picking::picked(choice, &found, leases, host))))
 }
 
-/// Leaves a lease behind, where one is wanted and can be had. That none can be had is said with the answer; but without
-/// it there is no hold.
-fn keep(picked: Picked, terms: &Terms, are_unlocked: bool, host: &Host) -> Result<Vec<Lease>, Error> {
-    if terms.ttl == Duration::ZERO || (are_unlocked && !terms.hold) {
+/// Leaves a lease behind, where one is wanted. Without it a port is still worth having, which is why it is only said if
+/// none can be had; but a hold is what was asked for.
+fn keep(picked: Picked, terms: &Terms, choice: &mut Choice, host: &Host) -> Result<Vec<Lease>, Error> {
+    if terms.ttl == Duration::ZERO || (choice.no_lease.is_some() && !terms.hold) {
         return Ok(Vec::new());
     }
-    let mut leases = picked.keep(terms)?;
-    for lease in &mut leases {
-        lease.uid = host.euid;
+    match picked.keep(terms) {
+        Ok(leases) => Ok(leases.into_iter().map(|lease| Lease { uid: host.euid, ..lease }).collect()),
+        Err(error) if !terms.hold => {
+            choice.no_lease = Some(error.to_string());
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error),
     }
-    Ok(leases)
 }
 
 /// Says why a command could not be started, as a shell does.

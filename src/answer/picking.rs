@@ -71,7 +71,11 @@ pub fn picked(choice: Choice, found: &[Found], leases: Vec<Lease>, host: Host) -
     let free = Free {
         ports: found.iter().map(|&(port, _)| port).collect(),
         leases,
-        problems: choice.no_lease.iter().map(|why| format!("no lease could be recorded: {why}")).collect(),
+        problems: choice
+            .no_lease
+            .iter()
+            .map(|why| format!("no lease could be recorded, so another caller may be given the same port: {why}"))
+            .collect(),
         action: Action::Pick(choice),
         is_done: true,
     };

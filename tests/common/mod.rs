@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 pub mod cgroup;
+pub mod lease;
 pub mod role;
 pub mod seccomp;
 pub mod server;

@@ -100,6 +100,7 @@ fn say(text: &str) {
 /// - `connect ADDRESS [from=ADDRESS]`: connects, says its own address
 /// - `accept ADDRESS [OPTION...]`: listens, accepts one connection and closes the listener, says the address
 /// - `itself ADDRESS`: connects to itself, says the address
+/// - `portcheck ARGUMENTS...`: runs the binary, says the first line that it prints
 /// - `churn FIRST`: opens and closes sockets on 100 ports from FIRST on, as fast as it can
 ///
 /// The options are those of [`open`].
@@ -152,6 +153,11 @@ pub fn play() {
             socket.connect(&address().into()).unwrap();
             say_address(&socket);
             socket
+        }
+        "portcheck" => {
+            let arguments: Vec<&str> = part.split(' ').skip(1).collect();
+            say(super::run(&arguments).first_line());
+            return until_ended();
         }
         "churn" => {
             say("churning");

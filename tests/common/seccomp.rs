@@ -7,7 +7,7 @@ use std::process::Command;
 /// The first argument names what to refuse, the rest is run.
 const SCRIPT: &str = r#"
 import ctypes, os, platform, struct, sys
-x86_64, aarch64 = ({"socket": 41, "bind": 49}, 0xC000003E), ({"socket": 198, "bind": 200}, 0xC00000B7)
+x86_64, aarch64 = ({"socket": 41, "bind": 49, "socketpair": 53}, 0xC000003E), ({"socket": 198, "bind": 200, "socketpair": 199}, 0xC00000B7)
 numbers, architecture = {"x86_64": x86_64, "aarch64": aarch64}[platform.machine()]
 call, _, argument = sys.argv[1].partition("=")
 LOAD, EQUAL, RETURN, ALLOW, EPERM = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050001
