@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::{ErrorKind, Read};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -373,16 +373,16 @@ fn of_two_holders_only_one_wins() {
 fn a_thousand_picks_leave_nothing() {
     in_namespace("a_thousand_picks_leave_nothing", || {
         let _leases = Leases;
-        let sockets = || -> SocketsInUse {
-            let text = std::fs::read_to_string("/proc/net/sockstat").unwrap();
-            text.lines().map(|line| line.split(" mem ").next().unwrap().to_owned()).collect()
+        // Of this namespace; the kernel closes those of netlink a moment later.
+        let no_socket_is_left = || {
+            let used = || std::fs::read_to_string("/proc/net/sockstat").unwrap().contains("sockets: used 0\n");
+            until("all sockets are closed", used);
         };
-        let before = sockets();
         for _ in 0..1000 {
             pick_one(&["--ttl", "1ms"]);
         }
         assert_nothing_is_left();
-        assert_eq!(sockets(), before);
+        no_socket_is_left();
         // All in one, too, beyond the usual limit of open files.
         let many = run(&["--free", "1000", "--ttl", "60s"]);
         assert_eq!((many.code, printed(&many.stdout).len()), (0, 1000), "{}", many.stderr);
@@ -390,12 +390,9 @@ fn a_thousand_picks_leave_nothing() {
         let ports: Vec<String> = leased().iter().map(ToString::to_string).collect();
         assert_eq!(run(&["--release", &ports.join(",")]).code, 0);
         assert_nothing_is_left();
-        assert_eq!(sockets(), before);
+        no_socket_is_left();
     });
 }
-
-/// What /proc/net/sockstat counts in this namespace, memory aside.
-type SocketsInUse = Vec<String>;
 
 /// Whoever connects to a lease and says nothing, or nonsense, or too much, harms nobody.
 #[test]
@@ -483,6 +480,5 @@ fn nobody_gets_by_as_well() {
         assert!(shell.wait().unwrap().success());
         let ports = printed(&text);
         assert!(ports.iter().all(|&port| lease(port)["uid"] == NOBODY && !can_bind(Ipv4Addr::LOCALHOST, port, false)));
-        let _: SocketAddr = (Ipv4Addr::LOCALHOST, ports[0]).into();
     });
 }

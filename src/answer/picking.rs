@@ -176,8 +176,8 @@ pub fn list_leases() -> Result<Answer, Error> {
 pub fn release_leases(ports: &[u16]) -> Result<Answer, Error> {
     let mut free =
         Free { action: Action::Release, ports: Vec::new(), leases: Vec::new(), problems: Vec::new(), is_done: false };
-    for &port in ports {
-        let problem = match free::release(port)? {
+    for (port, became) in free::release(ports)? {
+        let problem = match became {
             Release::Done(lease) => {
                 free.ports.push(port);
                 free.leases.push(lease);

@@ -116,13 +116,13 @@ pub fn leases(_ports: &PortSet) -> Result<Vec<Lease>, Error> {
     Ok(Vec::new())
 }
 
-/// Ends a lease.
+/// Ends leases.
 ///
 /// # Errors
 ///
 /// None.
-pub fn release(_port: u16) -> Result<Release, Error> {
-    Ok(Release::NotLeased)
+pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
+    Ok(ports.iter().map(|&port| (port, Release::NotLeased)).collect())
 }
 
 /// Ends a lease of ours.

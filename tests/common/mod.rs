@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 pub mod lease;
+pub mod programs;
 pub mod role;
 pub mod seccomp;
 pub mod server;

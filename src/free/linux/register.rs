@@ -56,21 +56,26 @@ pub fn leases(ports: &PortSet) -> Result<Vec<Lease>, Error> {
     Ok(rows.iter().filter_map(lease).collect())
 }
 
-/// Ends the lease on `port`.
+/// Ends the leases on `ports`, and tells of each what became of it.
 ///
 /// # Errors
 ///
-/// If the kernel's list cannot be read.
-pub fn release(port: u16) -> Result<Release, Error> {
-    let Some(lease) = leases(&[(port, port)].into_iter().collect())?.pop() else { return Ok(Release::NotLeased) };
-    if lease.kind == LeaseKind::Command {
-        return Ok(Release::OfCommand(lease));
-    }
-    Ok(match ask(port, Request::Release) {
-        Some(answer) if answer.packet == DONE => Release::Done(lease),
-        Some(_) => Release::NotOurs(lease),
-        None => Release::Unanswered,
-    })
+/// If the kernel's list cannot be read. Then none has ended.
+pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
+    let mut leases = leases(&ports.iter().map(|&port| (port, port)).collect())?;
+    let mut release_one = |port| {
+        let Some(index) = leases.iter().position(|lease| lease.port == port) else { return Release::NotLeased };
+        let lease = leases.swap_remove(index);
+        if lease.kind == LeaseKind::Command {
+            return Release::OfCommand(lease);
+        }
+        match ask(port, Request::Release) {
+            Some(answer) if answer.packet == DONE => Release::Done(lease),
+            Some(_) => Release::NotOurs(lease),
+            None => Release::Unanswered,
+        }
+    };
+    Ok(ports.iter().map(|&port| (port, release_one(port))).collect())
 }
 
 /// Ends the lease on `port` if it was made with the same key for the one who calls us now, or for one who has ended.
@@ -207,7 +212,7 @@ Num       RefCount Protocol Flags    Type St Inode Path
         let leases = leases(&ports).unwrap();
         assert_eq!(leases.len(), 1);
         assert_eq!((leases[0].kind, &leases[0].pids), (LeaseKind::Command, &vec![std::process::id()]));
-        assert!(matches!(release(port).unwrap(), Release::OfCommand(_)));
+        assert!(matches!(release(&[port]).unwrap()[..], [(_, Release::OfCommand(_))]));
         assert!(!reclaim(port, 1));
     }
 }
