@@ -284,8 +284,9 @@ fn a_socket_activated_server_serves_what_it_is_passed() {
 fn talk_to(port: u16) {
     let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    client.write_all(b"\r\n\r\n").unwrap();
-    client.shutdown(Shutdown::Write).unwrap();
+    // A server may hang up whenever it likes.
+    let _ = client.write_all(b"\r\n\r\n");
+    let _ = client.shutdown(Shutdown::Write);
     let _ = client.read(&mut [0; 64]);
 }
 
