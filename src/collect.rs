@@ -21,7 +21,7 @@ use portable as native;
 use std::collections::HashMap;
 
 use crate::error::Error;
-use crate::model::{Backend, Circumstances, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket};
+use crate::model::{Backend, Circumstances, Gap, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket};
 use crate::port_set::PortSet;
 use crate::target::{Target, ports_of};
 
@@ -80,6 +80,16 @@ pub fn circumstances(is_refused: bool) -> Circumstances {
         is_tentative: false,
     });
     native::circumstances(is_refused, addresses.collect())
+}
+
+/// The sockets that wait on `ports`: TCP ones that listen, UDP ones in any state, without their owners. Cheap, however
+/// many connections there are.
+///
+/// # Errors
+///
+/// If the sockets cannot be listed at all.
+pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, Vec<Gap>), Error> {
+    native::waiting(protocols, ports)
 }
 
 /// What there is to know about `pids`, by ascending pid. Processes that have ended are left out.

@@ -33,12 +33,11 @@ use std::time::Duration;
 
 use socket2::Socket;
 
-use crate::collect::{self, Detail, Scope};
+use crate::collect;
 use crate::error::Error;
-use crate::model::{Backend, Client, Family, Gap, Host, Lease, LeaseKind, Pid, Protocol, State};
+use crate::model::{self, Client, Family, Gap, Hides, Host, Lease, LeaseKind, Pid, Protocol, State};
 use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Outcome, Spot};
-use crate::target::Target;
 
 use claim::{Claim, Refusal, claim};
 use system::{Kept, Limit, Lock, make_room};
@@ -305,25 +304,22 @@ fn try_one(
     Ok(None)
 }
 
-/// Drops the ports that the socket tables show in the hands of others although they could be bound.
+/// Drops the ports on which the socket tables show somebody although they could be bound.
 ///
-/// That is rare: the kernel refuses an exclusive bind for whatever is in its tables, unless it lies in another routing
-/// domain (VRF), or the kernel is not Linux' own. If the tables cannot be read, bind has the last word.
+/// That is rare. The kernel refuses an exclusive bind for whatever it has on the port, connections and their remnants
+/// included; what is left is another routing domain (VRF), or a kernel that is not Linux' own. So those who wait for peers
+/// are looked at, which costs little, and if the tables cannot be read, bind has the last word.
 fn drop_seen_elsewhere(picked: &mut Picked, demand: &Demand, taken: &mut Taken, gaps: &mut Vec<Gap>) {
-    let target = |port| Target { first: port, last: port, protocol: None, addresses: Vec::new(), zone: None };
-    let scope = Scope {
-        backend: Backend::Native,
-        protocols: demand.protocols.clone(),
-        targets: picked.ports().into_iter().map(target).collect(),
-        connections: false,
-        detail: Detail::Nothing,
-    };
-    let snapshot = match collect::snapshot(&scope) {
-        Ok(snapshot) => snapshot,
+    let ports = picked.ports().into_iter().map(|port| (port, port)).collect();
+    let sockets = match collect::waiting(&demand.protocols, &ports) {
+        Ok((sockets, seen)) => {
+            *gaps = seen;
+            sockets
+        }
         Err(error) => {
             gaps.push(Gap {
                 code: "tables-unread",
-                hides: crate::model::Hides::Details,
+                hides: Hides::Details,
                 protocol: None,
                 summary: format!("the socket tables could not be read, so that bind(2) alone has decided: {error}"),
                 root_would_see: false,
@@ -331,20 +327,18 @@ fn drop_seen_elsewhere(picked: &mut Picked, demand: &Demand, taken: &mut Taken, 
             return;
         }
     };
-    *gaps = snapshot.gaps;
-    let is_ours = |socket: &&crate::model::Socket| {
+    let is_ours = |socket: &&model::Socket| {
         // Nobody else can have bound the same while we have it.
         matches!(socket.state, State::Bound | State::Unconnected)
             && picked.ports.iter().any(|own| own.claim.has(socket.protocol, socket.local))
     };
-    let overlaps = |socket: &&crate::model::Socket| match (&demand.addresses[..], demand.family) {
+    let overlaps = |socket: &&model::Socket| match (&demand.addresses[..], demand.family) {
         ([], None) => true,
         ([], Some(Family::Ipv4)) => socket.serves_ipv4(),
         ([], Some(Family::Ipv6)) => socket.serves_ipv6(),
         (addresses, _) => addresses.iter().any(|&address| socket.overlaps(address)),
     };
-    let foreign: Vec<u16> = snapshot
-        .sockets
+    let foreign: Vec<u16> = sockets
         .iter()
         .filter(|socket| !is_ours(socket) && overlaps(socket))
         .map(|socket| socket.local.port())

@@ -11,6 +11,7 @@ use portcheck::free::{self, Demand, Handover, Order, Wanted};
 use portcheck::local;
 use portcheck::model::{Family, Pid, Protocol};
 use portcheck::port_set::PortSet;
+use portcheck::probe::{self, Outcome};
 use portcheck::render::Format;
 use portcheck::target::{self, Target};
 
@@ -304,7 +305,16 @@ fn place(typed: &str) -> Result<(Vec<IpAddr>, u32), Stop> {
     if addresses.is_empty() {
         return Err(wrong("is every address: leave it out"));
     }
-    Ok((addresses.clone(), zone.as_deref().map_or(0, local::interface_index)))
+    let scope = zone.as_deref().map_or(0, local::interface_index);
+    for &address in addresses {
+        // Any port of it, for the moment that it takes to ask.
+        match Outcome::of(&probe::bind(0, Protocol::Udp, probe::spot_of(address, scope), false)) {
+            Outcome::Invalid => return Err(wrong("needs its interface: fe80::1%eth0")),
+            outcome if outcome.is_about_the_address() => return Err(wrong("is no address of this machine")),
+            _ => {}
+        }
+    }
+    Ok((addresses.clone(), scope))
 }
 
 /// The key of a project: who, where, and by which name.

@@ -31,7 +31,7 @@ use cgroup::Hierarchy;
 use holder::Holder;
 use owners::Sweep;
 use search::Search;
-use sock_diag::Entry;
+use sock_diag::{Entry, States};
 use tables::Tables;
 
 use super::{Detail, Scope, leaders_first, processes};
@@ -39,6 +39,7 @@ use crate::error::Error;
 use crate::model::{
     Circumstances, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy, Snapshot, Socket,
 };
+use crate::port_set::PortSet;
 use crate::supervisor;
 
 /// Where the kernel shows processes.
@@ -74,6 +75,17 @@ pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
     let mut wanted = inodes.to_vec();
     wanted.sort_unstable();
     owners::sweep(Path::new(PROC), &wanted).map(|sweep| sweep.found).unwrap_or_default()
+}
+
+/// See [`super::waiting`].
+pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, Vec<Gap>), Error> {
+    let mut tables = Tables::open(Path::new(PROC));
+    let mut entries = Vec::new();
+    for &protocol in protocols {
+        let states = if protocol == Protocol::Tcp { States::LISTENING } else { States::ALL };
+        entries.extend(tables.read(protocol, states, ports)?);
+    }
+    Ok((entries.into_iter().map(|entry| entry.socket).collect(), tables.into_gaps()))
 }
 
 /// See [`super::describe`].

@@ -15,6 +15,7 @@ use crate::model::{
     Socket, State,
 };
 use crate::port_set::PortSet;
+use crate::target::Target;
 
 /// See [`super::circumstances`].
 #[allow(dead_code, reason = "on Linux the native backend knows more")]
@@ -164,6 +165,21 @@ fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
 #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has a better one"))]
 pub fn owners_of(_inodes: &[u64]) -> Vec<(u64, Pid)> {
     Vec::new()
+}
+
+/// See [`super::waiting`].
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has a better one"))]
+pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, Vec<Gap>), Error> {
+    let target =
+        |&(first, last): &(u16, u16)| Target { first, last, protocol: None, addresses: Vec::new(), zone: None };
+    let scope = Scope {
+        backend: Backend::Portable,
+        protocols: protocols.to_vec(),
+        targets: ports.ranges().iter().map(target).collect(),
+        connections: false,
+        detail: Detail::Nothing,
+    };
+    snapshot(&scope).map(|snapshot| (snapshot.sockets, snapshot.gaps))
 }
 
 /// See [`super::describe`].

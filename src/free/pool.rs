@@ -1,7 +1,7 @@
 //! The candidates: which ports are worth trying, and why the others are not.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use super::order::Order;
 use crate::classify::{Class, browser, iana};
@@ -119,8 +119,8 @@ impl Pool {
     #[must_use]
     pub fn new(wanted: &Wanted, order: Order, protocols: &[Protocol], host: &Host) -> Self {
         let span = wanted.span();
-        let assigned: BTreeSet<u16> =
-            span.ranges().iter().flat_map(|&(first, last)| iana::assigned(first, last, protocols)).collect();
+        let of_range = |&(first, last): &(u16, u16)| iana::assigned(first, last, protocols);
+        let assigned: PortSet = span.ranges().iter().flat_map(of_range).map(|port| (port, port)).collect();
         let reason_against = |port: u16| {
             if host.ephemeral_range.is_some_and(|(first, last)| (first..=last).contains(&port)) {
                 Some(Reason::Ephemeral)
@@ -128,7 +128,7 @@ impl Pool {
                 Some(Reason::Reserved)
             } else if (NODE_PORTS.0..=NODE_PORTS.1).contains(&port) {
                 Some(Reason::NodePort)
-            } else if assigned.contains(&port) {
+            } else if assigned.contains(port) {
                 Some(Reason::Assigned)
             } else {
                 browser::refuses(port).then_some(Reason::BrowserRefused)
@@ -175,6 +175,8 @@ impl Iterator for Pool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::testing::host;
 

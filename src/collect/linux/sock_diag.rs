@@ -29,6 +29,8 @@ impl States {
     /// costs the same however many connections there are. `TCP_BOUND_INACTIVE` exists since Linux 6.8 and is
     /// ignored before.
     pub const WAITING: Self = Self(1 << LISTEN | 1 << BOUND_INACTIVE);
+    /// Listening only.
+    pub const LISTENING: Self = Self(1 << LISTEN);
     /// Every state.
     pub const ALL: Self = Self(u32::MAX);
     /// Connections and their remnants.

@@ -50,10 +50,10 @@ const MOST_DESCRIPTORS: usize = 32;
 const PORT: &str = "port ";
 /// Comes after the last one.
 const END: &[u8] = b"end";
-/// The keeper's answer, when it has everything.
-const READY: &[u8] = b"ready";
-
-/// Starts a keeper for `kept`, and returns its id as soon as it has taken over.
+/// Starts a keeper for `kept`, and returns its id.
+///
+/// Nothing has to be waited for: descriptors that are under way keep what they stand for, and who asks meanwhile waits in
+/// the queue of the lock.
 ///
 /// # Errors
 ///
@@ -72,14 +72,7 @@ pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Pid> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    let given = give(&ours, terms, kept).and_then(|()| {
-        let mut answer = [0; READY.len()];
-        match recv(&ours, &mut answer[..], RecvFlags::empty())? {
-            (_, length) if answer.get(..length) == Some(READY) => Ok(()),
-            _ => Err(io::Error::other("the process in the background ended at once")),
-        }
-    });
-    if let Err(error) = given {
+    if let Err(error) = give(&ours, terms, kept) {
         let _ = child.kill();
         let _ = child.wait();
         return Err(error);
@@ -95,6 +88,7 @@ fn give(channel: &OwnedFd, terms: &Terms, kept: &[Kept]) -> io::Result<()> {
     let client: Vec<BorrowedFd<'_>> = client.iter().map(|client| client.descriptor.as_fd()).collect();
     send_with(channel, format!("{}{key}", story.encode()).as_bytes(), &client)?;
     for Kept { lock, holds } in kept {
+        listen(&lock.socket, MOST_CONNECTIONS)?;
         let descriptors: Vec<BorrowedFd<'_>> =
             std::iter::once(lock.socket.as_fd()).chain(holds.iter().map(AsFd::as_fd)).collect();
         send_with(channel, format!("{PORT}{}", lock.port).as_bytes(), &descriptors)?;
@@ -140,10 +134,9 @@ pub fn serve() -> io::Result<()> {
     // Listings of processes would show what was executed: "exe".
     let _ = rustix::thread::set_name(c"portcheck");
     for kept in &keeper.kept {
-        // What connecting tells of the peer is who called this: us.
+        // Again: what connecting tells of the peer is who called this last.
         listen(&kept.lock.socket, MOST_CONNECTIONS)?;
     }
-    send(io::stdin(), READY, SendFlags::NOSIGNAL)?;
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
     keeper.run()
 }

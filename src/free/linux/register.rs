@@ -86,7 +86,8 @@ pub fn reclaim(port: u16, key: u64) -> bool {
 
 /// What the keeper of `port` tells; `None` if it has just ended.
 fn told(port: u16) -> Option<Lease> {
-    let answer = ask(port, Request::Tell);
+    // Until the keeper has taken over, the kernel names the one who started it. Once it has answered, it has.
+    let answer = ask(port, Request::Tell).and_then(|_| ask(port, Request::Tell));
     let unknown = Lease { kind: LeaseKind::Reserved, ..of_command(port) };
     let Some(answer) = answer else {
         // Still there, and silent: somebody's for all we know.
