@@ -1,5 +1,6 @@
 //! The command line: what may be typed, and the [`Request`] that it means. Nothing after this file knows clap.
 
+mod examples;
 mod free;
 
 use std::ffi::OsString;
@@ -19,39 +20,19 @@ use portcheck::render::{Format, Style};
 use portcheck::request::{Filter, Question, Request, Sort};
 use portcheck::target;
 
+use examples::EXAMPLES;
 use free::{FreeArgs, Shared};
 pub use free::{FreeWish, Picking};
-
-const EXAMPLES: &str = "\
-Examples:
-  portcheck                            what listens or is bound on this machine
-  portcheck 62893                      who holds port 62893, or that it is free
-  portcheck 3000-3010 5432/tcp         a line for each port
-  portcheck http://localhost:5173      the port of a URL, on both loopback addresses
-  portcheck postgresql                 a service by its name
-  portcheck --exposed --sort process   what can be reached from other machines
-  portcheck -q 8080 && ./serve         start only if the port is free
-  portcheck 8080 --reuse-addr          free for a server that sets SO_REUSEADDR?
-  portcheck 8080 --quick               the first holder, on a busy machine
-  portcheck --explain time-wait        what a verdict means
-  portcheck 8080 --json                the same answer for scripts, see docs/json.md
-
-Exit codes:
-  0  every port asked about is free, or the listing was made
-  1  at least one is held, or may not be bound
-  2  the command line is wrong
-  3  cannot tell: something needed could not be seen
-  4  portcheck itself failed";
 
 /// Tells who holds a port and why it cannot be bound.
 #[derive(Debug, Parser)]
 #[command(
     name = "portcheck",
     version,
-    about = "Tells who holds a port, whether it can be bound, or what is in use.",
+    about = "Tells who holds a port, whether it can be bound, what is in use, and which port is free.",
     long_about = "Tells who holds a port: every process, by name, command line, user, unit and container.\n\
                   Asks the kernel itself whether the port can be bound. Without a target it lists what listens\n\
-                  or is bound. It changes nothing.",
+                  or is bound. With --free it picks ports that are free. It changes nothing unless told to.",
     after_help = "See --help for examples and exit codes.",
     after_long_help = EXAMPLES,
     styles = Styles::styled()
@@ -81,7 +62,7 @@ struct Cli {
     /// Connections too, not only what listens or is bound
     #[arg(long, help_heading = "Selecting")]
     all: bool,
-    /// List only what these processes hold
+    /// List only what these processes hold; with --free: end the lease when this one ends
     #[arg(long, value_name = "PID", value_delimiter = ',', conflicts_with = "targets", help_heading = "Selecting")]
     pid: Vec<u32>,
     /// List only what processes with NAME in their name hold
@@ -90,7 +71,7 @@ struct Cli {
     /// List only what this user holds, by name or id
     #[arg(long, value_name = "USER", conflicts_with = "targets", help_heading = "Selecting")]
     user: Option<String>,
-    /// List only ports of this class
+    /// List, or pick, only ports of this class
     #[arg(long, value_enum, value_name = "CLASS", conflicts_with = "targets", help_heading = "Selecting")]
     class: Option<ClassName>,
     /// List only what can be reached from beyond this machine

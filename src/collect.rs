@@ -57,7 +57,7 @@ pub enum Detail {
 ///
 /// # Errors
 ///
-/// If the sockets cannot be listed at all. What is merely incomplete becomes a [`Gap`](crate::model::Gap).
+/// If the sockets cannot be listed at all. What is merely incomplete becomes a [`Gap`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     match scope.backend {
         Backend::Native => native::snapshot(scope),

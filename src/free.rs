@@ -2,7 +2,7 @@
 //!
 //! The story of `portcheck --free`: [`Pool`] lists the candidates, in an [`Order`], without those that somebody may claim.
 //! Of each candidate first the *lock* is taken, by which callers of this program keep out of each other's way, and
-//! only then it is bound, exclusively and wherever a server might want it ([`claim`](mod@claim)): a bind that is tried on a port
+//! only then it is bound, exclusively and wherever a server might want it (`claim`): a bind that is tried on a port
 //! which another caller was given could be in the way of that one's server. What is found is kept until all are found.
 //!
 //! Then the port is handed over. To a caller: the lock goes to a keeper in the background, the *lease*, and with `--hold`
