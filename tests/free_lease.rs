@@ -422,6 +422,35 @@ fn a_keeper_is_not_impressed_by_nonsense() {
     });
 }
 
+/// Anybody can take the name of a lock, as anybody can take a port.
+#[test]
+fn who_takes_the_name_and_is_silent_makes_nobody_wait() {
+    in_namespace("who_takes_the_name_and_is_silent_makes_nobody_wait", || {
+        use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+        let silent: Vec<_> = (20_010..20_020)
+            .map(|port| {
+                let name = format!("portcheck.lease.{port}");
+                let socket = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+                bind(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap()).unwrap();
+                listen(&socket, 0).unwrap();
+                socket
+            })
+            .collect();
+        let start = Instant::now();
+        let answer = json(&["20010/tcp"]);
+        let tcp = port(&answer, 20_010, "tcp");
+        assert_eq!(codes(tcp), ["leased"]);
+        assert!(tcp["findings"][0]["summary"].as_str().unwrap().contains("does not tell"), "{tcp:#}");
+        assert_eq!(leased().len(), 10);
+        let refused = run(&["--release", "20010"]);
+        assert!(refused.code == 1 && refused.stderr.contains("does not answer"), "{refused:?}");
+        assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+        // Others are picked.
+        assert_eq!(pick_one(&["--range", "20010-20020", "--ttl", "0"]), 20_020);
+        drop(silent);
+    });
+}
+
 /// A lease is gone with whoever keeps it, however that ends.
 #[test]
 fn a_keeper_that_is_killed_leaves_nothing() {

@@ -144,7 +144,7 @@ impl FreeArgs {
 
     fn picking(self, count: Option<u16>, shared: Shared<'_>) -> Result<Picking, Stop> {
         let ttl = duration(&self.ttl)
-            .ok_or_else(|| usage(format!("--ttl '{}': give a time, such as 90s or 5m", self.ttl)))?;
+            .ok_or_else(|| usage(format!("--ttl '{}': give a time of at most a year, such as 90s or 5m", self.ttl)))?;
         if self.hold && ttl.is_zero() {
             return Err(usage("--hold needs a time: leave --ttl 0 out"));
         }
@@ -325,12 +325,14 @@ fn sticky_key(name: &str) -> Result<u64, Stop> {
     Ok(Order::sticky_key(uid, directory.as_os_str().as_encoded_bytes(), name))
 }
 
-/// Reads `90s`, `5m`, `1h 30m`, or a number of seconds.
+/// Reads `90s`, `5m`, `1h 30m`, or a number of seconds; at most a year.
 fn duration(typed: &str) -> Option<Duration> {
-    if let Ok(seconds) = typed.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    typed.parse::<jiff::SignedDuration>().ok()?.try_into().ok()
+    const LONGEST: Duration = Duration::from_hours(365 * 24);
+    let time = match typed.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => typed.parse::<jiff::SignedDuration>().ok()?.try_into().ok()?,
+    };
+    (time <= LONGEST).then_some(time)
 }
 
 #[cfg(test)]
@@ -346,7 +348,7 @@ mod tests {
         assert_eq!(seconds("1h 30m"), Some(5400));
         assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
         assert_eq!((seconds("0"), seconds("0s")), (Some(0), Some(0)));
-        for wrong in ["", "-5s", "-1", "soon", "5 parsecs", "99999999999999999999"] {
+        for wrong in ["", "-5s", "-1", "soon", "5 parsecs", "99999999999999999999", "400d", "9000h"] {
             assert_eq!(duration(wrong), None, "{wrong}");
         }
     }

@@ -76,3 +76,70 @@ fn release(facts: &Facts<'_>, lease: &Lease) -> Vec<Remedy> {
         command: Some(format!("{sudo}{} --release {}", facts.program, facts.port)),
     }]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::{Finding, Status, diagnose};
+    use crate::model::{Circumstances, Process, Protocol};
+    use crate::testing::{host, process};
+
+    fn lease() -> Lease {
+        Lease {
+            port: 62893,
+            kind: LeaseKind::Reserved,
+            uid: Some(1000),
+            user: Some("ada".to_owned()),
+            pids: vec![4300],
+            client: Some(Client { name: "bash".to_owned(), pid: Some(4100), ends_lease: false }),
+            expires_in: Some(Duration::from_millis(52_001)),
+        }
+    }
+
+    /// The only finding on a port with nothing but a lease.
+    fn finding(lease: &Lease, processes: &[Process]) -> Finding {
+        let found = diagnose(&Facts {
+            port: 62893,
+            protocol: Protocol::Tcp,
+            addresses: &[],
+            sockets: &[],
+            processes,
+            gaps: &[],
+            attempts: &[],
+            attempts_elsewhere: &[],
+            other_is_free: false,
+            lease: Some(lease),
+            reuse_address: false,
+            host: &host(),
+            circumstances: &Circumstances::default(),
+            program: "portcheck",
+        });
+        assert_eq!((found.len(), found[0].code, Status::of(&found)), (1, "leased", Status::Held), "{found:?}");
+        found[0].clone()
+    }
+
+    #[test]
+    fn it_tells_for_whom_and_how_long_and_how_to_end_it() {
+        let found = finding(&lease(), &[]);
+        assert_eq!(found.summary, "62893/tcp is leased by portcheck --free for bash (pid 4100), for 53 s");
+        assert_eq!((&found.pids[..], found.remedies.len()), (&[4300][..], 1));
+        assert_eq!(found.remedies[0].command.as_deref(), Some("portcheck --release 62893"));
+        let theirs = finding(&Lease { uid: Some(0), ..lease() }, &[]);
+        assert_eq!(theirs.remedies[0].command.as_deref(), Some("sudo portcheck --release 62893"));
+    }
+
+    #[test]
+    fn each_kind_is_told_as_what_it_is() {
+        let client = Some(Client { name: "bash".to_owned(), pid: None, ends_lease: true });
+        let held = Lease { kind: LeaseKind::Held, client, ..lease() };
+        let summary = finding(&held, &[]).summary;
+        assert_eq!(summary, "62893/tcp is held by portcheck --free for bash, for 53 s or until that ends");
+
+        let command = Lease { kind: LeaseKind::Command, client: None, expires_in: None, ..lease() };
+        let found = finding(&command, &[process(4300, 4100, "make")]);
+        assert_eq!(found.summary, "62893/tcp is leased by portcheck --free for as long as make (pid 4300) runs");
+        assert!(found.remedies.is_empty(), "it ends with the command");
+        let unseen = finding(&Lease { pids: Vec::new(), ..command }, &[]).summary;
+        assert!(unseen.ends_with("for as long as a command runs that cannot be seen"), "{unseen}");
+    }
+}

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,8 +19,8 @@ use crate::error::Error;
 use crate::model::{Client, Lease, LeaseKind, Pid};
 use crate::port_set::PortSet;
 
-/// How long a keeper may take to answer. It does nothing else.
-const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// How long all keepers together may take to answer. They do nothing else; whoever took the name of one may not make us wait.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What became of a lease that was to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +47,10 @@ pub fn leases(ports: &PortSet) -> Result<Vec<Lease>, Error> {
     rows.retain(|row| ports.contains(row.port));
     let silent: Vec<u64> = rows.iter().filter(|row| !row.listens).map(|row| row.inode).collect();
     let owners = if silent.is_empty() { Vec::new() } else { collect::owners_of(&silent) };
+    let deadline = Instant::now() + PATIENCE;
     let lease = |row: &Row| {
         if row.listens {
-            return told(row.port);
+            return told(row.port, deadline);
         }
         let pids = owners.iter().filter(|(inode, _)| *inode == row.inode).map(|&(_, pid)| pid).collect();
         Some(Lease { pids, ..of_command(row.port) })
@@ -69,7 +71,7 @@ pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
         if lease.kind == LeaseKind::Command {
             return Release::OfCommand(lease);
         }
-        match ask(port, Request::Release) {
+        match ask(port, Request::Release, Instant::now() + PATIENCE) {
             Some(answer) if answer.packet == DONE => Release::Done(lease),
             Some(_) => Release::NotOurs(lease),
             None => Release::Unanswered,
@@ -81,13 +83,14 @@ pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
 /// Ends the lease on `port` if it was made with the same key for the one who calls us now, or for one who has ended.
 #[must_use]
 pub fn reclaim(port: u16, key: u64) -> bool {
-    ask(port, Request::Reclaim { key, caller: caller() }).is_some_and(|answer| answer.packet == DONE)
+    let request = Request::Reclaim { key, caller: caller() };
+    ask(port, request, Instant::now() + PATIENCE).is_some_and(|answer| answer.packet == DONE)
 }
 
 /// What the keeper of `port` tells; `None` if it has just ended.
-fn told(port: u16) -> Option<Lease> {
+fn told(port: u16, deadline: Instant) -> Option<Lease> {
     // Until the keeper has taken over, the kernel names the one who started it. Once it has answered, it has.
-    let answer = ask(port, Request::Tell).and_then(|_| ask(port, Request::Tell));
+    let answer = ask(port, Request::Tell, deadline).and_then(|_| ask(port, Request::Tell, deadline));
     let unknown = Lease { kind: LeaseKind::Reserved, ..of_command(port) };
     let Some(answer) = answer else {
         // Still there, and silent: somebody's for all we know.
@@ -121,17 +124,17 @@ struct Answer {
 }
 
 /// Asks the keeper of `port`. `None` if there is none, or it does not answer in time.
-fn ask(port: u16, request: Request) -> Option<Answer> {
+fn ask(port: u16, request: Request, deadline: Instant) -> Option<Answer> {
     let socket = lock::socket(SocketFlags::NONBLOCK).ok()?;
     connect(&socket, &lock::address(port).ok()?).ok()?;
     let peer = getsockopt(&socket, sockopt::PeerCredentials).ok()?;
     send(&socket, request.encode().as_bytes(), SendFlags::NOSIGNAL).ok()?;
-    let packet = receive(&socket).ok()?;
+    let packet = receive(&socket, deadline).ok()?;
     let pid = Pid::try_from(peer.pid()).ok().filter(|&pid| pid != 0);
     Some(Answer { packet, uid: peer.uid(), pid })
 }
 
-fn receive(socket: &OwnedFd) -> io::Result<Vec<u8>> {
+fn receive(socket: &OwnedFd, deadline: Instant) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; LONGEST];
     loop {
         match recv(socket, &mut buffer[..], RecvFlags::empty()) {
@@ -140,10 +143,13 @@ fn receive(socket: &OwnedFd) -> io::Result<Vec<u8>> {
                 buffer.truncate(length);
                 return Ok(buffer);
             }
-            Err(Errno::AGAIN) if poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&PATIENCE))? == 0 => {
-                return Err(io::ErrorKind::TimedOut.into());
+            Err(Errno::AGAIN) => {
+                let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now()));
+                if poll(&mut [PollFd::new(socket, PollFlags::IN)], left.ok().as_ref())? == 0 {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
             }
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
