@@ -22,6 +22,7 @@ mod linux;
 use linux as system;
 
 #[cfg(not(target_os = "linux"))]
+#[allow(dead_code, reason = "what there is no lease for goes nowhere")]
 mod elsewhere;
 #[cfg(not(target_os = "linux"))]
 use elsewhere as system;
