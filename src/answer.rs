@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::free;
 use crate::local;
 use crate::model::{
-    Circumstances, Family, Gap, Hides, Host, Lease, Pid, Process, Protocol, Snapshot, Socket, find_process,
+    Circumstances, Family, Gap, Hides, Host, Lease, Pid, Process, Protocol, ShownBy, Snapshot, Socket, find_process,
 };
 use crate::probe::{self, Attempt, Outcome, Spot};
 use crate::request::{Filter, Question, Request, Sort};
@@ -265,7 +265,7 @@ fn leases(request: &Request, targets: &[Target], snapshot: &mut Snapshot) -> Vec
                 hides: Hides::Details,
                 protocol: None,
                 summary: format!("whether ports are leased could not be seen: {error}"),
-                root_would_see: false,
+                shown_by: ShownBy::Nothing,
             });
             return Vec::new();
         }

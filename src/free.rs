@@ -36,7 +36,7 @@ use socket2::Socket;
 
 use crate::collect;
 use crate::error::Error;
-use crate::model::{self, Client, Family, Gap, Hides, Host, Lease, LeaseKind, Pid, Protocol, State};
+use crate::model::{self, Client, Family, Gap, Hides, Host, Lease, LeaseKind, Pid, Protocol, ShownBy, State};
 use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Outcome, Spot};
 
@@ -323,7 +323,7 @@ fn drop_seen_elsewhere(picked: &mut Picked, demand: &Demand, taken: &mut Taken, 
                 hides: Hides::Details,
                 protocol: None,
                 summary: format!("the socket tables could not be read, so that bind(2) alone has decided: {error}"),
-                root_would_see: false,
+                shown_by: ShownBy::Nothing,
             });
             return;
         }

@@ -28,7 +28,7 @@ const USUAL_TTL: &str = "60s";
 pub struct FreeArgs {
     /// Pick N ports that are really free (one, or as many as --env names), and print them, one a line
     #[arg(long, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u16).range(1..), help_heading = HEADING,
-          conflicts_with_all = ["targets", "all", "process", "user", "exposed", "sort", "reuse_addr", "no_probe", "explain"])]
+          conflicts_with_all = ["targets", "all", "process", "user", "exposed", "sort", "reuse_addr", "no_probe", "quick", "explain"])]
     #[expect(clippy::option_option, reason = "not given, given, given with a number")]
     free: Option<Option<u16>>,
     /// Pick from these: 3000-3999, instead of 20000-29999

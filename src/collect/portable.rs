@@ -11,8 +11,8 @@ use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, TcpState, 
 use super::{Detail, Scope, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{
-    Backend, Circumstances, Family, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy, Snapshot,
-    Socket, State,
+    Backend, Circumstances, Family, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy,
+    Snapshot, Socket, State,
 };
 use crate::port_set::PortSet;
 use crate::target::Target;
@@ -178,6 +178,7 @@ pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, 
         targets: ports.ranges().iter().map(target).collect(),
         connections: false,
         detail: Detail::Nothing,
+        quick: false,
     };
     snapshot(&scope).map(|snapshot| (snapshot.sockets, snapshot.gaps))
 }
