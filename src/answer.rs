@@ -1,6 +1,7 @@
 //! From a [`Request`] to an [`Answer`]: snapshot, rules, status, exit code.
 
 mod listing;
+pub mod picking;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -10,11 +11,14 @@ use crate::classify::services::{Service, Services};
 use crate::collect::{self, Detail, Scope};
 use crate::diagnose::{Facts, Finding, Status, diagnose};
 use crate::error::Error;
+use crate::free;
 use crate::local;
-use crate::model::{Circumstances, Family, Gap, Host, Pid, Process, Protocol, Snapshot, Socket};
+use crate::model::{
+    Circumstances, Family, Gap, Hides, Host, Lease, Pid, Process, Protocol, ShownBy, Snapshot, Socket, find_process,
+};
 use crate::probe::{self, Attempt, Outcome, Spot};
 use crate::request::{Filter, Question, Request, Sort};
-use crate::target::Target;
+use crate::target::{self, Target};
 
 /// What a command does, as the JSON names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub enum Command {
     Kill,
     /// A port was waited for.
     Wait,
+    /// Ports were picked, or leases looked at or ended.
+    Free,
 }
 
 impl Command {
@@ -38,6 +44,7 @@ impl Command {
             Self::List => "list",
             Self::Kill => "kill",
             Self::Wait => "wait",
+            Self::Free => "free",
         }
     }
 }
@@ -65,6 +72,8 @@ pub struct PortAnswer {
     pub attempts_elsewhere: Vec<Attempt>,
     /// The sockets that hold it on these addresses.
     pub sockets: Vec<Socket>,
+    /// Who has it from `portcheck --free`.
+    pub lease: Option<Lease>,
 }
 
 /// A whole answer.
@@ -80,6 +89,8 @@ pub struct Answer {
     pub processes: Vec<Process>,
     /// What could not be looked at.
     pub gaps: Vec<Gap>,
+    /// What [`Command::Free`] has to say besides.
+    pub free: Option<picking::Free>,
 }
 
 /// What the program tells its caller besides its output.
@@ -97,6 +108,10 @@ pub enum Exit {
     Failure,
     /// 124: what was waited for did not come in time.
     Timeout,
+    /// 126: the command to become cannot be executed, as shells have it.
+    NotExecutable,
+    /// 127: there is no such command, as shells have it.
+    NotFound,
 }
 
 impl Exit {
@@ -110,6 +125,8 @@ impl Exit {
             Self::Unknown => 3,
             Self::Failure => 4,
             Self::Timeout => 124,
+            Self::NotExecutable => 126,
+            Self::NotFound => 127,
         }
     }
 }
@@ -118,8 +135,10 @@ impl Answer {
     /// What the answer amounts to. Known before anything is written, so that a reader who hangs up changes nothing.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        if self.command == Command::List {
-            return Exit::Yes;
+        match (self.command, &self.free) {
+            (Command::List, _) => return Exit::Yes,
+            (_, Some(free)) => return if free.is_done { Exit::Yes } else { Exit::No },
+            _ => {}
         }
         let worst = self.ports.iter().map(|port| port.status).min();
         match worst {
@@ -179,7 +198,8 @@ fn is_in_use(attempts: &[Attempt]) -> bool {
     attempts.iter().any(|attempt| attempt.outcome == Outcome::InUse)
 }
 
-fn check(request: &Request, targets: &[Target], snapshot: Snapshot) -> Answer {
+fn check(request: &Request, targets: &[Target], mut snapshot: Snapshot) -> Answer {
+    let leases = leases(request, targets, &mut snapshot);
     let by_port = by_port(&snapshot);
     let mut asked = HashSet::new();
     let mut all_seen = Vec::new();
@@ -197,11 +217,13 @@ fn check(request: &Request, targets: &[Target], snapshot: Snapshot) -> Answer {
         }
     }
     let surroundings = Surroundings::of(request, &all_seen);
+    let lease_on = |port: u16| leases.iter().find(|lease| lease.port == port);
+    let is_free = |seen: &&Seen| seen.is_free() && lease_on(seen.port).is_none();
     let free: HashSet<(u16, Protocol)> =
-        all_seen.iter().filter(|seen| seen.is_free()).map(|seen| (seen.port, seen.protocol)).collect();
+        all_seen.iter().filter(is_free).map(|seen| (seen.port, seen.protocol)).collect();
     let judge_one = |seen: Seen| {
         let other_is_free = free.contains(&(seen.port, seen.protocol.other()));
-        judge(request, &snapshot, &surroundings, other_is_free, seen)
+        judge(request, &snapshot, &surroundings, lease_on(seen.port), other_is_free, seen)
     };
     let ports = all_seen.into_iter().map(judge_one).collect();
     assemble(Command::Check, ports, snapshot)
@@ -244,6 +266,31 @@ fn look(
     Seen { port, protocol, addresses, sockets: counting, attempts, attempts_elsewhere }
 }
 
+/// The leases on the ports asked about. Adds to the snapshot the processes that keep them.
+fn leases(request: &Request, targets: &[Target], snapshot: &mut Snapshot) -> Vec<Lease> {
+    let leases = match free::leases(&target::ports_of(targets)) {
+        Ok(leases) => leases,
+        Err(error) => {
+            snapshot.gaps.push(Gap {
+                code: "leases-unread",
+                hides: Hides::Details,
+                protocol: None,
+                summary: format!("whether ports are leased could not be seen: {error}"),
+                shown_by: ShownBy::Nothing,
+            });
+            return Vec::new();
+        }
+    };
+    let keepers = leases.iter().flat_map(|lease| &lease.pids).copied();
+    let unknown: Vec<Pid> = keepers.filter(|&pid| find_process(&snapshot.processes, pid).is_none()).collect();
+    if request.detail > Detail::Nothing && !unknown.is_empty() {
+        // They add to the answer, and are not what it rests on.
+        snapshot.processes.extend(collect::describe(unknown, request.detail).unwrap_or_default());
+        snapshot.processes.sort_by_key(|process| process.pid);
+    }
+    leases
+}
+
 /// Up to so many ports are tried in every way; of more, only those that look free, and in one way.
 pub(crate) const MOST_THOROUGH_PROBES: usize = 64;
 
@@ -280,7 +327,7 @@ fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> A
                 attempts: Vec::new(),
                 attempts_elsewhere: Vec::new(),
             };
-            (!seen.sockets.is_empty()).then(|| judge(request, &snapshot, &surroundings, false, seen))
+            (!seen.sockets.is_empty()).then(|| judge(request, &snapshot, &surroundings, None, false, seen))
         })
         .collect();
     ports.sort_by(|a, b| listing::compare(sort, a, b, &snapshot.processes));
@@ -318,10 +365,11 @@ impl Surroundings {
 /// Leaves out the processes whose sockets are not part of the answer.
 fn assemble(command: Command, ports: Vec<PortAnswer>, snapshot: Snapshot) -> Answer {
     let Snapshot { host, mut processes, gaps, .. } = snapshot;
-    let shown: HashSet<Pid> =
-        ports.iter().flat_map(|port| &port.sockets).flat_map(|socket| socket.owners.pids()).copied().collect();
+    let owners = ports.iter().flat_map(|port| &port.sockets).flat_map(|socket| socket.owners.pids());
+    let found = ports.iter().flat_map(|port| &port.findings).flat_map(|finding| &finding.pids);
+    let shown: HashSet<Pid> = owners.chain(found).copied().collect();
     processes.retain(|process| shown.contains(&process.pid));
-    Answer { command, host, ports, processes, gaps }
+    Answer { command, host, ports, processes, gaps, free: None }
 }
 
 fn is_of_family(request: &Request, socket: &Socket) -> bool {
@@ -367,6 +415,7 @@ fn judge(
     request: &Request,
     snapshot: &Snapshot,
     surroundings: &Surroundings,
+    lease: Option<&Lease>,
     other_is_free: bool,
     seen: Seen,
 ) -> PortAnswer {
@@ -381,6 +430,7 @@ fn judge(
         attempts: &attempts,
         attempts_elsewhere: &attempts_elsewhere,
         other_is_free,
+        lease,
         reuse_address: request.reuse_address,
         host: &snapshot.host,
         circumstances: &surroundings.circumstances,
@@ -397,5 +447,6 @@ fn judge(
         attempts,
         attempts_elsewhere,
         sockets,
+        lease: lease.cloned(),
     }
 }

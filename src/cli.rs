@@ -1,6 +1,8 @@
 //! The command line: what may be typed, and the [`Request`] that it means. Nothing after this file knows clap.
 
 mod act;
+mod examples;
+mod free;
 mod names;
 
 use std::ffi::OsString;
@@ -11,7 +13,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgAction, ColorChoice, Parser};
 use portcheck::act::kill;
-use portcheck::act::wait;
+use portcheck::act::wait::{self, Remote};
 use portcheck::collect::Detail;
 use portcheck::diagnose::{self, Rule};
 use portcheck::local;
@@ -25,43 +27,20 @@ pub use act::{Consent, Waiting};
 use act::{KillArgs, WaitArgs};
 use names::{BackendName, ClassName, FormatName, SortName};
 
-const EXAMPLES: &str = "\
-Examples:
-  portcheck                            what listens or is bound on this machine
-  portcheck 62893                      who holds port 62893, or that it is free
-  portcheck 3000-3010 5432/tcp         a line for each port
-  portcheck http://localhost:5173      the port of a URL, on both loopback addresses
-  portcheck postgresql                 a service by its name
-  portcheck --exposed --sort process   what can be reached from other machines
-  portcheck -q 8080 && ./serve         start only if the port is free
-  portcheck 8080 --reuse-addr          free for a server that sets SO_REUSEADDR?
-  portcheck 8080 --quick               the first holder, on a busy machine
-  portcheck --explain time-wait        what a verdict means
-  portcheck 8080 --json                the same answer for scripts, see docs/json.md
-  portcheck 8080 --kill                end whoever holds it, after asking
-  portcheck 8080 --kill --yes --force  the same in a script: SIGTERM, after 5 s SIGKILL
-  portcheck 5432 --wait listening      until something listens there, at most 30 s
-  portcheck db:5432 --wait listening --timeout 2m -- ./migrate
-                                       on another machine too; then becomes ./migrate
-  portcheck 8080 --wait free           until it can be bound, TIME_WAIT and all
-
-Exit codes:
-  0  every port asked about is free, the listing was made, or the action succeeded
-  1  at least one is held or may not be bound, or the action did not succeed
-  2  the command line is wrong
-  3  cannot tell: something needed could not be seen
-  4  portcheck itself failed
-124  --wait ran out of time";
+use examples::EXAMPLES;
+use free::{FreeArgs, Shared};
+pub use free::{FreeWish, Picking};
 
 /// Tells who holds a port and why it cannot be bound.
 #[derive(Debug, Parser)]
 #[command(
     name = "portcheck",
     version,
-    about = "Tells who holds a port, whether it can be bound, or what is in use.",
+    about = "Tells who holds a port, whether it can be bound, what is in use, and which port is free.",
     long_about = "Tells who holds a port: every process, by name, command line, user, unit and container.\n\
                   Asks the kernel itself whether the port can be bound. Without a target it lists what listens\n\
-                  or is bound. It changes nothing unless asked to by --kill.",
+                  or is bound. With --free it picks ports that are free, with --kill it frees one, with --wait it\n\
+                  waits. It changes nothing unless told to.",
     after_help = "See --help for examples and exit codes.",
     after_long_help = EXAMPLES,
     styles = Styles::styled()
@@ -91,7 +70,7 @@ struct Cli {
     /// Connections too, not only what listens or is bound
     #[arg(long, help_heading = "Selecting")]
     all: bool,
-    /// List only what these processes hold; with --wait, give up when one of them ends
+    /// List only what these processes hold; with --wait, give up when one of them ends; with --free, end the lease then
     #[arg(long, value_name = "PID", value_delimiter = ',', help_heading = "Selecting")]
     pid: Vec<u32>,
     /// List only what processes with NAME in their name hold
@@ -100,7 +79,7 @@ struct Cli {
     /// List only what this user holds, by name or id
     #[arg(long, value_name = "USER", conflicts_with = "targets", help_heading = "Selecting")]
     user: Option<String>,
-    /// List only ports of this class
+    /// List, or pick, only ports of this class
     #[arg(long, value_enum, value_name = "CLASS", conflicts_with = "targets", help_heading = "Selecting")]
     class: Option<ClassName>,
     /// List only what can be reached from beyond this machine
@@ -140,6 +119,9 @@ struct Cli {
           help_heading = "Help")]
     explain: Option<String>,
 
+    #[command(flatten)]
+    free: FreeArgs,
+
     /// What to read the sockets with
     #[arg(long, value_enum, value_name = "BACKEND", default_value = "native", help_heading = "How to look")]
     backend: BackendName,
@@ -149,8 +131,8 @@ struct Cli {
     #[command(flatten)]
     wait: WaitArgs,
 
-    /// A command to become when the wait has succeeded
-    #[arg(last = true, value_name = "CMD", help_heading = "Waiting")]
+    /// With --wait: a command to become on success; with --free: one to become with PORT set, and {port}, {port2} replaced
+    #[arg(last = true, value_name = "CMD")]
     cmd: Vec<OsString>,
 }
 
@@ -163,8 +145,21 @@ pub enum Wish {
     Kill(Invocation, kill::Options, Consent),
     /// Ports that are waited for.
     Wait(Invocation, Waiting),
+    /// Ports that are free, or what became of earlier ones.
+    Free(FreeWish, Printing),
+    /// To be the process in the background that keeps leases.
+    KeepLeases,
     /// The text of these rules, with colour or without.
     Explanation(Vec<&'static Rule>, anstream::ColorChoice),
+}
+
+/// How to print what `--free` says.
+#[derive(Debug)]
+pub struct Printing {
+    /// How to print it; `None` for not at all.
+    pub style: Option<Style>,
+    /// When to use colour.
+    pub color: anstream::ColorChoice,
 }
 
 /// A question about ports, and how to print the answer.
@@ -201,32 +196,12 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
     if let Some(code) = &cli.explain {
         return Ok(Wish::Explanation(rules(code)?, color));
     }
-    let waits_to_listen = cli.wait.wait == Some(act::AwaitedName::Listening);
-    let (mut targets, mut remotes) = (Vec::new(), Vec::new());
-    for typed in &cli.targets {
-        let remote = if waits_to_listen { wait::parse_remote(typed, &local::NAMES) } else { None };
-        let is_here = |target: &Target| target.addresses.iter().all(|&address| local::is_own(address));
-        match (target::parse(typed, &local::NAMES), remote) {
-            (Ok(found), None) => targets.extend(found),
-            (Ok(found), Some(_)) if found.iter().all(is_here) => targets.extend(found),
-            (_, Some(remote)) => remotes.extend(remote.map_err(Stop::Usage)?),
-            (Err(error), None) => return Err(Stop::Usage(error.to_string())),
-        }
+    if cli.free.keep_leases {
+        return Ok(Wish::KeepLeases);
     }
+    let (targets, remotes) = parse_targets(&cli)?;
     require_sense(&cli)?;
-    let protocols = match (cli.tcp, cli.udp) {
-        (true, false) => vec![Protocol::Tcp],
-        (false, true) => vec![Protocol::Udp],
-        _ => Protocol::ALL.to_vec(),
-    };
-    if let Some(index) = targets.iter().position(|target| !protocols.iter().any(|&protocol| target.wants(protocol))) {
-        let (asked, only) = if cli.tcp { ("udp", "--tcp") } else { ("tcp", "--udp") };
-        return Err(Stop::Usage(format!(
-            "port {}/{asked} is asked about, but {only} leaves it out",
-            targets[index].first
-        )));
-    }
-
+    let protocols = protocols(&cli, &targets)?;
     let format = if cli.json { Format::Json } else { cli.format.into() };
     let program = program();
     let style = (!cli.quiet).then(|| Style {
@@ -237,6 +212,16 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
         as_root: as_root(&program, arguments),
         now: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs()),
     });
+    let family = match (cli.ipv4, cli.ipv6) {
+        (true, false) => Some(Family::Ipv4),
+        (false, true) => Some(Family::Ipv6),
+        _ => None,
+    };
+    let shared =
+        Shared { protocols: protocols.clone(), family, class: cli.class.map(Into::into), pids: &cli.pid, format };
+    if let Some(wish) = cli.free.wish(shared, &cli.cmd)? {
+        return Ok(Wish::Free(wish, Printing { style, color }));
+    }
     let is_report = targets.iter().all(|target| target.first == target.last && target.first == targets[0].first);
     let detail = match (cli.quiet, format) {
         (true, _) => Detail::Nothing,
@@ -260,11 +245,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
         request: Request {
             question,
             protocols,
-            family: match (cli.ipv4, cli.ipv6) {
-                (true, false) => Some(Family::Ipv4),
-                (false, true) => Some(Family::Ipv6),
-                _ => None,
-            },
+            family,
             connections: cli.all,
             detail,
             backend: cli.backend.into(),
@@ -290,6 +271,40 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
     Ok(Wish::Answer(invocation))
 }
 
+/// What the targets mean; for `--wait listening`, those on other machines apart.
+fn parse_targets(cli: &Cli) -> Result<(Vec<Target>, Vec<Remote>), Stop> {
+    let waits_to_listen = cli.wait.wait == Some(act::AwaitedName::Listening);
+    let (mut targets, mut remotes) = (Vec::new(), Vec::new());
+    for typed in &cli.targets {
+        let remote = if waits_to_listen { wait::parse_remote(typed, &local::NAMES) } else { None };
+        let is_here = |target: &Target| target.addresses.iter().all(|&address| local::is_own(address));
+        match (target::parse(typed, &local::NAMES), remote) {
+            (Ok(found), None) => targets.extend(found),
+            (Ok(found), Some(_)) if found.iter().all(is_here) => targets.extend(found),
+            (_, Some(remote)) => remotes.extend(remote.map_err(Stop::Usage)?),
+            (Err(error), None) => return Err(Stop::Usage(error.to_string())),
+        }
+    }
+    Ok((targets, remotes))
+}
+
+/// The protocols to look at.
+fn protocols(cli: &Cli, targets: &[Target]) -> Result<Vec<Protocol>, Stop> {
+    let protocols = match (cli.tcp, cli.udp) {
+        (true, false) => vec![Protocol::Tcp],
+        (false, true) => vec![Protocol::Udp],
+        _ => Protocol::ALL.to_vec(),
+    };
+    if let Some(index) = targets.iter().position(|target| !protocols.iter().any(|&protocol| target.wants(protocol))) {
+        let (asked, only) = if cli.tcp { ("udp", "--tcp") } else { ("tcp", "--udp") };
+        return Err(Stop::Usage(format!(
+            "port {}/{asked} is asked about, but {only} leaves it out",
+            targets[index].first
+        )));
+    }
+    Ok(protocols)
+}
+
 /// What clap cannot tell: options that mean something else, or nothing, beside others.
 fn require_sense(cli: &Cli) -> Result<(), Stop> {
     let is_wait = cli.wait.wait.is_some();
@@ -301,7 +316,9 @@ fn require_sense(cli: &Cli) -> Result<(), Stop> {
         () if !is_wait && !cli.pid.is_empty() && !cli.targets.is_empty() => {
             "--pid narrows the listing, which has no TARGET; beside one it needs --wait"
         }
-        () if !is_wait && !cli.cmd.is_empty() => "a command behind -- is run after a wait: add --wait listening",
+        () if !is_wait && !cli.free.picks() && !cli.cmd.is_empty() => {
+            "a command behind -- is run after a wait, or with a port: add --wait listening, or --free"
+        }
         () => return Ok(()),
     };
     Err(Stop::Usage(mistake.to_owned()))

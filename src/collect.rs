@@ -23,7 +23,7 @@ pub use native::Watch;
 use std::collections::HashMap;
 
 use crate::error::Error;
-use crate::model::{Backend, Circumstances, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket};
+use crate::model::{Backend, Circumstances, Gap, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket};
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
 use crate::target::{Target, ports_of};
@@ -60,7 +60,7 @@ pub enum Detail {
 ///
 /// # Errors
 ///
-/// If the sockets cannot be listed at all. What is merely incomplete becomes a [`Gap`](crate::model::Gap).
+/// If the sockets cannot be listed at all. What is merely incomplete becomes a [`Gap`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     match scope.backend {
         Backend::Native => native::snapshot(scope),
@@ -83,6 +83,31 @@ pub fn circumstances(is_refused: bool) -> Circumstances {
         is_tentative: false,
     });
     native::circumstances(is_refused, addresses.collect())
+}
+
+/// The sockets that wait on `ports`: TCP ones that listen, UDP ones in any state, without their owners. Cheap, however
+/// many connections there are.
+///
+/// # Errors
+///
+/// If the sockets cannot be listed at all.
+pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, Vec<Gap>), Error> {
+    native::waiting(protocols, ports)
+}
+
+/// What there is to know about `pids`, by ascending pid. Processes that have ended are left out.
+///
+/// # Errors
+///
+/// If processes cannot be seen at all.
+pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
+    native::describe(pids, detail)
+}
+
+/// The processes that have sockets with these inodes open, as far as they can be seen.
+#[must_use]
+pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
+    native::owners_of(inodes)
 }
 
 /// What a failed command still says about the host.

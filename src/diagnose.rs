@@ -19,6 +19,7 @@ mod holder_state;
 mod holders;
 mod inherited;
 mod kernel;
+mod leased;
 mod listener;
 mod one_protocol;
 mod overlap;
@@ -34,7 +35,7 @@ pub use holders::{Group, groups, name_spot, name_spots};
 
 use std::net::IpAddr;
 
-use crate::model::{Circumstances, Gap, Hides, Host, Pid, Process, Protocol, Socket, State, find_process};
+use crate::model::{Circumstances, Gap, Hides, Host, Lease, Pid, Process, Protocol, Socket, State, find_process};
 use crate::probe::{Attempt, Outcome};
 
 /// What the rules look at: everything that concerns one port of one protocol.
@@ -58,6 +59,8 @@ pub struct Facts<'a> {
     pub attempts_elsewhere: &'a [Attempt],
     /// Whether the port of the other protocol was asked about too, and can be bound.
     pub other_is_free: bool,
+    /// The lease on the port, if it has one.
+    pub lease: Option<&'a Lease>,
     /// Whether to judge for a server that sets SO_REUSEADDR.
     pub reuse_address: bool,
     /// The machine.
@@ -237,6 +240,7 @@ pub struct Rule {
 
 /// Every rule, the most specific first within its severity.
 pub static RULES: &[&Rule] = &[
+    &leased::RULE,
     &beyond_descriptors::IN_FLIGHT,
     &beyond_descriptors::IO_URING,
     &hidden::RULE,

@@ -18,6 +18,22 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A file that was named to be appended to could not be.
+    #[error("cannot append to {}: {source}", path.display())]
+    Append {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A process that was named to be watched could not be.
+    #[error("cannot watch process {pid}: {source}")]
+    Watch {
+        /// Its id.
+        pid: u32,
+        /// Why.
+        source: io::Error,
+    },
     /// A system call failed.
     #[error("{call} failed: {source}")]
     Call {

@@ -5,6 +5,8 @@
 //! host, and as gaps all that could not be looked at. [`diagnose`] turns these facts into findings by pure rules,
 //! from which status and exit code follow. [`answer`] runs this pipeline, and [`render`] writes what came out.
 //!
+//! Which port is really free is [`free`]'s story: it picks ports that stay free until they are used.
+//!
 //! The library does no output of its own and never exits; colours, terminals and exit codes are the binary's.
 
 // What must never happen in the program itself, though tests do it.
@@ -16,6 +18,7 @@ pub mod classify;
 pub mod collect;
 pub mod diagnose;
 pub mod error;
+pub mod free;
 pub mod local;
 pub mod model;
 pub mod port_set;

@@ -5,6 +5,7 @@
 
 mod cli;
 mod killing;
+mod pick;
 mod progress;
 mod waiting;
 
@@ -27,6 +28,8 @@ fn main() -> ExitCode {
         Ok(Wish::Answer(invocation)) => run(&invocation),
         Ok(Wish::Kill(invocation, options, consent)) => killing::run(&invocation, options, consent),
         Ok(Wish::Wait(invocation, wait)) => waiting::run(&invocation, wait),
+        Ok(Wish::Free(wish, printing)) => pick::run(wish, &printing),
+        Ok(Wish::KeepLeases) => pick::keep_leases(),
         Ok(Wish::Explanation(rules, color)) => {
             written(Exit::Yes, print(color, |out| render::write_explanation(&rules, out)))
         }

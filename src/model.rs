@@ -4,6 +4,7 @@
 //! read them, and tests build them by hand.
 
 mod circumstances;
+mod lease;
 mod process;
 mod socket;
 
@@ -12,6 +13,7 @@ use std::fmt;
 use crate::port_set::PortSet;
 
 pub use circumstances::{Circumstances, InterfaceAddress, Sandbox};
+pub use lease::{Client, Lease, LeaseKind};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit};
 pub use socket::{Family, KernelUser, Owners, Socket, State, Timer, TimerKind, Via};
 

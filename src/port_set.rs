@@ -36,6 +36,19 @@ impl PortSet {
         after > 0 && port <= self.ranges[after - 1].1
     }
 
+    /// How many ports are in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ranges.iter().map(|&(first, last)| usize::from(last - first) + 1).sum()
+    }
+
+    /// What of it lies between `first` and `last`.
+    #[must_use]
+    pub fn intersect(&self, (first, last): (u16, u16)) -> Self {
+        let cut = |&(from, to): &(u16, u16)| (from.max(first), to.min(last));
+        Self { ranges: self.ranges.iter().map(cut).filter(|(from, to)| from <= to).collect() }
+    }
+
     /// The ranges, ascending, first and last port of each.
     #[must_use]
     pub fn ranges(&self) -> &[(u16, u16)] {
@@ -88,6 +101,13 @@ mod tests {
         let set: PortSet = [(9000, 9010), (8080, 8080)].into_iter().collect();
         assert_eq!(set.to_string(), "8080,9000-9010");
         assert_eq!(PortSet::default().to_string(), "");
+    }
+
+    #[test]
+    fn a_cut_keeps_what_lies_inside() {
+        let set: PortSet = [(10, 20), (30, 40), (50, 60)].into_iter().collect();
+        assert_eq!(set.intersect((15, 50)).ranges(), [(15, 20), (30, 40), (50, 50)]);
+        assert_eq!((set.len(), set.intersect((21, 29)).len(), PortSet::all().len()), (33, 0, 65_535));
     }
 
     #[test]

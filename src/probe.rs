@@ -56,7 +56,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn of(result: io::Result<()>) -> Self {
+    /// What the answer of bind(2) amounts to.
+    #[must_use]
+    pub fn of<T>(result: &io::Result<T>) -> Self {
         const EPERM: i32 = 1;
         // The numbers of Linux, of the BSDs and macOS, of Winsock.
         const EAFNOSUPPORT: [i32; 3] = [97, 47, 10047];
@@ -160,7 +162,7 @@ pub fn probe(port: u16, protocol: Protocol, spots: &[Spot]) -> Vec<Attempt> {
     let attempt = |spot: Spot, reuse_address| Attempt {
         spot,
         reuse_address,
-        outcome: Outcome::of(try_bind(port, protocol, spot, reuse_address)),
+        outcome: Outcome::of(&bind(port, protocol, spot, reuse_address)),
     };
     spots.iter().flat_map(|&spot| settings.iter().map(move |&reuse| attempt(spot, reuse))).collect()
 }
@@ -169,7 +171,7 @@ pub fn probe(port: u16, protocol: Protocol, spots: &[Spot]) -> Vec<Attempt> {
 #[must_use]
 pub fn probe_briefly(port: u16, protocol: Protocol, family: Option<Family>) -> Vec<Attempt> {
     let attempt =
-        |spot| Attempt { spot, reuse_address: false, outcome: Outcome::of(try_bind(port, protocol, spot, false)) };
+        |spot| Attempt { spot, reuse_address: false, outcome: Outcome::of(&bind(port, protocol, spot, false)) };
     let widest = attempt(widest_spot(family));
     match widest.outcome {
         // A machine without IPv6 still has IPv4.
@@ -178,7 +180,12 @@ pub fn probe_briefly(port: u16, protocol: Protocol, family: Option<Family>) -> V
     }
 }
 
-fn try_bind(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> io::Result<()> {
+/// A socket bound to `port`, which neither listens nor is connected.
+///
+/// # Errors
+///
+/// As the kernel says: [`Outcome::of`] tells what that means.
+pub fn bind(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> io::Result<Socket> {
     let kind = match protocol {
         Protocol::Tcp => Type::STREAM,
         Protocol::Udp => Type::DGRAM,
@@ -194,7 +201,8 @@ fn try_bind(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> i
         socket.set_only_v6(v6only && !is_mapped)?;
     }
     socket.set_reuse_address(reuse_address)?;
-    socket.bind(&address.into())
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod escape;
 
 mod csv;
 mod explain;
+mod free;
 mod json;
 mod kill;
 mod markdown;
@@ -64,6 +65,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         Format::Ndjson => json::lines(answer, out),
         Format::Csv => csv::write(answer, style, out),
         Format::Markdown => markdown::write(answer, style, out),
+        Format::Table if let Some(free) = &answer.free => free::write(free, style, out),
         Format::Table if answer.command == Command::List => table::list(answer, style, out),
         Format::Table if is_one_port(answer) => report::write(answer, style, out),
         Format::Table => table::verdicts(answer, style, out),
@@ -128,6 +130,15 @@ pub fn write_explanation(rules: &[&Rule], out: &mut dyn Write) -> io::Result<()>
         [rule] => explain::one(rule, out),
         rules => explain::list(rules, out),
     }
+}
+
+/// Writes what the ports that were picked were chosen from, and why not from others.
+///
+/// # Errors
+///
+/// If writing fails.
+pub fn write_choice(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
+    answer.free.as_ref().map_or(Ok(()), |free| free::choice(free, out))
 }
 
 /// Writes the envelope of a command that failed.

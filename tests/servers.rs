@@ -3,11 +3,11 @@
 
 mod common;
 
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use common::cgroup::Cgroup;
+use common::programs::{Postgres, nginx_config};
 use common::server::{Server, children, holders, program, until, with_own_run};
 use common::{
     Run, codes, in_namespace, is_root, json, json_as_nobody, json_of, numbers, owners, port, portcheck,
@@ -38,17 +38,6 @@ fn assert_contains(text: &str, expected: &[&str]) {
     }
 }
 
-/// Three workers, and no file outside the directory that it is started with.
-fn nginx_config() -> String {
-    let user = if is_root() { "nobody daemon" } else { "root root" };
-    let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let places = kinds.map(|kind| format!("{kind}_temp_path {kind};")).join(" ");
-    format!(
-        "daemon off; user {user}; worker_processes 3; pid nginx.pid; error_log stderr notice; events {{}}
-        http {{ access_log off; {places} server {{ listen 127.0.0.1:8080; listen [::1]:8080; }} }}"
-    )
-}
-
 #[test]
 fn nginx_is_its_master_and_the_workers() {
     in_namespace("nginx_is_its_master_and_the_workers", || {
@@ -56,7 +45,7 @@ fn nginx_is_its_master_and_the_workers() {
         let directory = tempfile::tempdir().unwrap();
         let prefix = directory.path();
         let file = prefix.join("nginx.conf");
-        std::fs::write(&file, nginx_config()).unwrap();
+        std::fs::write(&file, nginx_config(8080)).unwrap();
         let mut command = Command::new(nginx);
         command.arg("-p").arg(prefix).arg("-c").arg(file);
         let server = Server::start(command, "start worker process ", 3);
@@ -90,65 +79,6 @@ fn nginx_is_its_master_and_the_workers() {
     });
 }
 
-/// PostgreSQL with data of its own, whose user is not the one who asks.
-struct Postgres {
-    data: tempfile::TempDir,
-    programs: PathBuf,
-    uid: u32,
-    gid: u32,
-}
-
-impl Postgres {
-    /// Makes the data. `None`, said aloud, where that is not possible.
-    fn set_up() -> Option<Self> {
-        // Debian keeps several versions apart, outside of any PATH.
-        let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-        let debian = versions.map(|version| version.path().join("bin/initdb")).find(|initdb| initdb.is_file());
-        let Some(initdb) = debian.or_else(|| program("initdb")) else {
-            skip("no postgres");
-            return None;
-        };
-        let Some(user) = uzers::get_user_by_name("postgres").filter(|_| is_root()) else {
-            skip("postgres runs as its own user only: this needs root, and the user postgres");
-            return None;
-        };
-        let programs = initdb.parent().unwrap().to_owned();
-        let data = tempfile::tempdir().unwrap();
-        let postgres = Self { data, programs, uid: user.uid(), gid: user.primary_group_id() };
-        std::os::unix::fs::chown(postgres.data.path(), Some(postgres.uid), Some(postgres.gid)).unwrap();
-        let mut command = postgres.command(None, "initdb");
-        command.args(["--no-sync", "--no-locale", "--encoding=UTF8", "--auth=trust"]);
-        let made = Run::from(command.output().unwrap());
-        assert_eq!(made.code, 0, "{made:?}");
-        Some(postgres)
-    }
-
-    /// One of its programs, as its user.
-    fn command(&self, cgroup: Option<&Cgroup>, program: &str) -> Command {
-        let program = self.programs.join(program);
-        let mut command = match cgroup {
-            Some(cgroup) => cgroup.command(&program, self.uid, self.gid),
-            None => Command::new(program),
-        };
-        if cgroup.is_none() {
-            command.uid(self.uid).gid(self.gid);
-        }
-        command.arg("-D").arg(self.data.path()).current_dir(self.data.path()).env("LC_ALL", "C");
-        command
-    }
-
-    fn start(&self, cgroup: Option<&Cgroup>) -> Server {
-        let mut command = self.command(cgroup, "postgres");
-        let options =
-            ["listen_addresses=127.0.0.1", "fsync=off", "autovacuum=off", "max_logical_replication_workers=0"];
-        command.args(["-p", "5432", "-k"]).arg(self.data.path()).args(options.iter().flat_map(|option| ["-c", option]));
-        let server = Server::start(command, "ready to accept connections", 1);
-        // Its children have the socket until they get round to closing it. Those that come and go are switched off.
-        until("only the postmaster has the socket", || holders(5432) == [server.pid()]);
-        server
-    }
-}
-
 /// The commands of a finding's remedies that have this text.
 fn commands<'a>(finding: &'a Value, text: &str) -> Vec<&'a str> {
     let remedies = finding["remedies"].as_array().unwrap();
@@ -162,7 +92,7 @@ fn postgres_is_seen_by_root_and_hidden_from_others() {
         let Some(postgres) = Postgres::set_up() else { return };
         // What the cgroup tells is another test's matter: the root cgroup tells nothing.
         let cgroup = Cgroup::make("/").inspect_err(|error| skip(&format!("postgres shares our cgroup: {error}"))).ok();
-        let server = postgres.start(cgroup.as_ref());
+        let server = postgres.start(cgroup.as_ref(), 5432);
         let pid = server.pid();
 
         let answer = json(&["5432/tcp"]);
@@ -213,7 +143,7 @@ fn the_unit_of_postgres_tells_an_ordinary_user_who_it_likely_is() {
             Ok(cgroup) => cgroup,
             Err(error) => return skip(&error),
         };
-        let server = postgres.start(Some(&cgroup));
+        let server = postgres.start(Some(&cgroup), 5432);
         let pid = server.pid();
 
         let answer = json_as_nobody(&["5432/tcp"]);

@@ -271,7 +271,14 @@ impl Wait<'_> {
         }
         // A question about no port would be one about all of them.
         let host = collect::host(self.request.backend);
-        Ok(Answer { command: Command::Wait, host, ports: Vec::new(), processes: Vec::new(), gaps: Vec::new() })
+        Ok(Answer {
+            command: Command::Wait,
+            host,
+            ports: Vec::new(),
+            processes: Vec::new(),
+            gaps: Vec::new(),
+            free: None,
+        })
     }
 
     /// Whether the ordinary diagnosis agrees: between the look and it, a server may have gone, or somebody come.

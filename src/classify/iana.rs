@@ -63,6 +63,16 @@ pub fn name(port: u16, protocol: Protocol) -> Option<&'static str> {
         .map(|row| row.name)
 }
 
+/// The ports from `first` to `last` that IANA has assigned to a service of one of these protocols; ascending.
+pub fn assigned(first: u16, last: u16, protocols: &[Protocol]) -> impl Iterator<Item = u16> {
+    TABLE[first_row_from(first)..]
+        .lines()
+        .map_while(Row::parse)
+        .take_while(move |row| row.port <= last)
+        .filter(|row| protocols.iter().any(|&protocol| row.covers(protocol)))
+        .map(|row| row.port)
+}
+
 /// The ports to which IANA has assigned `name`, in whatever case it is written; sorted.
 pub fn ports_named(name: &str) -> impl Iterator<Item = (u16, Protocol)> {
     rows().filter(move |row| row.name.eq_ignore_ascii_case(name)).flat_map(Row::keys)
@@ -174,6 +184,18 @@ mod tests {
         for port in 0..=u16::MAX {
             let found = [name(port, Tcp), name(port, Udp)];
             assert_eq!(found, walked[usize::from(port)], "{port}");
+        }
+    }
+
+    #[test]
+    fn assigned_ports_are_those_with_a_name() {
+        for (first, last) in [(1, u16::MAX), (20000, 29999), (80, 80), (49152, u16::MAX), (u16::MAX, u16::MAX)] {
+            for protocols in [&[Tcp, Udp][..], &[Tcp], &[Udp]] {
+                let mut found: Vec<u16> = assigned(first, last, protocols).collect();
+                found.dedup();
+                let has_name = |port: &u16| protocols.iter().any(|&protocol| name(*port, protocol).is_some());
+                assert_eq!(found, (first..=last).filter(has_name).collect::<Vec<_>>(), "{first}-{last}");
+            }
         }
     }
 

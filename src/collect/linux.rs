@@ -36,7 +36,7 @@ use cgroup::Hierarchy;
 use holder::Holder;
 use owners::Sweep;
 use search::Search;
-use sock_diag::Entry;
+use sock_diag::{Entry, States};
 use tables::Tables;
 
 use super::{Detail, Scope, leaders_first, processes};
@@ -44,6 +44,7 @@ use crate::error::Error;
 use crate::model::{
     Circumstances, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy, Snapshot, Socket,
 };
+use crate::port_set::PortSet;
 use crate::supervisor;
 
 /// Where the kernel shows processes.
@@ -85,6 +86,29 @@ pub fn require_processes() -> Result<(), Error> {
     fs::read_dir(PROC).map(drop).map_err(|source| Error::Read { path: PROC.into(), source })
 }
 
+/// See [`super::owners_of`].
+pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
+    let mut wanted = inodes.to_vec();
+    wanted.sort_unstable();
+    owners::sweep(Path::new(PROC), &wanted).map(|sweep| sweep.found).unwrap_or_default()
+}
+
+/// See [`super::waiting`].
+pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, Vec<Gap>), Error> {
+    let mut tables = Tables::open(Path::new(PROC));
+    let mut entries = Vec::new();
+    for &protocol in protocols {
+        let states = if protocol == Protocol::Tcp { States::LISTENING } else { States::ALL };
+        entries.extend(tables.read(protocol, states, ports)?);
+    }
+    Ok((entries.into_iter().map(|entry| entry.socket).collect(), tables.into_gaps()))
+}
+
+/// See [`super::describe`].
+pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
+    read_processes(Path::new(PROC), pids, detail, &mut Users::default())
+}
+
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     let proc = Path::new(PROC);
@@ -118,7 +142,8 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
                 (path, attributed)
             },
         );
-        processes = read_processes(proc, &sockets, scope.detail, &mut users)?;
+        let owners = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
+        processes = read_processes(proc, owners, scope.detail, &mut users)?;
         if scope.detail == Detail::Full {
             look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
             socket_units::assign(&mut sockets, &processes);
@@ -207,8 +232,7 @@ fn device_name(index: u32) -> Option<String> {
     Some(netdevice::index_to_name(socket.as_fd(), index).unwrap_or_else(|_| format!("if{index}")))
 }
 
-fn read_processes(proc: &Path, sockets: &[Socket], detail: Detail, users: &mut Users) -> Result<Vec<Process>, Error> {
-    let pids: Vec<Pid> = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
+fn read_processes(proc: &Path, pids: Vec<Pid>, detail: Detail, users: &mut Users) -> Result<Vec<Process>, Error> {
     let mut processes = processes::details(pids, detail, |uid| users.name(uid))?;
     for process in &mut processes {
         for path in cgroup::of_process(proc, process.pid) {

@@ -16,10 +16,11 @@ use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, TcpState, 
 use super::{Detail, Scope, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{
-    Backend, Circumstances, Family, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Protocol, ShownBy, Snapshot,
-    Socket, State,
+    Backend, Circumstances, Family, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy,
+    Snapshot, Socket, State,
 };
 use crate::port_set::PortSet;
+use crate::target::Target;
 
 /// See [`super::circumstances`].
 #[allow(dead_code, reason = "on Linux the native backend knows more")]
@@ -163,6 +164,34 @@ fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
         });
     }
     gaps
+}
+
+/// See [`super::owners_of`]. The system has no such numbers, or does not tell them.
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has a better one"))]
+pub fn owners_of(_inodes: &[u64]) -> Vec<(u64, Pid)> {
+    Vec::new()
+}
+
+/// See [`super::waiting`].
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has a better one"))]
+pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, Vec<Gap>), Error> {
+    let target =
+        |&(first, last): &(u16, u16)| Target { first, last, protocol: None, addresses: Vec::new(), zone: None };
+    let scope = Scope {
+        backend: Backend::Portable,
+        protocols: protocols.to_vec(),
+        targets: ports.ranges().iter().map(target).collect(),
+        connections: false,
+        detail: Detail::Nothing,
+        quick: false,
+    };
+    snapshot(&scope).map(|snapshot| (snapshot.sockets, snapshot.gaps))
+}
+
+/// See [`super::describe`].
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has a better one"))]
+pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
+    processes::details(pids, detail, |_| None)
 }
 
 /// See [`super::host`].

@@ -18,11 +18,17 @@ pub static RULE: Rule = Rule {
     check,
 };
 
+/// Whether the socket is what keeps a leased port: then there is more to say, and better to do, than to end its process.
+fn is_hold(facts: &Facts<'_>, socket: &crate::model::Socket) -> bool {
+    facts.lease.is_some_and(|lease| lease.pids.iter().any(|pid| socket.owners.pids().contains(pid)))
+}
+
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let is_bound = |socket: &crate::model::Socket| {
         socket.state == State::Bound
             && matches!(socket.owners, Owners::Known(_) | Owners::NotAsked)
             && socket.via != Via::IoUring
+            && !is_hold(facts, socket)
     };
     groups_where(facts, is_bound).iter().map(|group| listener::held_by(facts, group)).collect()
 }

@@ -22,7 +22,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     } else {
         facts.can_bind() && !facts.sockets.iter().any(|socket| facts.is_in_the_way(socket))
     };
-    if !is_free {
+    if !is_free || facts.lease.is_some() {
         return Vec::new();
     }
     let place = match facts.addresses {

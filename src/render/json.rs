@@ -1,5 +1,6 @@
 //! The JSON of docs/json.md: from an answer, or an error, to the types of [`wire`].
 
+mod free;
 mod kill;
 mod wait;
 mod wire;
@@ -57,6 +58,7 @@ fn envelope(answer: &Answer, exit: Exit) -> Envelope<'_> {
         gaps: answer.gaps.iter().map(gap).collect(),
         kill: None,
         wait: None,
+        free: answer.free.as_ref().map(free::free),
         error: None,
     }
 }
@@ -84,6 +86,7 @@ pub fn error(
         gaps: Vec::new(),
         kill: None,
         wait: None,
+        free: None,
         error: Some(WireError { kind, message }),
     };
     pretty(&envelope, out)

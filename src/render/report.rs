@@ -101,6 +101,13 @@ pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, paper: &mut Paper
 /// `… is held by python3 (pid 4242), which listens on 127.0.0.1:62893`.
 fn with_finding(held: Held, port: &PortAnswer) -> (String, Option<&Finding>) {
     let Held { text, only_holder } = held;
+    // A finding that speaks of the port as a whole is a headline by itself.
+    let subject = format!("{}/{} is ", port.port, port.protocol);
+    let conflicts = |finding: &&Finding| finding.severity == Severity::Conflict;
+    let is_headline = |finding: &&Finding| finding.summary.starts_with(&subject);
+    if let Some(finding) = port.findings.iter().find(conflicts).filter(is_headline) {
+        return (finding.summary.clone(), Some(finding));
+    }
     let rest_of = |finding: &'_ Finding| {
         let rest = finding.summary.strip_prefix(only_holder.as_ref()?)?.strip_prefix(' ')?;
         (finding.severity == Severity::Conflict).then(|| rest.to_owned())

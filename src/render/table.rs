@@ -239,7 +239,7 @@ fn lines(ports: &[PortAnswer]) -> Vec<Line<'_>> {
     lines
 }
 
-fn plain_table(width: Option<u16>) -> Table {
+pub(super) fn plain_table(width: Option<u16>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     match width {
@@ -250,7 +250,7 @@ fn plain_table(width: Option<u16>) -> Table {
 }
 
 /// Prints a table, its heading set off.
-fn print(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn print(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     for (index, line) in table.lines().enumerate() {
         let line = line.trim_end();
         match index {

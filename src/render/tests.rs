@@ -27,6 +27,7 @@ fn answer(
             host: &host(),
             attempts_elsewhere: &[],
             other_is_free: false,
+            lease: None,
             circumstances: &crate::model::Circumstances::default(),
             attempts: &[],
             reuse_address: false,
@@ -43,10 +44,11 @@ fn answer(
             status: Status::of(&findings),
             findings,
             sockets,
+            lease: None,
         }
     };
     let ports = facts.into_iter().map(judge).collect();
-    Answer { command, host: host(), ports, processes, gaps }
+    Answer { command, host: host(), ports, processes, gaps, free: None }
 }
 
 fn show(answer: &Answer, style: &Style) -> String {

@@ -4,7 +4,9 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 pub mod cgroup;
+pub mod lease;
 pub mod pids;
+pub mod programs;
 pub mod role;
 pub mod seccomp;
 pub mod server;

@@ -103,6 +103,7 @@ fn say(text: &str) {
 /// - `itself ADDRESS`: connects to itself, says the address
 /// - `serve ADDRESS [OPTION...]`: listens, says the address, accepts one connection and keeps both
 /// - `family ADDRESS [OPTION...]`: listens, and has seven children that have the socket too; says their ids
+/// - `portcheck ARGUMENTS...`: runs the binary, says the first line that it prints
 /// - `churn FIRST`: opens and closes sockets on 100 ports from FIRST on, as fast as it can
 ///
 /// The options are those of [`open`].
@@ -170,6 +171,11 @@ pub fn play() {
             let child = || Command::new("cat").stdout(Stdio::null()).spawn().unwrap().id().to_string();
             say(&(0..7).map(|_| child()).collect::<Vec<_>>().join(" "));
             listener
+        }
+        "portcheck" => {
+            let arguments: Vec<&str> = part.split(' ').skip(1).collect();
+            say(super::run(&arguments).first_line());
+            return until_ended();
         }
         "churn" => {
             say("churning");

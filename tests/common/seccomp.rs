@@ -7,16 +7,17 @@ use std::process::Command;
 /// The first argument names what to refuse, the rest is run.
 const SCRIPT: &str = r#"
 import ctypes, os, platform, struct, sys
-x86_64, aarch64 = ({"socket": 41, "bind": 49}, 0xC000003E), ({"socket": 198, "bind": 200}, 0xC00000B7)
+x86_64, aarch64 = ({"socket": 41, "bind": 49, "socketpair": 53}, 0xC000003E), ({"socket": 198, "bind": 200, "socketpair": 199}, 0xC00000B7)
 numbers, architecture = {"x86_64": x86_64, "aarch64": aarch64}[platform.machine()]
-call, _, argument = sys.argv[1].partition("=")
-LOAD, EQUAL, RETURN, ALLOW, EPERM = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050001
+what, _, errno = sys.argv[1].partition("!")
+call, _, argument = what.partition("=")
+LOAD, EQUAL, RETURN, ALLOW, ERRNO = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050000
 checks = [(4, architecture), (0, numbers[call])] + ([(16, int(argument))] if argument else [])
 code = []
 for index, (offset, wanted) in enumerate(checks):
     past_the_rest = 2 * (len(checks) - index - 1) + 1
     code += [(LOAD, 0, 0, offset), (EQUAL, 0, past_the_rest, wanted)]
-code += [(RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW)]
+code += [(RETURN, 0, 0, ERRNO | int(errno or 1)), (RETURN, 0, 0, ALLOW)]
 program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
 class Fprog(ctypes.Structure):
     _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
@@ -28,7 +29,8 @@ assert libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(fprog)) == 0
 os.execv(sys.argv[2], sys.argv[2:])
 "#;
 
-/// The binary with `--json`, where `refused` fails: a call by its name, `socket=16` for one with that first argument.
+/// The binary with `--json`, where `refused` fails: a call by its name, `socket=16` for one with that first argument,
+/// `socket!97` to make it fail by another error than EPERM.
 /// `None` where such a filter cannot be made.
 pub fn portcheck_without(refused: &str, arguments: &[&str]) -> Option<Command> {
     if !super::has("python3") || !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {

@@ -13,6 +13,7 @@ mod common;
 mod addresses;
 mod connections;
 mod health;
+mod leases;
 mod listeners;
 mod mixed;
 mod owners;
@@ -49,9 +50,18 @@ fn role() {
 }
 
 fn all() -> impl Iterator<Item = &'static Scenario> {
-    [listeners::ALL, connections::ALL, owners::ALL, addresses::ALL, sandboxes::ALL, health::ALL, mixed::ALL]
-        .into_iter()
-        .flatten()
+    [
+        listeners::ALL,
+        connections::ALL,
+        owners::ALL,
+        addresses::ALL,
+        sandboxes::ALL,
+        health::ALL,
+        leases::ALL,
+        mixed::ALL,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[test]

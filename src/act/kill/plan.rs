@@ -7,7 +7,7 @@ use super::{Keeper, Options, keeper};
 use crate::act::{Surroundings, system};
 use crate::answer::{Answer, PortAnswer};
 use crate::diagnose::{Facts, Group, Remedy, Severity, Status, groups};
-use crate::model::{Circumstances, Owners, Pid, Process, Protocol, Socket, State, find_process};
+use crate::model::{Circumstances, Lease, LeaseKind, Owners, Pid, Process, Protocol, Socket, State, find_process};
 use crate::request::Request;
 
 /// What is to be done.
@@ -126,6 +126,7 @@ impl Planner<'_> {
             attempts_elsewhere: &[],
             other_is_free: false,
             circumstances: &Circumstances::default(),
+            lease: None,
             reuse_address: self.request.reuse_address,
             host: &self.answer.host,
             program: &self.request.program,
@@ -183,6 +184,17 @@ impl Planner<'_> {
         let mut processes = pids.iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
         if let Some(manager) = processes.find(|process| process.name == "systemd") {
             return Some(self.socket_unit(port, group, manager));
+        }
+        // A process that keeps a port for a caller of --free may keep others for others.
+        let keeps =
+            |lease: &&Lease| lease.kind != LeaseKind::Command && pids.iter().all(|pid| lease.pids.contains(pid));
+        if let (Some(lease), Some(&pid)) = (port.lease.as_ref().filter(keeps), pids.first()) {
+            let remedy = Remedy {
+                text: "release it".to_owned(),
+                command: Some(format!("{} --release {}", self.request.program, lease.port)),
+            };
+            let reason = "keeps the port for a caller of portcheck --free".to_owned();
+            return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, vec![remedy])));
         }
         let Surroundings { own, ancestors, .. } = self.surroundings;
         let reason = |&pid: &Pid| match pid {

@@ -208,6 +208,7 @@ impl<'a> Looker<'a> {
                 attempts: &attempts,
                 attempts_elsewhere: &[],
                 other_is_free: false,
+                lease: None,
                 circumstances: &Circumstances::default(),
                 reuse_address: self.request.reuse_address,
                 host: &self.host,

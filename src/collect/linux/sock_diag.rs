@@ -30,6 +30,7 @@ impl States {
     /// ignored before.
     pub const WAITING: Self = Self(1 << LISTEN | 1 << BOUND_INACTIVE);
     /// Listening alone: a fifteenth of the cost, as the table of all ports that are bound need not be walked.
+    /// Listening only.
     pub const LISTENING: Self = Self(1 << LISTEN);
     /// Every state.
     pub const ALL: Self = Self(u32::MAX);

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::free::WireFree;
 use super::kill::WireKill;
 use super::wait::WireWait;
 
@@ -38,6 +39,8 @@ pub struct Envelope<'a> {
     pub kill: Option<WireKill<'a>>,
     /// How --wait went.
     pub wait: Option<WireWait<'a>>,
+    /// Of the command `free`: the ports, what they were chosen from, and the leases; null for the others.
+    pub free: Option<WireFree<'a>>,
     /// Set if the command failed; then the lists are empty.
     pub error: Option<WireError<'a>>,
 }

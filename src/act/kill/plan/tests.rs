@@ -56,6 +56,7 @@ fn answer(sockets: Vec<Socket>, processes: Vec<Process>) -> Answer {
         attempts_elsewhere: &[],
         other_is_free: false,
         circumstances: &Circumstances::default(),
+        lease: None,
         reuse_address: false,
         host: &host,
         program: "portcheck",
@@ -71,8 +72,9 @@ fn answer(sockets: Vec<Socket>, processes: Vec<Process>) -> Answer {
         attempts,
         attempts_elsewhere: Vec::new(),
         sockets,
+        lease: None,
     };
-    Answer { command: Command::Kill, host, ports: vec![port], processes, gaps: Vec::new() }
+    Answer { command: Command::Kill, host, ports: vec![port], processes, gaps: Vec::new(), free: None }
 }
 
 fn plan_of(sockets: Vec<Socket>, processes: Vec<Process>, options: &Options) -> Plan {

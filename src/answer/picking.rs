@@ -1,0 +1,207 @@
+//! The answers of `--free`, `--leases` and `--release`.
+
+use super::{Answer, Command, PortAnswer};
+use crate::classify::Class;
+use crate::collect;
+use crate::diagnose::{Facts, Status, diagnose};
+use crate::error::Error;
+use crate::free::{self, Choice, Release};
+use crate::model::{Backend, Circumstances, Host, Lease, Protocol};
+use crate::port_set::PortSet;
+use crate::probe::Attempt;
+
+/// What `--free` and its relatives have to say besides the state of ports.
+#[derive(Debug, Clone)]
+pub struct Free {
+    /// What was asked for.
+    pub action: Action,
+    /// The ports picked, released, or leased.
+    pub ports: Vec<u16>,
+    /// The leases on them; of a listing, all there are.
+    pub leases: Vec<Lease>,
+    /// What did not succeed, a sentence each.
+    pub problems: Vec<String>,
+    /// Whether all that was asked for was done.
+    pub is_done: bool,
+}
+
+/// What `--free` and its relatives do.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Ports were to be picked from these.
+    Pick(Choice),
+    /// Leases were to be listed.
+    List,
+    /// Leases were to be ended.
+    Release,
+}
+
+impl Action {
+    /// The name used in the JSON.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pick(_) => "pick",
+            Self::List => "list",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// A port that was picked, and what bind(2) said about it.
+pub type Found = (u16, Vec<(Protocol, Attempt)>);
+
+/// The answer to a pick that found all its ports.
+#[must_use]
+pub fn picked(choice: Choice, found: &[Found], leases: Vec<Lease>, host: Host) -> Answer {
+    let protocols_of = |attempts: &[(Protocol, Attempt)]| {
+        Protocol::ALL
+            .into_iter()
+            .filter(|&one| attempts.iter().any(|&(protocol, _)| protocol == one))
+            .collect::<Vec<_>>()
+    };
+    let mut ports = Vec::new();
+    for (port, attempts) in found {
+        for protocol in protocols_of(attempts) {
+            let attempts = attempts.iter().filter(|(one, _)| *one == protocol).map(|(_, attempt)| attempt.clone());
+            ports.push(free_port(*port, protocol, attempts.collect(), &host));
+        }
+    }
+    let gaps = choice.gaps.clone();
+    let free = Free {
+        ports: found.iter().map(|&(port, _)| port).collect(),
+        leases,
+        problems: choice
+            .no_lease
+            .iter()
+            .map(|why| format!("no lease could be recorded, so another caller may be given the same port: {why}"))
+            .collect(),
+        action: Action::Pick(choice),
+        is_done: true,
+    };
+    Answer { command: Command::Free, host, ports, processes: Vec::new(), gaps, free: Some(free) }
+}
+
+/// What there is to say about a port that was ours a moment ago.
+fn free_port(port: u16, protocol: Protocol, attempts: Vec<Attempt>, host: &Host) -> PortAnswer {
+    let findings = diagnose(&Facts {
+        port,
+        protocol,
+        addresses: &[],
+        sockets: &[],
+        processes: &[],
+        gaps: &[],
+        attempts: &attempts,
+        attempts_elsewhere: &[],
+        other_is_free: false,
+        lease: None,
+        circumstances: &Circumstances::default(),
+        reuse_address: false,
+        host,
+        program: "",
+    });
+    PortAnswer {
+        port,
+        protocol,
+        addresses: Vec::new(),
+        class: Class::of(port),
+        service: None,
+        status: Status::of(&findings),
+        findings,
+        attempts,
+        attempts_elsewhere: Vec::new(),
+        sockets: Vec::new(),
+        lease: None,
+    }
+}
+
+/// The answer to a pick that did not find enough.
+#[must_use]
+pub fn nothing_left(choice: Choice, host: Host) -> Answer {
+    let free = Free {
+        problems: vec![why_nothing_is_left(&choice)],
+        ports: Vec::new(),
+        leases: Vec::new(),
+        action: Action::Pick(choice),
+        is_done: false,
+    };
+    without_ports(free, host)
+}
+
+/// `no port is left of the 11 in 40000-40010: 11 in the ephemeral range`.
+fn why_nothing_is_left(choice: &Choice) -> String {
+    use crate::free::Reason;
+    let Choice { count, span, candidates, excluded, .. } = choice;
+    let reasons: Vec<String> =
+        excluded.iter().map(|(reason, ports)| format!("{} {}", ports.len(), reason.words())).collect();
+    let is_taken = |reason: Reason| matches!(reason, Reason::Leased | Reason::InUse | Reason::NotPermitted);
+    let taken: usize = excluded.iter().filter(|(reason, _)| is_taken(*reason)).map(|(_, ports)| ports.len()).sum();
+    let left = candidates.saturating_sub(taken);
+    let head = match (count, left) {
+        (1, _) | (_, 0) => "no port is left".to_owned(),
+        (_, 1) => format!("{count} ports are asked for, and only 1 is left"),
+        _ => format!("{count} ports are asked for, and only {left} are left"),
+    };
+    let place = format!("of the {} in {}", span.len(), ranges(span));
+    let why = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
+    // Who knows better may say so.
+    let is_careful = excluded.iter().any(|(reason, _)| !is_taken(*reason));
+    let hint = if is_careful { "; try another --range, or name a port with --prefer" } else { "; try another --range" };
+    format!("{head} {place}{why}{hint}")
+}
+
+/// `20000-20003, 20005`.
+#[must_use]
+pub fn ranges(ports: &PortSet) -> String {
+    let range = |&(first, last): &(u16, u16)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    ports.ranges().iter().map(range).collect::<Vec<_>>().join(", ")
+}
+
+/// Answers `--leases`.
+///
+/// # Errors
+///
+/// If the kernel's list cannot be read.
+pub fn list_leases() -> Result<Answer, Error> {
+    let leases = free::leases(&PortSet::all())?;
+    let ports = leases.iter().map(|lease| lease.port).collect();
+    let free = Free { action: Action::List, ports, leases, problems: Vec::new(), is_done: true };
+    Ok(without_ports(free, collect::host(Backend::Native)))
+}
+
+/// Answers `--release`.
+///
+/// # Errors
+///
+/// If the kernel's list cannot be read.
+pub fn release_leases(ports: &[u16]) -> Result<Answer, Error> {
+    let mut free =
+        Free { action: Action::Release, ports: Vec::new(), leases: Vec::new(), problems: Vec::new(), is_done: false };
+    for (port, became) in free::release(ports)? {
+        let problem = match became {
+            Release::Done(lease) => {
+                free.ports.push(port);
+                free.leases.push(lease);
+                continue;
+            }
+            Release::NotLeased => format!("{port} is not leased"),
+            Release::NotOurs(lease) => {
+                let user = lease.user.or_else(|| lease.uid.map(|uid| format!("uid {uid}"))).unwrap_or_default();
+                format!("{port} is leased by user {user}: only that user or root can release it")
+            }
+            Release::OfCommand(lease) => match &lease.pids[..] {
+                [] => format!("{port} is leased for as long as a command runs that cannot be seen: end that"),
+                [pid, ..] => format!("{port} is leased for as long as pid {pid} runs: end that"),
+            },
+            Release::Unanswered => format!("{port} is leased, and who keeps it does not answer"),
+        };
+        free.problems.push(problem);
+    }
+    free.is_done = free.problems.is_empty();
+    Ok(without_ports(free, collect::host(Backend::Native)))
+}
+
+fn without_ports(free: Free, host: Host) -> Answer {
+    let gaps = if let Action::Pick(choice) = &free.action { choice.gaps.clone() } else { Vec::new() };
+    Answer { command: Command::Free, host, ports: Vec::new(), processes: Vec::new(), gaps, free: Some(free) }
+}

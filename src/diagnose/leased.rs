@@ -1,0 +1,145 @@
+//! The verdict `leased`: `portcheck --free` gave the port to somebody, who may not have bound it yet.
+
+use std::time::Duration;
+
+use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity};
+use crate::model::{Client, Lease, LeaseKind};
+
+pub static RULE: Rule = Rule {
+    code: "leased",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "`portcheck --free` picked the port for somebody, and keeps it for them. Perhaps nothing is bound to it yet.",
+        why: "A port that was merely found free may be taken before it is used. So whoever asks for one gets it alone for \
+              a while, or, with --hold or a command, for as long as a process runs.",
+        detection: "An abstract unix socket of this network namespace is named after the port. The process that keeps it \
+                    tells for whom, and for how long.",
+        remedy: "Wait until the lease ends, release it, or take another port.",
+    },
+    check,
+};
+
+fn check(facts: &Facts<'_>) -> Vec<Observation> {
+    let Some(lease) = facts.lease else { return Vec::new() };
+    let name = facts.port_name();
+    let whom = lease.client.as_ref().map(|client| format!(" for {}", name_of(client))).unwrap_or_default();
+    let summary = match (lease.kind, lease.expires_in) {
+        (LeaseKind::Command, _) => match &lease.pids[..] {
+            [] => format!("{name} is leased by portcheck --free for as long as a command runs that cannot be seen"),
+            [pid, ..] => {
+                let command = facts
+                    .process(*pid)
+                    .map_or_else(|| format!("pid {pid}"), |found| format!("{} (pid {pid})", found.name));
+                format!("{name} is leased by portcheck --free for as long as {command} runs")
+            }
+        },
+        (LeaseKind::Held, Some(left)) => format!("{name} is held by portcheck --free{whom}, {}", until(left, lease)),
+        (_, Some(left)) => format!("{name} is leased by portcheck --free{whom}, {}", until(left, lease)),
+        (_, None) => format!("{name} is leased by portcheck --free{whom}, who keeps it does not tell for how long"),
+    };
+    let mut details = vec![("kind", Detail::Text(lease.kind.as_str().to_owned()))];
+    let left = lease.expires_in.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+    details.extend(left.map(|left| ("expires_in_ms", Detail::Number(left))));
+    details.extend(lease.uid.map(|uid| ("uid", Detail::Number(uid.into()))));
+    details.extend(lease.user.clone().map(|user| ("user", Detail::Text(user))));
+    if let Some(Client { name, pid, .. }) = &lease.client {
+        details.push(("client", Detail::Text(name.clone())));
+        details.extend(pid.map(|pid| ("client_pid", Detail::Number(pid.into()))));
+    }
+    vec![Observation { summary, pids: lease.pids.clone(), details, remedies: release(facts, lease) }]
+}
+
+fn name_of(client: &Client) -> String {
+    match client.pid {
+        Some(pid) => format!("{} (pid {pid})", client.name),
+        None => client.name.clone(),
+    }
+}
+
+/// `for 53 s`, `for 53 s or until that ends`.
+fn until(left: Duration, lease: &Lease) -> String {
+    // Rounded up: what has not ended has not 0 s left.
+    let seconds = left.as_millis().div_ceil(1000);
+    let ends = lease.client.as_ref().is_some_and(|client| client.ends_lease);
+    format!("for {seconds} s{}", if ends { " or until that ends" } else { "" })
+}
+
+/// How to end a lease. That of a command ends with it, which other findings tell how to do.
+fn release(facts: &Facts<'_>, lease: &Lease) -> Vec<Remedy> {
+    if lease.kind == LeaseKind::Command {
+        return Vec::new();
+    }
+    let is_ours = facts.host.euid == Some(0) || lease.uid.is_none() || lease.uid == facts.host.euid;
+    let sudo = if is_ours { "" } else { "sudo " };
+    vec![Remedy {
+        text: "release it".to_owned(),
+        command: Some(format!("{sudo}{} --release {}", facts.program, facts.port)),
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::{Finding, Status, diagnose};
+    use crate::model::{Circumstances, Process, Protocol};
+    use crate::testing::{host, process};
+
+    fn lease() -> Lease {
+        Lease {
+            port: 62893,
+            kind: LeaseKind::Reserved,
+            uid: Some(1000),
+            user: Some("ada".to_owned()),
+            pids: vec![4300],
+            client: Some(Client { name: "bash".to_owned(), pid: Some(4100), ends_lease: false }),
+            expires_in: Some(Duration::from_millis(52_001)),
+        }
+    }
+
+    /// The only finding on a port with nothing but a lease.
+    fn finding(lease: &Lease, processes: &[Process]) -> Finding {
+        let found = diagnose(&Facts {
+            port: 62893,
+            protocol: Protocol::Tcp,
+            addresses: &[],
+            sockets: &[],
+            processes,
+            gaps: &[],
+            attempts: &[],
+            attempts_elsewhere: &[],
+            other_is_free: false,
+            lease: Some(lease),
+            reuse_address: false,
+            host: &host(),
+            circumstances: &Circumstances::default(),
+            program: "portcheck",
+        });
+        assert_eq!((found.len(), found[0].code, Status::of(&found)), (1, "leased", Status::Held), "{found:?}");
+        found[0].clone()
+    }
+
+    #[test]
+    fn it_tells_for_whom_and_how_long_and_how_to_end_it() {
+        let found = finding(&lease(), &[]);
+        assert_eq!(found.summary, "62893/tcp is leased by portcheck --free for bash (pid 4100), for 53 s");
+        assert_eq!((&found.pids[..], found.remedies.len()), (&[4300][..], 1));
+        assert_eq!(found.remedies[0].command.as_deref(), Some("portcheck --release 62893"));
+        let theirs = finding(&Lease { uid: Some(0), ..lease() }, &[]);
+        assert_eq!(theirs.remedies[0].command.as_deref(), Some("sudo portcheck --release 62893"));
+    }
+
+    #[test]
+    fn each_kind_is_told_as_what_it_is() {
+        let client = Some(Client { name: "bash".to_owned(), pid: None, ends_lease: true });
+        let held = Lease { kind: LeaseKind::Held, client, ..lease() };
+        let summary = finding(&held, &[]).summary;
+        assert_eq!(summary, "62893/tcp is held by portcheck --free for bash, for 53 s or until that ends");
+
+        let command = Lease { kind: LeaseKind::Command, client: None, expires_in: None, ..lease() };
+        let found = finding(&command, &[process(4300, 4100, "make")]);
+        assert_eq!(found.summary, "62893/tcp is leased by portcheck --free for as long as make (pid 4300) runs");
+        assert!(found.remedies.is_empty(), "it ends with the command");
+        let unseen = finding(&Lease { pids: Vec::new(), ..command }, &[]).summary;
+        assert!(unseen.ends_with("for as long as a command runs that cannot be seen"), "{unseen}");
+    }
+}

@@ -1,0 +1,293 @@
+//! The keeper: a small process of our own in the background, in which leases and holds outlive the command that took them.
+//!
+//! It is this program again, started with `--keep-leases` and one end of a socket pair as its standard input, through
+//! which it is given the descriptors. It has no terminal, no directory, no file and no environment, so nothing waits
+//! for it; and it does nothing but wait: for the end of the time, the end of the client, or somebody who asks.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use close_fds::CloseFdsBuilder;
+use nix::sys::socket::{getsockopt, sockopt};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType, accept_with, listen, recv, recvmsg, send, sendmsg, socketpair,
+};
+use socket2::Socket;
+
+use super::lock::Lock;
+use super::message::{DONE, LONGEST, REFUSED, Request, Story};
+use super::pid_namespace;
+use crate::free::Terms;
+use crate::model::{Lease, Pid};
+
+/// A port to be kept: its lock, and the sockets that hold it, if any.
+#[derive(Debug)]
+pub struct Kept {
+    /// The lock.
+    pub lock: Lock,
+    /// Bound, not listening.
+    pub holds: Vec<Socket>,
+}
+
+impl Kept {
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.lock.port
+    }
+}
+
+/// The most descriptors that come with one packet: the lock, and a hold for each address.
+const MOST_DESCRIPTORS: usize = 32;
+/// Stands before a port, in the packet that brings its descriptors.
+const PORT: &str = "port ";
+/// Comes after the last one.
+const END: &[u8] = b"end";
+/// Starts a keeper for `kept`, and returns its id.
+///
+/// Nothing has to be waited for: descriptors that are under way keep what they stand for, and who asks meanwhile waits in
+/// the queue of the lock.
+///
+/// # Errors
+///
+/// If it cannot be started. Then nothing is kept.
+pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Pid> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    // What our caller left open for us is none of the keeper's business: a pipe would seem never to end.
+    CloseFdsBuilder::new().cloexecfrom(3);
+    let mut child = Command::new("/proc/self/exe")
+        // Listings of command lines would show where it was started from.
+        .arg0("portcheck")
+        .arg("--keep-leases")
+        .env_clear()
+        .current_dir("/")
+        .stdin(theirs)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    if let Err(error) = give(&ours, terms, kept) {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(error);
+    }
+    Ok(child.id())
+}
+
+fn give(channel: &OwnedFd, terms: &Terms, kept: &[Kept]) -> io::Result<()> {
+    let client = terms.client.as_ref();
+    let Lease { kind, client: told, .. } = terms.lease(0, 0);
+    let story = Story { kind, expires_in: terms.ttl, client: told, pid_namespace: pid_namespace() };
+    let key = terms.key.map(|key| format!("key {key:016x}\n")).unwrap_or_default();
+    let client: Vec<BorrowedFd<'_>> = client.iter().map(|client| client.descriptor.as_fd()).collect();
+    send_with(channel, format!("{}{key}", story.encode()).as_bytes(), &client)?;
+    for Kept { lock, holds } in kept {
+        listen(&lock.socket, MOST_CONNECTIONS)?;
+        let descriptors: Vec<BorrowedFd<'_>> =
+            std::iter::once(lock.socket.as_fd()).chain(holds.iter().map(AsFd::as_fd)).collect();
+        send_with(channel, format!("{PORT}{}", lock.port).as_bytes(), &descriptors)?;
+    }
+    send_with(channel, END, &[])
+}
+
+fn send_with(channel: &OwnedFd, packet: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many sockets for one port"));
+    }
+    sendmsg(channel, &[IoSlice::new(packet)], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// A packet, and the descriptors that came with it.
+fn receive_with(channel: impl AsFd) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut packet = vec![0; LONGEST];
+    let received = recvmsg(channel, &mut [IoSliceMut::new(&mut packet)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    packet.truncate(received.bytes);
+    let mut descriptors = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    Ok((packet, descriptors))
+}
+
+/// Is the keeper: takes over what comes through standard input, keeps it, and returns when nothing is left to keep.
+///
+/// # Errors
+///
+/// If standard input is not what `--free` gives it.
+pub fn serve() -> io::Result<()> {
+    let mut keeper = Keeper::take_over(io::stdin())?;
+    // Out of reach of the terminal's signals. It can only fail if we lead a session already.
+    let _ = rustix::process::setsid();
+    // Listings of processes would show what was executed: "exe".
+    let _ = rustix::thread::set_name(c"portcheck");
+    for kept in &keeper.kept {
+        // Again: what connecting tells of the peer is who called this last.
+        listen(&kept.lock.socket, MOST_CONNECTIONS)?;
+    }
+    rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    keeper.run()
+}
+
+/// So many may ask at the same time. Who asks and says nothing gives way to the next.
+const MOST_CONNECTIONS: i32 = 64;
+
+struct Keeper {
+    kept: Vec<Kept>,
+    story: Story,
+    /// Can be polled for the client's end.
+    client: Option<OwnedFd>,
+    is_client_gone: bool,
+    key: Option<u64>,
+    deadline: Option<Instant>,
+    /// Those who ask, with the port that they ask about.
+    connections: Vec<(u16, OwnedFd)>,
+}
+
+impl Keeper {
+    fn take_over(channel: impl AsFd) -> io::Result<Self> {
+        let no_order = || io::Error::new(io::ErrorKind::InvalidInput, "only --free can start it");
+        let (packet, mut descriptors) = receive_with(&channel)?;
+        let story = Story::decode(&packet).ok_or_else(no_order)?;
+        let key = String::from_utf8_lossy(&packet)
+            .lines()
+            .find_map(|line| u64::from_str_radix(line.strip_prefix("key ")?, 16).ok());
+        let mut keeper = Self {
+            kept: Vec::new(),
+            // A time beyond all counting does not come.
+            deadline: Instant::now().checked_add(story.expires_in),
+            story,
+            client: descriptors.pop(),
+            is_client_gone: false,
+            key,
+            connections: Vec::new(),
+        };
+        loop {
+            let (packet, mut descriptors) = receive_with(&channel)?;
+            if packet == END {
+                return Ok(keeper);
+            }
+            let port = std::str::from_utf8(&packet).ok().and_then(|text| text.strip_prefix(PORT)?.parse().ok());
+            let (Some(port), false) = (port, descriptors.is_empty()) else { return Err(no_order()) };
+            let lock = Lock { port, socket: descriptors.remove(0) };
+            keeper.kept.push(Kept { lock, holds: descriptors.into_iter().map(Socket::from).collect() });
+        }
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        let ends_with_client = self.story.client.as_ref().is_some_and(|client| client.ends_lease);
+        loop {
+            let left = self.left();
+            if self.kept.is_empty() || left.is_zero() || (ends_with_client && self.is_client_gone) {
+                return Ok(());
+            }
+            let ready = self.wait(left)?;
+            self.is_client_gone |= ready.client;
+            // From behind, so that removing one moves none that is still to come.
+            for index in ready.connections.into_iter().rev() {
+                let (port, connection) = self.connections.remove(index);
+                self.answer(port, &connection);
+            }
+            for port in ready.locks {
+                self.accept(port);
+            }
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Waits until something happens, or `left` has passed.
+    fn wait(&self, left: Duration) -> io::Result<Ready> {
+        let client = self.client.as_ref().filter(|_| !self.is_client_gone);
+        let mut descriptors: Vec<PollFd<'_>> = self.kept.iter().map(|kept| poll_for(&kept.lock.socket)).collect();
+        descriptors.extend(self.connections.iter().map(|(_, connection)| poll_for(connection)));
+        descriptors.extend(client.map(poll_for));
+        let timeout = Timespec::try_from(left).ok();
+        match poll(&mut descriptors, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut is_ready = descriptors.iter().map(|descriptor| !descriptor.revents().is_empty());
+        let mut locks = Vec::new();
+        for kept in &self.kept {
+            if is_ready.next() == Some(true) {
+                locks.push(kept.lock.port);
+            }
+        }
+        let connections = (0..self.connections.len()).filter(|_| is_ready.next() == Some(true)).collect();
+        Ok(Ready { locks, connections, client: is_ready.next() == Some(true) })
+    }
+
+    fn accept(&mut self, port: u16) {
+        let Some(kept) = self.kept.iter().find(|kept| kept.lock.port == port) else { return };
+        if let Ok(connection) = accept_with(&kept.lock.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            if self.connections.len() >= usize::try_from(MOST_CONNECTIONS).unwrap_or(usize::MAX) {
+                self.connections.remove(0);
+            }
+            self.connections.push((port, connection));
+        }
+    }
+
+    /// Answers one packet. Who sent something else, or has hung up, gets nothing.
+    fn answer(&mut self, port: u16, connection: &OwnedFd) {
+        let mut packet = [0; LONGEST];
+        let Ok((_, length)) = recv(connection, &mut packet[..], RecvFlags::empty()) else { return };
+        let Some(request) = packet.get(..length).and_then(Request::decode) else { return };
+        let answer = match request {
+            Request::Tell => Story { expires_in: self.left(), ..self.story.clone() }.encode().into_bytes(),
+            Request::Release => self.end_if(is_ours(connection), port),
+            Request::Reclaim { key, caller } => self.end_if(self.may_reclaim(connection, key, caller), port),
+        };
+        // Before the answer, the port is free again.
+        let _ = send(connection, &answer, SendFlags::NOSIGNAL);
+    }
+
+    fn end_if(&mut self, is_allowed: bool, port: u16) -> Vec<u8> {
+        if !is_allowed {
+            return REFUSED.to_vec();
+        }
+        self.kept.retain(|kept| kept.lock.port != port);
+        DONE.to_vec()
+    }
+
+    /// Whether a lease goes to another run of the same project: called by the same process again, or by the next one
+    /// after that has ended. Of two that run side by side each is to have a port of its own.
+    fn may_reclaim(&self, connection: &OwnedFd, key: u64, caller: Pid) -> bool {
+        let same_caller = self.story.client.as_ref().is_some_and(|client| client.pid == Some(caller));
+        self.key == Some(key) && is_ours(connection) && (same_caller || self.is_client_gone || self.client.is_none())
+    }
+}
+
+/// What has happened while waiting.
+struct Ready {
+    /// The ports whose locks somebody has connected to.
+    locks: Vec<u16>,
+    /// The indices of connections that said something.
+    connections: Vec<usize>,
+    /// The client has ended.
+    client: bool,
+}
+
+fn poll_for(descriptor: &OwnedFd) -> PollFd<'_> {
+    PollFd::new(descriptor, PollFlags::IN)
+}
+
+/// Whether the peer is our own user, or root.
+fn is_ours(connection: &OwnedFd) -> bool {
+    getsockopt(connection, sockopt::PeerCredentials)
+        .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw())
+}

@@ -1,0 +1,225 @@
+//! The leases there are: read from the kernel's list of unix sockets, told by those who keep them.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{getsockopt, sockopt};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, connect, recv, send};
+
+use super::lock::{self, PREFIX};
+use super::message::{DONE, LONGEST, Request, Story};
+use super::{caller, pid_namespace};
+use crate::collect;
+use crate::error::Error;
+use crate::model::{Client, Lease, LeaseKind, Pid};
+use crate::port_set::PortSet;
+
+/// How long all keepers together may take to answer. They do nothing else; whoever took the name of one may not make us wait.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What became of a lease that was to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Release {
+    /// It has ended.
+    Done(Lease),
+    /// There was none.
+    NotLeased,
+    /// It belongs to another user.
+    NotOurs(Lease),
+    /// It ends with the command that has it, and not before.
+    OfCommand(Lease),
+    /// Whoever has the lock did not answer.
+    Unanswered,
+}
+
+/// The leases on `ports`, ascending.
+///
+/// # Errors
+///
+/// If the kernel's list cannot be read.
+pub fn leases(ports: &PortSet) -> Result<Vec<Lease>, Error> {
+    let mut rows = rows(Path::new("/proc"))?;
+    rows.retain(|row| ports.contains(row.port));
+    let silent: Vec<u64> = rows.iter().filter(|row| !row.listens).map(|row| row.inode).collect();
+    let owners = if silent.is_empty() { Vec::new() } else { collect::owners_of(&silent) };
+    let deadline = Instant::now() + PATIENCE;
+    let lease = |row: &Row| {
+        if row.listens {
+            return told(row.port, deadline);
+        }
+        let pids = owners.iter().filter(|(inode, _)| *inode == row.inode).map(|&(_, pid)| pid).collect();
+        Some(Lease { pids, ..of_command(row.port) })
+    };
+    Ok(rows.iter().filter_map(lease).collect())
+}
+
+/// Ends the leases on `ports`, and tells of each what became of it.
+///
+/// # Errors
+///
+/// If the kernel's list cannot be read. Then none has ended.
+pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
+    let mut leases = leases(&ports.iter().map(|&port| (port, port)).collect())?;
+    let mut release_one = |port| {
+        let Some(index) = leases.iter().position(|lease| lease.port == port) else { return Release::NotLeased };
+        let lease = leases.swap_remove(index);
+        if lease.kind == LeaseKind::Command {
+            return Release::OfCommand(lease);
+        }
+        match ask(port, Request::Release, Instant::now() + PATIENCE) {
+            Some(answer) if answer.packet == DONE => Release::Done(lease),
+            Some(_) => Release::NotOurs(lease),
+            None => Release::Unanswered,
+        }
+    };
+    Ok(ports.iter().map(|&port| (port, release_one(port))).collect())
+}
+
+/// Ends the lease on `port` if it was made with the same key for the one who calls us now, or for one who has ended.
+#[must_use]
+pub fn reclaim(port: u16, key: u64) -> bool {
+    let request = Request::Reclaim { key, caller: caller() };
+    ask(port, request, Instant::now() + PATIENCE).is_some_and(|answer| answer.packet == DONE)
+}
+
+/// What the keeper of `port` tells; `None` if it has just ended.
+fn told(port: u16, deadline: Instant) -> Option<Lease> {
+    // Until the keeper has taken over, the kernel names the one who started it. Once it has answered, it has.
+    let answer = ask(port, Request::Tell, deadline).and_then(|_| ask(port, Request::Tell, deadline));
+    let unknown = Lease { kind: LeaseKind::Reserved, ..of_command(port) };
+    let Some(answer) = answer else {
+        // Still there, and silent: somebody's for all we know.
+        return matches!(lock::lock(port), Ok(None)).then_some(unknown);
+    };
+    let story = Story::decode(&answer.packet);
+    Some(Lease {
+        kind: story.as_ref().map_or(LeaseKind::Reserved, |story| story.kind),
+        uid: Some(answer.uid),
+        user: uzers::get_user_by_uid(answer.uid).map(|user| user.name().to_string_lossy().into_owned()),
+        pids: answer.pid.into_iter().collect(),
+        expires_in: story.as_ref().map(|story| story.expires_in),
+        client: story.and_then(|Story { client, pid_namespace: namespace, .. }| {
+            // In another namespace the number would name somebody else.
+            client.map(|client| Client { pid: client.pid.filter(|_| namespace == pid_namespace()), ..client })
+        }),
+        port,
+    })
+}
+
+fn of_command(port: u16) -> Lease {
+    Lease { port, kind: LeaseKind::Command, uid: None, user: None, pids: Vec::new(), client: None, expires_in: None }
+}
+
+/// An answer, and what the kernel says about who gave it.
+struct Answer {
+    packet: Vec<u8>,
+    uid: u32,
+    /// `None` where its pid namespace is out of our sight.
+    pid: Option<Pid>,
+}
+
+/// Asks the keeper of `port`. `None` if there is none, or it does not answer in time.
+fn ask(port: u16, request: Request, deadline: Instant) -> Option<Answer> {
+    let socket = lock::socket(SocketFlags::NONBLOCK).ok()?;
+    connect(&socket, &lock::address(port).ok()?).ok()?;
+    let peer = getsockopt(&socket, sockopt::PeerCredentials).ok()?;
+    send(&socket, request.encode().as_bytes(), SendFlags::NOSIGNAL).ok()?;
+    let packet = receive(&socket, deadline).ok()?;
+    let pid = Pid::try_from(peer.pid()).ok().filter(|&pid| pid != 0);
+    Some(Answer { packet, uid: peer.uid(), pid })
+}
+
+fn receive(socket: &OwnedFd, deadline: Instant) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; LONGEST];
+    loop {
+        match recv(socket, &mut buffer[..], RecvFlags::empty()) {
+            Ok((0, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok((length, _)) => {
+                buffer.truncate(length);
+                return Ok(buffer);
+            }
+            Err(Errno::AGAIN) => {
+                let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now()));
+                if poll(&mut [PollFd::new(socket, PollFlags::IN)], left.ok().as_ref())? == 0 {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// A lock as the kernel lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    port: u16,
+    inode: u64,
+    listens: bool,
+}
+
+/// Reads /proc/net/unix. It is small beside the other tables, and netlink tells no more of it.
+fn rows(proc: &Path) -> Result<Vec<Row>, Error> {
+    let path = proc.join("net/unix");
+    // Names are any bytes.
+    let text = fs::read(&path).map_err(|source| Error::Read { path, source })?;
+    let mut rows: Vec<Row> = String::from_utf8_lossy(&text).lines().filter_map(row).collect();
+    rows.sort_unstable();
+    Ok(rows)
+}
+
+/// `None` for a socket that is no lock, such as a connection to one.
+///
+/// The columns are `Num: RefCount Protocol Flags Type St Inode Path` (`unix_seq_show`, net/unix/af_unix.c); abstract names
+/// begin with `@`.
+fn row(line: &str) -> Option<Row> {
+    /// `__SO_ACCEPTCON`, include/uapi/linux/net.h.
+    const ACCEPTS: u32 = 1 << 16;
+    const UNCONNECTED: u8 = 1;
+    let mut columns = line.split_ascii_whitespace().skip(3);
+    let flags = u32::from_str_radix(columns.next()?, 16).ok()?;
+    let state = u8::from_str_radix(columns.nth(1)?, 16).ok()?;
+    let inode = columns.next()?.parse().ok()?;
+    let port = columns.next()?.strip_prefix('@')?.strip_prefix(PREFIX)?.parse().ok()?;
+    (state == UNCONNECTED).then_some(Row { port, inode, listens: flags & ACCEPTS != 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_are_told_from_other_sockets() {
+        let table = "\
+Num       RefCount Protocol Flags    Type St Inode Path
+0000000000000000: 00000002 00000000 00010000 0005 01 101 @portcheck.lease.20123
+0000000000000000: 00000002 00000000 00000000 0005 01 102 @portcheck.lease.20124
+0000000000000000: 00000003 00000000 00000000 0005 03 103 @portcheck.lease.20123
+0000000000000000: 00000002 00000000 00010000 0001 01 104 /run/portcheck.lease.1
+0000000000000000: 00000002 00000000 00010000 0005 01 105 @portcheck.lease.70000
+0000000000000000: 00000003 00000000 00000000 0001 03 106
+";
+        let rows: Vec<Row> = table.lines().filter_map(row).collect();
+        let expected =
+            [Row { port: 20123, inode: 101, listens: true }, Row { port: 20124, inode: 102, listens: false }];
+        assert_eq!(rows, expected);
+    }
+
+    /// In the kernel's own words.
+    #[test]
+    fn a_lock_of_ours_is_listed() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let ports: PortSet = [(port, port)].into_iter().collect();
+        let _mine = lock::lock(port).unwrap().unwrap();
+        let leases = leases(&ports).unwrap();
+        assert_eq!(leases.len(), 1);
+        assert_eq!((leases[0].kind, &leases[0].pids), (LeaseKind::Command, &vec![std::process::id()]));
+        assert!(matches!(release(&[port]).unwrap()[..], [(_, Release::OfCommand(_))]));
+        assert!(!reclaim(port, 1));
+    }
+}

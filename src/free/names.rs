@@ -1,0 +1,125 @@
+//! What the picked ports are called: variables for a command, placeholders in its arguments.
+
+/// The variable that most servers read.
+const USUAL: &str = "PORT";
+
+/// The names of `count` ports if nobody gives any: `PORT`, `PORT2`, `PORT3`.
+#[must_use]
+pub fn usual(count: usize) -> Vec<String> {
+    (1..=count).map(|number| if number == 1 { USUAL.to_owned() } else { format!("{USUAL}{number}") }).collect()
+}
+
+/// Whether every shell and program takes `name` for that of a variable (POSIX.1-2024, 8.1).
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let mut characters = name.chars();
+    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && characters.all(|other| other.is_ascii_alphanumeric() || other == '_')
+}
+
+/// A place in an argument where a port is to stand.
+struct Placeholder {
+    start: usize,
+    end: usize,
+    /// Counted from one.
+    number: usize,
+}
+
+/// The first `{port}` or `{port2}` in `text` from `from` on.
+fn next_placeholder(text: &[u8], from: usize) -> Option<Placeholder> {
+    const OPENING: &[u8] = b"{port";
+    let mut start = from;
+    loop {
+        start += text.get(start..)?.windows(OPENING.len()).position(|window| window == OPENING)?;
+        let digits_at = start + OPENING.len();
+        let digits: &[u8] = text[digits_at..].split(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
+        let end = digits_at + digits.len();
+        let number = match digits {
+            [] => Some(1),
+            [b'0', ..] => None,
+            digits => std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()),
+        };
+        if let (Some(number), Some(b'}')) = (number, text.get(end)) {
+            return Some(Placeholder { start, end: end + 1, number });
+        }
+        start = digits_at;
+    }
+}
+
+/// The highest number of a placeholder in `argument`; 0 if it has none.
+#[must_use]
+pub fn highest_placeholder(argument: &[u8]) -> usize {
+    let mut highest = 0;
+    let mut from = 0;
+    while let Some(found) = next_placeholder(argument, from) {
+        highest = highest.max(found.number);
+        from = found.end;
+    }
+    highest
+}
+
+/// `argument` with `{port}` replaced by the first of `ports`, `{port2}` by the second. One that has no port is left.
+#[must_use]
+pub fn fill(argument: &[u8], ports: &[u16]) -> Vec<u8> {
+    let mut filled = Vec::with_capacity(argument.len());
+    let mut from = 0;
+    while let Some(found) = next_placeholder(argument, from) {
+        filled.extend_from_slice(&argument[from..found.start]);
+        match ports.get(found.number - 1) {
+            Some(port) => filled.extend_from_slice(port.to_string().as_bytes()),
+            None => filled.extend_from_slice(&argument[found.start..found.end]),
+        }
+        from = found.end;
+    }
+    filled.extend_from_slice(&argument[from..]);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn filled(argument: &str, expected: &str) {
+        assert_eq!(String::from_utf8(fill(argument.as_bytes(), &[20123, 20124])).unwrap(), expected);
+    }
+
+    #[test]
+    fn placeholders_become_ports() {
+        filled("{port}", "20123");
+        filled("--listen=127.0.0.1:{port},[::1]:{port2}", "--listen=127.0.0.1:20123,[::1]:20124");
+        filled("{port1}{port2}{port}", "201232012420123");
+        filled("http://localhost:{port}/", "http://localhost:20123/");
+    }
+
+    #[test]
+    fn what_is_no_placeholder_stays() {
+        for text in
+            ["", "port", "{port", "{port ", "{ports}", "{port0}", "{port02}", "{port3}", "{PORT}", "{{port", "ß{portß}"]
+        {
+            filled(text, text);
+        }
+        filled("{{port}}", "{20123}");
+        filled("{port{port}", "{port20123");
+        assert_eq!(highest_placeholder(b"{port} {port7} {port2}"), 7);
+        assert_eq!((highest_placeholder(b"{port99999999999999999999}"), highest_placeholder(b"{port0}")), (0, 0));
+    }
+
+    #[test]
+    fn names_of_variables() {
+        assert_eq!(usual(3), ["PORT", "PORT2", "PORT3"]);
+        assert!(["PORT", "_x", "a1"].into_iter().all(is_name));
+        assert!(["", "1a", "a-b", "a=b", "a b", "ä", "a\n"].into_iter().all(|name| !is_name(name)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_can_be_filled(argument in proptest::collection::vec(any::<u8>(), 0..40), tail in "[{}port0-9]{0,30}") {
+            let argument = [argument, tail.into_bytes()].concat();
+            let without = fill(&argument, &[]);
+            prop_assert_eq!(without, argument);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The candidates: which ports are worth trying, and why the others are not.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::order::Order;
+use crate::classify::{Class, browser, iana};
+use crate::model::{Host, Protocol};
+use crate::port_set::PortSet;
+
+/// Where candidates come from if nobody says: below what any system picks from by itself, and above most of what IANA
+/// has assigned.
+pub const USUAL: (u16, u16) = (20_000, 29_999);
+
+/// What Kubernetes gives to services of type NodePort, on every node (`--service-node-port-range` of kube-apiserver).
+const NODE_PORTS: (u16, u16) = (30_000, 32_767);
+
+/// Above the well-known ports, which belong to services of the system.
+const BEYOND_WELL_KNOWN: (u16, u16) = (1024, u16::MAX);
+
+/// What a person says about the ports that would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Only these; the usual ones if `None`.
+    pub range: Option<PortSet>,
+    /// Only ports of this class.
+    pub class: Option<Class>,
+    /// These before all others, in this order, whatever else is said: who names a port knows it.
+    pub preferred: Vec<u16>,
+    /// As near to this one as possible.
+    pub near: Option<u16>,
+}
+
+impl Wanted {
+    /// The ports to choose from, before anything is excluded.
+    #[must_use]
+    pub fn span(&self) -> PortSet {
+        let class = self.class.map(Class::range);
+        match (&self.range, class, self.near) {
+            (Some(range), None, _) => range.clone(),
+            (Some(range), Some(class), _) => range.intersect(class),
+            (None, Some(class), _) => [class].into_iter().collect(),
+            // Near 8080 is not where the usual ports are.
+            (None, None, Some(_)) => [BEYOND_WELL_KNOWN].into_iter().collect(),
+            (None, None, None) => [USUAL].into_iter().collect(),
+        }
+    }
+}
+
+/// Why a port was not picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Any outgoing connection may take it (`ip_local_port_range`).
+    Ephemeral,
+    /// The administrator keeps it for a server (`ip_local_reserved_ports`).
+    Reserved,
+    /// Kubernetes may forward it to a service.
+    NodePort,
+    /// IANA has assigned it to a service.
+    Assigned,
+    /// Browsers refuse it.
+    BrowserRefused,
+    /// Another caller of `portcheck --free` has it.
+    Leased,
+    /// A socket holds it.
+    InUse,
+    /// This process may not bind it.
+    NotPermitted,
+}
+
+impl Reason {
+    /// The name used in the JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ephemeral => "ephemeral",
+            Self::Reserved => "reserved",
+            Self::NodePort => "node-port",
+            Self::Assigned => "assigned",
+            Self::BrowserRefused => "browser-refused",
+            Self::Leased => "leased",
+            Self::InUse => "in-use",
+            Self::NotPermitted => "not-permitted",
+        }
+    }
+
+    /// The same in words, behind a number of ports.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Ephemeral => "in the ephemeral range",
+            Self::Reserved => "in ip_local_reserved_ports",
+            Self::NodePort => "among Kubernetes' node ports",
+            Self::Assigned => "assigned by IANA",
+            Self::BrowserRefused => "refused by browsers",
+            Self::Leased => "leased to others",
+            Self::InUse => "in use",
+            Self::NotPermitted => "may not be bound",
+        }
+    }
+}
+
+/// The candidates, and what was excluded from the beginning.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// The ports to choose from, before anything is excluded.
+    pub span: PortSet,
+    /// How many candidates there are.
+    pub size: usize,
+    /// What was excluded from `span`; each port once, by the first reason that holds.
+    pub excluded: Vec<(Reason, PortSet)>,
+    preferred: std::vec::IntoIter<u16>,
+    /// By ascending rank.
+    others: BinaryHeap<Reverse<(u64, u16)>>,
+}
+
+impl Pool {
+    /// The candidates for sockets of `protocols` on this machine, the first to try first.
+    #[must_use]
+    pub fn new(wanted: &Wanted, order: Order, protocols: &[Protocol], host: &Host) -> Self {
+        let span = wanted.span();
+        let of_range = |&(first, last): &(u16, u16)| iana::assigned(first, last, protocols);
+        let assigned: PortSet = span.ranges().iter().flat_map(of_range).map(|port| (port, port)).collect();
+        let reason_against = |port: u16| {
+            if host.ephemeral_range.is_some_and(|(first, last)| (first..=last).contains(&port)) {
+                Some(Reason::Ephemeral)
+            } else if host.reserved_ports.contains(port) {
+                Some(Reason::Reserved)
+            } else if (NODE_PORTS.0..=NODE_PORTS.1).contains(&port) {
+                Some(Reason::NodePort)
+            } else if assigned.contains(port) {
+                Some(Reason::Assigned)
+            } else {
+                browser::refuses(port).then_some(Reason::BrowserRefused)
+            }
+        };
+        // Naming a port twice does not make it two.
+        let mut preferred: Vec<u16> = Vec::new();
+        for &port in &wanted.preferred {
+            if !preferred.contains(&port) {
+                preferred.push(port);
+            }
+        }
+        let mut others = Vec::new();
+        let mut excluded: Vec<(Reason, Vec<(u16, u16)>)> = Vec::new();
+        for port in span.ranges().iter().flat_map(|&(first, last)| first..=last) {
+            match reason_against(port) {
+                _ if preferred.contains(&port) => {}
+                None => others.push(Reverse((order.rank(port), port))),
+                Some(reason) => match excluded.iter_mut().find(|(known, _)| *known == reason) {
+                    Some((_, ports)) => ports.push((port, port)),
+                    None => excluded.push((reason, vec![(port, port)])),
+                },
+            }
+        }
+        excluded.sort_by_key(|&(reason, _)| reason);
+        Self {
+            span,
+            size: preferred.len() + others.len(),
+            excluded: excluded.into_iter().map(|(reason, ports)| (reason, ports.into_iter().collect())).collect(),
+            preferred: preferred.into_iter(),
+            others: others.into(),
+        }
+    }
+}
+
+/// The candidates, the best first.
+impl Iterator for Pool {
+    type Item = u16;
+
+    fn next(&mut self) -> Option<u16> {
+        self.preferred.next().or_else(|| self.others.pop().map(|Reverse((_, port))| port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::testing::host;
+
+    fn pool(wanted: &Wanted) -> Pool {
+        Pool::new(wanted, wanted.near.map_or(Order::Scattered(1), Order::Near), &Protocol::ALL, &host())
+    }
+
+    fn counts(pool: &Pool) -> Vec<(Reason, usize)> {
+        pool.excluded.iter().map(|(reason, ports)| (*reason, ports.len())).collect()
+    }
+
+    #[test]
+    fn the_usual_ports_are_those_that_nobody_has_a_claim_on() {
+        let pool = pool(&Wanted::default());
+        assert_eq!(pool.size + pool.excluded.iter().map(|(_, ports)| ports.len()).sum::<usize>(), 10_000);
+        assert_eq!(counts(&pool).iter().map(|(reason, _)| *reason).collect::<Vec<_>>(), [Reason::Assigned]);
+        let candidates: BTreeSet<u16> = pool.collect();
+        assert!(!candidates.contains(&20000) && !candidates.contains(&25000), "dnp and icl-twobase1");
+        assert!(candidates.contains(&20010) && candidates.iter().all(|port| (20_000..30_000).contains(port)));
+    }
+
+    #[test]
+    fn each_port_is_excluded_once_and_for_the_first_reason() {
+        let host = Host { reserved_ports: [(30_000, 30_001), (40_000, 40_000)].into_iter().collect(), ..host() };
+        let wanted = Wanted { range: Some([(29_990, 40_000)].into_iter().collect()), ..Wanted::default() };
+        let pool = Pool::new(&wanted, Order::Scattered(1), &Protocol::ALL, &host);
+        // IANA has nothing in 29990-29998.
+        assert_eq!(
+            counts(&pool),
+            [
+                (Reason::Ephemeral, 40_000 - 32_767),
+                (Reason::Reserved, 2),
+                (Reason::NodePort, 2766),
+                (Reason::Assigned, 1)
+            ]
+        );
+        assert_eq!(pool.size, 9);
+    }
+
+    #[test]
+    fn browsers_and_classes_count() {
+        let wanted = Wanted { range: Some([(6664, 6670)].into_iter().collect()), ..Wanted::default() };
+        assert!(pool(&wanted).all(|port| !browser::refuses(port)));
+        let wanted = Wanted { class: Some(Class::Dynamic), ..Wanted::default() };
+        let dynamic = pool(&wanted);
+        assert_eq!((dynamic.size, dynamic.excluded[0].0), (65_535 - 60_999, Reason::Ephemeral));
+        let wanted = Wanted {
+            range: Some([(49_000, 62_000)].into_iter().collect()),
+            class: Some(Class::Registered),
+            ..Wanted::default()
+        };
+        assert_eq!(pool(&wanted).span.ranges(), [(49_000, 49_151)]);
+    }
+
+    #[test]
+    fn who_names_a_port_gets_it_first_whatever_it_is() {
+        let wanted = Wanted {
+            preferred: vec![8080, 40_000, 8080],
+            range: Some([(20_010, 20_011)].into_iter().collect()),
+            ..Wanted::default()
+        };
+        let mut pool = pool(&wanted);
+        assert_eq!(pool.size, 4);
+        assert_eq!((pool.next(), pool.next()), (Some(8080), Some(40_000)));
+        assert_eq!(pool.by_ref().collect::<BTreeSet<_>>(), BTreeSet::from([20_010, 20_011]));
+    }
+
+    #[test]
+    fn near_leaves_the_usual_range() {
+        let wanted = Wanted { near: Some(8080), ..Wanted::default() };
+        let nearest: Vec<u16> = pool(&wanted).take(3).collect();
+        assert!(nearest.iter().all(|&port| port.abs_diff(8080) < 20), "{nearest:?}");
+        assert!(!nearest.contains(&8080), "it is assigned");
+        let first = pool(&Wanted { near: Some(20_010), ..Wanted::default() }).next();
+        assert_eq!(first, Some(20_010));
+    }
+}

@@ -1,0 +1,58 @@
+//! Leases: ports that `portcheck --free` has given to somebody who has not bound them yet.
+
+use std::time::Duration;
+
+use super::Pid;
+
+/// A port that is spoken for, whether or not a socket is bound to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The port, of both protocols.
+    pub port: u16,
+    /// How it is kept.
+    pub kind: LeaseKind,
+    /// The user who took it, where the kernel tells.
+    pub uid: Option<u32>,
+    /// The name of that user.
+    pub user: Option<String>,
+    /// The processes that keep it, in our pid namespace; empty if they cannot be seen.
+    pub pids: Vec<Pid>,
+    /// For whom it is kept: the caller of `portcheck --free`, or who was named by `--pid`.
+    pub client: Option<Client>,
+    /// How long it still lasts. `None` where only the end of a process ends it.
+    pub expires_in: Option<Duration>,
+}
+
+/// How a lease is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseKind {
+    /// A process in the background keeps it from other callers of `portcheck --free`; anybody else may bind the port.
+    Reserved,
+    /// A process in the background has bound the port as well, so that only a server that sets SO_REUSEADDR gets it.
+    Held,
+    /// A command that `portcheck --free` has become keeps it for as long as it runs.
+    Command,
+}
+
+impl LeaseKind {
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Held => "held",
+            Self::Command => "command",
+        }
+    }
+}
+
+/// For whom a port is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its name when the lease was taken (`comm`).
+    pub name: String,
+    /// Its id, if it was given in our own pid namespace.
+    pub pid: Option<Pid>,
+    /// Whether the lease ends with it.
+    pub ends_lease: bool,
+}

@@ -1,0 +1,124 @@
+//! What the JSON says of `--free`, `--leases` and `--release`: the types, and how they are made from an answer.
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::answer::picking::{Action, Free};
+use crate::free::{Choice, Reason};
+use crate::model::{Client, Lease};
+use crate::port_set::PortSet;
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Free"))]
+pub struct WireFree<'a> {
+    #[cfg_attr(test, schemars(extend("enum" = ["pick", "list", "release"])))]
+    pub action: &'static str,
+    /// The ports that were picked, or released; of `--leases`, those that are leased.
+    pub ports: Vec<u16>,
+    /// What was chosen from; null if nothing was to be picked.
+    pub choice: Option<WireChoice>,
+    /// The leases on `ports`, as they were before a release; empty if there are none.
+    pub leases: Vec<WireLease<'a>>,
+    /// What did not succeed, a sentence each.
+    pub problems: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Choice"))]
+pub struct WireChoice {
+    /// So many ports were asked for.
+    pub count: usize,
+    /// The ranges to choose from, before anything was excluded: first and last port of each.
+    pub pool: Vec<(u16, u16)>,
+    /// How many ports of `pool`, and preferred ones, were candidates.
+    pub candidates: usize,
+    /// The others, and candidates that could not be had.
+    pub excluded: Vec<WireExcluded>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Excluded"))]
+pub struct WireExcluded {
+    #[cfg_attr(test, schemars(extend("enum" = [
+        "ephemeral", "reserved", "node-port", "assigned", "browser-refused", "leased", "in-use", "not-permitted"
+    ])))]
+    pub reason: &'static str,
+    /// How many ports.
+    pub count: usize,
+    /// Which: first and last port of each range.
+    pub ranges: Vec<(u16, u16)>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Lease"))]
+pub struct WireLease<'a> {
+    pub port: u16,
+    /// reserved: kept from other callers of --free; held: bound as well; command: a command has it for as long as it runs.
+    #[cfg_attr(test, schemars(extend("enum" = ["reserved", "held", "command"])))]
+    pub kind: &'static str,
+    /// The processes that keep it; empty if they cannot be seen.
+    pub pids: &'a [u32],
+    pub uid: Option<u32>,
+    pub user: Option<&'a str>,
+    /// For whom it is kept.
+    pub client: Option<WireClient<'a>>,
+    /// Null where only the end of a process ends it.
+    pub expires_in_ms: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Client"))]
+pub struct WireClient<'a> {
+    pub name: &'a str,
+    /// Null if it is in a pid namespace other than ours.
+    pub pid: Option<u32>,
+    /// Whether the lease ends with it.
+    pub ends_lease: bool,
+}
+
+/// What an answer says of it.
+pub fn free(free: &Free) -> WireFree<'_> {
+    WireFree {
+        action: free.action.as_str(),
+        ports: free.ports.clone(),
+        choice: if let Action::Pick(of) = &free.action { Some(choice(of)) } else { None },
+        leases: free.leases.iter().map(lease).collect(),
+        problems: &free.problems,
+    }
+}
+
+fn choice(choice: &Choice) -> WireChoice {
+    let excluded = |(reason, ports): &(Reason, PortSet)| WireExcluded {
+        reason: reason.as_str(),
+        count: ports.len(),
+        ranges: ports.ranges().to_vec(),
+    };
+    WireChoice {
+        count: choice.count,
+        pool: choice.span.ranges().to_vec(),
+        candidates: choice.candidates,
+        excluded: choice.excluded.iter().map(excluded).collect(),
+    }
+}
+
+fn lease(lease: &Lease) -> WireLease<'_> {
+    WireLease {
+        port: lease.port,
+        kind: lease.kind.as_str(),
+        pids: &lease.pids,
+        uid: lease.uid,
+        user: lease.user.as_deref(),
+        client: lease.client.as_ref().map(client),
+        expires_in_ms: lease.expires_in.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+fn client(client: &Client) -> WireClient<'_> {
+    WireClient { name: &client.name, pid: client.pid, ends_lease: client.ends_lease }
+}
