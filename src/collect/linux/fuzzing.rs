@@ -1,8 +1,8 @@
-//! Doors for the fuzzers to the parsers of what the kernel says. Built only with `--cfg fuzzing`, which cargo-fuzz sets.
+//! Doors for the fuzzers and the micro-benchmarks to private code. Built only with `--cfg fuzzing`, which cargo-fuzz sets.
 
 use super::netlink;
 use super::sock_diag::Table;
-use super::{cgroup, elsewhere, generic, holder, links, proc_net, sock_diag, socket_units};
+use super::{cgroup, elsewhere, generic, holder, links, owners, proc_net, sock_diag, socket_units};
 use crate::model::{Family, Protocol};
 
 const TABLES: [Table; 4] = [
@@ -36,6 +36,31 @@ pub fn proc_file(text: &str) {
     cgroup::parse_process_cgroups(text);
     cgroup::mount_of_cgroup2(text);
     socket_units::parse(text, &mut Vec::new());
+}
+
+/// A datagram of sock_diag, as the collector reads it. How many rows it had.
+pub fn sock_diag_reply(datagram: &[u8]) -> usize {
+    let mut rows = 0;
+    let _ = netlink::read(datagram, 1, &mut false, |_, payload| {
+        rows += usize::from(sock_diag::parse_entry(payload, TABLES[0])?.is_some());
+        Ok(())
+    });
+    rows
+}
+
+/// Lines of /proc/net/tcp. How many could be read.
+pub fn proc_net_lines(text: &str) -> usize {
+    text.lines().filter_map(|line| proc_net::parse_line(line, TABLES[0])).count()
+}
+
+/// The inode in the link of a descriptor.
+pub fn socket_link(link: &[u8]) -> Option<u64> {
+    owners::parse_socket_link(link)
+}
+
+/// A sweep for these inodes. How many processes have one.
+pub fn sweep(wanted: &[u64]) -> usize {
+    owners::sweep(std::path::Path::new(super::PROC), wanted).map_or(0, |sweep| sweep.found.len())
 }
 
 /// A text as the fdinfo of a descriptor.
