@@ -92,6 +92,8 @@ fn a_service_that_comes_back_is_named_with_its_unit() {
         let run = std::thread::spawn(move || json_of(kill));
         let stat = format!("/proc/{}/stat", first.pid());
         common::server::until("it ended", || std::fs::read_to_string(&stat).unwrap().contains(") Z "));
+        // Not during the first look at the port, which binds it for a moment: nothing tells when that is over.
+        std::thread::park_timeout(std::time::Duration::from_millis(300));
         second.go();
         let answer = run.join().unwrap();
         assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("taken-again"), &value!(1)));
@@ -164,7 +166,7 @@ fn a_proxy_of_docker_is_left_to_docker() {
             return skip("no bash to give a program another name");
         }
         let proxy = common::Background::spawn(&mut proxy);
-        common::server::until("it listens", || common::run(&["-q", "8080/tcp"]).code == 1);
+        common::until_it_listens(8080);
         let answer = common::json(&["8080/tcp", "--kill", "--yes", "--force"]);
         assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["steps"]), (&value!("refused"), &value!([])));
         let stop = "docker stop $(docker ps --quiet --filter publish=8080/tcp)";
@@ -208,7 +210,7 @@ fn daemons_that_restart_are_known_by_their_names() {
             daemon.args(["-c", script]).arg(&fifo).arg(std::env::current_exe().unwrap()).arg(name);
             daemon.env("PORTCHECK_TEST_ROLE", "listen 127.0.0.1:8080");
             let _daemon = common::Background::spawn(&mut daemon);
-            common::server::until("it listens", || common::run(&["-q", "8080/tcp"]).code == 1);
+            common::until_it_listens(8080);
             let answer = common::json(&["8080/tcp", "--kill", "--dry-run"]);
             assert_eq!(answer["kill"]["holders"][0]["supervisor"]["kind"], kind, "{answer:#}");
             // Its own tool has to be told a name, which portcheck does not know.

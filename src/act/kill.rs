@@ -1,6 +1,6 @@
 //! Frees a port: ends whoever holds it, and verifies that it can be bound.
 //!
-//! The story of `portcheck 8080 --kill`: the ordinary diagnosis says who holds the port ([`prepare`]). From it [`plan`]
+//! The story of `portcheck 8080 --kill`: the ordinary diagnosis says who holds the port ([`prepare`]). From it [`plan()`]
 //! derives, without looking at anything else, who is to be signalled, who is refused and why, and what else can be done. Of everybody
 //! to be signalled a handle is taken then, so that what was shown is what is meant. [`Prepared::execute`] checks each process
 //! through its handle right before each signal, waits for its end, and looks twice whether the port can be bound.

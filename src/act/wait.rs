@@ -1,8 +1,8 @@
 //! Waits until ports listen, or are free.
 //!
 //! The story of `portcheck 8080 --wait listening`: each port asked about is a [`Goal`]. Again and again the kernel is asked for
-//! listeners on these ports, which costs little ([`look`]); a port on another machine is tried by connecting, in a thread of
-//! its own ([`remote`]). Only when a look says that the wait is over, or somebody watches, is the ordinary diagnosis made,
+//! listeners on these ports, which costs little (`look`); a port on another machine is tried by connecting, in a thread of
+//! its own (`remote`). Only when a look says that the wait is over, or somebody watches, is the ordinary diagnosis made,
 //! which has the last word. Between two looks this process sleeps in poll(2) on the processes that it watches, so that
 //! their end is known at once.
 
@@ -222,7 +222,7 @@ pub fn wait(
         let outcome =
             outcome.or(ended.map(|&(pid, _)| Outcome::ProcessEnded(pid))).or(is_late.then_some(Outcome::Timeout));
         if let Some(outcome) = outcome {
-            let answer = wait.diagnose()?;
+            let answer = wait.diagnose(outcome == Outcome::Timeout)?;
             if outcome != Outcome::Met || wait.is_confirmed(&answer) {
                 break (outcome, answer);
             }
@@ -230,7 +230,7 @@ pub fn wait(
         if let Some(watcher) = &mut watcher
             && last_seen.as_ref() != Some(&look)
         {
-            watcher(&wait.diagnose()?);
+            watcher(&wait.diagnose(false)?);
             last_seen = Some(look);
         }
         let left = options.timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(start.elapsed()));
@@ -263,11 +263,14 @@ impl Wait<'_> {
         Ok((if is_over { Some(Outcome::Met) } else { look.failure() }, look))
     }
 
-    /// The ordinary diagnosis of the ports of this machine.
-    fn diagnose(&self) -> Result<Answer, Error> {
+    /// The ordinary diagnosis of the ports of this machine. As long as a server is awaited, nothing is bound that could be
+    /// in its way just then.
+    fn diagnose(&self, is_given_up: bool) -> Result<Answer, Error> {
         let is_here = |goal: &Goal| matches!(goal.place, Place::Here(_));
         if self.goals.iter().any(is_here) {
-            return Ok(Answer { command: Command::Wait, ..answer::answer(self.request)? });
+            let probe = self.request.probe && (is_given_up || self.options.awaited == Awaited::Free);
+            let answer = answer::answer(&Request { probe, ..self.request.clone() })?;
+            return Ok(Answer { command: Command::Wait, ..answer });
         }
         // A question about no port would be one about all of them.
         let host = collect::host(self.request.backend);

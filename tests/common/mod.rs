@@ -86,6 +86,14 @@ pub fn run(arguments: &[&str]) -> Run {
     portcheck(arguments).output().unwrap().into()
 }
 
+/// Waits until a server listens on a TCP port, by the program itself: looking again and again with a bind would be in the way of
+/// a server that starts.
+#[track_caller]
+pub fn until_it_listens(port: u16) {
+    let wait = run(&[&format!("{port}/tcp"), "--wait", "listening", "--timeout", "20s"]);
+    assert_eq!(wait.code, 0, "{wait:?}");
+}
+
 /// The binary run by an ordinary user. Only root can arrange that.
 pub fn portcheck_as_nobody(arguments: &[&str]) -> Command {
     let mut command = command_of(&readable_copy(Path::new(env!("CARGO_BIN_EXE_portcheck"))), arguments);

@@ -224,7 +224,7 @@ impl<'a> Looker<'a> {
 
     /// Finds out who listens.
     fn judge(&self, by: &By, goals: &[Goal]) -> Result<Verdict, Error> {
-        let answer = answer::answer(&Request { detail: Detail::Full, ..self.request.clone() })?;
+        let answer = answer::answer(&Request { detail: Detail::Full, probe: false, ..self.request.clone() })?;
         let mut verdict = Verdict::default();
         for (index, goal) in goals.iter().enumerate() {
             let Place::Here(target) = &goal.place else { continue };
