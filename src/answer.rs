@@ -167,19 +167,19 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
         detail: request.detail,
         quick: request.quick,
     };
-    let snapshot = collect::snapshot(&scope)?;
-    Ok(match &request.question {
+    match &request.question {
         Question::Check(targets) => {
-            let answer = check(request, targets, snapshot);
+            let look = || -> Result<Answer, Error> {
+                // The leases come first: who keeps one answers only after it has all the sockets that it holds.
+                let leases = free::leases(&target::ports_of(targets));
+                Ok(check(request, targets, leases, collect::snapshot(&scope)?))
+            };
+            let answer = look()?;
             // Somebody may have taken a port between the two looks: who, the next one tells.
-            if answer.ports.iter().any(PortAnswer::is_taken_by_nobody) {
-                check(request, targets, collect::snapshot(&scope)?)
-            } else {
-                answer
-            }
+            if answer.ports.iter().any(PortAnswer::is_taken_by_nobody) { look() } else { Ok(answer) }
         }
-        Question::List(filter, sort) => list(request, filter, *sort, snapshot),
-    })
+        Question::List(filter, sort) => Ok(list(request, filter, *sort, collect::snapshot(&scope)?)),
+    }
 }
 
 impl PortAnswer {
@@ -198,8 +198,8 @@ fn is_in_use(attempts: &[Attempt]) -> bool {
     attempts.iter().any(|attempt| attempt.outcome == Outcome::InUse)
 }
 
-fn check(request: &Request, targets: &[Target], mut snapshot: Snapshot) -> Answer {
-    let leases = leases(request, targets, &mut snapshot);
+fn check(request: &Request, targets: &[Target], leases: Result<Vec<Lease>, Error>, mut snapshot: Snapshot) -> Answer {
+    let leases = join_leases(request, leases, &mut snapshot);
     let by_port = by_port(&snapshot);
     let mut asked = HashSet::new();
     let mut all_seen = Vec::new();
@@ -266,9 +266,9 @@ fn look(
     Seen { port, protocol, addresses, sockets: counting, attempts, attempts_elsewhere }
 }
 
-/// The leases on the ports asked about. Adds to the snapshot the processes that keep them.
-fn leases(request: &Request, targets: &[Target], snapshot: &mut Snapshot) -> Vec<Lease> {
-    let leases = match free::leases(&target::ports_of(targets)) {
+/// Joins the leases with the snapshot: the processes that keep them, or that none could be seen.
+fn join_leases(request: &Request, leases: Result<Vec<Lease>, Error>, snapshot: &mut Snapshot) -> Vec<Lease> {
+    let leases = match leases {
         Ok(leases) => leases,
         Err(error) => {
             snapshot.gaps.push(Gap {

@@ -217,8 +217,14 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
         (false, true) => Some(Family::Ipv6),
         _ => None,
     };
-    let shared =
-        Shared { protocols: protocols.clone(), family, class: cli.class.map(Into::into), pids: &cli.pid, format };
+    let shared = Shared {
+        protocols: protocols.clone(),
+        family,
+        class: cli.class.map(Into::into),
+        pids: &cli.pid,
+        format,
+        has_targets: !targets.is_empty(),
+    };
     if let Some(wish) = cli.free.wish(shared, &cli.cmd)? {
         return Ok(Wish::Free(wish, Printing { style, color }));
     }

@@ -297,7 +297,9 @@ fn try_one(
     };
     let refused = match claim(port, spots) {
         Ok(claim) => return Ok(Some(Own { claim, lock })),
-        Err(Refusal::NoSocket(source)) => return Err(Error::Call { call: "opening a socket to bind", source }),
+        Err(Refusal::NoSocket(source)) => {
+            return Err(Error::Call { call: "opening a socket to bind (`ulimit -n` limits how many)", source });
+        }
         Err(Refusal::Refused(outcome)) => outcome,
     };
     let reason = if refused == Outcome::InUse { Reason::InUse } else { Reason::NotPermitted };

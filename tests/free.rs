@@ -338,11 +338,16 @@ fn ports_go_into_a_file_for_ci() {
 
 #[test]
 fn mistakes_are_one_line_each() {
-    let cases: [(&[&str], &str); 22] = [
+    let cases: [(&[&str], &str); 27] = [
         (&["--free", "0"], "'0'"),
         (&["--free", "70000"], "70000"),
         (&["--free", "x"], "'x'"),
-        (&["8080", "--free"], "--free"),
+        (&["8080", "--free"], "--prefer 8080"),
+        (&["8080", "--", "true"], "--free"),
+        (&["8080", "--hold"], "--free"),
+        (&["--all", "--ttl", "5s"], "--ttl goes with --free"),
+        (&["--free", "--ttl", "5s", "--", "true"], "--ttl"),
+        (&["--free", "--pid", "1", "--", "true"], "--pid"),
         (&["--free", "--range", "30000-20000"], "write 20000-30000"),
         (&["--free", "--range", "0-10"], "ports run from 1 to 65535"),
         (&["--free", "--range", "127.0.0.1:80"], "--addr"),
@@ -352,7 +357,7 @@ fn mistakes_are_one_line_each() {
         (&["--free", "--prefer", "0"], "ports run from 1 to 65535"),
         (&["--free", "--addr", "203.0.113.9"], "no address of this machine"),
         (&["--free", "--addr", "::1", "-4"], "other family"),
-        (&["--free", "--ttl", "soon"], "90s"),
+        (&["--free", "--ttl", "soon"], "30s, 2m"),
         (&["--free", "--hold", "--ttl", "0"], "--ttl 0"),
         (&["--free", "--hold", "--udp"], "UDP"),
         (&["--free", "--env", "A-B", "--env-file", "/dev/null"], "no name of a variable"),

@@ -24,7 +24,7 @@ const HEADING: &str = "Picking free ports";
 const LONGEST_TTL: Duration = Duration::from_hours(365 * 24);
 
 /// How long a lease lasts if nobody says.
-const USUAL_TTL: &str = "60s";
+const USUAL_TTL: Duration = Duration::from_mins(1);
 
 /// The options that only `--free` and its leases know.
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ const USUAL_TTL: &str = "60s";
 pub struct FreeArgs {
     /// Pick N ports that are really free (one, or as many as --env names), and print them, one a line
     #[arg(long, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u16).range(1..), help_heading = HEADING,
-          conflicts_with_all = ["targets", "all", "process", "user", "exposed", "sort", "reuse_addr", "no_probe", "quick", "explain", "kill", "wait"])]
+          conflicts_with_all = ["all", "process", "user", "exposed", "sort", "reuse_addr", "no_probe", "quick", "explain", "kill", "wait"])]
     #[expect(clippy::option_option, reason = "not given, given, given with a number")]
     free: Option<Option<u16>>,
     /// Pick from these: 3000-3999, instead of 20000-29999
@@ -50,9 +50,9 @@ pub struct FreeArgs {
     /// The same port for the same NAME, directory and user, whenever it is free
     #[arg(long, value_name = "NAME", requires = "free", help_heading = HEADING)]
     sticky: Option<String>,
-    /// How long nobody else who asks --free gets the port: 90s, 5m; 0 for not at all
-    #[arg(long, value_name = "TIME", requires = "free", conflicts_with = "cmd", default_value = USUAL_TTL, value_parser = parse_duration, allow_hyphen_values = true, help_heading = HEADING)]
-    ttl: Duration,
+    /// How long nobody else who asks --free gets the port: 90s, 5m; 0 for not at all [default: 60s]
+    #[arg(long, value_name = "TIME", requires = "free", conflicts_with = "cmd", value_parser = parse_duration, allow_hyphen_values = true, help_heading = HEADING)]
+    ttl: Option<Duration>,
     /// Keep the port bound meanwhile: only a server that sets SO_REUSEADDR gets it. Ends with --pid, or our caller
     #[arg(long, requires = "free", conflicts_with = "cmd", help_heading = HEADING)]
     hold: bool,
@@ -121,6 +121,8 @@ pub struct Shared<'a> {
     pub pids: &'a [Pid],
     /// `--json`, `--format`.
     pub format: Format,
+    /// Whether ports are asked about.
+    pub has_targets: bool,
 }
 
 impl FreeArgs {
@@ -143,19 +145,44 @@ impl FreeArgs {
             return Ok(Some(FreeWish::Release(ports)));
         }
         match self.free {
-            None => Ok(None),
+            None => match self.option_given() {
+                None => Ok(None),
+                Some(option) => Err(usage(format!("{option} goes with --free"))),
+            },
+            Some(_) if shared.has_targets => {
+                Err(usage("--free picks ports by itself: --prefer 8080 picks 8080 if it is free"))
+            }
             Some(count) => Ok(Some(FreeWish::Pick(Box::new(self.picking(count, shared, command)?)))),
         }
     }
 
+    /// An option that only `--free` knows. clap asks for `--free` too, unless something is given that it conflicts with.
+    fn option_given(&self) -> Option<&'static str> {
+        let given = [
+            ("--range", self.range.is_some()),
+            ("--prefer", !self.prefer.is_empty()),
+            ("--near", self.near.is_some()),
+            ("--addr", self.addr.is_some()),
+            ("--sticky", self.sticky.is_some()),
+            ("--ttl", self.ttl.is_some()),
+            ("--hold", self.hold),
+            ("--env", !self.env.is_empty()),
+            ("--env-file", self.env_file.is_some()),
+            ("--pass-fds", self.pass_fds),
+            ("--release-on-exec", self.release_on_exec),
+        ];
+        given.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
+    }
+
     fn picking(self, count: Option<u16>, shared: Shared<'_>, command: &[OsString]) -> Result<Picking, Stop> {
-        if self.ttl > LONGEST_TTL {
+        let ttl = self.ttl.unwrap_or(USUAL_TTL);
+        if ttl > LONGEST_TTL {
             return Err(usage("--ttl: give a time of at most a year, such as 90s or 5m"));
         }
         if shared.format == Format::Json && !command.is_empty() {
             return Err(usage("--json: standard output is the command's own, so leave --json or the command out"));
         }
-        if self.hold && self.ttl.is_zero() {
+        if self.hold && ttl.is_zero() {
             return Err(usage("--hold needs a time: leave --ttl 0 out"));
         }
         if self.hold && shared.protocols == [Protocol::Udp] {
@@ -234,7 +261,7 @@ impl FreeArgs {
         };
         Ok(Picking {
             demand,
-            ttl: self.ttl,
+            ttl,
             hold: self.hold,
             pid,
             names,

@@ -49,15 +49,39 @@ pub fn watch(pid: Pid) -> io::Result<Watched> {
 /// Watches the process that called us. `None` if it has ended already, or is out of sight.
 #[must_use]
 pub fn watch_caller() -> Option<Watched> {
-    let parent = getppid()?;
-    let watched = watch(Pid::try_from(parent.as_raw_nonzero().get()).ok()?).ok()?;
-    // Had it ended in between, we would have another parent by now, and the number might be anybody's.
-    (getppid() == Some(parent)).then_some(watched)
+    let parent = getppid();
+    let watched = watch(caller()?).ok()?;
+    // Had our parent ended in between, we would have another by now, and the number might be anybody's.
+    (getppid() == parent).then_some(watched)
 }
 
-/// The id of the process that called us; 0 if it is out of sight.
-fn caller() -> Pid {
-    getppid().and_then(|pid| Pid::try_from(pid.as_raw_nonzero().get()).ok()).unwrap_or(0)
+/// The process that called us: our parent, or if that is a subshell, the shell itself. In
+/// `port=$(cd app; portcheck --free --hold)` the subshell has ended when the port is used.
+fn caller() -> Option<Pid> {
+    /// Nobody nests subshells deeper.
+    const MOST_SUBSHELLS: usize = 16;
+    let mut pid = Pid::try_from(getppid()?.as_raw_nonzero().get()).ok()?;
+    for _ in 0..MOST_SUBSHELLS {
+        match parent_of(pid) {
+            Some(parent) if is_copy_of(pid, parent) => pid = parent,
+            _ => break,
+        }
+    }
+    Some(pid)
+}
+
+/// Whether a process was forked from another and has not become a program of its own: same file, same command line.
+fn is_copy_of(pid: Pid, parent: Pid) -> bool {
+    let exe = |pid: Pid| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let command_line = |pid: Pid| fs::read(format!("/proc/{pid}/cmdline")).ok().filter(|line| !line.is_empty());
+    exe(pid).is_some_and(|own| exe(parent) == Some(own))
+        && command_line(pid).is_some_and(|own| command_line(parent) == Some(own))
+}
+
+/// The fourth field of /proc/PID/stat (proc_pid_stat(5)); the second may contain anything, and ends with the last `)`.
+fn parent_of(pid: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok().filter(|&parent| parent != 0)
 }
 
 fn name_of(pid: Pid) -> String {

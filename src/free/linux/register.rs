@@ -19,8 +19,24 @@ use crate::error::Error;
 use crate::model::{Client, Lease, LeaseKind, Pid};
 use crate::port_set::PortSet;
 
-/// How long all keepers together may take to answer. They do nothing else; whoever took the name of one may not make us wait.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long we wait for keepers that do not answer, all in all. They do nothing else; but anybody can take the name of one.
+struct Patience(Duration);
+
+impl Patience {
+    fn new() -> Self {
+        Self(Duration::from_secs(2))
+    }
+
+    /// Asks the keeper of `port`. `None` if there is none, or it does not answer in time.
+    fn ask(&mut self, port: u16, request: Request) -> Option<Answer> {
+        let start = Instant::now();
+        let answer = ask(port, request, start + self.0);
+        if answer.is_none() {
+            self.0 = self.0.saturating_sub(start.elapsed());
+        }
+        answer
+    }
+}
 
 /// What became of a lease that was to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +63,10 @@ pub fn leases(ports: &PortSet) -> Result<Vec<Lease>, Error> {
     rows.retain(|row| ports.contains(row.port));
     let silent: Vec<u64> = rows.iter().filter(|row| !row.listens).map(|row| row.inode).collect();
     let owners = if silent.is_empty() { Vec::new() } else { collect::owners_of(&silent) };
-    let deadline = Instant::now() + PATIENCE;
+    let mut patience = Patience::new();
     let lease = |row: &Row| {
         if row.listens {
-            return told(row.port, deadline);
+            return told(row.port, &mut patience);
         }
         let pids = owners.iter().filter(|(inode, _)| *inode == row.inode).map(|&(_, pid)| pid).collect();
         Some(Lease { pids, ..of_command(row.port) })
@@ -65,13 +81,14 @@ pub fn leases(ports: &PortSet) -> Result<Vec<Lease>, Error> {
 /// If the kernel's list cannot be read. Then none has ended.
 pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
     let mut leases = leases(&ports.iter().map(|&port| (port, port)).collect())?;
+    let mut patience = Patience::new();
     let mut release_one = |port| {
         let Some(index) = leases.iter().position(|lease| lease.port == port) else { return Release::NotLeased };
         let lease = leases.swap_remove(index);
         if lease.kind == LeaseKind::Command {
             return Release::OfCommand(lease);
         }
-        match ask(port, Request::Release, Instant::now() + PATIENCE) {
+        match patience.ask(port, Request::Release) {
             Some(answer) if answer.packet == DONE => Release::Done(lease),
             Some(_) => Release::NotOurs(lease),
             None => Release::Unanswered,
@@ -83,14 +100,14 @@ pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
 /// Ends the lease on `port` if it was made with the same key for the one who calls us now, or for one who has ended.
 #[must_use]
 pub fn reclaim(port: u16, key: u64) -> bool {
-    let request = Request::Reclaim { key, caller: caller() };
-    ask(port, request, Instant::now() + PATIENCE).is_some_and(|answer| answer.packet == DONE)
+    let request = Request::Reclaim { key, caller: caller().unwrap_or(0) };
+    Patience::new().ask(port, request).is_some_and(|answer| answer.packet == DONE)
 }
 
 /// What the keeper of `port` tells; `None` if it has just ended.
-fn told(port: u16, deadline: Instant) -> Option<Lease> {
+fn told(port: u16, patience: &mut Patience) -> Option<Lease> {
     // Until the keeper has taken over, the kernel names the one who started it. Once it has answered, it has.
-    let answer = ask(port, Request::Tell, deadline).and_then(|_| ask(port, Request::Tell, deadline));
+    let answer = patience.ask(port, Request::Tell).and_then(|_| patience.ask(port, Request::Tell));
     let unknown = Lease { kind: LeaseKind::Reserved, ..of_command(port) };
     let Some(answer) = answer else {
         // Still there, and silent: somebody's for all we know.
@@ -123,7 +140,7 @@ struct Answer {
     pid: Option<Pid>,
 }
 
-/// Asks the keeper of `port`. `None` if there is none, or it does not answer in time.
+/// Asks the keeper of `port`. `None` if there is none, or it does not answer until `deadline`.
 fn ask(port: u16, request: Request, deadline: Instant) -> Option<Answer> {
     let socket = lock::socket(SocketFlags::NONBLOCK).ok()?;
     connect(&socket, &lock::address(port).ok()?).ok()?;
