@@ -4,7 +4,7 @@
 //! systemd.unit(5) and systemd.special(7), Kubernetes' in its kubelet's cgroup driver, the rest was
 //! read off running systems.
 
-use crate::model::{Container, Manager, Runtime, Unit};
+use crate::model::{Container, Manager, Process, Runtime, Unit};
 
 /// Who looks after the processes of a cgroup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +23,25 @@ pub fn of_cgroup(path: &str) -> Supervisor {
     let container = (0..components.len()).rev().find_map(|index| container_at(&components, index));
     let unit = if container.is_some() { None } else { unit_of(&components) };
     Supervisor { unit, container }
+}
+
+/// Docker knows which container publishes a port; the proxy knows only where it is.
+#[must_use]
+pub fn stop_published(port: &str) -> String {
+    format!("docker stop $(docker ps --quiet --filter publish={port})")
+}
+
+/// The port that a proxy of Docker has for a container, from its command line: `docker-proxy -proto tcp -host-ip 0.0.0.0
+/// -host-port 8080 …`. It is in the unit of Docker itself, whose end would be that of all containers.
+#[must_use]
+pub fn published_by_docker(process: &Process) -> Option<String> {
+    let program = process.command.first()?.rsplit('/').next()?;
+    let option = |name: &str| {
+        let at = process.command.iter().position(|argument| argument == name)?;
+        process.command.get(at + 1)
+    };
+    let port: u16 = option("-host-port").filter(|_| program == "docker-proxy")?.parse().ok()?;
+    Some(format!("{port}/{}", option("-proto").filter(|name| *name == "udp").map_or("tcp", |_| "udp")))
 }
 
 fn unit_of(components: &[&str]) -> Option<Unit> {

@@ -45,6 +45,11 @@ fn sudo(facts: &Facts<'_>, process: Option<&Process>) -> &'static str {
 }
 
 fn stop_supervisor(process: &Process) -> Option<Remedy> {
+    // It is in the unit of Docker itself, whose end would be that of all containers.
+    if let Some(port) = supervisor::published_by_docker(process) {
+        let command = Some(supervisor::stop_published(&port));
+        return Some(Remedy { text: "stop the container that publishes the port".to_owned(), command });
+    }
     stop(process.container.as_ref(), process.unit.as_ref())
 }
 

@@ -105,6 +105,17 @@ fn what_is_supervised_is_stopped_by_its_supervisor() {
     assert_eq!(command(&server), ["sudo kill 42"]);
 }
 
+/// The unit of a proxy is that of Docker itself, and of all its containers.
+#[test]
+fn nobody_is_told_to_stop_docker_for_the_port_of_a_container() {
+    let mut proxy = process(42, 7, "docker-proxy");
+    proxy.unit = Some(Unit { name: "docker.service".to_owned(), manager: Manager::System });
+    let line = "/usr/bin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 62893 -container-ip 172.17.0.2";
+    proxy.command = line.split(' ').map(str::to_owned).collect();
+    let found = findings(&[owned("0.0.0.0:62893", &[42])], &[proxy], &[]);
+    assert_eq!(commands(&found[0]), ["docker stop $(docker ps --quiet --filter publish=62893/tcp)"]);
+}
+
 #[test]
 fn nobody_is_told_to_kill_process_1() {
     let found = findings(&[owned("0.0.0.0:62893", &[1])], &[process(1, 0, "systemd")], &[]);

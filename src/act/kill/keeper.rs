@@ -3,6 +3,7 @@
 use crate::act::Surroundings;
 use crate::diagnose::Remedy;
 use crate::model::{Ancestor, Container, Manager, Pid, Process, Runtime, Unit};
+use crate::supervisor;
 
 /// Who looks after a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Keeper {
         {
             return Some(Self::Container(container.clone()));
         }
-        if let Some(published) = published(process) {
+        if let Some(published) = supervisor::published_by_docker(process) {
             return Some(Self::Proxy(published));
         }
         let by_name = |start: &str| process.ancestors.iter().find(|ancestor| ancestor.name.starts_with(start));
@@ -85,7 +86,7 @@ impl Keeper {
             Self::Unit(unit) => Some(systemctl_stop(unit.manager, [&*unit.name])),
             Self::Container(Container { runtime: Runtime::Docker, id, .. }) => by("docker", id),
             Self::Container(Container { runtime: Runtime::Podman, id, .. }) => by("podman", id),
-            Self::Proxy(port) => Some(["sh", "-c", &stop_published(port)].map(str::to_owned).to_vec()),
+            Self::Proxy(port) => Some(["sh", "-c", &supervisor::stop_published(port)].map(str::to_owned).to_vec()),
             Self::Container(_) | Self::Pm2(_) | Self::Supervisord(_) | Self::ShellLoop(_) => None,
         }
     }
@@ -117,7 +118,7 @@ impl Keeper {
                     command: None,
                 },
             },
-            Self::Proxy(port) => remedy("stop the container", &stop_published(port)),
+            Self::Proxy(port) => remedy("stop the container", &supervisor::stop_published(port)),
             Self::Pm2(_) => remedy("find its name and stop it", "pm2 list, then pm2 stop NAME"),
             Self::Supervisord(_) => {
                 remedy("find its name and stop it", "supervisorctl status, then supervisorctl stop NAME")
@@ -125,23 +126,6 @@ impl Keeper {
             Self::ShellLoop(shell) => remedy("end the loop first", &format!("kill {}", shell.pid)),
         }
     }
-}
-
-/// Docker knows which container publishes a port; the proxy knows only where it is.
-fn stop_published(port: &str) -> String {
-    format!("docker stop $(docker ps --quiet --filter publish={port})")
-}
-
-/// The port that a proxy of Docker has for a container, from its command line: `docker-proxy -proto tcp -host-ip 0.0.0.0
-/// -host-port 8080 …`. It is in the unit of Docker itself, whose end would be that of all containers.
-fn published(process: &Process) -> Option<String> {
-    let program = process.command.first()?.rsplit('/').next()?;
-    let option = |name: &str| {
-        let at = process.command.iter().position(|argument| argument == name)?;
-        process.command.get(at + 1)
-    };
-    let port: u16 = option("-host-port").filter(|_| program == "docker-proxy")?.parse().ok()?;
-    Some(format!("{port}/{}", option("-proto").filter(|name| *name == "udp").map_or("tcp", |_| "udp")))
 }
 
 /// Whether a unit is somebody's service: sessions are units too, and so are the managers themselves.
