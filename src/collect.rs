@@ -11,6 +11,9 @@ mod linux;
 #[cfg(target_os = "linux")]
 use linux as native;
 
+#[cfg(target_os = "linux")]
+pub(crate) use linux::stat::Stat;
+
 #[cfg(all(target_os = "linux", fuzzing))]
 pub use linux::fuzzing;
 

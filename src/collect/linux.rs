@@ -20,6 +20,7 @@ mod quick;
 mod search;
 mod sock_diag;
 mod socket_units;
+pub mod stat;
 mod tables;
 mod watch;
 

@@ -22,6 +22,7 @@ use std::path::Path;
 
 use rustix::process::{Pid as RawPid, PidfdFlags, getppid, pidfd_open};
 
+use crate::collect::Stat;
 use crate::model::Pid;
 
 /// A process that is watched: a number alone may soon be another process.
@@ -78,10 +79,8 @@ fn is_copy_of(pid: Pid, parent: Pid) -> bool {
         && command_line(pid).is_some_and(|own| command_line(parent) == Some(own))
 }
 
-/// The fourth field of /proc/PID/stat (proc_pid_stat(5)); the second may contain anything, and ends with the last `)`.
 fn parent_of(pid: Pid) -> Option<Pid> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok().filter(|&parent| parent != 0)
+    Stat::read(Path::new(&format!("/proc/{pid}"))).map(|stat| stat.parent).filter(|&parent| parent != 0)
 }
 
 fn name_of(pid: Pid) -> String {

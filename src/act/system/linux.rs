@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use crate::act::Signal;
+use crate::collect::Stat;
 use crate::error::Error;
 use crate::model::Pid;
 
@@ -33,7 +34,7 @@ impl Handle {
     /// If the kernel has no pidfds (before Linux 5.3), a sandbox forbids them, or this process has too many descriptors.
     pub fn open(pid: Pid) -> Result<Option<Self>, Error> {
         let Some(raw) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return Ok(None) };
-        let Some(before) = Stat::read(pid) else { return Ok(None) };
+        let Some(before) = stat(pid) else { return Ok(None) };
         let pidfd = match pidfd_open(raw, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
             // EINVAL: the id is a thread's by now.
@@ -56,7 +57,7 @@ impl Handle {
     /// was found alive was read of this process.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        Stat::read(self.pid).is_some_and(|stat| stat.started == self.started) && !self.has_ended()
+        stat(self.pid).is_some_and(|stat| stat.started == self.started) && !self.has_ended()
     }
 
     /// Whether it has ended: a pidfd becomes readable then.
@@ -68,7 +69,7 @@ impl Handle {
     /// Whether it is stopped, by a signal.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        Stat::read(self.pid).is_some_and(|stat| stat.state == 'T') && self.is_alive()
+        stat(self.pid).is_some_and(|stat| stat.state == 'T') && self.is_alive()
     }
 
     /// Whether it has one of the sockets `inodes` open, in any of its threads.
@@ -178,28 +179,8 @@ pub fn exec(arguments: &[OsString]) -> io::Error {
     }
 }
 
-/// What /proc/PID/stat tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat {
-    state: char,
-    started: u64,
-}
-
-impl Stat {
-    /// `None` if the process has ended.
-    fn read(pid: Pid) -> Option<Self> {
-        Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
-    }
-
-    /// The name of a process may contain anything, closing brackets too: what comes after the last one counts.
-    fn parse(line: &[u8]) -> Option<Self> {
-        let name_end = line.iter().rposition(|&byte| byte == b')')?;
-        let rest = std::str::from_utf8(line.get(name_end + 1..)?).ok()?;
-        let mut fields = rest.split_ascii_whitespace();
-        let state = fields.next()?.chars().next()?;
-        // The state is field 3, the start field 22.
-        Some(Self { state, started: fields.nth(18)?.parse().ok()? })
-    }
+fn stat(pid: Pid) -> Option<Stat> {
+    Stat::read(Path::new(&format!("/proc/{pid}")))
 }
 
 #[cfg(test)]
@@ -207,15 +188,6 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-
-    #[test]
-    fn a_line_of_stat_with_a_hostile_name() {
-        let line = b"42 (a) S 1 (x\xff) T 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2";
-        assert_eq!(Stat::parse(line), Some(Stat { state: 'T', started: 98765 }));
-        for broken in ["", "42", "42 (x", "42 (x)", "42 (x) S 1"] {
-            assert_eq!(Stat::parse(broken.as_bytes()), None, "{broken}");
-        }
-    }
 
     #[test]
     fn a_handle_knows_what_its_process_has_open_and_when_it_ended() {

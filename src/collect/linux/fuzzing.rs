@@ -2,7 +2,7 @@
 
 use super::netlink;
 use super::sock_diag::Table;
-use super::{cgroup, elsewhere, generic, holder, links, owners, proc_net, sock_diag, socket_units};
+use super::{cgroup, elsewhere, generic, links, owners, proc_net, sock_diag, socket_units, stat};
 use crate::model::{Family, Protocol};
 
 const TABLES: [Table; 4] = [
@@ -32,7 +32,7 @@ pub fn proc_file(text: &str) {
             let _ = proc_net::parse_line(line, table);
         }
     }
-    let _ = holder::Kinship::parse(text);
+    let _ = stat::Stat::parse(text.as_bytes());
     cgroup::parse_process_cgroups(text);
     cgroup::mount_of_cgroup2(text);
     socket_units::parse(text, &mut Vec::new());

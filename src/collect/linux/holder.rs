@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::cgroup::{self, Hierarchy};
 use super::owners::parse_socket_link;
+use super::stat::Stat;
 use crate::model::{Legacy, Pid};
 
 /// A process under a /proc.
@@ -38,8 +39,8 @@ impl Holder {
     /// Children are in the session of their parent until they open one of their own; one whose parent is in another
     /// session was left to that parent by a process that ended.
     pub fn legacy(&self, proc: &Path, sockets: &[u64]) -> Option<Legacy> {
-        let own = Kinship::read(&self.directory)?;
-        if own.session == self.pid || Kinship::read(&proc.join(own.parent.to_string()))?.session == own.session {
+        let own = Stat::read(&self.directory)?;
+        if own.session == self.pid || Stat::read(&proc.join(own.parent.to_string()))?.session == own.session {
             return None;
         }
         Some(Legacy { survives_exec: self.survives_exec(sockets)?, serves: self.serves() })
@@ -100,49 +101,14 @@ impl Holder {
     }
 }
 
-/// Parent and session (proc_pid_stat(5)), which anyone may read.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Kinship {
-    /// The process that started it, or adopted it.
-    pub parent: Pid,
-    /// The process that opened its session.
-    pub session: Pid,
-}
-
-impl Kinship {
-    /// Of the process with this directory. `None` if it has ended.
-    pub fn read(directory: &Path) -> Option<Self> {
-        Self::parse(&fs::read_to_string(directory.join("stat")).ok()?)
-    }
-
-    /// `PID (NAME) STATE PPID PGRP SESSION …`; the name may have any character in it.
-    pub fn parse(stat: &str) -> Option<Self> {
-        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(1);
-        let parent = fields.next()?.parse().ok()?;
-        Some(Self { parent, session: fields.nth(1)?.parse().ok()? })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn parent_and_session_stand_behind_any_name() {
-        assert_eq!(
-            Kinship::parse("42 (a) S 1 (b) S 7 40 39 0 -1"),
-            Some(Kinship { parent: 7, session: 39 }),
-            "the last parenthesis counts"
-        );
-        assert_eq!(Kinship::parse("42 (a"), None);
-        assert_eq!(Kinship::parse("42 (a) S"), None);
-    }
-
-    #[test]
-    fn this_test_has_its_parent_and_serves() {
+    fn this_test_serves() {
         let proc = Path::new("/proc");
         let own = Holder::new(proc, std::process::id());
-        assert_eq!(Kinship::read(&own.directory).unwrap().parent, std::os::unix::process::parent_id());
         assert_eq!(own.serves(), Some(true), "this thread runs");
         assert!(!own.is_exe_deleted());
     }

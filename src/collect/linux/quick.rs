@@ -9,9 +9,9 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use super::cgroup::Hierarchy;
-use super::holder::Kinship;
 use super::owners::{self, DIRECTORY_BUFFER, Sweep};
 use super::sock_diag::Entry;
+use super::stat::Stat;
 use crate::error::Error;
 use crate::model::Pid;
 
@@ -79,7 +79,7 @@ impl Looker {
 /// Parent and children (proc_pid_task(5); the latter only where the kernel lists them, `CONFIG_PROC_CHILDREN`).
 fn relatives(proc: &Path, pid: Pid) -> Vec<Pid> {
     let directory = proc.join(pid.to_string());
-    let mut relatives: Vec<Pid> = Kinship::read(&directory).map(|kinship| kinship.parent).into_iter().collect();
+    let mut relatives: Vec<Pid> = Stat::read(&directory).map(|stat| stat.parent).into_iter().collect();
     for thread in fs::read_dir(directory.join("task")).into_iter().flatten().flatten() {
         let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
         relatives.extend(children.split_ascii_whitespace().filter_map(|child| child.parse::<Pid>().ok()));
