@@ -14,7 +14,7 @@ mod host;
 mod kernel_sockets;
 mod links;
 mod netlink;
-mod owners;
+pub mod owners;
 mod proc_net;
 mod quick;
 mod search;

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use crate::act::Signal;
-use crate::collect::Stat;
+use crate::collect::{Stat, parse_socket_link};
 use crate::error::Error;
 use crate::model::Pid;
 
@@ -106,10 +106,9 @@ impl Handle {
 
 fn has_open(descriptors: &Path, inodes: &[u64]) -> bool {
     let entries = fs::read_dir(descriptors).into_iter().flatten().flatten();
-    entries.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|link| {
-        let inode = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-        inode.is_some_and(|inode| inodes.contains(&inode))
-    })
+    entries
+        .filter_map(|entry| parse_socket_link(fs::read_link(entry.path()).ok()?.as_os_str().as_encoded_bytes()))
+        .any(|inode| inodes.contains(&inode))
 }
 
 /// Waits until one of the processes has ended, or `timeout` is over, or for ever without one. Which have ended.
