@@ -1,5 +1,7 @@
 //! `--wait`: until a port listens, or is free, and not longer.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::net::{Ipv6Addr, TcpListener, TcpStream};
@@ -212,6 +214,24 @@ fn free_means_bindable_and_time_wait_is_waited_out_or_named() {
         until_it_waits(&wait);
         assert_eq!(json(&["8080", "--kill", "--remnants", "--yes"])["exit_code"], 0);
         assert_eq!(outcome(&end(wait).0), ("met", 0));
+    });
+}
+
+/// Regression: bind works on a leased port and the diagnosis says that it is held, so that the wait went round without a pause
+/// and beyond its time.
+#[test]
+fn a_lease_is_waited_out_and_not_longer_than_allowed() {
+    in_namespace("a_lease_is_waited_out_and_not_longer_than_allowed", || {
+        let picked = run(&["--free", "--ttl", "20s"]).stdout;
+        let leased = picked.trim();
+        let late = json(&[leased, "--wait", "free", "--timeout", "300ms"]);
+        assert_eq!(outcome(&late), ("timeout", 124));
+        assert_eq!((&late["wait"]["goals"][0]["met"], &late["ports"][0]["status"]), (&false.into(), &"held".into()));
+        let wait = waiting(&[leased, "--wait", "free", "--timeout", "15s", "--json"]);
+        until_it_waits(&wait);
+        assert_eq!(run(&["--release", leased]).code, 0);
+        let (answer, _) = end(wait);
+        assert_eq!(outcome(&answer), ("met", 0));
     });
 }
 

@@ -219,13 +219,19 @@ pub fn wait(
         let look_start = Instant::now();
         let (outcome, look) = wait.look()?;
         pace.looked(look_start.elapsed());
-        let outcome =
-            outcome.or(ended.map(|&(pid, _)| Outcome::ProcessEnded(pid))).or(is_late.then_some(Outcome::Timeout));
-        if let Some(outcome) = outcome {
-            let answer = wait.diagnose(outcome == Outcome::Timeout)?;
-            if outcome != Outcome::Met || wait.is_confirmed(&answer) {
-                break (outcome, answer);
+        let mut outcome = outcome;
+        if outcome == Some(Outcome::Met) {
+            let answer = wait.diagnose(false)?;
+            if wait.confirm(&answer) {
+                break (Outcome::Met, answer);
             }
+            // Such as a lease on a port that can be bound: that may go on for long.
+            pace.disagreed(look_start.elapsed());
+            outcome = None;
+        }
+        let given_up = ended.map(|&(pid, _)| Outcome::ProcessEnded(pid)).or(is_late.then_some(Outcome::Timeout));
+        if let Some(outcome) = outcome.or(given_up) {
+            break (outcome, wait.diagnose(outcome == Outcome::Timeout)?);
         }
         if let Some(watcher) = &mut watcher
             && last_seen.as_ref() != Some(&look)
@@ -284,8 +290,9 @@ impl Wait<'_> {
         })
     }
 
-    /// Whether the ordinary diagnosis agrees: between the look and it, a server may have gone, or somebody come.
-    fn is_confirmed(&self, answer: &Answer) -> bool {
+    /// Whether the ordinary diagnosis agrees: between the look and it, a server may have gone, or somebody come. Goals that it does
+    /// not agree with are not met.
+    fn confirm(&mut self, answer: &Answer) -> bool {
         let mut by_port: HashMap<u16, Vec<&PortAnswer>> = HashMap::new();
         for port in &answer.ports {
             by_port.entry(port.port).or_default().push(port);
@@ -298,8 +305,11 @@ impl Wait<'_> {
                 its.peek().is_some() && its.all(|port| look::is_as_awaited(self.options.awaited, port, target))
             }
         };
-        let mut met = self.goals.iter().filter(|goal| goal.is_met);
-        if self.options.any { met.any(agrees) } else { met.all(agrees) }
+        let met: Vec<bool> = self.goals.iter().map(|goal| goal.is_met && agrees(goal)).collect();
+        for (goal, &is_met) in self.goals.iter_mut().zip(&met) {
+            goal.is_met = is_met;
+        }
+        if self.options.any { met.contains(&true) } else { !met.contains(&false) }
     }
 }
 

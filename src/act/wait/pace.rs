@@ -17,11 +17,13 @@ pub struct Pace {
     pause: Duration,
     /// What a look costs: the least that one took, as others were kept waiting by other processes.
     cost: Duration,
+    /// What a look cost that a diagnosis did not agree with.
+    disagreement: Option<Duration>,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { pause: FIRST, cost: DEAREST }
+        Self { pause: FIRST, cost: DEAREST, disagreement: None }
     }
 }
 
@@ -31,11 +33,17 @@ impl Pace {
         self.cost = self.cost.min(took);
     }
 
+    /// Notes how long a look took that a diagnosis was asked about, which did not agree.
+    pub fn disagreed(&mut self, took: Duration) {
+        self.disagreement = Some(took);
+    }
+
     /// The pause before the next look.
     pub fn pause(&mut self) -> Duration {
         let pause = self.pause;
         self.pause = (pause * 5 / 4).min(LONGEST);
-        pause.max((self.cost * SHARE).min(DEAREST))
+        let cost = self.disagreement.take().unwrap_or(self.cost);
+        pause.max((cost * SHARE).min(DEAREST))
     }
 }
 
