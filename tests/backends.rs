@@ -1,5 +1,7 @@
 //! The portable backend beside the native one, on the same sockets.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::collections::BTreeSet;

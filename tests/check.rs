@@ -1,5 +1,7 @@
 //! `portcheck TARGET` on real sockets: who holds a port, and what is free.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::io::{BufRead, BufReader};

@@ -1,5 +1,7 @@
 //! The command line itself: mistakes, exit codes, colours, pipes and full disks.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::fs::File;

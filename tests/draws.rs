@@ -2,6 +2,8 @@
 //!
 //! That program is Python, which shares no code with this one. `PORTCHECK_DRAWS=5000 cargo test --test draws` draws more.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::io::{BufRead, BufReader, Write};

@@ -1,5 +1,7 @@
 //! `--explain`: what every verdict means, in words.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use common::run;

@@ -1,5 +1,7 @@
 //! `--free`: which ports are picked, which are not, and why.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! `--free -- CMD`: a command that has its ports for as long as it runs, and real servers on held ports.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};

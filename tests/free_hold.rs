@@ -1,5 +1,7 @@
 //! `--free --hold`: ports that are bound and do not listen, for a server that sets SO_REUSEADDR and for nobody else.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::io::ErrorKind;

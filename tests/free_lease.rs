@@ -1,5 +1,7 @@
 //! `--free` and those who come after: leases, who ends them and what.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::io::Read;

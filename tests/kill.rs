@@ -1,5 +1,7 @@
 //! `--kill`: who is ended, who never is, and that the port is free afterwards.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::io::{Read, Write};

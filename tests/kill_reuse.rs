@@ -1,5 +1,7 @@
 //! `--kill` where process ids are given away again within moments: never a foreign process is signalled.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::os::unix::process::ExitStatusExt;

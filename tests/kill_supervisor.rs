@@ -3,6 +3,8 @@
 //! The tools are scripts that do what the real ones do about processes, and note how they were called. tests/servers.rs has a
 //! real Docker engine.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::os::unix::fs::PermissionsExt;

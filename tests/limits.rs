@@ -1,5 +1,7 @@
 //! Surroundings and processes that would break a careless program.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::io::{BufRead, BufReader};

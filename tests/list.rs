@@ -1,5 +1,7 @@
 //! `portcheck` without a target: the listing, against independent readings of the same sockets.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,7 @@
 //! What an ordinary user learns of somebody else's sockets. Root is needed to make somebody else.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use common::cgroup::Cgroup;

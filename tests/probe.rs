@@ -1,5 +1,7 @@
 //! How bind(2) is asked and told. What its answers mean is proved by the scenarios.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,7 @@
 //! `--quick`: the first holder, found where the socket was made; and that the answer says what it leaves out.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use common::cgroup::Cgroup;

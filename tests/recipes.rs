@@ -1,5 +1,7 @@
 //! The recipes of docs/recipes.md, as they stand there.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::os::unix::fs::PermissionsExt;

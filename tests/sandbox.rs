@@ -1,5 +1,7 @@
 //! Where things are taken away: no netlink, no /proc, hardly any descriptors, a hidden /proc, no IPv6.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::net::TcpListener;

@@ -1,6 +1,8 @@
 //! Real servers, each as its users run it: all its processes are found, and what an ordinary user may not see is said
 //! to be hidden, never to be free.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! How soon `--wait` notices, and what it costs: apart from the other tests, which would keep it from running.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::net::TcpListener;
