@@ -7,6 +7,7 @@ mod names;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::iter;
 use std::path::Path;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -375,11 +376,16 @@ fn terminal_width() -> Option<u16> {
     terminal_size::terminal_size_of(stdout).map(|(width, _)| width.0).filter(|&width| width > 0)
 }
 
-/// How this program can be called by root: by its name where sudo looks for it, else by its path.
+/// How this program can be called by root: by its name where sudo looks for it, or Windows, else by its path.
 fn program() -> String {
     const SUDOS_PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
     let Ok(path) = std::env::current_exe() else { return "portcheck".to_owned() };
-    match (path.parent(), path.file_name()) {
+    let is_on_path = |directory: &Path| {
+        local::IS_WINDOWS
+            && std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|known| known == directory)
+    };
+    match (path.parent(), path.file_stem()) {
+        (Some(directory), Some(name)) if is_on_path(directory) => quote(&name.to_string_lossy()).into_owned(),
         (Some(directory), Some(name)) if SUDOS_PATH.iter().any(|known| directory == Path::new(known)) => {
             quote(&name.to_string_lossy()).into_owned()
         }
@@ -390,7 +396,8 @@ fn program() -> String {
 /// The same command line as root.
 fn as_root(program: &str, arguments: &[OsString]) -> String {
     let typed = arguments.iter().skip(1).map(|argument| quote(&argument.to_string_lossy()).into_owned());
-    ["sudo".to_owned(), program.to_owned()].into_iter().chain(typed).collect::<Vec<_>>().join(" ")
+    let sudo = (!local::IS_WINDOWS).then(|| "sudo".to_owned());
+    sudo.into_iter().chain(iter::once(program.to_owned())).chain(typed).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

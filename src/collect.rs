@@ -1,10 +1,17 @@
 //! Takes a [`Snapshot`] of the machine. The only file that asks which platform this is.
 //!
 //! A platform is a module with the function `snapshot(&Scope) -> Result<Snapshot, Error>`, chosen here under the
-//! alias `native`. There is no collector trait: the seam is the data.
+//! alias `native`. There is no collector trait: the seam is the data. Linux has a backend of its own. Windows and macOS add to the
+//! portable one what they tell besides. Everything else is `unsupported`, which says so.
 
-mod portable;
 mod processes;
+
+#[cfg(any(target_os = "linux", target_os = "macos", target_os = "windows"))]
+mod portable;
+
+/// Pure, so that its tests run everywhere.
+#[cfg(any(test, target_os = "windows"))]
+mod netsh;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -17,9 +24,24 @@ pub(crate) use linux::{owners::parse_socket_link, stat::Stat};
 #[cfg(all(target_os = "linux", fuzzing))]
 pub use linux::fuzzing;
 
-/// Elsewhere the portable backend is the native one.
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+use macos as native;
+
+#[cfg(target_os = "windows")]
+mod windows;
+#[cfg(target_os = "windows")]
+use windows as native;
+
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
+mod unsupported;
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
+use unsupported as native;
+
+/// What has no answer of its own there.
 #[cfg(not(target_os = "linux"))]
-use portable as native;
+mod common;
 
 pub use native::Watch;
 
@@ -66,13 +88,13 @@ pub enum Detail {
 /// If the sockets cannot be listed at all. What is merely incomplete becomes a [`Gap`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     match scope.backend {
-        Backend::Native => native::snapshot(scope),
+        #[cfg(target_os = "linux")]
         Backend::Portable => {
             // netstat2 panics where it cannot list /proc.
-            #[cfg(target_os = "linux")]
             linux::require_processes()?;
-            portable::snapshot(scope)
+            portable::snapshot(scope, |_| None)
         }
+        _ => native::snapshot(scope),
     }
 }
 
@@ -117,8 +139,9 @@ pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
 #[must_use]
 pub fn host(backend: Backend) -> crate::model::Host {
     match backend {
-        Backend::Native => native::host(),
+        #[cfg(target_os = "linux")]
         Backend::Portable => portable::host(),
+        _ => native::host(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod activation;
 mod address;
+mod airplay;
 mod backlog;
 mod beyond_descriptors;
 mod bound;
@@ -13,6 +14,7 @@ mod connections;
 mod denied;
 mod device;
 mod ephemeral;
+mod excluded;
 mod free;
 mod hidden;
 mod holder_state;
@@ -30,7 +32,9 @@ mod reuseport;
 mod self_connect;
 mod split_localhost;
 mod unseen;
+mod windows_services;
 
+pub use airplay::is_receiver as is_airplay_receiver;
 pub use holders::{Group, groups, name_spot, name_spots};
 
 use std::net::IpAddr;
@@ -244,6 +248,9 @@ pub static RULES: &[&Rule] = &[
     &beyond_descriptors::IN_FLIGHT,
     &beyond_descriptors::IO_URING,
     &hidden::RULE,
+    &windows_services::HTTP_SYS,
+    &windows_services::PORTPROXY,
+    &airplay::RULE,
     &kernel::RULE,
     &bound::RULE,
     &self_connect::RULE,
@@ -260,6 +267,7 @@ pub static RULES: &[&Rule] = &[
     &address::TENTATIVE,
     &address::NO_IPV6,
     &address::NOT_LOCAL,
+    &excluded::RULE,
     &denied::PRIVILEGED,
     &denied::SANDBOX,
     &unseen::RULE,

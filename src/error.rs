@@ -65,9 +65,15 @@ pub enum Error {
     #[error("cannot write the answer: {0}")]
     Write(io::Error),
     /// No backend for this platform.
-    #[error("portcheck cannot list sockets on {0}: neither the native nor the portable backend knows it")]
+    #[error("portcheck cannot list sockets on {0}: it knows Linux, macOS and Windows")]
     Unsupported(&'static str),
+    /// No port can be held for a server on this platform.
+    #[error(
+        "--hold works on Linux only: on {0} a bound port is in the way of the server that it is kept for. Leave it out: the lease \
+         keeps the port from others who ask --free"
+    )]
+    NoHold(&'static str),
     /// No processes can be held on to on this platform, so none is ended or waited for.
-    #[error("portcheck cannot end or watch processes on {0}: --kill and --wait need Linux 5.3 or newer")]
+    #[error("portcheck cannot end or watch processes on {0}: --kill and --wait work on Linux, macOS and Windows")]
     NoActions(&'static str),
 }

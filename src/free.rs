@@ -8,7 +8,7 @@
 //! Then the port is handed over. To a caller: the lock goes to a keeper in the background, the *lease*, and with `--hold`
 //! the bound sockets too. To a command: it inherits them, as this process becomes the command.
 //!
-//! Nothing of it is written anywhere. What is Linux's own is in `linux`, and `elsewhere` says so on other systems.
+//! On Linux nothing of it is written anywhere (`linux`); elsewhere leases are files (`files`), and there are no holds.
 
 mod claim;
 mod env_file;
@@ -22,10 +22,9 @@ mod linux;
 use linux as system;
 
 #[cfg(not(target_os = "linux"))]
-#[allow(dead_code, reason = "what there is no lease for goes nowhere")]
-mod elsewhere;
+mod files;
 #[cfg(not(target_os = "linux"))]
-use elsewhere as system;
+use files as system;
 
 use std::ffi::OsString;
 use std::io;
@@ -89,13 +88,13 @@ pub struct Terms {
 
 impl Terms {
     /// The lease on `port` that `keeper` keeps.
-    fn lease(&self, port: u16, keeper: Pid) -> Lease {
+    fn lease(&self, port: u16, keeper: Option<Pid>) -> Lease {
         Lease {
             port,
             kind: if self.hold { LeaseKind::Held } else { LeaseKind::Reserved },
             uid: None,
             user: None,
-            pids: vec![keeper],
+            pids: keeper.into_iter().collect(),
             client: self.client.as_ref().map(|client| Client {
                 name: client.name.clone(),
                 pid: Some(client.pid),
@@ -158,6 +157,9 @@ impl Picked {
     /// If it cannot be started. Then nothing is kept.
     pub fn keep(self, terms: &Terms) -> Result<Vec<Lease>, Error> {
         let failed = |call| move |source| Error::Call { call, source };
+        if terms.hold && !system::CAN_HOLD {
+            return Err(Error::NoHold(std::env::consts::OS));
+        }
         let mut kept = Vec::new();
         for Own { claim, lock } in self.ports {
             let lock = lock.ok_or_else(|| failed("locking the port")(io::ErrorKind::Unsupported.into()))?;
@@ -169,7 +171,7 @@ impl Picked {
             kept.push(Kept { lock, holds });
         }
         let ports: Vec<u16> = kept.iter().map(Kept::port).collect();
-        let keeper = system::keep(terms, &kept).map_err(failed("starting the process that keeps the lease"))?;
+        let keeper = system::keep(terms, &kept).map_err(failed("keeping the lease"))?;
         Ok(ports.into_iter().map(|port| terms.lease(port, keeper)).collect())
     }
 
@@ -181,6 +183,8 @@ impl Picked {
         for Own { claim, lock } in self.ports {
             locks.extend(lock);
             let sockets = match handover {
+                // Where no server would get past it, a lock is all that there is.
+                Handover::Hold if !system::CAN_HOLD => Ok(()),
                 Handover::Hold => claim.into_hold().map(|sockets| holds.extend(sockets)),
                 Handover::Servers => claim.into_servers().map(|sockets: Vec<Socket>| servers.extend(sockets)),
                 Handover::Release => Ok(()),
@@ -295,6 +299,10 @@ fn try_one(
             None
         }
     };
+    if system::LETS_COEXIST && !can_bind_loopback(port, spots) {
+        taken.0.push((Reason::InUse, port));
+        return Ok(None);
+    }
     let refused = match claim(port, spots) {
         Ok(claim) => return Ok(Some(Own { claim, lock })),
         Err(Refusal::NoSocket(source)) => {
@@ -305,6 +313,16 @@ fn try_one(
     let reason = if refused == Outcome::InUse { Reason::InUse } else { Reason::NotPermitted };
     taken.0.push((reason, port));
     Ok(None)
+}
+
+/// Whether no server has the port on a loopback address of its own: on the BSDs one there and one on all addresses can have the same
+/// port, so that not each kind of bind tells of it.
+fn can_bind_loopback(port: u16, spots: &[(Protocol, Spot)]) -> bool {
+    let mut questions = spots.iter().filter(|(_, spot)| spot.address.is_unspecified()).flat_map(|&(protocol, spot)| {
+        let loopbacks = probe::usual_spots(Some(Family::of(spot.address))).into_iter();
+        loopbacks.filter(|spot| spot.address.is_loopback()).map(move |spot| (protocol, spot))
+    });
+    questions.all(|(protocol, spot)| Outcome::of(&probe::bind(port, protocol, spot, false)) != Outcome::InUse)
 }
 
 /// Drops the ports on which the socket tables show somebody although they could be bound.

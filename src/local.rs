@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use crate::classify::services::Services;
 use crate::target::Names;
 
+/// Whether this is built for Windows, which has other rules for command lines, ends of processes and shared addresses.
+pub const IS_WINDOWS: bool = cfg!(target_os = "windows");
+
 /// Answers what the grammar of targets asks of the machine.
 pub const NAMES: Names = Names {
     services: |name| Services::load().ports_named(name),

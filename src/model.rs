@@ -12,7 +12,7 @@ use std::fmt;
 
 use crate::port_set::PortSet;
 
-pub use circumstances::{Circumstances, InterfaceAddress, Sandbox};
+pub use circumstances::{Circumstances, ExcludedRange, InterfaceAddress, Sandbox};
 pub use lease::{Client, Lease, LeaseKind};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit};
 pub use socket::{Family, KernelUser, Owners, Socket, State, Timer, TimerKind, Via};

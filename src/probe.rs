@@ -3,6 +3,12 @@
 //! Each socket is closed at once: it never listens, so nobody takes it for a server, and never connects. SO_REUSEPORT
 //! is never set, since even a short-lived socket with it changes what later ones may bind. Datagrams would go to
 //! a UDP socket that joins others by SO_REUSEADDR, however short it lives, so UDP is asked without it only.
+//!
+//! On Windows SO_REUSEADDR takes a port from whoever has it, so that nothing is asked with it there, and the question without it is
+//! SO_EXCLUSIVEADDRUSE: whether the port is nobody else's.
+
+#[cfg(target_os = "windows")]
+mod exclusive;
 
 use std::borrow::Cow;
 use std::io;
@@ -10,6 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use socket2::{Domain, Socket, Type};
 
+use crate::local::IS_WINDOWS;
 use crate::model::{Family, Protocol};
 
 /// Where a bind is tried.
@@ -156,8 +163,8 @@ pub fn spot_of(address: IpAddr, scope: u32) -> Spot {
 #[must_use]
 pub fn probe(port: u16, protocol: Protocol, spots: &[Spot]) -> Vec<Attempt> {
     let settings: &[bool] = match protocol {
-        Protocol::Tcp => &[false, true],
-        Protocol::Udp => &[false],
+        Protocol::Tcp if !IS_WINDOWS => &[false, true],
+        Protocol::Tcp | Protocol::Udp => &[false],
     };
     let attempt = |spot: Spot, reuse_address| Attempt {
         spot,
@@ -201,6 +208,10 @@ pub fn bind(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> i
         socket.set_only_v6(v6only && !is_mapped)?;
     }
     socket.set_reuse_address(reuse_address)?;
+    #[cfg(target_os = "windows")]
+    if !reuse_address {
+        exclusive::set(&socket)?;
+    }
     socket.bind(&address.into())?;
     Ok(socket)
 }
@@ -218,7 +229,10 @@ mod tests {
             probe(port, Protocol::Tcp, &spots).iter().map(|attempt| (attempt.reuse_address, attempt.outcome)).collect()
         };
         let (held, free) = (Outcome::InUse, Outcome::Bound);
-        assert_eq!(outcomes(), [(false, held), (true, held), (false, free), (true, free)]);
+        let expected = [(false, held), (true, held), (false, free), (true, free)];
+        // Windows is not asked with it.
+        let is_asked = |(reuse, _): &&(bool, Outcome)| !(*reuse && IS_WINDOWS);
+        assert_eq!(outcomes(), expected.iter().filter(is_asked).copied().collect::<Vec<_>>());
         assert_eq!(probe_briefly(port, Protocol::Tcp, Some(Family::Ipv4))[0].outcome, held);
         drop(listener);
         assert_eq!(outcomes()[0], (false, free));
@@ -226,6 +240,9 @@ mod tests {
 
     #[test]
     fn an_address_of_another_machine_is_not_available() {
+        if IS_WINDOWS {
+            return crate::testing::skip("wine lets datagrams be bound to any address");
+        }
         // TEST-NET-2 (RFC 5737) is nobody's.
         let attempts = probe(8080, Protocol::Udp, &[spot_of([198, 51, 100, 1].into(), 0)]);
         assert_eq!(attempts.len(), 1, "UDP is not asked with SO_REUSEADDR");

@@ -49,7 +49,7 @@ pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
         pid,
         ppid: Some(ppid),
         name: name.to_owned(),
-        exe: Some(PathBuf::from("/usr/bin").join(name)),
+        exe: Some(PathBuf::from(format!("/usr/bin/{name}"))),
         is_exe_deleted: false,
         command: vec![name.to_owned(), "--port".to_owned(), "62893".to_owned()],
         cwd: Some(PathBuf::from("/srv/demo")),

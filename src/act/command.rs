@@ -77,6 +77,7 @@ fn hear(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::local::IS_WINDOWS;
+
 /// A signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
@@ -28,6 +30,10 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// The name of what processes are ended with unless somebody says otherwise. Windows cannot ask a process to end: it can only
+    /// end it (TerminateProcess), as SIGKILL does.
+    pub const USUAL: &str = if IS_WINDOWS { "KILL" } else { "TERM" };
+
     /// Those that can be asked for. The numbers are the ones that POSIX fixes for kill(1); the others differ between
     /// architectures.
     const BY_NAME: [(Self, Option<u8>); 9] = [
@@ -53,10 +59,16 @@ impl Signal {
         let fits = |&&(signal, number): &&(Self, Option<u8>)| {
             signal.name() == name || number.is_some_and(|number| number.to_string() == name)
         };
-        Self::BY_NAME.iter().find(fits).map(|&(signal, _)| signal).ok_or_else(|| {
-            let names: Vec<&str> = Self::BY_NAME.iter().map(|(signal, _)| signal.name()).collect();
-            format!("is no signal that ends a process: write one of {}", names.join(", "))
-        })
+        match Self::BY_NAME.iter().find(fits) {
+            Some((signal, _)) if IS_WINDOWS && *signal != Self::Kill => {
+                Err("is not known to Windows, which ends processes at once: write KILL, or leave it out".to_owned())
+            }
+            Some((signal, _)) => Ok(*signal),
+            None => {
+                let names: Vec<&str> = Self::BY_NAME.iter().map(|(signal, _)| signal.name()).collect();
+                Err(format!("is no signal that ends a process: write one of {}", names.join(", ")))
+            }
+        }
     }
 
     /// Its name without `SIG`.
@@ -98,7 +110,8 @@ mod tests {
             ("9", Signal::Kill),
             ("USR1", Signal::Usr1),
         ] {
-            assert_eq!(Signal::parse(typed), Ok(signal), "{typed}");
+            let is_known = signal == Signal::Kill || !IS_WINDOWS;
+            assert_eq!(Signal::parse(typed).ok(), is_known.then_some(signal), "{typed}");
         }
         for typed in ["", "SIG", "CONT", "STOP", "0", "19", "TERMS", "-9"] {
             assert!(Signal::parse(typed).is_err(), "{typed}");

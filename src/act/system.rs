@@ -3,12 +3,24 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub use linux::{Handle, allow_descriptors, exec, loops_in_a_shell, wait_for_exits};
+use linux as system;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+use macos as system;
+
+#[cfg(target_os = "windows")]
+mod windows;
+#[cfg(target_os = "windows")]
+use windows as system;
+
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
 mod unsupported;
-#[cfg(not(target_os = "linux"))]
-pub use unsupported::{Handle, allow_descriptors, exec, loops_in_a_shell, wait_for_exits};
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
+use unsupported as system;
+
+pub use system::{Handle, allow_descriptors, exec, loops_in_a_shell, wait_for_exits};
 
 use crate::collect;
 use crate::model::{Container, Pid, Unit};

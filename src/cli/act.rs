@@ -28,7 +28,7 @@ pub struct KillArgs {
     #[arg(long, requires = "kill")]
     pub dry_run: bool,
     /// The signal to end processes with
-    #[arg(long, value_name = "SIGNAL", default_value = "TERM", requires = "kill", value_parser = Signal::parse)]
+    #[arg(long, value_name = "SIGNAL", default_value = Signal::USUAL, requires = "kill", value_parser = Signal::parse)]
     pub signal: Signal,
     /// How long they get to end
     #[arg(long, value_name = "DURATION", default_value = "5s", requires = "kill", value_parser = parse_duration, allow_hyphen_values = true)]

@@ -61,6 +61,7 @@ pub fn circumstances(is_refused: bool, mut addresses: Vec<InterfaceAddress>) -> 
     let proc = Path::new(PROC);
     circumstances::mark_tentative(proc, &mut addresses);
     Circumstances {
+        excluded_ranges: None,
         addresses,
         ipv6_disabled_by: circumstances::ipv6_disabled_by(proc),
         sandbox: is_refused.then(|| circumstances::sandbox(proc)),
@@ -234,7 +235,7 @@ fn device_name(index: u32) -> Option<String> {
 }
 
 fn read_processes(proc: &Path, pids: Vec<Pid>, detail: Detail, users: &mut Users) -> Result<Vec<Process>, Error> {
-    let mut processes = processes::details(pids, detail, |uid| users.name(uid))?;
+    let mut processes = processes::details(pids, detail, |uid| users.name(**uid))?;
     for process in &mut processes {
         for path in cgroup::of_process(proc, process.pid) {
             let found = supervisor::of_cgroup(&path);

@@ -3,33 +3,20 @@
 //! It sees less than a native one, and says so by gaps: no sockets that are bound without listening, no queues,
 //! timers, devices or cgroups, and owners only of what the system lets this user see.
 
-#[cfg(not(target_os = "linux"))]
-mod actions;
-#[cfg(not(target_os = "linux"))]
-pub use actions::{Watch, drop_remnants, supervisor_of};
-
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, TcpState, iterate_sockets_info};
 
+use sysinfo::Uid;
+
 use super::{Detail, Scope, leaders_first, processes};
 use crate::error::Error;
-use crate::model::{
-    Backend, Circumstances, Family, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy,
-    Snapshot, Socket, State,
-};
+use crate::model::{Backend, Family, Gap, Hides, Host, Owners, Pid, Protocol, ShownBy, Snapshot, Socket, State};
 use crate::port_set::PortSet;
-use crate::target::Target;
 
-/// See [`super::circumstances`].
-#[allow(dead_code, reason = "on Linux the native backend knows more")]
-pub fn circumstances(_: bool, addresses: Vec<InterfaceAddress>) -> Circumstances {
-    Circumstances { addresses, ..Circumstances::default() }
-}
-
-/// See [`super::snapshot`].
-pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
+/// See [`super::snapshot`]. `user_name` turns a user id into a name.
+pub fn snapshot(scope: &Scope, user_name: impl FnMut(&Uid) -> Option<String>) -> Result<Snapshot, Error> {
     let flags = scope.protocols.iter().fold(ProtocolFlags::empty(), |flags, protocol| {
         flags
             | match protocol {
@@ -74,7 +61,7 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
         }
     }
     let pids: Vec<Pid> = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
-    let processes = processes::details(pids, scope.detail, |_| None)?;
+    let processes = processes::details(pids, scope.detail, user_name)?;
     leaders_first(&mut sockets, &processes);
     Ok(Snapshot { host: host(), gaps: gaps(scope, &sockets, unreadable_rows), sockets, processes })
 }
@@ -164,34 +151,6 @@ fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
         });
     }
     gaps
-}
-
-/// See [`super::owners_of`]. The system has no such numbers, or does not tell them.
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has a better one"))]
-pub fn owners_of(_inodes: &[u64]) -> Vec<(u64, Pid)> {
-    Vec::new()
-}
-
-/// See [`super::waiting`].
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has a better one"))]
-pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, Vec<Gap>), Error> {
-    let target =
-        |&(first, last): &(u16, u16)| Target { first, last, protocol: None, addresses: Vec::new(), zone: None };
-    let scope = Scope {
-        backend: Backend::Portable,
-        protocols: protocols.to_vec(),
-        targets: ports.ranges().iter().map(target).collect(),
-        connections: false,
-        detail: Detail::Nothing,
-        quick: false,
-    };
-    snapshot(&scope).map(|snapshot| (snapshot.sockets, snapshot.gaps))
-}
-
-/// See [`super::describe`].
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux has a better one"))]
-pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
-    processes::details(pids, detail, |_| None)
 }
 
 /// See [`super::host`].

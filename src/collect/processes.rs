@@ -1,6 +1,6 @@
 //! Details of the owners, and only of them, by sysinfo. Never the environment.
 
-use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
+use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, Uid, UpdateKind};
 
 use super::Detail;
 use crate::error::Error;
@@ -20,7 +20,7 @@ const MOST_ANCESTORS: usize = 64;
 pub fn details(
     pids: impl IntoIterator<Item = Pid>,
     detail: Detail,
-    mut user_name: impl FnMut(u32) -> Option<String>,
+    mut user_name: impl FnMut(&Uid) -> Option<String>,
 ) -> Result<Vec<Process>, Error> {
     let mut wanted: Vec<sysinfo::Pid> = pids.into_iter().map(sysinfo::Pid::from_u32).collect();
     wanted.sort_unstable();
@@ -47,8 +47,7 @@ pub fn details(
 
     let found = wanted.iter().filter_map(|&pid| {
         let process = system.process(pid)?;
-        let uid =
-            process.effective_user_id().or_else(|| process.user_id()).and_then(|uid| uid.to_string().parse().ok());
+        let uid = process.effective_user_id().or_else(|| process.user_id());
         Some(Process {
             pid: pid.as_u32(),
             ppid: process.parent().map(sysinfo::Pid::as_u32),
@@ -58,7 +57,8 @@ pub fn details(
             command: process.cmd().iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
             cwd: process.cwd().map(ToOwned::to_owned),
             user: uid.and_then(&mut user_name),
-            uid,
+            // Windows has identifiers that are no numbers.
+            uid: uid.and_then(|uid| uid.to_string().parse().ok()),
             started_at: (process.start_time() != 0).then(|| process.start_time()),
             is_stopped: matches!(process.status(), ProcessStatus::Stop | ProcessStatus::Tracing),
             frozen_cgroup: None,
@@ -98,14 +98,16 @@ fn ancestors(system: &System, pid: sysinfo::Pid) -> Vec<Ancestor> {
         .collect()
 }
 
+// Of a Unix: ids of users are numbers there, and there are `true` and a parent that lives on.
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 
     #[test]
     fn this_test_knows_itself_and_its_ancestors() {
         let own = std::process::id();
-        let found = details([own, own], Detail::Full, |uid| Some(format!("user{uid}"))).unwrap();
+        let found = details([own, own], Detail::Full, |uid| Some(format!("user{}", **uid))).unwrap();
         let [process] = &found[..] else { panic!("{found:?}") };
         assert_eq!(process.pid, own);
         assert_eq!(process.cwd, std::env::current_dir().ok());

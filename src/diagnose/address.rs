@@ -1,6 +1,7 @@
 //! The verdicts on addresses that cannot be bound, whoever holds the port: `address-not-local`, `address-tentative`,
 //! `address-needs-scope`, `no-ipv6`.
 
+use std::iter;
 use std::net::IpAddr;
 
 use super::{Explanation, Facts, Observation, Remedy, Rule, Severity};
@@ -25,10 +26,12 @@ pub static NOT_LOCAL: Rule = Rule {
             .filter(|&address| is_foreign(address))
             .map(|address| Observation {
                 summary: format!("{address} is no address of this machine, which has {}", own(facts)),
-                remedies: vec![
-                    Remedy { text: "bind one of this machine's addresses, or a wildcard".to_owned(), command: None },
-                    nonlocal_bind(address),
-                ],
+                remedies: iter::once(Remedy {
+                    text: "bind one of this machine's addresses, or a wildcard".to_owned(),
+                    command: None,
+                })
+                .chain(nonlocal_bind(facts, address))
+                .collect(),
                 ..Observation::default()
             })
             .collect()
@@ -156,10 +159,11 @@ fn own(facts: &Facts<'_>) -> String {
     }
 }
 
-fn nonlocal_bind(address: IpAddr) -> Remedy {
+/// `None` but on Linux.
+fn nonlocal_bind(facts: &Facts<'_>, address: IpAddr) -> Option<Remedy> {
     let family = if address.is_ipv6() { "ipv6" } else { "ipv4" };
-    Remedy {
+    (facts.host.os == "linux").then(|| Remedy {
         text: "let servers bind addresses that are not there yet".to_owned(),
         command: Some(format!("sudo sysctl net.{family}.ip_nonlocal_bind=1")),
-    }
+    })
 }

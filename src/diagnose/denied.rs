@@ -1,6 +1,6 @@
 //! The verdicts `privileged-port` and `sandbox-denied`: nobody holds the port, and still it may not be bound.
 
-use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity};
+use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, excluded};
 use crate::model::Protocol;
 use crate::probe::Outcome;
 
@@ -19,21 +19,29 @@ pub static PRIVILEGED: Rule = Rule {
         if !facts.fails_with(Outcome::AccessDenied) {
             return Vec::new();
         }
-        let remedy = |text: &str, command: String| Remedy { text: text.to_owned(), command: Some(command) };
         vec![Observation {
             summary: format!("{} needs privilege: ports below {start} may not be bound by everyone", facts.port_name()),
             details: vec![("unprivileged_start", Detail::Number(start.into()))],
-            remedies: vec![
-                remedy("allow it to one program", "sudo setcap cap_net_bind_service=+ep /path/to/program".to_owned()),
-                remedy(
-                    "allow it to everyone",
-                    format!("sudo sysctl net.ipv4.ip_unprivileged_port_start={}", facts.port),
-                ),
-            ],
+            remedies: allow(facts),
             ..Observation::default()
         }]
     },
 };
+
+fn allow(facts: &Facts<'_>) -> Vec<Remedy> {
+    let remedy = |text: &str, command: Option<String>| Remedy { text: text.to_owned(), command };
+    if facts.host.os == "macos" {
+        return vec![remedy(
+            "bind the wildcard address, which macOS lets everyone do, or start the server as root",
+            None,
+        )];
+    }
+    let sysctl = format!("sudo sysctl net.ipv4.ip_unprivileged_port_start={}", facts.port);
+    vec![
+        remedy("allow it to one program", Some("sudo setcap cap_net_bind_service=+ep /path/to/program".to_owned())),
+        remedy("allow it to everyone", Some(sysctl)),
+    ]
+}
 
 pub static SANDBOX: Rule = Rule {
     code: "sandbox-denied",
@@ -57,6 +65,9 @@ pub static SANDBOX: Rule = Rule {
         } else {
             return Vec::new();
         };
+        if excluded::range_of(facts).is_some() {
+            return Vec::new();
+        }
         let errno = outcome.errno().unwrap_or_default();
         let suspects = suspects(facts, outcome);
         let sandbox = if suspects.is_empty() {

@@ -26,8 +26,8 @@ pub fn groups<'a>(sockets: impl IntoIterator<Item = &'a Socket>) -> Vec<Group<'a
             *group.owners == socket.owners
                 && (first.state == State::Bound) == (socket.state == State::Bound)
                 && first.state.is_waiting() == socket.state.is_waiting()
-                && (first.via, &first.kernel_user, &first.activated_by)
-                    == (socket.via, &socket.kernel_user, &socket.activated_by)
+                && (first.via, &first.kernel_user, &first.activated_by, &first.forwards_to)
+                    == (socket.via, &socket.kernel_user, &socket.activated_by, &socket.forwards_to)
                 && (!matches!(socket.owners, Owners::Hidden { .. })
                     || (first.uid, &first.cgroup) == (socket.uid, &socket.cgroup))
         };

@@ -17,7 +17,7 @@ pub static RULE: Rule = Rule {
         remedy: "Remove the device or the endpoint, or stop the server.",
     },
     check: |facts| {
-        groups_where(facts, |socket| socket.owners == Owners::Kernel)
+        groups_where(facts, |socket| socket.owners == Owners::Kernel && socket.kernel_user != Some(KernelUser::HttpSys))
             .iter()
             .map(|group| {
                 let addresses = group.addresses();
@@ -49,6 +49,12 @@ fn describe(user: &KernelUser) -> (String, &'static str, Option<String>) {
             format!("MPTCP endpoint {id}"),
             "remove the endpoint",
             Some(format!("sudo ip mptcp endpoint delete id {id}")),
+        ),
+        KernelUser::HttpSys => ("http.sys".to_owned(), "stop the service that uses it", None),
+        KernelUser::FileSharing => (
+            "file sharing".to_owned(),
+            "stop sharing files and printers, in an elevated prompt",
+            Some("net stop server".to_owned()),
         ),
         KernelUser::Nfsd => ("the NFS server".to_owned(), "stop the NFS server", Some("sudo rpc.nfsd 0".to_owned())),
     }

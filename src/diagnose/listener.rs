@@ -1,7 +1,7 @@
 //! The verdict `listener`: a process waits for connections or datagrams on the port.
 
 use super::holders::groups_where;
-use super::{Explanation, Facts, Group, Observation, Rule, Severity, remedy};
+use super::{Explanation, Facts, Group, Observation, Rule, Severity, airplay, remedy};
 use crate::model::{Owners, State, Via};
 
 pub static RULE: Rule = Rule {
@@ -24,6 +24,8 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         matches!(socket.state, State::Listen | State::Unconnected)
             && matches!(socket.owners, Owners::Known(_) | Owners::NotAsked)
             && socket.via != Via::IoUring
+            && socket.forwards_to.is_none()
+            && !airplay::is_receiver(facts.host, facts.processes, socket)
     };
     groups_where(facts, waits).iter().map(|group| held_by(facts, group)).collect()
 }

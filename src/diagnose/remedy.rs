@@ -16,7 +16,7 @@ pub fn end_holder(facts: &Facts<'_>, group: &Group<'_>) -> Vec<Remedy> {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
             remedies.push(Remedy {
                 text: if pids.len() == 1 { "end it".to_owned() } else { "end all of them".to_owned() },
-                command: Some(format!("{}{}", sudo(facts, leader), kill(pids))),
+                command: Some(end(facts, leader, pids)),
             });
         }
         Owners::Hidden { .. } => remedies.extend(stop_hidden(group)),
@@ -28,9 +28,10 @@ pub fn end_holder(facts: &Facts<'_>, group: &Group<'_>) -> Vec<Remedy> {
 /// How to see who a hidden holder is, if being root would show it.
 pub fn see_holder(facts: &Facts<'_>) -> Option<Remedy> {
     let would_show = facts.gaps.iter().any(Gap::hides_owners_from_us_only);
-    would_show.then(|| Remedy {
-        text: "see who it is".to_owned(),
-        command: Some(format!("sudo {} {}", facts.program, facts.port_name())),
+    let ask = format!("{} {}", facts.program, facts.port_name());
+    would_show.then(|| match facts.host.os {
+        "windows" => Remedy { text: "see who it is, in an elevated prompt".to_owned(), command: Some(ask) },
+        _ => Remedy { text: "see who it is".to_owned(), command: Some(format!("sudo {ask}")) },
     })
 }
 
@@ -119,33 +120,48 @@ pub fn keep_out_of_range(facts: &Facts<'_>) -> Vec<Remedy> {
     let Some((first, last)) = facts.host.ephemeral_range.filter(|_| facts.host.picks_by_itself(facts.port)) else {
         return Vec::new();
     };
+    let mut remedies = vec![Remedy {
+        text: format!("take a port outside {first}-{last}, the range that outgoing connections get theirs from"),
+        command: None,
+    }];
     let own = [(facts.port, facts.port)];
-    let reserved: PortSet = facts.host.reserved_ports.ranges().iter().copied().chain(own).collect();
-    vec![
-        Remedy {
-            text: format!("take a port outside {first}-{last}, the range that outgoing connections get theirs from"),
-            command: None,
-        },
-        Remedy {
-            text: "keep the port from being given out again".to_owned(),
-            command: Some(format!("sudo sysctl net.ipv4.ip_local_reserved_ports={reserved}")),
-        },
-    ]
+    match facts.host.os {
+        "linux" => {
+            let reserved: PortSet = facts.host.reserved_ports.ranges().iter().copied().chain(own).collect();
+            remedies.push(Remedy {
+                text: "keep the port from being given out again".to_owned(),
+                command: Some(format!("sudo sysctl net.ipv4.ip_local_reserved_ports={reserved}")),
+            });
+        }
+        "windows" => remedies.push(Remedy {
+            text: "keep the port from being given out again, in an elevated prompt".to_owned(),
+            command: Some(format!(
+                "netsh interface ipv4 add excludedportrange protocol={} startport={} numberofports=1",
+                facts.protocol, facts.port
+            )),
+        }),
+        _ => {}
+    }
+    remedies
 }
 
-/// How root drops what is left of connections, in these of ss's states, without a process to ask (`SOCK_DESTROY`).
-pub fn drop_remnants(facts: &Facts<'_>, states: &[&str]) -> Remedy {
+/// How root drops what is left of connections, in these of ss's states, without a process to ask (`SOCK_DESTROY`). Only Linux lets
+/// anybody do that.
+pub fn drop_remnants(facts: &Facts<'_>, states: &[&str]) -> Option<Remedy> {
     let states: Vec<String> = states.iter().map(|state| format!("state {state}")).collect();
-    Remedy {
+    (facts.host.os == "linux").then(|| Remedy {
         text: "drop it at once".to_owned(),
         command: Some(format!("sudo ss -K {} 'sport = :{}'", states.join(" "), facts.port)),
-    }
+    })
 }
 
-/// The command that asks processes to end.
-fn kill(pids: &[Pid]) -> String {
-    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-    format!("kill {}", pids.join(" "))
+/// The command that asks processes to end; on Windows it ends them, which have no way to ask there.
+fn end(facts: &Facts<'_>, leader: Option<&Process>, pids: &[Pid]) -> String {
+    let joined = |separator: &str| pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator);
+    match facts.host.os {
+        "windows" => format!("taskkill /F /PID {}", joined(" /PID ")),
+        _ => format!("{}kill {}", sudo(facts, leader), joined(" ")),
+    }
 }
 
 /// `None` for a name that no shell can be given.

@@ -1,6 +1,8 @@
 //! The verdicts on connections without a process that still hold their port: `orphaned-connection`, `time-wait`,
 //! `time-wait-stubborn`.
 
+use std::iter;
+
 use super::connections::{connections, count, peers};
 use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, remedy};
 use crate::model::{Owners, Socket, State};
@@ -21,7 +23,7 @@ pub static ORPHANED: Rule = Rule {
         connections(facts, |_, socket| socket.state != State::TimeWait && socket.owners == Owners::None)
             .map(|group| {
                 let verb = if group.sockets.len() == 1 { "holds" } else { "hold" };
-                let wait = match longest(&group.sockets).div_ceil(1000) {
+                let wait = match longest(&group.sockets).map_or(0, |left| left.div_ceil(1000)) {
                     0 => "wait until the kernel has ended it; there is no process to end".to_owned(),
                     seconds => {
                         format!("wait up to {seconds} s until the kernel has ended it; there is no process to end")
@@ -30,10 +32,9 @@ pub static ORPHANED: Rule = Rule {
                 Observation {
                     summary: format!("{} without a process still {verb} {}", peers(&group.sockets), facts.port_name()),
                     details: remaining(&group.sockets),
-                    remedies: vec![
-                        Remedy { text: wait, command: None },
-                        remedy::drop_remnants(facts, &["fin-wait-1", "fin-wait-2", "closing", "last-ack"]),
-                    ],
+                    remedies: iter::once(Remedy { text: wait, command: None })
+                        .chain(remedy::drop_remnants(facts, &["fin-wait-1", "fin-wait-2", "closing", "last-ack"]))
+                        .collect(),
                     ..Observation::default()
                 }
             })
@@ -76,20 +77,25 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
     }
     connections(facts, |_, socket| socket.state == State::TimeWait)
         .map(|group| {
-            let seconds = longest(&group.sockets).div_ceil(1000);
+            // Other systems than Linux do not tell.
+            let seconds = longest(&group.sockets).map(|left| left.div_ceil(1000));
+            let wait = seconds.map_or_else(|| "wait for a minute or two".to_owned(), |left| format!("wait {left} s"));
             let count = group.sockets.len();
             let (noun, verb) =
                 if count == 1 { ("connection that has", "keeps") } else { ("connections that have", "keep") };
             let helps = facts.attempts.iter().any(|attempt| attempt.reuse_address) && !stubborn;
             let text = match (stubborn, helps) {
-                (true, _) => format!("wait {seconds} s; SO_REUSEADDR does not help"),
-                (false, true) => format!("set SO_REUSEADDR in the server, which helps here, or wait {seconds} s"),
-                (false, false) => format!("wait {seconds} s; a server that sets SO_REUSEADDR mostly need not wait"),
+                (true, _) => format!("{wait}; SO_REUSEADDR does not help"),
+                (false, true) => format!("set SO_REUSEADDR in the server, which helps here, or {wait}"),
+                (false, false) => format!("{wait}; a server that sets SO_REUSEADDR mostly need not wait"),
             };
+            let left = seconds.map(|left| format!(" for {left} s more")).unwrap_or_default();
             Observation {
-                summary: format!("{count} {noun} ended {verb} {} in TIME_WAIT for {seconds} s more", facts.port_name()),
+                summary: format!("{count} {noun} ended {verb} {} in TIME_WAIT{left}", facts.port_name()),
                 details: remaining(&group.sockets),
-                remedies: vec![Remedy { text, command: None }, remedy::drop_remnants(facts, &["time-wait"])],
+                remedies: iter::once(Remedy { text, command: None })
+                    .chain(remedy::drop_remnants(facts, &["time-wait"]))
+                    .collect(),
                 ..Observation::default()
             }
         })
@@ -101,16 +107,14 @@ fn reuse_is_in_vain(facts: &Facts<'_>) -> bool {
     facts.attempts.iter().any(|attempt| attempt.reuse_address && attempt.outcome == Outcome::InUse)
 }
 
-/// The milliseconds until the last of the sockets is gone.
-fn longest(sockets: &[&Socket]) -> u64 {
+/// The milliseconds until the last of the sockets is gone, where the kernel tells.
+fn longest(sockets: &[&Socket]) -> Option<u64> {
     let timers = sockets.iter().filter_map(|socket| socket.timer);
-    timers.map(|timer| u64::try_from(timer.expires_in.as_millis()).unwrap_or(u64::MAX)).max().unwrap_or(0)
+    timers.map(|timer| u64::try_from(timer.expires_in.as_millis()).unwrap_or(u64::MAX)).max()
 }
 
 fn remaining(sockets: &[&Socket]) -> Vec<(&'static str, Detail)> {
     let mut details = count(sockets.len());
-    if sockets.iter().any(|socket| socket.timer.is_some()) {
-        details.push(("remaining_ms", Detail::Number(longest(sockets))));
-    }
+    details.extend(longest(sockets).map(|left| ("remaining_ms", Detail::Number(left))));
     details
 }

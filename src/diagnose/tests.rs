@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Family, Hides, Manager, Owners, ShownBy, State, Timer, TimerKind, Unit};
+use crate::model::{ExcludedRange, Family, Hides, KernelUser, Manager, Owners, ShownBy, State, Timer, TimerKind, Unit};
 use crate::testing::{expect_file, host, listener, owned, process};
 
 /// The findings on port 62893/tcp.
@@ -264,4 +264,94 @@ fn the_page_of_verdicts_is_current() {
         .unwrap();
     }
     expect_file("docs/verdicts.md", &page);
+}
+
+/// The findings on a TCP port of another system than Linux.
+fn findings_on(
+    os: &'static str,
+    sockets: &[Socket],
+    processes: &[Process],
+    attempts: &[Attempt],
+    circumstances: &Circumstances,
+) -> Vec<Finding> {
+    let port = sockets.first().map_or(8080, |socket| socket.local.port());
+    diagnose(&Facts {
+        port,
+        protocol: Protocol::Tcp,
+        addresses: &[],
+        sockets,
+        processes,
+        gaps: &[],
+        host: &Host { os, ephemeral_range: None, unprivileged_start: None, euid: None, ..host() },
+        attempts,
+        attempts_elsewhere: &[],
+        other_is_free: false,
+        lease: None,
+        circumstances,
+        reuse_address: false,
+        program: "portcheck",
+    })
+}
+
+fn denied() -> Vec<Attempt> {
+    let spot = crate::probe::spot_of([127, 0, 0, 1].into(), 0);
+    vec![Attempt { spot, reuse_address: false, outcome: Outcome::AccessDenied }]
+}
+
+#[test]
+fn an_excluded_range_is_named_and_another_refusal_is_not_called_one() {
+    let of = |first, last, is_administered| {
+        let range = ExcludedRange { protocol: Protocol::Tcp, first, last, is_administered };
+        let udp = ExcludedRange { protocol: Protocol::Udp, first: 1, last: 65535, is_administered: false };
+        let circumstances = Circumstances { excluded_ranges: Some(vec![udp, range]), ..Circumstances::default() };
+        findings_on("windows", &[], &[], &denied(), &circumstances)
+    };
+    let found = of(8000, 8099, false);
+    assert_eq!((codes(&found), Status::of(&found)), (vec!["excluded-range"], Status::Blocked));
+    assert!(found[0].summary.contains("8000-8099"), "{found:?}");
+    assert!(commands(&found[0])[1].contains("startport=8080 numberofports=1"), "{found:?}");
+    let administered = of(8080, 8081, true);
+    assert!(
+        commands(&administered[0])[1].ends_with("delete excludedportrange protocol=tcp startport=8080 numberofports=2")
+    );
+    // A range that ends before the port, or that nobody could read, is no reason.
+    assert_eq!(codes(&of(8000, 8079, false)), ["sandbox-denied"]);
+    assert_eq!(codes(&findings_on("windows", &[], &[], &denied(), &Circumstances::default())), ["sandbox-denied"]);
+    // And without a refusal there is nothing to explain.
+    assert_eq!(codes(&findings_on("windows", &[], &[], &[], &Circumstances::default())), ["free"]);
+}
+
+#[test]
+fn services_of_windows_are_told_from_processes() {
+    let http = Socket { owners: Owners::Kernel, kernel_user: Some(KernelUser::HttpSys), ..listener("0.0.0.0:80") };
+    let found = findings_on("windows", &[http], &[], &[], &Circumstances::default());
+    assert_eq!((codes(&found), Status::of(&found)), (vec!["http-sys"], Status::Held));
+    assert!(found[0].summary.contains("pid 4") && commands(&found[0])[0].starts_with("netsh http show servicestate"));
+
+    let helper = process(1234, 800, "svchost.exe");
+    let proxy = Socket { forwards_to: Some("[fd00::1]:80".to_owned()), ..owned("0.0.0.0:8080", &[1234]) };
+    let found = findings_on("windows", &[proxy], std::slice::from_ref(&helper), &[], &Circumstances::default());
+    assert_eq!((codes(&found), Status::of(&found)), (vec!["portproxy"], Status::Held));
+    assert_eq!(found[0].summary, "netsh's portproxy listens on 0.0.0.0:8080 and passes it on to [fd00::1]:80");
+    let delete = "netsh interface portproxy delete v4tov6 listenport=8080 listenaddress=0.0.0.0";
+    assert_eq!(commands(&found[0]), ["netsh interface portproxy show all", delete]);
+
+    let found = findings_on("windows", &[owned("0.0.0.0:8080", &[1234])], &[helper], &[], &Circumstances::default());
+    assert_eq!((codes(&found), commands(&found[0])), (vec!["listener"], vec!["taskkill /F /PID 1234"]));
+}
+
+#[test]
+fn airplay_is_told_from_other_servers_of_macos() {
+    let receiver = process(500, 1, "ControlCenter");
+    let flask = process(501, 400, "python3");
+    let on = |os, port: u16, process: &Process| {
+        let socket = owned(&format!("0.0.0.0:{port}"), &[process.pid]);
+        let found = findings_on(os, &[socket], std::slice::from_ref(process), &[], &Circumstances::default());
+        (found[0].code, found[0].pids.clone())
+    };
+    assert_eq!(on("macos", 5000, &receiver), ("airplay", vec![500]));
+    assert_eq!(on("macos", 7000, &receiver), ("airplay", vec![500]));
+    assert_eq!(on("macos", 5001, &receiver).0, "listener");
+    assert_eq!(on("macos", 5000, &flask).0, "listener");
+    assert_eq!(on("linux", 5000, &receiver).0, "listener");
 }

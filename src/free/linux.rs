@@ -25,6 +25,12 @@ use rustix::process::{Pid as RawPid, PidfdFlags, getppid, pidfd_open};
 use crate::collect::Stat;
 use crate::model::Pid;
 
+/// Whether a bound socket can keep a port for a server that binds it too.
+pub const CAN_HOLD: bool = true;
+
+/// Whether a server on one address and one on all can have the same port: never without being seen by an exclusive bind.
+pub const LETS_COEXIST: bool = false;
+
 /// A process that is watched: a number alone may soon be another process.
 #[derive(Debug)]
 pub struct Watched {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::Protocol;
+
 /// An address of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfaceAddress {
@@ -27,6 +29,20 @@ pub struct Sandbox {
     pub selinux_enforces: bool,
 }
 
+/// A range of ports that Windows gives to nobody who asks for one of them: taken by Hyper-V, WinNAT (which Docker and WSL use) and
+/// others, or set up by an administrator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExcludedRange {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The first port.
+    pub first: u16,
+    /// The last port, which belongs to it.
+    pub last: u16,
+    /// Whether an administrator set it up, so that it stays after a restart.
+    pub is_administered: bool,
+}
+
 /// Looked at only where bind(2) gives a reason to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Circumstances {
@@ -36,4 +52,6 @@ pub struct Circumstances {
     pub ipv6_disabled_by: Option<&'static str>,
     /// Set if bind(2) was refused.
     pub sandbox: Option<Sandbox>,
+    /// The ranges that may not be bound, set if bind was refused on a system that has such.
+    pub excluded_ranges: Option<Vec<ExcludedRange>>,
 }

@@ -191,6 +191,10 @@ pub enum KernelUser {
     MptcpEndpoint(u8),
     /// The NFS server.
     Nfsd,
+    /// The HTTP server in the kernel of Windows (http.sys), which serves for any number of programs.
+    HttpSys,
+    /// The file sharing of Windows: SMB and NetBIOS.
+    FileSharing,
 }
 
 /// What a TCP socket's timer waits for (`idiag_timer`, sock_diag(7)).
@@ -271,6 +275,8 @@ pub struct Socket {
     pub kernel_user: Option<KernelUser>,
     /// The socket unit for which systemd opened it.
     pub activated_by: Option<Unit>,
+    /// Where a service of Windows passes connections on to (`netsh interface portproxy`).
+    pub forwards_to: Option<String>,
 }
 
 impl Socket {
@@ -297,6 +303,7 @@ impl Socket {
             via: Via::Descriptor,
             kernel_user: None,
             activated_by: None,
+            forwards_to: None,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::local::IS_WINDOWS;
+
 /// Replaces every character that a terminal acts upon or that hides text by its escape: `\n`, `\u{1b}`.
 ///
 /// These are control characters, and the invisible ones that reorder or join what stands around them.
@@ -35,11 +37,23 @@ pub fn command_line(arguments: &[String]) -> String {
     terminal(&typed.join(" ")).into_owned()
 }
 
-/// A word as a shell takes it for one.
+/// A word as a shell takes it for one; on Windows as its programs split their command lines.
 #[must_use]
 pub fn quote(word: &str) -> Cow<'_, str> {
+    if IS_WINDOWS {
+        return quote_for_windows(word);
+    }
     // With a NUL inside, no shell could pass it on anyway.
     shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
+}
+
+/// Quoted where it has to be: backslashes are part of paths, and only double quotes quote.
+fn quote_for_windows(word: &str) -> Cow<'_, str> {
+    let is_plain = |character: char| !character.is_whitespace() && !"\"&|<>^()%!".contains(character);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("\"{}\"", word.replace('"', "\\\"")))
 }
 
 /// At most `most` characters, the last one `…` if something was cut off.
@@ -70,8 +84,22 @@ mod tests {
     #[test]
     fn command_lines_can_be_typed_again() {
         let line = |arguments: &[&str]| command_line(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert_eq!(line(&["python3", "-c", "print(1)"]), "python3 -c 'print(1)'");
-        assert_eq!(line(&["x", ""]), "x ''");
+        let quoted = |text: &str| if IS_WINDOWS { format!("\"{text}\"") } else { format!("'{text}'") };
+        assert_eq!(line(&["python3", "-c", "print(1)"]), format!("python3 -c {}", quoted("print(1)")));
+        assert_eq!(line(&["x", ""]), format!("x {}", quoted("")));
+    }
+
+    #[test]
+    fn windows_knows_no_quotes_but_double_ones() {
+        for (word, expected) in [
+            (r"C:\tools\node.exe", r"C:\tools\node.exe"),
+            (r"C:\Program Files\node.exe", r#""C:\Program Files\node.exe""#),
+            ("a\"b", r#""a\"b""#),
+            ("", r#""""#),
+            ("a&b", r#""a&b""#),
+        ] {
+            assert_eq!(quote_for_windows(word), expected);
+        }
     }
 
     #[test]

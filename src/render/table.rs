@@ -285,7 +285,8 @@ fn notes(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> 
     let unsure = |port: &PortAnswer| port.sockets.iter().any(|socket| socket.owners.is_unsure());
     let root_would_see = answer.gaps.iter().any(Gap::hides_owners_from_us_only);
     if root_would_see && answer.ports.iter().any(unsure) {
-        writeln!(out, "to see every owner:  {}", escape::terminal(&style.as_root))?;
+        let elevated = if answer.host.os == "windows" { ", in an elevated prompt" } else { "" };
+        writeln!(out, "to see every owner{elevated}:  {}", escape::terminal(&style.as_root))?;
     }
     Ok(())
 }

@@ -219,10 +219,13 @@ impl Run<'_> {
         }
         let pid = victim.handle.pid();
         let now = answer::answer(&Request { detail: Detail::Brief, ..self.request.clone() })?;
-        let is_its = |socket: &Socket| {
-            socket.inode.is_some_and(|inode| victim.inodes.contains(&inode))
-                && matches!(&socket.owners, Owners::Known(pids) if pids.contains(&pid))
+        // Where sockets have no inodes, one of the process on the same port is as good.
+        let is_same = |socket: &Socket| match socket.inode {
+            Some(inode) => victim.inodes.contains(&inode),
+            None => victim.inodes.is_empty(),
         };
+        let is_its =
+            |socket: &Socket| is_same(socket) && matches!(&socket.owners, Owners::Known(pids) if pids.contains(&pid));
         Ok(now.ports.iter().flat_map(|port| &port.sockets).any(is_its) && victim.handle.is_alive())
     }
 

@@ -6,7 +6,7 @@
 use super::{Keeper, Options, keeper};
 use crate::act::{Surroundings, system};
 use crate::answer::{Answer, PortAnswer};
-use crate::diagnose::{Facts, Group, Remedy, Severity, Status, groups};
+use crate::diagnose::{Facts, Group, Remedy, Severity, Status, groups, is_airplay_receiver};
 use crate::model::{Circumstances, Lease, LeaseKind, Owners, Pid, Process, Protocol, Socket, State, find_process};
 use crate::request::Request;
 
@@ -196,6 +196,18 @@ impl Planner<'_> {
             let reason = "keeps the port for a caller of portcheck --free".to_owned();
             return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, vec![remedy])));
         }
+        let first = group.sockets[0];
+        let is_service = if first.forwards_to.is_some() {
+            Some("listens for netsh's portproxy together with other services, and is never ended itself")
+        } else if is_airplay_receiver(&self.answer.host, &self.answer.processes, first) {
+            Some("receives AirPlay, and would be started again at once")
+        } else {
+            None
+        };
+        if let (Some(reason), Some(&pid)) = (is_service, pids.first()) {
+            let remedies = remedies_of(port, group);
+            return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason.to_owned(), remedies)));
+        }
         let Surroundings { own, ancestors, .. } = self.surroundings;
         let reason = |&pid: &Pid| match pid {
             // The first process of a machine or container: nothing survives it.
@@ -273,7 +285,8 @@ impl Planner<'_> {
             Owners::Kernel => ("the kernel".to_owned(), "holds it itself: there is no process to end".to_owned()),
             Owners::None | Owners::NotAsked => {
                 let are_remnants = group.sockets.iter().all(|socket| is_remnant(socket));
-                if are_remnants && port.protocol == Protocol::Tcp && !self.options.remnants {
+                let can_drop = self.answer.host.os == "linux" && !self.options.remnants;
+                if are_remnants && port.protocol == Protocol::Tcp && can_drop {
                     remedies.push(again("--remnants"));
                 }
                 let what = if group.sockets.len() == 1 {
@@ -351,7 +364,10 @@ fn remedies_of(port: &PortAnswer, group: &Group<'_>) -> Vec<Remedy> {
     // Ending them by hand is what is refused here.
     let ends = |remedy: &&Remedy| {
         let command = remedy.command.as_deref().unwrap_or_default();
-        command.starts_with("kill ") || command.starts_with("sudo kill ") || command.contains(" --kill")
+        command.starts_with("kill ")
+            || command.starts_with("sudo kill ")
+            || command.starts_with("taskkill ")
+            || command.contains(" --kill")
     };
     let mut remedies: Vec<Remedy> = Vec::new();
     for remedy in all.filter(|remedy| !ends(remedy)) {

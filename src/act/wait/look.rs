@@ -229,10 +229,9 @@ impl<'a> Looker<'a> {
         for (index, goal) in goals.iter().enumerate() {
             let Place::Here(target) = &goal.place else { continue };
             let ports = answer.ports.iter().filter(|port| super::is_of(port, target));
-            // One without an inode is just being closed.
-            let listeners = ports
-                .flat_map(|port| &port.sockets)
-                .filter(|socket| socket.state.is_listening() && socket.inode.is_some());
+            let sockets = ports.flat_map(|port| &port.sockets).filter(|socket| socket.state.is_listening());
+            // On Linux, one without an inode is just being closed. Elsewhere there are none.
+            let listeners = sockets.filter(|socket| socket.inode.is_some() || answer.host.os != "linux");
             let owners: Vec<&Owners> = listeners.map(|socket| &socket.owners).collect();
             let is_meant = |pid: &Pid| find_process(&answer.processes, *pid).is_some_and(|process| by.is(process));
             let is_right = |owners: &&&Owners| matches!(owners, Owners::Known(pids) if pids.iter().any(is_meant));

@@ -50,6 +50,7 @@ const MOST_DESCRIPTORS: usize = 32;
 const PORT: &str = "port ";
 /// Comes after the last one.
 const END: &[u8] = b"end";
+
 /// Starts a keeper for `kept`, and returns its id.
 ///
 /// Nothing has to be waited for: descriptors that are under way keep what they stand for, and who asks meanwhile waits in
@@ -58,7 +59,7 @@ const END: &[u8] = b"end";
 /// # Errors
 ///
 /// If it cannot be started. Then nothing is kept.
-pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Pid> {
+pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Option<Pid>> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     // What our caller left open for us is none of the keeper's business: a pipe would seem never to end.
     CloseFdsBuilder::new().cloexecfrom(3);
@@ -77,12 +78,12 @@ pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Pid> {
         let _ = child.wait();
         return Err(error);
     }
-    Ok(child.id())
+    Ok(Some(child.id()))
 }
 
 fn give(channel: &OwnedFd, terms: &Terms, kept: &[Kept]) -> io::Result<()> {
     let client = terms.client.as_ref();
-    let Lease { kind, client: told, .. } = terms.lease(0, 0);
+    let Lease { kind, client: told, .. } = terms.lease(0, None);
     let story = Story { kind, expires_in: terms.ttl, client: told, pid_namespace: pid_namespace() };
     let key = terms.key.map(|key| format!("key {key:016x}\n")).unwrap_or_default();
     let client: Vec<BorrowedFd<'_>> = client.iter().map(|client| client.descriptor.as_fd()).collect();

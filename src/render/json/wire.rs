@@ -194,13 +194,16 @@ pub struct WireSocket<'a> {
     pub kernel_user: Option<WireKernelUser<'a>>,
     /// The socket unit for which systemd opened it.
     pub socket_unit: Option<WireUnit<'a>>,
+    /// Where Windows passes connections on to (`netsh interface portproxy`).
+    pub forwards_to: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "KernelUser"))]
 pub struct WireKernelUser<'a> {
-    /// `mptcp-endpoint`, `nfsd`, or the kind of a network device: `vxlan`, `wireguard`, `geneve`, `bareudp`.
+    /// `mptcp-endpoint`, `nfsd`, on Windows `http-sys` or `file-sharing`, or the kind of a network device: `vxlan`, `wireguard`,
+    /// `geneve`, `bareudp`.
     pub kind: &'a str,
     /// The name of the device.
     pub name: Option<&'a str>,

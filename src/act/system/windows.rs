@@ -1,0 +1,156 @@
+//! Processes by their handles: as long as one is open, its id is given to no other process.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use winsafe::guard::CloseHandleGuard;
+use winsafe::{HPROCESS, co};
+
+use crate::act::Signal;
+use crate::error::Error;
+use crate::model::Pid;
+
+/// How often several processes are looked at while waiting for one of them.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What a process that is ended from outside exits with, as `taskkill /F` has it.
+const ENDED: u32 = 1;
+
+/// A process that stays this one.
+pub struct Handle {
+    pid: Pid,
+    /// `None` if this user may not even ask about it.
+    process: Option<CloseHandleGuard<HPROCESS>>,
+    /// Whether this user may end it.
+    is_ours: bool,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("pid", &self.pid).field("is_ours", &self.is_ours).finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// Takes hold of the process that has the id `pid` now. `None` if there is none any more.
+    ///
+    /// # Errors
+    ///
+    /// If Windows has no handle to give, for another reason than the rights of this user.
+    pub fn open(pid: Pid) -> Result<Option<Self>, Error> {
+        let ask = co::PROCESS::QUERY_LIMITED_INFORMATION | co::PROCESS::SYNCHRONIZE;
+        let handle = match HPROCESS::OpenProcess(ask | co::PROCESS::TERMINATE, false, pid) {
+            Ok(process) => Self { pid, process: Some(process), is_ours: true },
+            Err(co::ERROR::ACCESS_DENIED) => {
+                Self { pid, process: HPROCESS::OpenProcess(ask, false, pid).ok(), is_ours: false }
+            }
+            // No process has the id, or it is 0.
+            Err(co::ERROR::INVALID_PARAMETER) => return Ok(None),
+            Err(error) => return Err(Error::Call { call: "OpenProcess", source: to_io(error) }),
+        };
+        Ok((!handle.has_ended()).then_some(handle))
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Whether it still runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !self.has_ended()
+    }
+
+    /// Whether it has ended: its handle is signalled then.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.wait(Duration::ZERO)
+    }
+
+    /// Whether it is stopped, which Windows does not know.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        false
+    }
+
+    /// Whether it has one of these sockets open, which only the socket table tells here.
+    #[must_use]
+    pub fn has_open(&self, _inodes: &[u64]) -> bool {
+        false
+    }
+
+    /// Ends this process, and no later one with its id. Windows has no signals: each of them means that.
+    ///
+    /// # Errors
+    ///
+    /// If this user may not.
+    pub fn signal(&self, _signal: Signal) -> io::Result<()> {
+        match &self.process {
+            Some(process) if self.is_ours => process.TerminateProcess(ENDED).map_err(to_io),
+            _ => Err(io::ErrorKind::PermissionDenied.into()),
+        }
+    }
+
+    /// Whether it has ended within `timeout`.
+    fn wait(&self, timeout: Duration) -> bool {
+        let milliseconds = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX - 1);
+        let Some(process) = &self.process else {
+            // Nothing tells.
+            std::thread::sleep(timeout);
+            return false;
+        };
+        process.WaitForSingleObject(Some(milliseconds)).is_ok_and(|what| what == co::WAIT::OBJECT_0)
+    }
+}
+
+fn to_io(error: co::ERROR) -> io::Error {
+    io::Error::from_raw_os_error(error.raw().cast_signed())
+}
+
+/// Waits until one of the processes has ended, or `timeout` is over, or for ever without one. Which have ended.
+///
+/// # Errors
+///
+/// None.
+pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<Vec<bool>, Error> {
+    let until = timeout.map(|timeout| Instant::now() + timeout);
+    loop {
+        let ended: Vec<bool> = handles.iter().map(|handle| handle.has_ended()).collect();
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if ended.contains(&true) || left == Some(Duration::ZERO) {
+            return Ok(ended);
+        }
+        let tick = left.unwrap_or(TICK).min(TICK);
+        match handles {
+            [only] => {
+                only.wait(left.unwrap_or(TICK).max(tick));
+            }
+            _ => std::thread::sleep(tick),
+        }
+    }
+}
+
+/// Handles are not scarce here.
+pub fn allow_descriptors(_count: usize) {}
+
+/// Nothing is known of shells here.
+#[must_use]
+pub fn loops_in_a_shell(_pid: Pid) -> bool {
+    false
+}
+
+/// Runs the program `arguments[0]` and ends as it does, as no process here can become another one. Returns only if it cannot be
+/// started.
+#[must_use]
+pub fn exec(arguments: &[OsString]) -> io::Error {
+    let [program, arguments @ ..] = arguments else { return io::ErrorKind::InvalidInput.into() };
+    match Command::new(program).args(arguments).status() {
+        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,67 @@
+//! What Windows, macOS and systems without a backend answer alike: they tell no inodes, no cgroups and no units, and no program may
+//! drop sockets that are not its own.
+
+use std::io;
+
+use super::{Detail, Scope, native};
+use crate::error::Error;
+use crate::model::{Backend, Gap, Pid, Protocol, Socket};
+use crate::port_set::PortSet;
+use crate::supervisor::Supervisor;
+use crate::target::Target;
+
+/// Nothing that could stay open.
+#[derive(Debug)]
+pub struct Watch;
+
+impl Watch {
+    /// Opens nothing.
+    #[must_use]
+    pub fn open() -> Self {
+        Self
+    }
+
+    /// The sockets of `protocol` on `ports` that wait for peers.
+    ///
+    /// # Errors
+    ///
+    /// If the sockets cannot be listed.
+    #[allow(clippy::unused_self, reason = "other systems keep something open")]
+    pub fn listeners(&mut self, protocol: Protocol, ports: &PortSet) -> Result<Vec<Socket>, Error> {
+        let (mut sockets, _) = waiting(&[protocol], ports)?;
+        sockets.retain(|socket| socket.state.is_listening());
+        Ok(sockets)
+    }
+}
+
+/// See [`super::waiting`].
+pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, Vec<Gap>), Error> {
+    let target =
+        |&(first, last): &(u16, u16)| Target { first, last, protocol: None, addresses: Vec::new(), zone: None };
+    let scope = Scope {
+        backend: Backend::Portable,
+        protocols: protocols.to_vec(),
+        targets: ports.ranges().iter().map(target).collect(),
+        connections: false,
+        detail: Detail::Nothing,
+        quick: false,
+    };
+    let mut snapshot = native::snapshot(&scope)?;
+    snapshot.sockets.retain(|socket| socket.state.is_waiting());
+    Ok((snapshot.sockets, snapshot.gaps))
+}
+
+/// See [`super::owners_of`]. There are no such numbers.
+pub fn owners_of(_inodes: &[u64]) -> Vec<(u64, Pid)> {
+    Vec::new()
+}
+
+/// See [`super::supervisor_of`]. Nothing is known of any.
+pub fn supervisor_of(_pid: Pid) -> Supervisor {
+    Supervisor::default()
+}
+
+/// See [`super::drop_remnants`].
+pub fn drop_remnants(sockets: Vec<Socket>) -> Vec<(Socket, io::Result<()>)> {
+    sockets.into_iter().map(|socket| (socket, Err(io::ErrorKind::Unsupported.into()))).collect()
+}

@@ -1,0 +1,134 @@
+//! Windows: the portable backend, with what netsh and the registry tell of ports.
+
+mod portproxy;
+
+use std::cell::OnceCell;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use sysinfo::{Uid, Users};
+
+use super::{Detail, Scope, netsh, portable, processes};
+use crate::error::Error;
+use crate::model::{
+    Circumstances, ExcludedRange, Host, InterfaceAddress, KernelUser, Owners, Pid, Process, Protocol, Snapshot, Socket,
+};
+
+pub use super::common::{Watch, drop_remnants, owners_of, supervisor_of, waiting};
+
+/// The process that stands for the kernel and its drivers.
+const SYSTEM: Pid = 4;
+
+/// See [`super::snapshot`].
+pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
+    let users = Names::default();
+    let mut snapshot = portable::snapshot(scope, |uid| users.of(uid))?;
+    for socket in &mut snapshot.sockets {
+        recognise_drivers(socket);
+    }
+    // Who only wants an exit code does not read what these would add.
+    if scope.detail > Detail::Nothing && snapshot.sockets.iter().any(|socket| socket.state.is_listening()) {
+        let rules = portproxy::rules();
+        for socket in &mut snapshot.sockets {
+            socket.forwards_to = portproxy::of(&rules, socket);
+        }
+    }
+    snapshot.processes.retain(|process| process.pid != SYSTEM);
+    // A listing does not tell how the system picks ports.
+    if !scope.targets.is_empty() && scope.detail > Detail::Nothing {
+        snapshot.host = host();
+    }
+    Ok(snapshot)
+}
+
+/// What listens in the name of the process `System` listens in the kernel: there is no process to end.
+fn recognise_drivers(socket: &mut Socket) {
+    if !matches!(&socket.owners, Owners::Known(pids) if pids.contains(&SYSTEM)) {
+        return;
+    }
+    socket.owners = Owners::Kernel;
+    socket.kernel_user = match (socket.protocol, socket.local.port()) {
+        // NetBIOS over TCP/IP, and SMB without it ([MS-SMB2], section 2.1).
+        (_, 137..=139 | 445) => Some(KernelUser::FileSharing),
+        (Protocol::Tcp, _) if socket.state.is_listening() => Some(KernelUser::HttpSys),
+        _ => None,
+    };
+}
+
+/// See [`super::describe`].
+pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
+    let users = Names::default();
+    processes::details(pids, detail, |uid| users.of(uid))
+}
+
+/// See [`super::circumstances`].
+pub fn circumstances(is_refused: bool, addresses: Vec<InterfaceAddress>) -> Circumstances {
+    let excluded_ranges = is_refused.then(excluded_ranges).flatten();
+    Circumstances { addresses, excluded_ranges, ..Circumstances::default() }
+}
+
+/// The ranges of both protocols; `None` if netsh does not tell. There is no documented call for them.
+fn excluded_ranges() -> Option<Vec<ExcludedRange>> {
+    let mut ranges = Vec::new();
+    for protocol in Protocol::ALL {
+        let argument = format!("protocol={protocol}");
+        let text = ask_netsh(&["interface", "ipv4", "show", "excludedportrange", &argument])?;
+        ranges.extend(netsh::excluded_ranges(&text, protocol));
+    }
+    Some(ranges)
+}
+
+/// See [`super::host`].
+pub fn host() -> Host {
+    let text = ask_netsh(&["interface", "ipv4", "show", "dynamicport", "tcp"]);
+    Host { ephemeral_range: text.as_deref().and_then(netsh::dynamic_range), ..portable::host() }
+}
+
+/// What netsh prints, in whatever language; `None` if it fails.
+fn ask_netsh(arguments: &[&str]) -> Option<String> {
+    // By its own path: whatever is called so in the current directory is none of ours.
+    let root = std::env::var_os("SystemRoot")?;
+    let program = Path::new(&root).join("System32").join("netsh.exe");
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    // Only figures are read from it, which all code pages have in common.
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Names of users, listed when the first is asked for.
+#[derive(Default)]
+struct Names(OnceCell<Option<Users>>);
+
+impl Names {
+    fn of(&self, uid: &Uid) -> Option<String> {
+        let users = self.0.get_or_init(|| Users::new_with_refreshed_list().ok()).as_ref()?;
+        users.get_user_by_id(uid).map(|user| user.name().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Family, State};
+
+    fn of_system(protocol: Protocol, state: State, local: &str) -> Socket {
+        let socket = Socket::new(protocol, Family::Ipv4, state, local.parse().unwrap());
+        Socket { owners: Owners::Known(vec![SYSTEM]), ..socket }
+    }
+
+    #[test]
+    fn the_process_system_stands_for_drivers() {
+        for (mut socket, expected) in [
+            (of_system(Protocol::Tcp, State::Listen, "0.0.0.0:80"), Some(KernelUser::HttpSys)),
+            (of_system(Protocol::Tcp, State::Listen, "0.0.0.0:445"), Some(KernelUser::FileSharing)),
+            (of_system(Protocol::Udp, State::Unconnected, "0.0.0.0:137"), Some(KernelUser::FileSharing)),
+            (of_system(Protocol::Udp, State::Unconnected, "0.0.0.0:1701"), None),
+        ] {
+            recognise_drivers(&mut socket);
+            assert_eq!((socket.owners, socket.kernel_user), (Owners::Kernel, expected));
+        }
+        let mut other =
+            Socket { owners: Owners::Known(vec![44]), ..of_system(Protocol::Tcp, State::Listen, "0.0.0.0:80") };
+        recognise_drivers(&mut other);
+        assert_eq!((other.owners, other.kernel_user), (Owners::Known(vec![44]), None));
+    }
+}

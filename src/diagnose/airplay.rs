@@ -1,0 +1,47 @@
+//! The verdict `airplay`: macOS itself listens on 5000 and 7000, which development servers like too.
+
+use super::holders::groups_where;
+use super::{Explanation, Facts, Group, Observation, Remedy, Rule, Severity};
+use crate::model::{Host, Pid, Process, Socket, State, find_process};
+
+/// What listens for AirPlay since macOS 12.
+const RECEIVER: &str = "ControlCenter";
+
+pub static RULE: Rule = Rule {
+    code: "airplay",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "The AirPlay receiver of macOS listens on the port.",
+        why: "Since macOS 12 the Control Center receives AirPlay on 5000 and 7000, which Flask and others use as well.",
+        detection: "The listener on 5000 or 7000 belongs to the process ControlCenter of macOS.",
+        remedy: "Switch the AirPlay receiver off in the System Settings, or take another port. Ending the process does not \
+                 help: macOS starts it again.",
+    },
+    check: |facts| {
+        let is_its = |socket: &Socket| is_receiver(facts.host, facts.processes, socket);
+        groups_where(facts, is_its).iter().map(|group| describe(facts, group)).collect()
+    },
+};
+
+fn describe(facts: &Facts<'_>, group: &Group<'_>) -> Observation {
+    let remedy = |text: &str, command| Remedy { text: text.to_owned(), command };
+    Observation {
+        summary: format!("the AirPlay receiver of macOS listens on {}", group.addresses()),
+        pids: group.owners.pids().to_vec(),
+        remedies: vec![
+            remedy("switch it off: System Settings, General, AirDrop & Handoff, AirPlay Receiver", None),
+            remedy("or take another port", Some(format!("{} --free --near {}", facts.program, facts.port))),
+        ],
+        ..Observation::default()
+    }
+}
+
+/// Whether a socket is the AirPlay receiver's.
+#[must_use]
+pub fn is_receiver(host: &Host, processes: &[Process], socket: &Socket) -> bool {
+    let is_it = |&pid: &Pid| find_process(processes, pid).is_some_and(|process| process.name == RECEIVER);
+    host.os == "macos"
+        && socket.state == State::Listen
+        && matches!(socket.local.port(), 5000 | 7000)
+        && socket.owners.pids().iter().any(is_it)
+}

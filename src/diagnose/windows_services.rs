@@ -1,0 +1,79 @@
+//! The verdicts `http-sys` and `portproxy`: services of Windows that have the port for somebody else.
+
+use super::holders::groups_where;
+use super::{Detail, Explanation, Observation, Remedy, Rule, Severity};
+use crate::model::KernelUser;
+
+pub static HTTP_SYS: Rule = Rule {
+    code: "http-sys",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "The HTTP server in the kernel of Windows (http.sys) listens on the port, for one or more programs.",
+        why: "IIS, SQL Server's reports, Windows Remote Management, the print spooler and .NET programs register URLs with it. \
+              Tools show its sockets as those of the process System (pid 4), which cannot be ended.",
+        detection: "The listener's process is pid 4, and the port is none of file sharing.",
+        remedy: "See who registered URLs there, and stop that service.",
+    },
+    check: |facts| {
+        groups_where(facts, |socket| socket.kernel_user == Some(KernelUser::HttpSys))
+            .iter()
+            .map(|group| Observation {
+                summary: format!(
+                    "http.sys listens on {} for a service of Windows (shown as System, pid 4)",
+                    group.addresses()
+                ),
+                remedies: vec![
+                    Remedy {
+                        text: "see which service it is".to_owned(),
+                        command: Some("netsh http show servicestate view=requestq".to_owned()),
+                    },
+                    Remedy {
+                        text: "end all services that use http.sys, in an elevated prompt".to_owned(),
+                        command: Some("net stop http".to_owned()),
+                    },
+                ],
+                ..Observation::default()
+            })
+            .collect()
+    },
+};
+
+pub static PORTPROXY: Rule = Rule {
+    code: "portproxy",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "The IP Helper service listens on the port and passes connections on to another address.",
+        why: "Somebody set that up by `netsh interface portproxy add`, mostly to reach a server in WSL or a virtual machine. It \
+              outlives restarts.",
+        detection: "A listener is at an address and port that the registry has under Services\\PortProxy.",
+        remedy: "Delete the rule. Ending the process would end other services of Windows with it.",
+    },
+    check: |facts| {
+        groups_where(facts, |socket| socket.forwards_to.is_some())
+            .iter()
+            .filter_map(|group| Some((group, group.sockets[0].forwards_to.as_ref()?)))
+            .map(|(group, target)| {
+                let local = group.sockets[0].local;
+                let kind = |is_ipv6: bool| if is_ipv6 { "v6" } else { "v4" };
+                let (from, to) = (kind(local.is_ipv6()), kind(target.starts_with('[')));
+                let command = format!(
+                    "netsh interface portproxy delete {from}to{to} listenport={} listenaddress={}",
+                    local.port(),
+                    local.ip()
+                );
+                Observation {
+                    summary: format!("netsh's portproxy listens on {} and passes it on to {target}", group.addresses()),
+                    pids: group.owners.pids().to_vec(),
+                    details: vec![("forwards_to", Detail::Text(target.clone()))],
+                    remedies: vec![
+                        Remedy {
+                            text: "see all such rules".to_owned(),
+                            command: Some("netsh interface portproxy show all".to_owned()),
+                        },
+                        Remedy { text: "delete it, in an elevated prompt".to_owned(), command: Some(command) },
+                    ],
+                }
+            })
+            .collect()
+    },
+};

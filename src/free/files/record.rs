@@ -1,0 +1,84 @@
+//! The record of a lease, a small file of JSON beside the lock.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Pid;
+
+/// What is written down about a lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub kind: RecordKind,
+    /// What it was made with, if it sticks.
+    pub key: Option<u64>,
+    /// In milliseconds since 1970.
+    pub expires_at_ms: u64,
+    /// The process that has the lock, of a command.
+    pub keeper: Option<Pid>,
+    pub client: Option<Client>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordKind {
+    /// For a while.
+    Reserved,
+    /// As long as the lock is held.
+    Command,
+}
+
+/// For whom it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    pub pid: Pid,
+    pub name: String,
+    /// In seconds since 1970.
+    pub started: Option<u64>,
+    pub ends_lease: bool,
+}
+
+fn path(directory: &Path, port: u16) -> PathBuf {
+    directory.join(format!("{port}.json"))
+}
+
+impl Record {
+    /// The record of `port`; `None` if there is none that can be understood.
+    pub fn read(directory: &Path, port: u16) -> Option<Self> {
+        serde_json::from_slice(&fs::read(path(directory, port)).ok()?).ok()
+    }
+
+    /// Writes it, so that nobody reads half of it. Only who has the lock does so.
+    pub fn write(&self, directory: &Path, port: u16) -> io::Result<()> {
+        let unfinished = directory.join(format!("{port}.new"));
+        fs::write(&unfinished, serde_json::to_vec(self)?)?;
+        fs::rename(unfinished, path(directory, port))
+    }
+
+    /// Removes it.
+    pub fn remove(directory: &Path, port: u16) -> io::Result<()> {
+        fs::remove_file(path(directory, port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_nonsense_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let client = Client { pid: 42, name: "sh".to_owned(), started: Some(1), ends_lease: true };
+        let record =
+            Record { kind: RecordKind::Reserved, key: Some(7), expires_at_ms: 5, keeper: None, client: Some(client) };
+        assert_eq!(Record::read(directory.path(), 20123), None);
+        record.write(directory.path(), 20123).unwrap();
+        record.write(directory.path(), 20123).unwrap();
+        assert_eq!(Record::read(directory.path(), 20123), Some(record));
+        Record::remove(directory.path(), 20123).unwrap();
+        fs::write(directory.path().join("20123.json"), "{\"kind\":").unwrap();
+        assert_eq!(Record::read(directory.path(), 20123), None);
+    }
+}
