@@ -2,11 +2,10 @@
 
 mod portproxy;
 
-use std::cell::OnceCell;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use sysinfo::{Uid, Users};
+use sysinfo::Uid;
 
 use super::{Detail, Scope, netsh, portable, processes};
 use crate::error::Error;
@@ -21,8 +20,7 @@ const SYSTEM: Pid = 4;
 
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
-    let users = Names::default();
-    let mut snapshot = portable::snapshot(scope, |uid| users.of(uid))?;
+    let mut snapshot = portable::snapshot(scope, user_name)?;
     for socket in &mut snapshot.sockets {
         recognise_drivers(socket);
     }
@@ -57,8 +55,7 @@ fn recognise_drivers(socket: &mut Socket) {
 
 /// See [`super::describe`].
 pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
-    let users = Names::default();
-    processes::details(pids, detail, |uid| users.of(uid))
+    processes::details(pids, detail, user_name)
 }
 
 /// See [`super::circumstances`].
@@ -94,15 +91,11 @@ fn ask_netsh(arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Names of users, listed when the first is asked for.
-#[derive(Default)]
-struct Names(OnceCell<Option<Users>>);
-
-impl Names {
-    fn of(&self, uid: &Uid) -> Option<String> {
-        let users = self.0.get_or_init(|| Users::new_with_refreshed_list().ok()).as_ref()?;
-        users.get_user_by_id(uid).map(|user| user.name().to_owned())
-    }
+/// The name of an account by its security identifier. `sysinfo` would list all accounts for that.
+fn user_name(uid: &Uid) -> Option<String> {
+    let sid = winsafe::ConvertStringSidToSid(&uid.to_string()).ok()?;
+    let (_, name, _) = winsafe::LookupAccountSid(None, &sid).ok()?;
+    Some(name)
 }
 
 #[cfg(test)]

@@ -54,7 +54,9 @@ fn answer(
 fn show(answer: &Answer, style: &Style) -> String {
     let mut out = Vec::new();
     write(answer, style, &mut out).unwrap();
-    anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string()
+    let text = anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string();
+    // The snapshots have the quotes of other shells.
+    if crate::local::IS_WINDOWS { text.replace('"', "'") } else { text }
 }
 
 fn style(width: Option<u16>) -> Style {
