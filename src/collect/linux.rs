@@ -6,6 +6,7 @@ mod cgroup;
 mod circumstances;
 mod destroy;
 mod elsewhere;
+mod empty;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod generic;
@@ -15,6 +16,7 @@ mod kernel_sockets;
 mod links;
 mod netlink;
 pub mod owners;
+mod pids;
 mod proc_net;
 mod quick;
 mod search;
