@@ -24,6 +24,7 @@ mod sock_diag;
 mod socket_units;
 pub mod stat;
 mod tables;
+pub mod unix_sockets;
 mod watch;
 
 use std::collections::HashMap;
