@@ -66,4 +66,18 @@ mod benches {
         let services = Services::default();
         bencher.bench(|| services.lookup(divan::black_box(8080), Protocol::Tcp));
     }
+
+    /// The whole of IANA's registry is looked through for it.
+    #[divan::bench]
+    fn ports_of_an_unknown_service(bencher: Bencher) {
+        let services = Services::default();
+        bencher.bench(|| services.ports_named(divan::black_box("no-such-service")));
+    }
+
+    /// What it is offered as "did you mean".
+    #[divan::bench]
+    fn nearest_name(bencher: Bencher) {
+        let services = Services::default();
+        bencher.bench(|| services.nearest_name(divan::black_box("postgrseql")));
+    }
 }

@@ -19,7 +19,7 @@ mod linux;
 use linux as native;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{owners::parse_socket_link, stat::Stat};
+pub(crate) use linux::{owners::parse_socket_link, stat::Stat, unix_sockets};
 
 #[cfg(all(target_os = "linux", fuzzing))]
 pub use linux::fuzzing;

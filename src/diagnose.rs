@@ -75,7 +75,32 @@ pub struct Facts<'a> {
     pub program: &'a str,
 }
 
+/// Nothing, for facts that need no more.
+static NO_CIRCUMSTANCES: Circumstances =
+    Circumstances { addresses: Vec::new(), ipv6_disabled_by: None, sandbox: None, excluded_ranges: None };
+
 impl<'a> Facts<'a> {
+    /// Nothing but a port: no socket, no gap, and bind(2) was not asked. To be completed with what is known.
+    #[must_use]
+    pub fn of(port: u16, protocol: Protocol, host: &'a Host) -> Self {
+        Self {
+            port,
+            protocol,
+            addresses: &[],
+            sockets: &[],
+            processes: &[],
+            gaps: &[],
+            attempts: &[],
+            attempts_elsewhere: &[],
+            other_is_free: false,
+            lease: None,
+            reuse_address: false,
+            host,
+            circumstances: &NO_CIRCUMSTANCES,
+            program: "portcheck",
+        }
+    }
+
     /// The process `pid`, unless it has ended since.
     #[must_use]
     pub fn process(&self, pid: Pid) -> Option<&'a Process> {

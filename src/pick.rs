@@ -1,8 +1,6 @@
 //! `--free` from the wish to the exit: pick, write, become the command or keep the lease, print.
 
-use std::ffi::OsStr;
 use std::io::{self, Write};
-use std::path::Path;
 use std::time::Duration;
 
 use portcheck::answer::{Answer, Command, Exit, picking};
@@ -12,7 +10,7 @@ use portcheck::free::{self, Choice, EnvFile, Picked, Terms};
 use portcheck::model::{Backend, Host, Lease};
 use portcheck::render::{self, ErrorKind, escape};
 
-use super::{complain, print, write_error, written};
+use super::{complain, exec, print, write_error, written};
 use crate::cli::{FreeWish, Picking, Printing};
 
 /// Does what is wished for. Does not return if that is to become a command, and it works.
@@ -63,7 +61,7 @@ fn pick(picking: Picking, printing: &Printing) -> Result<Outcome, Error> {
         let answer = picking::picked(choice, &found, Vec::new(), host);
         notes(&answer, printing);
         let error = picked.become_command(&command, names, handover);
-        return Ok(Outcome::Exit(cannot_run(&command[0], &error)));
+        return Ok(Outcome::Exit(exec::cannot_run(&command[0], &error)));
     }
     let terms = Terms { ttl, hold, client, ends_with_client, key: demand.key };
     let leases = keep(picked, &terms, &mut choice, &host)?;
@@ -84,34 +82,6 @@ fn keep(picked: Picked, terms: &Terms, choice: &mut Choice, host: &Host) -> Resu
         }
         Err(error) => Err(error),
     }
-}
-
-/// Says why a command could not be started, as a shell does.
-fn cannot_run(program: &OsStr, error: &io::Error) -> Exit {
-    let name = program.to_string_lossy();
-    // execvp(3) says so too if it may not look into some directory of the PATH.
-    if !is_found(program) {
-        complain(&format!("cannot run '{name}': there is no such command"));
-        return Exit::NotFound;
-    }
-    let why = match error.kind() {
-        io::ErrorKind::NotFound => "the interpreter that its first line names does not exist".to_owned(),
-        _ => error.to_string(),
-    };
-    complain(&format!("cannot run '{name}': {why}"));
-    Exit::NotExecutable
-}
-
-/// Whether there is such a file, where a command is looked for.
-fn is_found(program: &OsStr) -> bool {
-    let path = Path::new(program);
-    // A name alone is looked for in the PATH.
-    let is_name = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());
-    if is_name {
-        let directories = std::env::var_os("PATH").unwrap_or_default();
-        return std::env::split_paths(&directories).any(|directory| directory.join(path).exists());
-    }
-    path.exists()
 }
 
 fn tell(answer: &Answer, printing: &Printing) -> Exit {

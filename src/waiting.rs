@@ -10,7 +10,7 @@ use portcheck::collect::Detail;
 use portcheck::render::{self, Format, Style};
 
 use crate::cli::{Invocation, Waiting};
-use crate::{complain, fail, print, written};
+use crate::{exec, fail, print, written};
 
 /// Waits for the ports that `invocation` asks about.
 pub fn run(invocation: &Invocation, waiting: Waiting) -> Exit {
@@ -33,7 +33,10 @@ pub fn run(invocation: &Invocation, waiting: Waiting) -> Exit {
     match wait::wait(&request, options, goals, watcher) {
         Ok(report) => {
             let exit = written(report.exit(), write(&report, invocation, &command));
-            if exit == Exit::Yes && !command.is_empty() { become_command(&command) } else { exit }
+            match command.first() {
+                Some(program) if exit == Exit::Yes => exec::cannot_run(program, &act::exec(&command)),
+                _ => exit,
+            }
         }
         Err(error) => fail(&error, Command::Wait, invocation),
     }
@@ -46,11 +49,4 @@ fn write(report: &Report, invocation: &Invocation, command: &[OsString]) -> io::
         return Ok(());
     }
     print(invocation.color, |out| render::write_wait(report, style, out))
-}
-
-fn become_command(command: &[OsString]) -> Exit {
-    let error = act::exec(command);
-    let name = command.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    complain(&format!("cannot run {name}: {error}"));
-    Exit::Failure
 }

@@ -4,9 +4,13 @@
 
 mod common;
 
+use std::process::Command;
+
 use common::cgroup::Cgroup;
 use common::role::{Role, bound};
-use common::{codes, in_namespace, is_root, json, json_as_nobody, owners, port, portcheck_as_nobody, skip};
+use common::{
+    codes, has, in_namespace, is_root, json, json_as_nobody, json_of, owners, port, portcheck_as_nobody, skip,
+};
 use serde_json::json as value;
 
 #[test]
@@ -57,6 +61,59 @@ fn who_sees_all_that_was_asked_for_is_told_nothing_of_root() {
         let run = common::Run::from(portcheck_as_nobody(&["8080"]).output().unwrap());
         assert_eq!((run.code, run.first_line()), (0, "8080 is free"));
         assert!(!run.stdout.contains("sudo") && !run.stdout.contains("not seen"), "{}", run.stdout);
+    });
+}
+
+/// In a pid namespace, as process 1: a listener of root's, a process that has ended and was not waited for, one without
+/// descriptors, and one whose main thread has ended while another goes on. Then runs the arguments as nobody.
+const FOUR_PROCESSES: &str = "
+import ctypes, os, platform, signal, socket, subprocess, sys, threading
+listener = socket.socket(); listener.bind(('127.0.0.1', 8080)); listener.listen()
+def forked(body):
+    done, begun = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        body(begun)
+        os._exit(0)
+    os.close(begun)
+    os.read(done, 1)
+    os.close(done)
+    return pid
+def nothing_open(begun):
+    os.closerange(0, 1000)
+    signal.pause()
+def without_main_thread(begun):
+    def go_on():
+        while open(f'/proc/self/task/{os.getpid()}/stat').read().rsplit(')')[-1].split()[0] != 'Z': pass
+        os.write(begun, b'x')
+        threading.Event().wait()
+    threading.Thread(target=go_on).start()
+    ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[platform.machine()], 0)
+os.waitid(os.P_PID, forked(lambda begun: None), os.WEXITED | os.WNOWAIT)
+forked(nothing_open)
+forked(without_main_thread)
+sys.exit(subprocess.run(sys.argv[1:], user=65534, group=65534, extra_groups=[]).returncode)
+";
+
+#[test]
+fn only_processes_with_descriptors_count_as_unseen() {
+    in_namespace("only_processes_with_descriptors_count_as_unseen", || {
+        if !is_root() || !has("python3") {
+            return skip("needs root to be two users, and python3");
+        }
+        if std::fs::metadata("/proc/self/fd").unwrap().len() == 0 {
+            return skip("this kernel, older than Linux 6.2, does not count descriptors");
+        }
+        let nobody = portcheck_as_nobody(&["8080/tcp", "--json"]);
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "python3", "-c", FOUR_PROCESSES]);
+        command.arg(nobody.get_program()).args(nobody.get_args());
+        let answer = json_of(command);
+        assert_eq!(codes(port(&answer, 8080, "tcp")), ["hidden-owner"]);
+        let gaps = answer["gaps"].as_array().unwrap();
+        let gap = gaps.iter().find(|gap| gap["code"] == "unreadable-processes").unwrap();
+        // The listener, and the thread that goes on.
+        assert_eq!(gap["summary"], "2 processes may not be looked into");
     });
 }
 

@@ -7,6 +7,7 @@ mod common;
 use std::net::TcpListener;
 use std::process::Command;
 
+use common::lease::{Leases, pick_one};
 use common::role::bound;
 use common::seccomp::portcheck_without;
 use common::{codes, in_namespace, is_root, json_of, owners, port, portcheck, portcheck_as_nobody, skip};
@@ -35,6 +36,10 @@ fn without_netlink_the_text_serves_and_its_limits_are_said() {
         assert_eq!(codes(port(&answer, 8082, "tcp")), ["unseen"]);
         assert_eq!(port(&answer, 8082, "udp")["status"], "free");
         assert_eq!(without_netlink(&["8082/tcp", "--no-probe"]).unwrap()["exit_code"], 3);
+        // Leases are in a text, too.
+        let _leases = Leases;
+        assert_eq!(pick_one(&["--prefer", "8083"]), 8083);
+        assert_eq!(codes(port(&without_netlink(&["8083/tcp"]).unwrap(), 8083, "tcp")), ["leased"]);
     });
 }
 
@@ -82,7 +87,8 @@ fn a_proc_that_cannot_be_read_is_said_and_breaks_nothing() {
         assert_eq!(codes(port(&native, 8080, "tcp")), ["hidden-owner"]);
         let gaps: Vec<&str> =
             native["gaps"].as_array().unwrap().iter().map(|gap| gap["code"].as_str().unwrap()).collect();
-        assert_eq!(gaps, ["no-proc", "leases-unread"], "{native:#}");
+        // Whether the port is leased, netlink tells.
+        assert_eq!(gaps, ["no-proc"], "{native:#}");
         // netstat2 would panic.
         let portable = blind("portable");
         assert_eq!((&portable["exit_code"], &portable["error"]["kind"]), (&4.into(), &"failure".into()));

@@ -267,9 +267,12 @@ fn the_command_takes_over_on_success_only() {
         assert_eq!((done.code, done.stdout), (7, format!("a b {}\n", std::process::id())));
         let not = run(&["8080", "--wait", "listening", "--timeout", "10ms", "--", "echo", "never"]);
         assert_eq!((not.code, not.stdout.contains("never")), (124, false));
-        let missing = run(&["8080", "--wait", "free", "--", "/no/such/program", "--json"]);
-        assert_eq!((missing.code, &*missing.stdout, missing.stderr.lines().count()), (4, "", 1));
-        assert!(missing.stderr.contains("cannot run /no/such/program"), "{missing:?}");
+        // As of a shell, and of `--free`.
+        for (command, code) in [("/no/such/program", 127), ("no-such-program", 127), ("/etc/passwd", 126), ("/", 126)] {
+            let run = run(&["8080", "--wait", "free", "--", command, "--json"]);
+            assert_eq!((run.code, &*run.stdout, run.stderr.lines().count()), (code, "", 1), "{run:?}");
+            assert!(run.stderr.starts_with(&format!("portcheck: cannot run '{command}': ")), "{run:?}");
+        }
         let both = run(&["8080", "--wait", "free", "--json", "--", "echo", "after"]);
         assert!(both.stdout.starts_with("{\n") && both.stdout.ends_with("}\nafter\n"), "{both:?}");
     });

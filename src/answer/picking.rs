@@ -6,7 +6,7 @@ use crate::collect;
 use crate::diagnose::{Facts, Status, diagnose};
 use crate::error::Error;
 use crate::free::{self, Choice, Release};
-use crate::model::{Backend, Circumstances, Host, Lease, Protocol};
+use crate::model::{Backend, Host, Lease, Protocol};
 use crate::port_set::PortSet;
 use crate::probe::Attempt;
 
@@ -84,22 +84,7 @@ pub fn picked(choice: Choice, found: &[Found], leases: Vec<Lease>, host: Host) -
 
 /// What there is to say about a port that was ours a moment ago.
 fn free_port(port: u16, protocol: Protocol, attempts: Vec<Attempt>, host: &Host) -> PortAnswer {
-    let findings = diagnose(&Facts {
-        port,
-        protocol,
-        addresses: &[],
-        sockets: &[],
-        processes: &[],
-        gaps: &[],
-        attempts: &attempts,
-        attempts_elsewhere: &[],
-        other_is_free: false,
-        lease: None,
-        circumstances: &Circumstances::default(),
-        reuse_address: false,
-        host,
-        program: "",
-    });
+    let findings = diagnose(&Facts { attempts: &attempts, ..Facts::of(port, protocol, host) });
     PortAnswer {
         port,
         protocol,

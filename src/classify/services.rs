@@ -97,6 +97,12 @@ impl Services {
         nearest::nearest(typed, own.chain(assigned)).map(str::to_owned)
     }
 
+    /// Every name and alias in the file, for the fuzzer.
+    #[cfg(fuzzing)]
+    pub fn own_names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| &*entry.name)
+    }
+
     fn own_name(&self, port: u16, protocol: Protocol) -> Option<&str> {
         let first = self.entries.partition_point(|entry| (entry.port, entry.protocol) < (port, protocol));
         self.entries

@@ -6,6 +6,7 @@ mod cgroup;
 mod circumstances;
 mod destroy;
 mod elsewhere;
+mod empty;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod generic;
@@ -15,6 +16,7 @@ mod kernel_sockets;
 mod links;
 mod netlink;
 pub mod owners;
+mod pids;
 mod proc_net;
 mod quick;
 mod search;
@@ -22,6 +24,7 @@ mod sock_diag;
 mod socket_units;
 pub mod stat;
 mod tables;
+pub mod unix_sockets;
 mod watch;
 
 use std::collections::HashMap;

@@ -81,7 +81,7 @@ fn release(facts: &Facts<'_>, lease: &Lease) -> Vec<Remedy> {
 mod tests {
     use super::*;
     use crate::diagnose::{Finding, Status, diagnose};
-    use crate::model::{Circumstances, Process, Protocol};
+    use crate::model::{Process, Protocol};
     use crate::testing::{host, process};
 
     fn lease() -> Lease {
@@ -98,22 +98,7 @@ mod tests {
 
     /// The only finding on a port with nothing but a lease.
     fn finding(lease: &Lease, processes: &[Process]) -> Finding {
-        let found = diagnose(&Facts {
-            port: 62893,
-            protocol: Protocol::Tcp,
-            addresses: &[],
-            sockets: &[],
-            processes,
-            gaps: &[],
-            attempts: &[],
-            attempts_elsewhere: &[],
-            other_is_free: false,
-            lease: Some(lease),
-            reuse_address: false,
-            host: &host(),
-            circumstances: &Circumstances::default(),
-            program: "portcheck",
-        });
+        let found = diagnose(&Facts { processes, lease: Some(lease), ..Facts::of(62893, Protocol::Tcp, &host()) });
         assert_eq!((found.len(), found[0].code, Status::of(&found)), (1, "leased", Status::Held), "{found:?}");
         found[0].clone()
     }

@@ -11,22 +11,7 @@ use crate::testing::{expect_file, host, listener, owned, process};
 
 /// The findings on port 62893/tcp.
 fn findings(sockets: &[Socket], processes: &[Process], gaps: &[Gap]) -> Vec<Finding> {
-    diagnose(&Facts {
-        port: 62893,
-        protocol: Protocol::Tcp,
-        addresses: &[],
-        sockets,
-        processes,
-        gaps,
-        host: &host(),
-        attempts: &[],
-        attempts_elsewhere: &[],
-        other_is_free: false,
-        lease: None,
-        circumstances: &Circumstances::default(),
-        reuse_address: false,
-        program: "portcheck",
-    })
+    diagnose(&Facts { sockets, processes, gaps, ..Facts::of(62893, Protocol::Tcp, &host()) })
 }
 
 fn gap(hides: Hides, protocol: Option<Protocol>, root_would_see: bool) -> Gap {
@@ -206,20 +191,10 @@ proptest! {
         let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
         for ephemeral_range in [None, Some((1, 65535)), Some((1, 2))] {
             let found = diagnose(&Facts {
-                port: 62893,
-                protocol,
-                addresses: &[],
-                sockets: &sockets,
-                processes: &[process(42, 1, "web")],
-                gaps: &[],
-                host: &Host { ephemeral_range, ..host() },
-                attempts: &[],
-                attempts_elsewhere: &[],
-                other_is_free: false, lease: None,
-                circumstances: &Circumstances::default(),
-                reuse_address: false,
-                program: "portcheck",
-            });
+sockets: &sockets,
+processes: &[process(42, 1, "web")],
+..Facts::of(62893, protocol, &Host { ephemeral_range, ..host() })
+});
             prop_assert_eq!(Status::of(&found), Status::Held);
             prop_assert!(found.iter().all(|finding| !finding.summary.is_empty() && !finding.summary.ends_with('.')));
         }
@@ -275,22 +250,9 @@ fn findings_on(
     circumstances: &Circumstances,
 ) -> Vec<Finding> {
     let port = sockets.first().map_or(8080, |socket| socket.local.port());
-    diagnose(&Facts {
-        port,
-        protocol: Protocol::Tcp,
-        addresses: &[],
-        sockets,
-        processes,
-        gaps: &[],
-        host: &Host { os, ephemeral_range: None, unprivileged_start: None, euid: None, ..host() },
-        attempts,
-        attempts_elsewhere: &[],
-        other_is_free: false,
-        lease: None,
-        circumstances,
-        reuse_address: false,
-        program: "portcheck",
-    })
+    let host = Host { os, ephemeral_range: None, unprivileged_start: None, euid: None, ..host() };
+    let facts = Facts::of(port, Protocol::Tcp, &host);
+    diagnose(&Facts { sockets, processes, attempts, circumstances, ..facts })
 }
 
 fn denied() -> Vec<Attempt> {

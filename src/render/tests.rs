@@ -18,20 +18,10 @@ fn answer(
     let services = Services::default();
     let judge = |(port, protocol, sockets): (u16, Protocol, Vec<Socket>)| {
         let findings = diagnose(&Facts {
-            port,
-            protocol,
-            addresses: &[],
             sockets: &sockets,
             processes: &processes,
             gaps: &gaps,
-            host: &host(),
-            attempts_elsewhere: &[],
-            other_is_free: false,
-            lease: None,
-            circumstances: &crate::model::Circumstances::default(),
-            attempts: &[],
-            reuse_address: false,
-            program: "portcheck",
+            ..Facts::of(port, protocol, &host())
         });
         PortAnswer {
             port,

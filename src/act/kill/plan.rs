@@ -7,7 +7,7 @@ use super::{Keeper, Options, keeper};
 use crate::act::{Surroundings, system};
 use crate::answer::{Answer, PortAnswer};
 use crate::diagnose::{Facts, Group, Remedy, Severity, Status, groups, is_airplay_receiver};
-use crate::model::{Circumstances, Lease, LeaseKind, Owners, Pid, Process, Protocol, Socket, State, find_process};
+use crate::model::{Lease, LeaseKind, Owners, Pid, Process, Protocol, Socket, State, find_process};
 use crate::request::Request;
 
 /// What is to be done.
@@ -116,20 +116,14 @@ impl Planner<'_> {
             return;
         }
         let facts = Facts {
-            port: port.port,
-            protocol: port.protocol,
             addresses: &port.addresses,
             sockets: &port.sockets,
             processes: &self.answer.processes,
             gaps: &self.answer.gaps,
             attempts: &port.attempts,
-            attempts_elsewhere: &[],
-            other_is_free: false,
-            circumstances: &Circumstances::default(),
-            lease: None,
             reuse_address: self.request.reuse_address,
-            host: &self.answer.host,
             program: &self.request.program,
+            ..Facts::of(port.port, port.protocol, &self.answer.host)
         };
         let groups = groups(port.sockets.iter().filter(|socket| facts.is_in_the_way(socket)));
         let is_explained = groups.iter().any(|group| group.sockets[0].state.is_waiting());

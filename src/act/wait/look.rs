@@ -8,7 +8,7 @@ use crate::answer::{self, PortAnswer};
 use crate::collect::{self, Detail, Watch};
 use crate::diagnose::{Facts, Status};
 use crate::error::Error;
-use crate::model::{Circumstances, Family, Host, Owners, Pid, Process, Protocol, Socket, find_process};
+use crate::model::{Family, Host, Owners, Pid, Process, Protocol, Socket, find_process};
 use crate::port_set::PortSet;
 use crate::probe::{self, Outcome};
 use crate::request::{Question, Request};
@@ -199,20 +199,11 @@ impl<'a> Looker<'a> {
                 probe::probe_briefly(target.first, protocol, self.request.family)
             };
             let facts = Facts {
-                port: target.first,
-                protocol,
                 addresses: &target.addresses,
-                sockets: &[],
-                processes: &[],
-                gaps: &[],
                 attempts: &attempts,
-                attempts_elsewhere: &[],
-                other_is_free: false,
-                lease: None,
-                circumstances: &Circumstances::default(),
                 reuse_address: self.request.reuse_address,
-                host: &self.host,
                 program: &self.request.program,
+                ..Facts::of(target.first, protocol, &self.host)
             };
             // Time does not change what this user may do.
             if facts.fails_with(Outcome::AccessDenied) || facts.fails_with(Outcome::NotPermitted) {

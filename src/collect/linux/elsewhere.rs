@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use super::owners::{self, DIRECTORY_BUFFER};
+use super::pids;
 use crate::model::{Pid, Via};
 
 /// What was found.
@@ -36,7 +37,7 @@ pub fn look(proc: &Path, wanted: &[u64]) -> Elsewhere {
     let mut elsewhere = Elsewhere::default();
     let Ok(root) = File::open(proc) else { return elsewhere };
     let mut buffer = vec![MaybeUninit::uninit(); DIRECTORY_BUFFER];
-    for pid in owners::list_pids(&root).unwrap_or_default() {
+    for pid in pids::list_pids(&root).unwrap_or_default() {
         let mut found = |inode: u64, via: Via| {
             if wanted.binary_search(&inode).is_ok() {
                 let holding = elsewhere.found.entry(inode).or_insert_with(|| Holding { pids: Vec::new(), via });
@@ -45,7 +46,9 @@ pub fn look(proc: &Path, wanted: &[u64]) -> Elsewhere {
                 }
             }
         };
-        for thread in threads_besides_main(proc, pid) {
+        // Of the main thread the sweep has read them.
+        let threads = pids::list_threads(&root, pid).unwrap_or_default();
+        for thread in threads.into_iter().filter(|&thread| thread != pid) {
             // A thread that ends meanwhile, or may not be read, shows nothing.
             let _ = owners::sockets_of(&root, &format!("{pid}/task/{thread}/fd"), &mut buffer, |inode| {
                 found(inode, Via::Thread(thread));
@@ -56,13 +59,6 @@ pub fn look(proc: &Path, wanted: &[u64]) -> Elsewhere {
         }
     }
     elsewhere
-}
-
-fn threads_besides_main(proc: &Path, pid: Pid) -> Vec<Pid> {
-    let Ok(threads) = File::open(proc.join(pid.to_string()).join("task")) else { return Vec::new() };
-    let mut threads = owners::list_pids(&threads).unwrap_or_default();
-    threads.retain(|&thread| thread != pid);
-    threads
 }
 
 /// Reads the fdinfo of io_urings and unix sockets; whether any of the latter carries descriptors.

@@ -2,7 +2,7 @@
 
 use super::netlink;
 use super::sock_diag::Table;
-use super::{cgroup, elsewhere, generic, links, owners, proc_net, sock_diag, socket_units, stat};
+use super::{cgroup, elsewhere, generic, links, owners, proc_net, sock_diag, socket_units, stat, unix_sockets};
 use crate::model::{Family, Protocol};
 
 const TABLES: [Table; 4] = [
@@ -19,6 +19,7 @@ pub fn netlink_reply(datagram: &[u8]) {
             let _ = sock_diag::parse_entry(payload, table);
         }
         let _ = links::parse(payload);
+        let _ = unix_sockets::parse(payload);
         let _ = generic::parse_endpoint(payload);
         let _ = generic::parse_wireguard_port(payload);
         Ok(())
@@ -31,6 +32,7 @@ pub fn proc_file(text: &str) {
         for table in TABLES {
             let _ = proc_net::parse_line(line, table);
         }
+        let _ = unix_sockets::parse_line(line.as_bytes());
     }
     let _ = stat::Stat::parse(text.as_bytes());
     cgroup::parse_process_cgroups(text);

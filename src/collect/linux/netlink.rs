@@ -1,6 +1,6 @@
 //! Questions to the kernel over netlink(7), and its answers taken apart into messages and attributes.
 //!
-//! What the messages mean is the business of the protocols: `sock_diag`, `links`, `mptcp`. Taking apart is pure.
+//! What the messages mean is the business of the protocols: `sock_diag`, `links`, `generic`, `unix_sockets`. Taking apart is pure.
 
 use std::io;
 use std::os::fd::OwnedFd;

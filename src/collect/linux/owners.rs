@@ -12,9 +12,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::fs::RawDir;
 use rustix::io::Errno;
 
+use super::empty::Counter;
+use super::pids::{is_gone, list_pids, open_directory};
 use crate::error::Error;
 use crate::model::Pid;
 
@@ -23,7 +25,7 @@ use crate::model::Pid;
 pub struct Sweep {
     /// A socket's inode and a process that has it open, each pair once, in ascending order.
     pub found: Vec<(u64, Pid)>,
-    /// Processes whose descriptors may not be read, ascending.
+    /// Processes with descriptors that may not be read, ascending.
     pub unreadable: Vec<Pid>,
     /// Whether the processes of other users are left out of /proc altogether (`hidepid=2`, proc(5)).
     pub others_invisible: bool,
@@ -71,7 +73,8 @@ pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
     let others_invisible = pids.binary_search(&1).is_err();
 
     let next = AtomicUsize::new(0);
-    let worker = || sweep_some(&root, &pids, &next, wanted);
+    let counter = Counter::new(&root);
+    let worker = || sweep_some(&root, &counter, &pids, &next, wanted);
     let threads = processors().min(pids.len().div_ceil(CHUNK)).max(1);
     let mut sweep = thread::scope(|scope| {
         let spawned: Vec<_> =
@@ -108,7 +111,7 @@ pub fn forget_ourselves(found: &mut Vec<(u64, Pid)>) {
 /// How many processes a thread takes at a time: few, since one of them may have a million descriptors.
 const CHUNK: usize = 8;
 
-fn sweep_some(root: &File, pids: &[Pid], next: &AtomicUsize, wanted: &[u64]) -> Sweep {
+fn sweep_some(root: &File, counter: &Counter<'_>, pids: &[Pid], next: &AtomicUsize, wanted: &[u64]) -> Sweep {
     let mut sweep = Sweep::default();
     let mut buffer = vec![MaybeUninit::uninit(); DIRECTORY_BUFFER];
     loop {
@@ -122,6 +125,7 @@ fn sweep_some(root: &File, pids: &[Pid], next: &AtomicUsize, wanted: &[u64]) -> 
             }) {
                 Ok(()) => {}
                 Err(errno) if is_gone(errno) => {}
+                Err(_) if counter.is_empty(pid) => {}
                 Err(_) => sweep.unreadable.push(pid),
             }
         }
@@ -138,8 +142,7 @@ pub fn sockets_of(
     buffer: &mut [MaybeUninit<u8>],
     mut each: impl FnMut(u64),
 ) -> Result<(), Errno> {
-    let descriptors =
-        rustix::fs::openat(root, directory, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let descriptors = open_directory(root, directory)?;
     // `socket:[` and an inode of at most 20 digits; whatever is longer is a path.
     let mut link = [MaybeUninit::uninit(); 32];
     let mut entries = RawDir::new(&descriptors, buffer);
@@ -171,26 +174,6 @@ pub fn parse_socket_link(link: &[u8]) -> Option<u64> {
         let digit = byte.checked_sub(b'0').filter(|&digit| digit <= 9)?;
         inode.checked_mul(10)?.checked_add(digit.into())
     })
-}
-
-/// The processes listed in /proc, ascending.
-pub fn list_pids(root: &File) -> Result<Vec<Pid>, Errno> {
-    let mut buffer = [MaybeUninit::uninit(); 8192];
-    let mut entries = RawDir::new(root, &mut buffer);
-    let mut pids = Vec::new();
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        if let Some(pid) = std::str::from_utf8(entry.file_name().to_bytes()).ok().and_then(|name| name.parse().ok()) {
-            pids.push(pid);
-        }
-    }
-    pids.sort_unstable();
-    Ok(pids)
-}
-
-/// The two ways in which /proc says that a process has ended.
-pub fn is_gone(errno: Errno) -> bool {
-    matches!(errno, Errno::NOENT | Errno::SRCH)
 }
 
 /// How many processors this process may use. The standard library's answer also reads the limits of the cgroup,

@@ -9,7 +9,9 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use super::cgroup::Hierarchy;
+use super::empty::Counter;
 use super::owners::{self, DIRECTORY_BUFFER, Sweep};
+use super::pids;
 use super::sock_diag::Entry;
 use super::stat::Stat;
 use crate::error::Error;
@@ -69,7 +71,7 @@ impl Looker {
                 sweep.found.push((inode, pid));
             }
         });
-        if result.is_err_and(|errno| !owners::is_gone(errno)) {
+        if result.is_err_and(|errno| !pids::is_gone(errno)) && !Counter::new(&self.root).is_empty(pid) {
             sweep.unreadable.push(pid);
         }
         wanted.iter().all(|inode| sweep.found.iter().any(|(found, _)| found == inode))

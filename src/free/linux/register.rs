@@ -1,6 +1,5 @@
 //! The leases there are: read from the kernel's list of unix sockets, told by those who keep them.
 
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -15,6 +14,7 @@ use super::lock::{self, PREFIX};
 use super::message::{DONE, LONGEST, Request, Story};
 use super::{caller, pid_namespace};
 use crate::collect;
+use crate::collect::unix_sockets::{self, UnixSocket};
 use crate::error::Error;
 use crate::model::{Client, Lease, LeaseKind, Pid};
 use crate::port_set::PortSet;
@@ -180,30 +180,17 @@ struct Row {
     listens: bool,
 }
 
-/// Reads /proc/net/unix. It is small beside the other tables, and netlink tells no more of it.
+/// The locks there are, ascending.
 fn rows(proc: &Path) -> Result<Vec<Row>, Error> {
-    let path = proc.join("net/unix");
-    // Names are any bytes.
-    let text = fs::read(&path).map_err(|source| Error::Read { path, source })?;
-    let mut rows: Vec<Row> = String::from_utf8_lossy(&text).lines().filter_map(row).collect();
+    let mut rows: Vec<Row> = unix_sockets::list(proc)?.iter().filter_map(row).collect();
     rows.sort_unstable();
     Ok(rows)
 }
 
-/// `None` for a socket that is no lock, such as a connection to one.
-///
-/// The columns are `Num: RefCount Protocol Flags Type St Inode Path` (`unix_seq_show`, net/unix/af_unix.c); abstract names
-/// begin with `@`.
-fn row(line: &str) -> Option<Row> {
-    /// `__SO_ACCEPTCON`, include/uapi/linux/net.h.
-    const ACCEPTS: u32 = 1 << 16;
-    const UNCONNECTED: u8 = 1;
-    let mut columns = line.split_ascii_whitespace().skip(3);
-    let flags = u32::from_str_radix(columns.next()?, 16).ok()?;
-    let state = u8::from_str_radix(columns.nth(1)?, 16).ok()?;
-    let inode = columns.next()?.parse().ok()?;
-    let port = columns.next()?.strip_prefix('@')?.strip_prefix(PREFIX)?.parse().ok()?;
-    (state == UNCONNECTED).then_some(Row { port, inode, listens: flags & ACCEPTS != 0 })
+/// `None` for a socket that is no lock.
+fn row(socket: &UnixSocket) -> Option<Row> {
+    let port = std::str::from_utf8(&socket.name).ok()?.strip_prefix(PREFIX)?.parse().ok()?;
+    Some(Row { port, inode: socket.inode, listens: socket.listens })
 }
 
 #[cfg(test)]
@@ -212,19 +199,11 @@ mod tests {
 
     #[test]
     fn locks_are_told_from_other_sockets() {
-        let table = "\
-Num       RefCount Protocol Flags    Type St Inode Path
-0000000000000000: 00000002 00000000 00010000 0005 01 101 @portcheck.lease.20123
-0000000000000000: 00000002 00000000 00000000 0005 01 102 @portcheck.lease.20124
-0000000000000000: 00000003 00000000 00000000 0005 03 103 @portcheck.lease.20123
-0000000000000000: 00000002 00000000 00010000 0001 01 104 /run/portcheck.lease.1
-0000000000000000: 00000002 00000000 00010000 0005 01 105 @portcheck.lease.70000
-0000000000000000: 00000003 00000000 00000000 0001 03 106
-";
-        let rows: Vec<Row> = table.lines().filter_map(row).collect();
-        let expected =
-            [Row { port: 20123, inode: 101, listens: true }, Row { port: 20124, inode: 102, listens: false }];
-        assert_eq!(rows, expected);
+        let row = |name: &str| row(&UnixSocket { name: name.as_bytes().to_vec(), inode: 101, listens: true });
+        assert_eq!(row("portcheck.lease.20123"), Some(Row { port: 20123, inode: 101, listens: true }));
+        for other in ["portcheck.lease.70000", "portcheck.lease.", "/tmp/.X11-unix/X0", "portcheck.lease.1\0"] {
+            assert_eq!(row(other), None, "{other}");
+        }
     }
 
     /// In the kernel's own words.

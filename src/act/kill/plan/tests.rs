@@ -46,20 +46,10 @@ fn answer(sockets: Vec<Socket>, processes: Vec<Process>) -> Answer {
         vec![Attempt { spot: spot_of([0, 0, 0, 0].into(), 0), reuse_address: false, outcome: Outcome::InUse }];
     let host = host();
     let findings = diagnose(&Facts {
-        port: 62893,
-        protocol: Protocol::Tcp,
-        addresses: &[],
         sockets: &sockets,
         processes: &processes,
-        gaps: &[],
         attempts: &attempts,
-        attempts_elsewhere: &[],
-        other_is_free: false,
-        circumstances: &Circumstances::default(),
-        lease: None,
-        reuse_address: false,
-        host: &host,
-        program: "portcheck",
+        ..Facts::of(62893, Protocol::Tcp, &host)
     });
     let port = PortAnswer {
         port: 62893,
