@@ -164,6 +164,10 @@ pub fn ancestors_of(pid: Pid) -> Vec<Pid> {
     found.into_iter().flat_map(|process| process.ancestors).map(|ancestor| ancestor.pid).collect()
 }
 
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "macos", target_os = "windows")),
+    expect(dead_code, reason = "nothing is read there")
+)]
 impl Scope {
     /// The ports to ask for.
     fn ports(&self) -> PortSet {
@@ -190,6 +194,10 @@ impl Scope {
 }
 
 /// Puts the leader of each group of owners first: the one that descends from none of the others.
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "macos", target_os = "windows")),
+    expect(dead_code, reason = "nothing is read there")
+)]
 fn leaders_first(sockets: &mut [Socket], processes: &[Process]) {
     use crate::model::Owners;
     let parent_of = |pid: Pid| {
