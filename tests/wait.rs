@@ -314,7 +314,9 @@ fn other_machines_are_tried_by_connecting() {
         assert_eq!(outcome(&answer), ("timeout", 124));
         let goal = &answer["wait"]["goals"][0];
         assert_eq!((&goal["target"], &goal["remote"]), (&value!("ip6-loopback-alias:8080"), &value!(true)));
-        assert!(goal["note"].as_str().unwrap().contains("cannot be resolved"), "{goal}");
+        // Some libraries (musl) take seconds to find out that there is no name server.
+        let note = goal["note"].as_str().unwrap();
+        assert!(note.contains("cannot be resolved") || note == "no answer yet", "{goal}");
         assert_eq!(answer["ports"], value!([]));
 
         // What is routed to us without being an address of ours counts as another machine's.

@@ -243,7 +243,13 @@ pub fn wait(
         let running: Vec<&Handle> = handles.iter().filter_map(|(_, handle)| handle.as_ref()).collect();
         wait_for_exits(&running, Some(pace.pause().min(left)))?;
     };
-    let goals = wait.goals;
+    let mut goals = wait.goals;
+    for goal in &mut goals {
+        if matches!(goal.place, Place::There(_)) && goal.note.is_none() {
+            // Looking up a name, or the first connection, takes longer than this wait.
+            goal.note = Some("no answer yet".to_owned());
+        }
+    }
     Ok(Report { options, outcome, goals, elapsed: start.elapsed(), answer })
 }
 
