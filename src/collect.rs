@@ -48,7 +48,7 @@ pub use native::Watch;
 use std::collections::HashMap;
 
 use crate::error::Error;
-use crate::model::{Backend, Circumstances, Gap, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket};
+use crate::model::{Backend, Circumstances, Gap, Host, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket};
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
 use crate::target::{Target, ports_of};
@@ -137,11 +137,24 @@ pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
 
 /// What a failed command still says about the host.
 #[must_use]
-pub fn host(backend: Backend) -> crate::model::Host {
+pub fn host(backend: Backend) -> Host {
     match backend {
         #[cfg(target_os = "linux")]
-        Backend::Portable => portable::host(),
+        Backend::Portable => bare_host(),
         _ => native::host(),
+    }
+}
+
+/// What every system tells of itself.
+fn bare_host() -> Host {
+    Host {
+        os: std::env::consts::OS,
+        release: sysinfo::System::kernel_version().ok(),
+        backend: Backend::Portable,
+        euid: None,
+        ephemeral_range: None,
+        reserved_ports: PortSet::default(),
+        unprivileged_start: None,
     }
 }
 

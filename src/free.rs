@@ -46,7 +46,7 @@ pub use env_file::EnvFile;
 pub use names::{highest_placeholder, is_name, usual as usual_names};
 pub use order::Order;
 pub use pool::{Pool, Reason, USUAL, Wanted};
-pub use system::{Release, Watched, leases, release, serve as serve_as_keeper, watch, watch_caller};
+pub use system::{Watched, leases, release, serve as serve_as_keeper, watch, watch_caller};
 
 /// What is to be picked.
 #[derive(Debug, Clone)]
@@ -103,6 +103,21 @@ impl Terms {
             expires_in: Some(self.ttl),
         }
     }
+}
+
+/// What became of a lease that was to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Release {
+    /// It has ended.
+    Done(Lease),
+    /// There was none.
+    NotLeased,
+    /// It belongs to another user.
+    NotOurs(Lease),
+    /// It ends with the command that has it, and not before.
+    OfCommand(Lease),
+    /// Whoever has the lock did not answer.
+    Unanswered,
 }
 
 /// The candidates, and why the others were none.

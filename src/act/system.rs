@@ -10,6 +10,12 @@ mod macos;
 #[cfg(target_os = "macos")]
 use macos as system;
 
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+mod unix;
+
+#[cfg(any(target_os = "macos", target_os = "windows"))]
+mod polling;
+
 #[cfg(target_os = "windows")]
 mod windows;
 #[cfg(target_os = "windows")]

@@ -3,7 +3,7 @@
 use sysctl::Sysctl;
 use sysinfo::Uid;
 
-use super::{Detail, Scope, portable, processes};
+use super::{Detail, Scope, bare_host, portable, processes};
 use crate::error::Error;
 use crate::model::{Circumstances, Gap, Hides, Host, InterfaceAddress, Pid, Process, ShownBy, Snapshot};
 
@@ -51,7 +51,7 @@ pub fn host() -> Host {
         euid: Some(rustix::process::geteuid().as_raw()),
         ephemeral_range: port("net.inet.ip.portrange.first").zip(port("net.inet.ip.portrange.last")),
         unprivileged_start: Some(RESERVED),
-        ..portable::host()
+        ..bare_host()
     }
 }
 

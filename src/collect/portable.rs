@@ -10,10 +10,9 @@ use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, TcpState, 
 
 use sysinfo::Uid;
 
-use super::{Detail, Scope, leaders_first, processes};
+use super::{Detail, Scope, bare_host, leaders_first, processes};
 use crate::error::Error;
-use crate::model::{Backend, Family, Gap, Hides, Host, Owners, Pid, Protocol, ShownBy, Snapshot, Socket, State};
-use crate::port_set::PortSet;
+use crate::model::{Family, Gap, Hides, Owners, Pid, Protocol, ShownBy, Snapshot, Socket, State};
 
 /// See [`super::snapshot`]. `user_name` turns a user id into a name.
 pub fn snapshot(scope: &Scope, user_name: impl FnMut(&Uid) -> Option<String>) -> Result<Snapshot, Error> {
@@ -63,7 +62,7 @@ pub fn snapshot(scope: &Scope, user_name: impl FnMut(&Uid) -> Option<String>) ->
     let pids: Vec<Pid> = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
     let processes = processes::details(pids, scope.detail, user_name)?;
     leaders_first(&mut sockets, &processes);
-    Ok(Snapshot { host: host(), gaps: gaps(scope, &sockets, unreadable_rows), sockets, processes })
+    Ok(Snapshot { host: bare_host(), gaps: gaps(scope, &sockets, unreadable_rows), sockets, processes })
 }
 
 /// What makes two rows the same socket, as far as the system tells.
@@ -151,17 +150,4 @@ fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
         });
     }
     gaps
-}
-
-/// See [`super::host`].
-pub fn host() -> Host {
-    Host {
-        os: std::env::consts::OS,
-        release: sysinfo::System::kernel_version().ok(),
-        backend: Backend::Portable,
-        euid: None,
-        ephemeral_range: None,
-        reserved_ports: PortSet::default(),
-        unprivileged_start: None,
-    }
 }

@@ -2,8 +2,7 @@
 
 use super::{Detail, Scope};
 use crate::error::Error;
-use crate::model::{Backend, Circumstances, Host, InterfaceAddress, Pid, Process, Snapshot};
-use crate::port_set::PortSet;
+use crate::model::{Circumstances, Host, InterfaceAddress, Pid, Process, Snapshot};
 
 pub use super::common::{Watch, drop_remnants, owners_of, supervisor_of, waiting};
 
@@ -24,13 +23,5 @@ pub fn describe(_pids: Vec<Pid>, _detail: Detail) -> Result<Vec<Process>, Error>
 
 /// See [`super::host`].
 pub fn host() -> Host {
-    Host {
-        os: std::env::consts::OS,
-        release: sysinfo::System::kernel_version().ok(),
-        backend: Backend::Portable,
-        euid: None,
-        ephemeral_range: None,
-        reserved_ports: PortSet::default(),
-        unprivileged_start: None,
-    }
+    super::bare_host()
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use sysinfo::Uid;
 
-use super::{Detail, Scope, netsh, portable, processes};
+use super::{Detail, Scope, bare_host, netsh, portable, processes};
 use crate::error::Error;
 use crate::model::{
     Circumstances, ExcludedRange, Host, InterfaceAddress, KernelUser, Owners, Pid, Process, Protocol, Snapshot, Socket,
@@ -78,7 +78,7 @@ fn excluded_ranges() -> Option<Vec<ExcludedRange>> {
 /// See [`super::host`].
 pub fn host() -> Host {
     let text = ask_netsh(&["interface", "ipv4", "show", "dynamicport", "tcp"]);
-    Host { ephemeral_range: text.as_deref().and_then(netsh::dynamic_range), ..portable::host() }
+    Host { ephemeral_range: text.as_deref().and_then(netsh::dynamic_range), ..bare_host() }
 }
 
 /// What netsh prints, in whatever language; `None` if it fails.

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use socket2::Socket;
 
-use super::Terms;
+use super::{Release, Terms};
 use crate::collect::{self, Detail};
 use crate::error::Error;
 use crate::model::{Client, Lease, LeaseKind, Pid, Process};
@@ -90,21 +90,6 @@ pub struct Inheritance {
 /// A limit of open files that was raised, which is never needed here.
 #[derive(Debug, Clone)]
 pub enum Limit {}
-
-/// What became of a lease that was to end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Release {
-    /// It has ended.
-    Done(Lease),
-    /// There was none.
-    NotLeased,
-    /// It belongs to another user.
-    NotOurs(Lease),
-    /// It ends with the command that has it, and not before.
-    OfCommand(Lease),
-    /// Whoever has the lock did not answer.
-    Unanswered,
-}
 
 /// Where locks and records are.
 fn directory() -> PathBuf {

@@ -12,7 +12,7 @@ mod run;
 
 pub use keeper::{Kept, keep, serve};
 pub use lock::{Lock, lock};
-pub use register::{Release, leases, reclaim, release};
+pub use register::{leases, reclaim, release};
 pub use run::{Inheritance, Limit, become_command, make_room};
 
 use std::fs;

@@ -1,10 +1,8 @@
 //! Processes by pidfd (pidfd_open(2)), and what /proc tells of them (proc_pid_stat(5)).
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +10,9 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
+pub use super::unix::exec;
+
+use super::unix::raw_signal;
 use crate::act::Signal;
 use crate::collect::{Stat, parse_socket_link};
 use crate::error::Error;
@@ -87,20 +88,7 @@ impl Handle {
     ///
     /// `EPERM` if it may not be signalled by this user, `ESRCH` if it has ended.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        use rustix::process::Signal as Raw;
-        let raw = match signal {
-            Signal::Hup => Raw::HUP,
-            Signal::Int => Raw::INT,
-            Signal::Quit => Raw::QUIT,
-            Signal::Abrt => Raw::ABORT,
-            Signal::Kill => Raw::KILL,
-            Signal::Alrm => Raw::ALARM,
-            Signal::Term => Raw::TERM,
-            Signal::Usr1 => Raw::USR1,
-            Signal::Usr2 => Raw::USR2,
-            Signal::Cont => Raw::CONT,
-        };
-        Ok(pidfd_send_signal(&self.pidfd, raw)?)
+        Ok(pidfd_send_signal(&self.pidfd, raw_signal(signal))?)
     }
 }
 
@@ -167,15 +155,6 @@ fn is_loop(arguments: &[String]) -> bool {
     let takes_a_script = options.starts_with('-') && !options.starts_with("--") && options.contains('c');
     let mut words = script.split(|c: char| c.is_whitespace() || c == ';');
     is_shell && takes_a_script && words.any(|word| matches!(word, "while" | "until" | "for"))
-}
-
-/// Becomes the program `arguments[0]`. Returns only if that fails.
-#[must_use]
-pub fn exec(arguments: &[OsString]) -> io::Error {
-    match arguments {
-        [program, arguments @ ..] => std::process::Command::new(program).args(arguments).exec(),
-        [] => io::ErrorKind::InvalidInput.into(),
-    }
 }
 
 fn stat(pid: Pid) -> Option<Stat> {

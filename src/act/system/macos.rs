@@ -1,20 +1,18 @@
 //! Processes by their ids and the second in which they started: macOS has nothing like a pidfd, and an id is not given away again
 //! before all others have been used.
 
-use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::CommandExt;
-use std::time::{Duration, Instant};
 
-use rustix::process::{Signal as Raw, kill_process};
+use rustix::process::kill_process;
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
 
+pub use super::polling::wait_for_exits;
+pub use super::unix::exec;
+
+use super::unix::raw_signal;
 use crate::act::Signal;
 use crate::error::Error;
 use crate::model::Pid;
-
-/// How often processes are looked at while waiting for one of them.
-const TICK: Duration = Duration::from_millis(10);
 
 /// A process, recognised by when it started.
 #[derive(Debug)]
@@ -92,38 +90,6 @@ fn look(pid: Pid) -> Result<Option<(u64, ProcessStatus)>, Error> {
     Ok(found.map(|process| (process.start_time(), process.status())))
 }
 
-fn raw_signal(signal: Signal) -> Raw {
-    match signal {
-        Signal::Hup => Raw::HUP,
-        Signal::Int => Raw::INT,
-        Signal::Quit => Raw::QUIT,
-        Signal::Abrt => Raw::ABORT,
-        Signal::Kill => Raw::KILL,
-        Signal::Alrm => Raw::ALARM,
-        Signal::Term => Raw::TERM,
-        Signal::Usr1 => Raw::USR1,
-        Signal::Usr2 => Raw::USR2,
-        Signal::Cont => Raw::CONT,
-    }
-}
-
-/// Waits until one of the processes has ended, or `timeout` is over, or for ever without one. Which have ended.
-///
-/// # Errors
-///
-/// None.
-pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<Vec<bool>, Error> {
-    let until = timeout.map(|timeout| Instant::now() + timeout);
-    loop {
-        let ended: Vec<bool> = handles.iter().map(|handle| handle.has_ended()).collect();
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        if ended.contains(&true) || left == Some(Duration::ZERO) {
-            return Ok(ended);
-        }
-        std::thread::sleep(left.unwrap_or(TICK).min(TICK));
-    }
-}
-
 /// Nothing is kept open for a process here.
 pub fn allow_descriptors(_count: usize) {}
 
@@ -131,13 +97,4 @@ pub fn allow_descriptors(_count: usize) {}
 #[must_use]
 pub fn loops_in_a_shell(_pid: Pid) -> bool {
     false
-}
-
-/// Becomes the program `arguments[0]`. Returns only if that fails.
-#[must_use]
-pub fn exec(arguments: &[OsString]) -> io::Error {
-    match arguments {
-        [program, arguments @ ..] => std::process::Command::new(program).args(arguments).exec(),
-        [] => io::ErrorKind::InvalidInput.into(),
-    }
 }

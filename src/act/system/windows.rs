@@ -4,17 +4,15 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use winsafe::guard::CloseHandleGuard;
 use winsafe::{HPROCESS, co};
 
+pub use super::polling::wait_for_exits;
+
 use crate::act::Signal;
 use crate::error::Error;
 use crate::model::Pid;
-
-/// How often several processes are looked at while waiting for one of them.
-const TICK: Duration = Duration::from_millis(10);
 
 /// What a process that is ended from outside exits with, as `taskkill /F` has it.
 const ENDED: u32 = 1;
@@ -69,7 +67,9 @@ impl Handle {
     /// Whether it has ended: its handle is signalled then.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.wait(Duration::ZERO)
+        // Of one that may not even be asked nothing is known.
+        let Some(process) = &self.process else { return false };
+        process.WaitForSingleObject(Some(0)).is_ok_and(|what| what == co::WAIT::OBJECT_0)
     }
 
     /// Whether it is stopped, which Windows does not know.
@@ -95,44 +95,10 @@ impl Handle {
             _ => Err(io::ErrorKind::PermissionDenied.into()),
         }
     }
-
-    /// Whether it has ended within `timeout`.
-    fn wait(&self, timeout: Duration) -> bool {
-        let milliseconds = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX - 1);
-        let Some(process) = &self.process else {
-            // Nothing tells.
-            std::thread::sleep(timeout);
-            return false;
-        };
-        process.WaitForSingleObject(Some(milliseconds)).is_ok_and(|what| what == co::WAIT::OBJECT_0)
-    }
 }
 
 fn to_io(error: co::ERROR) -> io::Error {
     io::Error::from_raw_os_error(error.raw().cast_signed())
-}
-
-/// Waits until one of the processes has ended, or `timeout` is over, or for ever without one. Which have ended.
-///
-/// # Errors
-///
-/// None.
-pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<Vec<bool>, Error> {
-    let until = timeout.map(|timeout| Instant::now() + timeout);
-    loop {
-        let ended: Vec<bool> = handles.iter().map(|handle| handle.has_ended()).collect();
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        if ended.contains(&true) || left == Some(Duration::ZERO) {
-            return Ok(ended);
-        }
-        let tick = left.unwrap_or(TICK).min(TICK);
-        match handles {
-            [only] => {
-                only.wait(left.unwrap_or(TICK).max(tick));
-            }
-            _ => std::thread::sleep(tick),
-        }
-    }
 }
 
 /// Handles are not scarce here.

@@ -16,6 +16,7 @@ use super::{caller, pid_namespace};
 use crate::collect;
 use crate::collect::unix_sockets::{self, UnixSocket};
 use crate::error::Error;
+use crate::free::Release;
 use crate::model::{Client, Lease, LeaseKind, Pid};
 use crate::port_set::PortSet;
 
@@ -36,21 +37,6 @@ impl Patience {
         }
         answer
     }
-}
-
-/// What became of a lease that was to end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Release {
-    /// It has ended.
-    Done(Lease),
-    /// There was none.
-    NotLeased,
-    /// It belongs to another user.
-    NotOurs(Lease),
-    /// It ends with the command that has it, and not before.
-    OfCommand(Lease),
-    /// Whoever has the lock did not answer.
-    Unanswered,
 }
 
 /// The leases on `ports`, ascending.
