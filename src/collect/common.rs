@@ -5,7 +5,7 @@ use std::io;
 
 use super::{Detail, Scope, native};
 use crate::error::Error;
-use crate::model::{Backend, Gap, Pid, Protocol, Socket};
+use crate::model::{Backend, Circumstances, Gap, InterfaceAddress, Pid, Protocol, Socket};
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
 use crate::target::Target;
@@ -49,6 +49,11 @@ pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, 
     let mut snapshot = native::snapshot(&scope)?;
     snapshot.sockets.retain(|socket| socket.state.is_waiting());
     Ok((snapshot.sockets, snapshot.gaps))
+}
+
+/// See [`super::circumstances`].
+pub fn circumstances(_is_refused: bool, addresses: Vec<InterfaceAddress>) -> Circumstances {
+    Circumstances { addresses, ..Circumstances::default() }
 }
 
 /// See [`super::owners_of`]. There are no such numbers.

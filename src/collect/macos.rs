@@ -5,9 +5,9 @@ use sysinfo::Uid;
 
 use super::{Detail, Scope, bare_host, portable, processes};
 use crate::error::Error;
-use crate::model::{Circumstances, Gap, Hides, Host, InterfaceAddress, Pid, Process, ShownBy, Snapshot};
+use crate::model::{Gap, Hides, Host, Pid, Process, ShownBy, Snapshot};
 
-pub use super::common::{Watch, drop_remnants, owners_of, supervisor_of, waiting};
+pub use super::common::{Watch, circumstances, drop_remnants, owners_of, supervisor_of, waiting};
 
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
@@ -36,11 +36,6 @@ fn unlisted(is_root: bool) -> Gap {
 /// See [`super::describe`].
 pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
     processes::details(pids, detail, user_name)
-}
-
-/// See [`super::circumstances`].
-pub fn circumstances(_is_refused: bool, addresses: Vec<InterfaceAddress>) -> Circumstances {
-    Circumstances { addresses, ..Circumstances::default() }
 }
 
 /// See [`super::host`].

@@ -2,18 +2,13 @@
 
 use super::{Detail, Scope};
 use crate::error::Error;
-use crate::model::{Circumstances, Host, InterfaceAddress, Pid, Process, Snapshot};
+use crate::model::{Host, Pid, Process, Snapshot};
 
-pub use super::common::{Watch, drop_remnants, owners_of, supervisor_of, waiting};
+pub use super::common::{Watch, circumstances, drop_remnants, owners_of, supervisor_of, waiting};
 
 /// See [`super::snapshot`].
 pub fn snapshot(_scope: &Scope) -> Result<Snapshot, Error> {
     Err(Error::Unsupported(std::env::consts::OS))
-}
-
-/// See [`super::circumstances`].
-pub fn circumstances(_is_refused: bool, addresses: Vec<InterfaceAddress>) -> Circumstances {
-    Circumstances { addresses, ..Circumstances::default() }
 }
 
 /// See [`super::describe`].

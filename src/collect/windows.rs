@@ -61,7 +61,7 @@ pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
 /// See [`super::circumstances`].
 pub fn circumstances(is_refused: bool, addresses: Vec<InterfaceAddress>) -> Circumstances {
     let excluded_ranges = is_refused.then(excluded_ranges).flatten();
-    Circumstances { addresses, excluded_ranges, ..Circumstances::default() }
+    Circumstances { excluded_ranges, ..super::common::circumstances(is_refused, addresses) }
 }
 
 /// The ranges of both protocols; `None` if netsh does not tell. There is no documented call for them.
