@@ -26,7 +26,7 @@ mod listener;
 mod one_protocol;
 mod overlap;
 mod reach;
-mod remedy;
+pub(crate) mod remedy;
 mod remnants;
 mod reuseport;
 mod self_connect;
@@ -161,6 +161,26 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn port_name(&self) -> String {
         format!("{}/{}", self.port, self.protocol)
+    }
+
+    /// The command that asks the same about this port: `portcheck 127.0.0.1:80/tcp`.
+    #[must_use]
+    pub fn call(&self) -> String {
+        self.call_on(self.addresses)
+    }
+
+    /// The command that asks about this port on these addresses, or on every one if there are none.
+    #[must_use]
+    pub fn call_on(&self, addresses: &[IpAddr]) -> String {
+        let name = self.port_name();
+        let targets = addresses.iter().map(|address| match address {
+            IpAddr::V4(address) => format!("{address}:{name}"),
+            // To a shell, what is in brackets is a pattern.
+            IpAddr::V6(address) => format!("\"[{address}]:{name}\""),
+        });
+        let targets: Vec<String> = targets.collect();
+        let targets = if targets.is_empty() { name.clone() } else { targets.join(" ") };
+        format!("{} {targets}", self.program)
     }
 }
 

@@ -25,6 +25,12 @@ pub fn of_cgroup(path: &str) -> Supervisor {
     Supervisor { unit, container }
 }
 
+/// Whether a unit is somebody's service: sessions are units too, and so are the managers themselves.
+#[must_use]
+pub fn is_service(unit: &Unit) -> bool {
+    unit.name.ends_with(".service") && !unit.name.starts_with("user@")
+}
+
 /// Docker knows which container publishes a port; the proxy knows only where it is.
 #[must_use]
 pub fn stop_published(port: &str) -> String {

@@ -1,8 +1,10 @@
 //! Remedies that several rules give: how to end a holder, how to see a hidden one, how to keep a port out of the
 //! ephemeral range, how to drop remnants.
 
+use std::net::IpAddr;
+
 use super::{Facts, Group, Remedy};
-use crate::model::{Container, Gap, Manager, Owners, Pid, Process, Runtime, Unit};
+use crate::model::{Container, Gap, Manager, Owners, Process, Runtime, Socket, Unit};
 use crate::port_set::PortSet;
 use crate::supervisor;
 
@@ -14,10 +16,7 @@ pub fn end_holder(facts: &Facts<'_>, group: &Group<'_>) -> Vec<Remedy> {
     let mut remedies: Vec<Remedy> = leader.and_then(stop_supervisor).into_iter().collect();
     match group.owners {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
-            remedies.push(Remedy {
-                text: if pids.len() == 1 { "end it".to_owned() } else { "end all of them".to_owned() },
-                command: Some(end(facts, leader, pids)),
-            });
+            remedies.push(end(facts, group, leader));
         }
         Owners::Hidden { .. } => remedies.extend(stop_hidden(group)),
         _ => {}
@@ -25,10 +24,37 @@ pub fn end_holder(facts: &Facts<'_>, group: &Group<'_>) -> Vec<Remedy> {
     remedies
 }
 
+/// Ends whoever holds the port by `--kill`, which looks again at who that is: a pid that was printed may be another's by the
+/// time it is typed.
+fn end(facts: &Facts<'_>, group: &Group<'_>, leader: Option<&Process>) -> Remedy {
+    let is_waiting = group.sockets[0].state.is_waiting();
+    let is_another = |socket: &&Socket| socket.owners != *group.owners && socket.state.is_waiting();
+    let others: Vec<&Socket> = facts.obstacles().filter(is_another).collect();
+    let mut call = facts.call();
+    let mut text = if group.owners.pids().len() == 1 { "end it" } else { "end all of them" };
+    if is_waiting && !others.is_empty() {
+        // All that hold the port would be ended: only this one, if addresses tell them apart.
+        let own: Vec<IpAddr> = group.sockets.iter().map(|socket| socket.local.ip()).collect();
+        if others.iter().any(|other| own.iter().any(|&address| other.overlaps(address))) {
+            text = "end all that hold the port";
+        } else {
+            call = facts.call_on(&own);
+        }
+    }
+    let clients = if is_waiting { "" } else { " --clients" };
+    let command = format!("{}{call} --kill{clients}", sudo(facts, leader));
+    Remedy { text: text.to_owned(), command: Some(command) }
+}
+
+/// Ends a connection's holder, who may be doing something else altogether.
+pub fn end_client(facts: &Facts<'_>) -> Remedy {
+    Remedy { text: "end it all the same".to_owned(), command: Some(format!("{} --kill --clients", facts.call())) }
+}
+
 /// How to see who a hidden holder is, if being root would show it.
 pub fn see_holder(facts: &Facts<'_>) -> Option<Remedy> {
     let would_show = facts.gaps.iter().any(Gap::hides_owners_from_us_only);
-    let ask = format!("{} {}", facts.program, facts.port_name());
+    let ask = facts.call();
     would_show.then(|| match facts.host.os {
         "windows" => Remedy { text: "see who it is, in an elevated prompt".to_owned(), command: Some(ask) },
         _ => Remedy { text: "see who it is".to_owned(), command: Some(format!("sudo {ask}")) },
@@ -48,8 +74,7 @@ fn sudo(facts: &Facts<'_>, process: Option<&Process>) -> &'static str {
 fn stop_supervisor(process: &Process) -> Option<Remedy> {
     // It is in the unit of Docker itself, whose end would be that of all containers.
     if let Some(port) = supervisor::published_by_docker(process) {
-        let command = Some(supervisor::stop_published(&port));
-        return Some(Remedy { text: "stop the container that publishes the port".to_owned(), command });
+        return Some(stop_publisher(&port));
     }
     stop(process.container.as_ref(), process.unit.as_ref())
 }
@@ -60,29 +85,37 @@ fn stop_hidden(group: &Group<'_>) -> Option<Remedy> {
 }
 
 fn stop(container: Option<&Container>, unit: Option<&Unit>) -> Option<Remedy> {
-    if let Some(container) = container {
-        let id = container.short_id();
-        let command = match container.runtime {
-            Runtime::Docker => format!("docker stop {id}"),
-            Runtime::Podman => format!("podman stop {id}"),
-            Runtime::Nspawn => format!("machinectl poweroff {}", quote(&container.id)?),
-            Runtime::Lxc => format!("lxc-stop -n {}", quote(&container.id)?),
-            // What belongs to a pod is started again by its controller, and is Kubernetes' to stop.
-            Runtime::Containerd | Runtime::Crio | Runtime::Kubernetes => {
-                let pod = container.pod.as_deref().map(|pod| format!(" of pod {pod}")).unwrap_or_default();
-                let text = format!("stop the {} container {id}{pod} by what started it", container.runtime.as_str());
-                return Some(Remedy { text, command: None });
-            }
-        };
-        return Some(Remedy { text: "stop its container".to_owned(), command: Some(command) });
-    }
-    let unit = unit?;
-    // Sessions and the managers themselves are units, but nobody's service.
-    if !unit.name.ends_with(".service") || unit.name.starts_with("user@") {
-        return None;
-    }
-    let command = stop_unit(unit)?;
-    Some(Remedy { text: "stop its service".to_owned(), command: Some(command) })
+    let service = unit.filter(|unit| supervisor::is_service(unit));
+    container.map(stop_container).or_else(|| service.map(stop_service))
+}
+
+/// Stops the container that Docker publishes a port for, such as `8080/tcp`.
+pub fn stop_publisher(port: &str) -> Remedy {
+    let command = Some(supervisor::stop_published(port));
+    Remedy { text: "stop the container that publishes the port".to_owned(), command }
+}
+
+/// Stops a container by the tool of its runtime, if that can.
+pub fn stop_container(container: &Container) -> Remedy {
+    let id = container.short_id();
+    let command = match container.runtime {
+        Runtime::Docker => Some(format!("docker stop {id}")),
+        Runtime::Podman => Some(format!("podman stop {id}")),
+        Runtime::Nspawn => quote(&container.id).map(|name| format!("machinectl poweroff {name}")),
+        Runtime::Lxc => quote(&container.id).map(|name| format!("lxc-stop -n {name}")),
+        // What belongs to a pod is started again by its controller, and is Kubernetes' to stop.
+        Runtime::Containerd | Runtime::Crio | Runtime::Kubernetes => {
+            let pod = container.pod.as_deref().map(|pod| format!(" of pod {pod}")).unwrap_or_default();
+            let text = format!("stop the {} container {id}{pod} by what started it", container.runtime.as_str());
+            return Remedy { text, command: None };
+        }
+    };
+    Remedy { text: "stop its container".to_owned(), command }
+}
+
+/// Stops a unit of systemd.
+pub fn stop_service(unit: &Unit) -> Remedy {
+    Remedy { text: "stop its service".to_owned(), command: stop_unit(unit) }
 }
 
 /// `None` for a name that no shell can be given.
@@ -145,23 +178,11 @@ pub fn keep_out_of_range(facts: &Facts<'_>) -> Vec<Remedy> {
     remedies
 }
 
-/// How root drops what is left of connections, in these of ss's states, without a process to ask (`SOCK_DESTROY`). Only Linux lets
-/// anybody do that.
-pub fn drop_remnants(facts: &Facts<'_>, states: &[&str]) -> Option<Remedy> {
-    let states: Vec<String> = states.iter().map(|state| format!("state {state}")).collect();
-    (facts.host.os == "linux").then(|| Remedy {
-        text: "drop it at once".to_owned(),
-        command: Some(format!("sudo ss -K {} 'sport = :{}'", states.join(" "), facts.port)),
-    })
-}
-
-/// The command that asks processes to end; on Windows it ends them, which have no way to ask there.
-fn end(facts: &Facts<'_>, leader: Option<&Process>, pids: &[Pid]) -> String {
-    let joined = |separator: &str| pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator);
-    match facts.host.os {
-        "windows" => format!("taskkill /F /PID {}", joined(" /PID ")),
-        _ => format!("{}kill {}", sudo(facts, leader), joined(" ")),
-    }
+/// How root drops what is left of connections, without a process to ask (`SOCK_DESTROY`). Only Linux lets anybody do that.
+pub fn drop_remnants(facts: &Facts<'_>) -> Option<Remedy> {
+    let sudo = if facts.host.euid == Some(0) { "" } else { "sudo " };
+    let command = format!("{sudo}{} --kill --remnants", facts.call());
+    (facts.host.os == "linux").then(|| Remedy { text: "drop it at once".to_owned(), command: Some(command) })
 }
 
 /// `None` for a name that no shell can be given.

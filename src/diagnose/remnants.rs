@@ -33,7 +33,7 @@ pub static ORPHANED: Rule = Rule {
                     summary: format!("{} without a process still {verb} {}", peers(&group.sockets), facts.port_name()),
                     details: remaining(&group.sockets),
                     remedies: iter::once(Remedy { text: wait, command: None })
-                        .chain(remedy::drop_remnants(facts, &["fin-wait-1", "fin-wait-2", "closing", "last-ack"]))
+                        .chain(remedy::drop_remnants(facts))
                         .collect(),
                     ..Observation::default()
                 }
@@ -93,9 +93,7 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
             Observation {
                 summary: format!("{count} {noun} ended {verb} {} in TIME_WAIT{left}", facts.port_name()),
                 details: remaining(&group.sockets),
-                remedies: iter::once(Remedy { text, command: None })
-                    .chain(remedy::drop_remnants(facts, &["time-wait"]))
-                    .collect(),
+                remedies: iter::once(Remedy { text, command: None }).chain(remedy::drop_remnants(facts)).collect(),
                 ..Observation::default()
             }
         })

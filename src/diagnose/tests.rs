@@ -54,9 +54,34 @@ fn one_process_on_two_addresses_is_one_finding_and_two_processes_are_two() {
     let same = [owned("127.0.0.1:62893", &[42]), owned("[::1]:62893", &[42])];
     let found = findings(&same, &processes, &[]);
     assert_eq!(found[0].summary, "web (pid 42) listens on 127.0.0.1:62893 and [::1]:62893");
-    assert_eq!((codes(&found).len(), &found[0].pids[..], commands(&found[0])), (1, &[42][..], vec!["kill 42"]));
+    assert_eq!(
+        (codes(&found).len(), &found[0].pids[..], commands(&found[0])),
+        (1, &[42][..], vec!["portcheck 62893/tcp --kill"])
+    );
     let different = [owned("127.0.0.1:62893", &[42]), owned("[::1]:62893", &[43])];
     assert_eq!(codes(&findings(&different, &processes, &[])), ["listener", "listener", "split-localhost"]);
+}
+
+#[test]
+fn a_holder_is_ended_by_itself_where_its_address_tells_it_apart() {
+    let processes = [process(42, 7, "web"), process(43, 7, "api")];
+    let apart = [owned("127.0.0.1:62893", &[42]), owned("[::1]:62893", &[43])];
+    let found = findings(&apart, &processes, &[]);
+    assert_eq!(commands(&found[0]), ["portcheck 127.0.0.1:62893/tcp --kill"]);
+    assert_eq!(commands(&found[1]), ["portcheck \"[::1]:62893/tcp\" --kill"]);
+    // With SO_REUSEPORT two may share an address: one is not ended without the other, and that is said.
+    let together = [owned("0.0.0.0:62893", &[42]), owned("127.0.0.1:62893", &[43])];
+    for finding in &findings(&together, &processes, &[])[..2] {
+        assert_eq!(finding.remedies[0].text, "end all that hold the port");
+        assert_eq!(commands(finding)[0], "portcheck 62893/tcp --kill");
+    }
+    // Who has only a connection is ended on request alone.
+    let client = Socket {
+        state: State::Established,
+        remote: Some("127.0.0.1:5".parse().unwrap()),
+        ..owned("127.0.0.1:443", &[42])
+    };
+    assert_eq!(commands(&findings(&[client], &processes, &[])[0]), ["portcheck 62893/tcp --kill --clients"]);
 }
 
 #[test]
@@ -64,7 +89,7 @@ fn a_fork_group_is_named_by_its_leader() {
     let processes = [process(42, 7, "nginx"), process(43, 42, "nginx"), process(44, 42, "nginx")];
     let found = findings(&[owned("0.0.0.0:62893", &[42, 43, 44])], &processes, &[]);
     assert_eq!(found[0].summary, "nginx (pid 42) and 2 children of it listen on 0.0.0.0:62893");
-    assert_eq!(commands(&found[0]), ["kill 42 43 44"]);
+    assert_eq!(commands(&found[0]), ["portcheck 62893/tcp --kill"]);
 }
 
 #[test]
@@ -85,9 +110,9 @@ fn what_is_supervised_is_stopped_by_its_supervisor() {
     assert_eq!(command(&server), ["systemctl --user stop web.service"]);
     // A session is a unit, but nobody's service.
     server.unit = Some(Unit { name: "session-3.scope".to_owned(), manager: Manager::System });
-    assert_eq!(command(&server), ["kill 42"]);
+    assert_eq!(command(&server), ["portcheck 62893/tcp --kill"]);
     server.uid = Some(0);
-    assert_eq!(command(&server), ["sudo kill 42"]);
+    assert_eq!(command(&server), ["sudo portcheck 62893/tcp --kill"]);
 }
 
 /// The unit of a proxy is that of Docker itself, and of all its containers.
@@ -149,7 +174,7 @@ fn time_wait_tells_how_long() {
     let found = findings(&[remnant(20), remnant(41)], &[], &[]);
     assert_eq!(found[0].summary, "2 connections that have ended keep 62893/tcp in TIME_WAIT for 41 s more");
     assert!(found[0].pids.is_empty());
-    assert_eq!(commands(&found[0]), ["sudo ss -K state time-wait 'sport = :62893'"], "nobody is to be killed");
+    assert_eq!(commands(&found[0]), ["sudo portcheck 62893/tcp --kill --remnants"], "nobody is to be killed");
 }
 
 fn any_socket() -> impl Strategy<Value = Socket> {
@@ -299,7 +324,7 @@ fn services_of_windows_are_told_from_processes() {
     assert_eq!(commands(&found[0]), ["netsh interface portproxy show all", delete]);
 
     let found = findings_on("windows", &[owned("0.0.0.0:8080", &[1234])], &[helper], &[], &Circumstances::default());
-    assert_eq!((codes(&found), commands(&found[0])), (vec!["listener"], vec!["taskkill /F /PID 1234"]));
+    assert_eq!((codes(&found), commands(&found[0])), (vec!["listener"], vec!["portcheck 8080/tcp --kill"]));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -170,16 +170,24 @@ impl Look {
     }
 }
 
-/// Runs a command as a reader would paste it. We are root here, so `sudo` has nothing to add.
+/// Runs a command as a reader would paste it, with success.
 #[track_caller]
 pub fn run_command(command: &str) {
+    let output = paste(command);
+    assert!(output.status.success(), "{command}: {output:?}");
+}
+
+/// Runs a command as a reader would paste it. We are root here, so `sudo` has nothing to add; and there is no terminal to say
+/// yes to `--kill` on.
+#[track_caller]
+pub fn paste(command: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let sudo = directory.path().join("sudo");
     std::fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").unwrap();
     std::fs::set_permissions(&sudo, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}:/usr/sbin:/sbin", directory.path().display(), std::env::var("PATH").unwrap());
-    let output = Command::new("sh").args(["-c", command]).env("PATH", path).output().unwrap();
-    assert!(output.status.success(), "{command}: {output:?}");
+    let consent = if command.contains(" --kill") { " --yes" } else { "" };
+    Command::new("sh").args(["-c", &format!("{command}{consent}")]).env("PATH", path).output().unwrap()
 }
 
 /// Waits until every socket on the port is in this state: closing a connection takes packets, which the kernel may

@@ -2,6 +2,7 @@
 
 use crate::act::Surroundings;
 use crate::diagnose::Remedy;
+use crate::diagnose::remedy::{stop_container, stop_publisher, stop_service};
 use crate::model::{Ancestor, Container, Manager, Pid, Process, Runtime, Unit};
 use crate::supervisor;
 
@@ -47,7 +48,7 @@ impl Keeper {
         if let Some(parent) = parent.filter(|parent| loops(parent.pid)) {
             return Some(Self::ShellLoop(parent.clone()));
         }
-        let unit = process.unit.as_ref().filter(|unit| is_service(unit));
+        let unit = process.unit.as_ref().filter(|unit| supervisor::is_service(unit));
         unit.filter(|own| surroundings.unit.as_ref() != Some(*own)).map(|unit| Self::Unit(unit.clone()))
     }
 
@@ -96,29 +97,9 @@ impl Keeper {
     pub fn remedy(&self) -> Remedy {
         let remedy = |text: &str, command: &str| Remedy { text: text.to_owned(), command: Some(command.to_owned()) };
         match self {
-            Self::Unit(Unit { name, manager }) => {
-                let tool = match manager {
-                    Manager::System => "sudo systemctl",
-                    Manager::User => "systemctl --user",
-                };
-                let quoted = shlex::try_quote(name).unwrap_or_default();
-                remedy("stop its service", &format!("{tool} stop {quoted}"))
-            }
-            Self::Container(container) => match container.runtime {
-                Runtime::Docker | Runtime::Podman => {
-                    let (tool, id) = (container.runtime.as_str(), container.short_id());
-                    remedy("stop its container", &format!("{tool} stop {id}"))
-                }
-                _ => Remedy {
-                    text: format!(
-                        "stop the {} container {} by what started it",
-                        container.runtime.as_str(),
-                        container.short_id()
-                    ),
-                    command: None,
-                },
-            },
-            Self::Proxy(port) => remedy("stop the container", &supervisor::stop_published(port)),
+            Self::Unit(unit) => stop_service(unit),
+            Self::Container(container) => stop_container(container),
+            Self::Proxy(port) => stop_publisher(port),
             Self::Pm2(_) => remedy("find its name and stop it", "pm2 list, then pm2 stop NAME"),
             Self::Supervisord(_) => {
                 remedy("find its name and stop it", "supervisorctl status, then supervisorctl stop NAME")
@@ -126,11 +107,6 @@ impl Keeper {
             Self::ShellLoop(shell) => remedy("end the loop first", &format!("kill {}", shell.pid)),
         }
     }
-}
-
-/// Whether a unit is somebody's service: sessions are units too, and so are the managers themselves.
-pub fn is_service(unit: &Unit) -> bool {
-    unit.name.ends_with(".service") && !unit.name.starts_with("user@")
 }
 
 /// The command that stops units. It must not wait for a password that nobody types.

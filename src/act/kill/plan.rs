@@ -6,9 +6,10 @@
 use super::{Keeper, Options, keeper};
 use crate::act::{Surroundings, system};
 use crate::answer::{Answer, PortAnswer};
-use crate::diagnose::{Facts, Group, Remedy, Severity, Status, groups, is_airplay_receiver};
+use crate::diagnose::{Facts, Group, Remedy, Severity, Status, groups, is_airplay_receiver, remedy};
 use crate::model::{Lease, LeaseKind, Owners, Pid, Process, Protocol, Socket, State, find_process};
 use crate::request::Request;
+use crate::supervisor;
 
 /// What is to be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -146,7 +147,7 @@ impl Planner<'_> {
                 }
                 // A listener explains the conflict; its connections end with it, or are named in the end.
                 _ if !is_waiting && is_explained => {}
-                _ => refusals.push(self.why_not(port, group)),
+                _ => refusals.push(self.why_not(port, group, &facts)),
             }
         }
         if groups.is_empty() {
@@ -238,7 +239,7 @@ impl Planner<'_> {
         let unit = group.sockets[0].activated_by.as_ref();
         // The services that it has passed the socket on to.
         let others = group.owners.pids().iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
-        let services = others.filter_map(|process| process.unit.as_ref().filter(|unit| keeper::is_service(unit)));
+        let services = others.filter_map(|process| process.unit.as_ref().filter(|unit| supervisor::is_service(unit)));
         let names = unit.into_iter().chain(services).map(|unit| unit.name.as_str());
         if let Some(unit) = unit.filter(|_| self.options.supervisor) {
             return Refused::InFavourOf(keeper::systemctl_stop(unit.manager, names));
@@ -254,19 +255,12 @@ impl Planner<'_> {
     }
 
     /// Why those who were not seen to hold the port, or hold it in a way that was not asked for, are left alone.
-    fn why_not(&self, port: &PortAnswer, group: &Group<'_>) -> Refusal {
+    fn why_not(&self, port: &PortAnswer, group: &Group<'_>, facts: &Facts<'_>) -> Refusal {
         let pids = group.owners.pids();
-        let again = |option: &str| Remedy {
-            text: match option {
-                "--clients" => "end it all the same".to_owned(),
-                _ => "drop it at once, as root".to_owned(),
-            },
-            command: Some(format!("{} {}/{} --kill {option}", self.request.program, port.port, port.protocol)),
-        };
         let mut remedies = remedies_of(port, group);
         let (who, reason) = match group.owners {
             Owners::Known(_) => {
-                remedies.insert(0, again("--clients"));
+                remedies.insert(0, remedy::end_client(facts));
                 (group.holder(&self.answer.processes), "holds the port by a connection only".to_owned())
             }
             Owners::Likely { reason, .. } => (
@@ -279,9 +273,8 @@ impl Planner<'_> {
             Owners::Kernel => ("the kernel".to_owned(), "holds it itself: there is no process to end".to_owned()),
             Owners::None | Owners::NotAsked => {
                 let are_remnants = group.sockets.iter().all(|socket| is_remnant(socket));
-                let can_drop = self.answer.host.os == "linux" && !self.options.remnants;
-                if are_remnants && port.protocol == Protocol::Tcp && can_drop {
-                    remedies.push(again("--remnants"));
+                if are_remnants && port.protocol == Protocol::Tcp && !self.options.remnants {
+                    remedies.extend(remedy::drop_remnants(facts));
                 }
                 let what = if group.sockets.len() == 1 {
                     "what is left of a connection"
@@ -355,14 +348,7 @@ fn remedies_of(port: &PortAnswer, group: &Group<'_>) -> Vec<Remedy> {
         finding.severity <= Severity::Warning && finding.pids == group.owners.pids()
     };
     let all = port.findings.iter().filter(is_about).flat_map(|finding| &finding.remedies);
-    // Ending them by hand is what is refused here.
-    let ends = |remedy: &&Remedy| {
-        let command = remedy.command.as_deref().unwrap_or_default();
-        command.starts_with("kill ")
-            || command.starts_with("sudo kill ")
-            || command.starts_with("taskkill ")
-            || command.contains(" --kill")
-    };
+    let ends = |remedy: &&Remedy| remedy.command.as_deref().is_some_and(|command| command.contains(" --kill"));
     let mut remedies: Vec<Remedy> = Vec::new();
     for remedy in all.filter(|remedy| !ends(remedy)) {
         if !remedies.contains(remedy) {

@@ -167,7 +167,7 @@ fn remnants_are_dropped_only_on_request_and_only_if_they_are_some() {
     let refusal = plan_of(vec![remnant.clone()], Vec::new(), &options());
     refused(&refusal, "no process to end");
     let mut offered = refusal.refusals[0].remedies.iter().filter_map(|remedy| remedy.command.as_deref());
-    assert!(offered.any(|command| command == "portcheck 62893/tcp --kill --remnants"), "{refusal:#?}");
+    assert!(offered.any(|command| command == "sudo portcheck 62893/tcp --kill --remnants"), "{refusal:#?}");
     let plan = plan_of(vec![remnant.clone()], Vec::new(), &Options { remnants: true, ..options() });
     assert_eq!((&plan.remnants[..], plan.refusals.len()), (&[remnant.clone()][..], 0));
     for state in [State::Listen, State::Bound, State::Established, State::SynReceived] {
