@@ -2,7 +2,7 @@
 
 use super::holders::groups_where;
 use super::{Explanation, Observation, Rule, Severity, remedy};
-use crate::model::Socket;
+use crate::model::{Owners, Socket};
 
 pub static RULE: Rule = Rule {
     code: "self-connect",
@@ -17,7 +17,7 @@ pub static RULE: Rule = Rule {
         remedy: "End the client; move the server out of the ephemeral range, or reserve its port.",
     },
     check: |facts| {
-        groups_where(facts, is_self_connected)
+        groups_where(facts, |socket| is_self_connected(socket) && socket.owners != Owners::None)
             .iter()
             .map(|group| Observation {
                 summary: format!(
