@@ -31,19 +31,20 @@ fn end(facts: &Facts<'_>, group: &Group<'_>, leader: Option<&Process>) -> Remedy
     let is_another = |socket: &&Socket| socket.owners != *group.owners && socket.state.is_waiting();
     let others: Vec<&Socket> = facts.obstacles().filter(is_another).collect();
     let mut call = facts.call();
-    let mut text = if group.owners.pids().len() == 1 { "end it" } else { "end all of them" };
+    let mut text = if group.owners.pids().len() == 1 { "end it" } else { "end all of them" }.to_owned();
     if is_waiting && !others.is_empty() {
         // All that hold the port would be ended: only this one, if addresses tell them apart.
         let own: Vec<IpAddr> = group.sockets.iter().map(|socket| socket.local.ip()).collect();
         if others.iter().any(|other| own.iter().any(|&address| other.overlaps(address))) {
-            text = "end all that hold the port";
+            text = "end all that hold the port".to_owned();
         } else {
+            text = format!("end {}", group.holder(facts.processes));
             call = facts.call_on(&own);
         }
     }
     let clients = if is_waiting { "" } else { " --clients" };
     let command = format!("{}{call} --kill{clients}", sudo(facts, leader));
-    Remedy { text: text.to_owned(), command: Some(command) }
+    Remedy { text, command: Some(command) }
 }
 
 /// Ends a connection's holder, who may be doing something else altogether.

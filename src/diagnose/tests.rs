@@ -67,7 +67,10 @@ fn a_holder_is_ended_by_itself_where_its_address_tells_it_apart() {
     let processes = [process(42, 7, "web"), process(43, 7, "api")];
     let apart = [owned("127.0.0.1:62893", &[42]), owned("[::1]:62893", &[43])];
     let found = findings(&apart, &processes, &[]);
-    assert_eq!(commands(&found[0]), ["portcheck 127.0.0.1:62893/tcp --kill"]);
+    assert_eq!(
+        (&*found[0].remedies[0].text, commands(&found[0])),
+        ("end web (pid 42)", vec!["portcheck 127.0.0.1:62893/tcp --kill"])
+    );
     assert_eq!(commands(&found[1]), ["portcheck \"[::1]:62893/tcp\" --kill"]);
     // With SO_REUSEPORT two may share an address: one is not ended without the other, and that is said.
     let together = [owned("0.0.0.0:62893", &[42]), owned("127.0.0.1:62893", &[43])];
