@@ -101,15 +101,23 @@ pub fn json_as_nobody(arguments: &[&str]) -> Value {
 ///
 /// An ordinary user gets a user namespace around it. Where neither is allowed, the test is skipped.
 pub fn in_namespace(name: &str, body: impl FnOnce()) {
+    let flags = if is_root() { "-n" } else { "-rn" };
+    unshare(name, flags, "ip link set lo up", || {
+        let _cleanup = Cleanup;
+        body();
+    });
+}
+
+/// Runs `body` where unshare(1) with these flags and a shell command leads to.
+fn unshare(name: &str, flags: &str, set_up: &str, body: impl FnOnce()) {
     const INSIDE: &str = "PORTCHECK_TEST_NAMESPACE";
     if std::env::var(INSIDE).as_deref() == Ok(name) {
-        let _cleanup = Cleanup;
         return body();
     }
-    let flags = if is_root() { "-n" } else { "-rn" };
+    let script = format!("{set_up} && exec \"$@\"");
     let unshare = |arguments: &[&str]| {
         let mut command = Command::new("unshare");
-        command.arg(flags).arg("--").args(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]).args(arguments);
+        command.args(flags.split(' ')).args(["--", "sh", "-c", &script, "sh"]).args(arguments);
         command
     };
     match unshare(&["true"]).output() {
