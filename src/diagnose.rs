@@ -166,14 +166,14 @@ impl<'a> Facts<'a> {
     /// The command that asks the same about this port: `portcheck 127.0.0.1:80/tcp`.
     #[must_use]
     pub fn call(&self) -> String {
-        self.call_on(self.addresses)
+        self.call_on(self.addresses.iter().copied())
     }
 
     /// The command that asks about this port on these addresses, or on every one if there are none.
     #[must_use]
-    pub fn call_on(&self, addresses: &[IpAddr]) -> String {
+    pub fn call_on(&self, addresses: impl IntoIterator<Item = IpAddr>) -> String {
         let name = self.port_name();
-        let targets = addresses.iter().map(|address| match address {
+        let targets = addresses.into_iter().map(|address| match address {
             IpAddr::V4(address) => format!("{address}:{name}"),
             // To a shell, what is in brackets is a pattern.
             IpAddr::V6(address) => format!("\"[{address}]:{name}\""),

@@ -1,6 +1,7 @@
 //! Remedies that several rules give: how to end a holder, how to see a hidden one, how to keep a port out of the
 //! ephemeral range, how to drop remnants.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{Facts, Group, Remedy};
@@ -30,18 +31,17 @@ fn end(facts: &Facts<'_>, group: &Group<'_>, leader: Option<&Process>) -> Remedy
     let is_waiting = group.sockets[0].state.is_waiting();
     let is_another = |socket: &&Socket| socket.owners != *group.owners && socket.state.is_waiting();
     let others: Vec<&Socket> = facts.obstacles().filter(is_another).collect();
-    let mut call = facts.call();
-    let mut text = if group.owners.pids().len() == 1 { "end it" } else { "end all of them" }.to_owned();
-    if is_waiting && !others.is_empty() {
-        // All that hold the port would be ended: only this one, if addresses tell them apart.
-        let own: Vec<IpAddr> = group.sockets.iter().map(|socket| socket.local.ip()).collect();
-        if others.iter().any(|other| own.iter().any(|&address| other.overlaps(address))) {
-            text = "end all that hold the port".to_owned();
-        } else {
-            text = format!("end {}", group.holder(facts.processes));
-            call = facts.call_on(&own);
-        }
-    }
+    let own: BTreeSet<IpAddr> = group.sockets.iter().map(|socket| socket.local.ip()).collect();
+    let overlaps = |other: &&Socket| own.iter().any(|&address| other.overlaps(address));
+    // All that hold the port are ended: only this one, if addresses tell them apart.
+    let (text, call) = if !is_waiting || others.is_empty() {
+        let text = if group.owners.pids().len() == 1 { "end it" } else { "end all of them" };
+        (text.to_owned(), facts.call())
+    } else if others.iter().any(overlaps) {
+        ("end all that hold the port".to_owned(), facts.call())
+    } else {
+        (format!("end {}", group.holder(facts.processes)), facts.call_on(own))
+    };
     let clients = if is_waiting { "" } else { " --clients" };
     let command = format!("{}{call} --kill{clients}", sudo(facts, leader));
     Remedy { text, command: Some(command) }

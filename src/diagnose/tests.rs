@@ -65,7 +65,7 @@ fn one_process_on_two_addresses_is_one_finding_and_two_processes_are_two() {
 #[test]
 fn a_holder_is_ended_by_itself_where_its_address_tells_it_apart() {
     let processes = [process(42, 7, "web"), process(43, 7, "api")];
-    let apart = [owned("127.0.0.1:62893", &[42]), owned("[::1]:62893", &[43])];
+    let apart = [owned("127.0.0.1:62893", &[42]), owned("127.0.0.1:62893", &[42]), owned("[::1]:62893", &[43])];
     let found = findings(&apart, &processes, &[]);
     assert_eq!(
         (&*found[0].remedies[0].text, commands(&found[0])),

@@ -8,7 +8,7 @@ use socket2::{SockRef, Socket};
 use crate::common::is_root;
 use crate::common::role::{Role, listening};
 use crate::scenarios;
-use crate::stage::{Stage, becomes_free, paste, run_command, set_up, settles, wait_until};
+use crate::stage::{Stage, becomes_free, paste, run_command, set_up, settles};
 
 scenarios! {
     time_wait_of_a_server_without_reuse_address: rows ["10"], proves ["time-wait-stubborn"];
