@@ -394,6 +394,7 @@ pub fn diagnose(facts: &Facts<'_>) -> Vec<Finding> {
         })
     };
     let mut findings: Vec<Finding> = RULES.iter().flat_map(apply).collect();
+    findings.extend(unseen::unexplained(facts, &findings));
     findings.sort_by_key(|finding| finding.severity);
     findings
 }

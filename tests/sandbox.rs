@@ -43,6 +43,29 @@ fn without_netlink_the_text_serves_and_its_limits_are_said() {
     });
 }
 
+#[test]
+fn a_bind_that_fails_for_no_known_reason_is_never_a_free_port() {
+    const ENOBUFS: &str = "bind!105";
+    const EADDRNOTAVAIL: &str = "bind!99";
+    in_namespace("a_bind_that_fails_for_no_known_reason_is_never_a_free_port", || {
+        for (error, name) in [(ENOBUFS, "os error 105"), (EADDRNOTAVAIL, "EADDRNOTAVAIL")] {
+            for options in [&["8080"][..], &["8080", "--reuse-addr"], &["8080-8082"]] {
+                let Some(answer) = portcheck_without(error, options).map(json_of) else { return };
+                for protocol in ["tcp", "udp"] {
+                    let port = port(&answer, 8080, protocol);
+                    assert_eq!((&port["status"], codes(port)), (&value!("unknown"), vec!["unseen"]), "{options:?}");
+                    assert!(port["findings"][0]["summary"].as_str().unwrap().contains(name), "{port:#}");
+                }
+                assert_eq!(answer["exit_code"], 3);
+            }
+        }
+        // Who holds it, if somebody does, is said all the same.
+        let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let answer = portcheck_without(ENOBUFS, &["8080/tcp"]).map(json_of).unwrap();
+        assert_eq!(codes(port(&answer, 8080, "tcp")), ["listener"]);
+    });
+}
+
 /// Runs the binary through a shell that changes its surroundings first.
 fn after(preparation: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("unshare");

@@ -1,6 +1,9 @@
-//! The verdict `unseen`: nothing was seen to hold the port, but not everything that could hold it can be seen.
+//! The verdict `unseen`: nothing was seen to hold the port, but not everything that could hold it can be seen, or bind failed all the same.
 
-use super::{Detail, Explanation, Facts, Observation, Rule, Severity};
+use std::collections::BTreeSet;
+
+use super::{Detail, Explanation, Facts, Finding, Observation, Rule, Severity, Status};
+use crate::probe::Outcome;
 
 pub static RULE: Rule = Rule {
     code: "unseen",
@@ -9,9 +12,10 @@ pub static RULE: Rule = Rule {
         what: "Nothing was seen that holds the port, but something needed could not be looked at, so the port is not \
                called free.",
         why: "With --no-probe: a sandbox without netlink, a kernel that does not list sockets that are bound without listening, or the \
-              portable backend.",
-        detection: "No socket holds the port, there is a gap that hides sockets of its protocol, and bind was not asked.",
-        remedy: "Ask without --no-probe, or where the gap does not exist.",
+              portable backend. Otherwise: bind failed in a way that no other verdict explains, such as for want of memory or descriptors.",
+        detection: "No socket holds the port, there is a gap that hides sockets of its protocol, and bind was not asked. Or it \
+                    was, and failed, and nothing else was found that stands in the way.",
+        remedy: "Ask without --no-probe, or where the gap does not exist. If bind failed, its error tells what to mend.",
     },
     check,
 };
@@ -28,4 +32,29 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
             ..Observation::default()
         })
         .collect()
+}
+
+/// The finding for a bind that failed though `findings` say nothing against it: such a port is not free.
+pub fn unexplained(facts: &Facts<'_>, findings: &[Finding]) -> Option<Finding> {
+    if Status::of(findings) != Status::Free || facts.attempts.is_empty() || facts.can_bind() {
+        return None;
+    }
+    let failures: BTreeSet<String> = facts.attempts.iter().filter_map(|attempt| reason(attempt.outcome)).collect();
+    let reasons = failures.into_iter().collect::<Vec<_>>().join(", or ");
+    Some(Finding {
+        code: RULE.code,
+        severity: RULE.severity,
+        summary: format!("nothing was seen on {}, but bind fails with {reasons}", facts.port_name()),
+        pids: Vec::new(),
+        details: vec![("errno", Detail::Text(reasons))],
+        remedies: Vec::new(),
+    })
+}
+
+/// The error by its name, or in the words of the system.
+fn reason(outcome: Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Other(number) => Some(std::io::Error::from_raw_os_error(number).to_string()),
+        _ => outcome.errno().map(std::borrow::Cow::into_owned),
+    }
 }
