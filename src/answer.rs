@@ -256,6 +256,9 @@ fn look(
         // Nobody is in the way of an address that is not there.
         counting.clear();
     }
+    if learn_v6only(&mut counting, &attempts) {
+        counting.retain(|socket| counts(&socket));
+    }
     let attempts_elsewhere = if is_anywhere(Outcome::InUse) && !target.addresses.is_empty() {
         let others = probe::usual_spots(request.family).into_iter().filter(|spot| !spots.contains(spot));
         probe::probe(port, protocol, &others.collect::<Vec<_>>())
@@ -264,6 +267,26 @@ fn look(
     };
     let addresses = target.addresses.clone();
     Seen { port, protocol, addresses, sockets: counting, attempts, attempts_elsewhere }
+}
+
+/// A socket on `::` that let an IPv4 address be bound does not take IPv4, where the system does not tell. Whether that was learnt of
+/// any.
+fn learn_v6only(sockets: &mut [Socket], attempts: &[Attempt]) -> bool {
+    let is_bound = |attempt: &Attempt| {
+        let is_address = attempt.spot.address.is_ipv4() && !attempt.spot.address.is_unspecified();
+        is_address && attempt.outcome == Outcome::Bound && !attempt.reuse_address
+    };
+    let is_open = |socket: &&mut Socket| {
+        socket.v6only.is_none()
+            && socket.state.is_waiting()
+            && matches!(socket.local.ip(), IpAddr::V6(ip) if ip.is_unspecified())
+    };
+    let mut untold = sockets.iter_mut().filter(is_open).peekable();
+    let learns = untold.peek().is_some() && attempts.iter().any(is_bound);
+    if learns {
+        untold.for_each(|socket| socket.v6only = Some(true));
+    }
+    learns
 }
 
 /// Joins the leases with the snapshot: the processes that keep them, or that none could be seen.

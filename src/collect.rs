@@ -9,9 +9,13 @@ mod processes;
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "windows"))]
 mod portable;
 
-/// Pure, so that its tests run everywhere.
+/// Pure, as the next two are, so that their tests run everywhere.
 #[cfg(any(test, target_os = "windows"))]
 mod netsh;
+#[cfg(any(test, target_os = "macos"))]
+mod pcb;
+#[cfg(any(test, target_os = "macos"))]
+mod procargs;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -92,7 +96,7 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
         Backend::Portable => {
             // netstat2 panics where it cannot list /proc.
             linux::require_processes()?;
-            portable::snapshot(scope, |_| None)
+            portable::snapshot(scope, portable::Looks::One, |_| None)
         }
         _ => native::snapshot(scope),
     }

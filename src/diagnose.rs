@@ -116,14 +116,23 @@ impl<'a> Facts<'a> {
     }
 
     /// The answers of bind(2) that count: those for a server as it is judged for. An address or a family that this
-    /// machine does not have says nothing about the port, unless it is all that was asked about.
+    /// machine does not have says nothing about the port, unless it is all that was asked about. Nor does a low port on loopback, on
+    /// macOS: everybody may bind it on the wildcards, and root only elsewhere.
     pub fn answers(&self) -> impl Iterator<Item = &'a Attempt> + use<'a> {
         // UDP is not tried with SO_REUSEADDR, and whole ranges are not either.
         let reuse_address = self.reuse_address && self.attempts.iter().any(|attempt| attempt.reuse_address);
         let is_all_there_is =
             !self.addresses.is_empty() && self.attempts.iter().all(|attempt| attempt.outcome.is_about_the_address());
+        let may_bind_wildcards = self.host.os == "macos"
+            && self.addresses.is_empty()
+            && self
+                .attempts
+                .iter()
+                .any(|attempt| attempt.spot.address.is_unspecified() && !attempt.outcome.is_refused());
         self.attempts.iter().filter(move |attempt| {
-            attempt.reuse_address == reuse_address && (is_all_there_is || !attempt.outcome.is_about_the_address())
+            attempt.reuse_address == reuse_address
+                && (is_all_there_is || !attempt.outcome.is_about_the_address())
+                && !(may_bind_wildcards && attempt.outcome == Outcome::AccessDenied)
         })
     }
 

@@ -283,7 +283,7 @@ fn spots(demand: &Demand) -> Vec<(Protocol, Spot)> {
     let places = match &demand.addresses[..] {
         // Of two sockets for the two families a server could be given only one.
         [] if demand.as_servers => vec![probe::widest_spot(demand.family)],
-        [] => claim::wildcards(demand.family),
+        [] => probe::wildcards(demand.family),
         addresses => addresses.iter().map(|&address| probe::spot_of(address, demand.scope)).collect(),
     };
     demand.protocols.iter().flat_map(|&protocol| places.iter().map(move |&place| (protocol, place))).collect()

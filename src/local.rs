@@ -8,6 +8,9 @@ use crate::target::Names;
 /// Whether this is built for Windows, which has other rules for command lines, ends of processes and shared addresses.
 pub const IS_WINDOWS: bool = cfg!(target_os = "windows");
 
+/// Whether this is built for Linux, where a wildcard of IPv6 that takes IPv4 too gets past no socket of IPv4.
+pub const IS_LINUX: bool = cfg!(target_os = "linux");
+
 /// Answers what the grammar of targets asks of the machine.
 pub const NAMES: Names = Names {
     services: |name| Services::load().ports_named(name),
@@ -15,9 +18,12 @@ pub const NAMES: Names = Names {
     hostname,
 };
 
-/// The index of an interface by its name; 0 if there is none of that name.
+/// The index of an interface by its name; 0 if there is none of that name. Windows writes the index itself behind an address.
 #[must_use]
 pub fn interface_index(name: &str) -> u32 {
+    if let Some(index) = name.parse().ok().filter(|_| IS_WINDOWS) {
+        return index;
+    }
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces.iter().find(|interface| interface.name == name).and_then(|interface| interface.index).unwrap_or(0)
 }

@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::local::IS_WINDOWS;
+use crate::local::{IS_LINUX, IS_WINDOWS};
 use crate::model::{Family, Protocol};
 
 /// Where a bind is tried.
@@ -142,7 +142,7 @@ pub fn usual_spots(family: Option<Family>) -> Vec<Spot> {
     }
 }
 
-/// The one spot that no other holder of the port gets past: the widest wildcard of the families in question.
+/// The widest wildcard of the families in question. On Linux no other holder of the port gets past it.
 #[must_use]
 pub fn widest_spot(family: Option<Family>) -> Spot {
     let (address, v6only): (IpAddr, _) = match family {
@@ -151,6 +151,17 @@ pub fn widest_spot(family: Option<Family>) -> Spot {
         Some(Family::Ipv6) => (Ipv6Addr::UNSPECIFIED.into(), Some(true)),
     };
     Spot { address, v6only, scope: 0 }
+}
+
+/// The spots that stand for every address: both wildcards, neither in the way of the other. No other holder of the port gets past
+/// both, on any system.
+#[must_use]
+pub fn wildcards(family: Option<Family>) -> Vec<Spot> {
+    [Family::Ipv4, Family::Ipv6]
+        .into_iter()
+        .filter(|&one| family.is_none_or(|only| only == one))
+        .map(|one| widest_spot(Some(one)))
+        .collect()
 }
 
 /// The spot of an address that was asked about. `::` is taken as dual stack, as most servers bind it.
@@ -174,11 +185,15 @@ pub fn probe(port: u16, protocol: Protocol, spots: &[Spot]) -> Vec<Attempt> {
     spots.iter().flat_map(|&spot| settings.iter().map(move |&reuse| attempt(spot, reuse))).collect()
 }
 
-/// Tries the widest spot alone, without SO_REUSEADDR: one question a port, for whole ranges of them.
+/// Tries the widest spot alone, without SO_REUSEADDR: one question a port, for whole ranges of them. Only Linux answers it for both
+/// families: elsewhere it is two.
 #[must_use]
 pub fn probe_briefly(port: u16, protocol: Protocol, family: Option<Family>) -> Vec<Attempt> {
     let attempt =
         |spot| Attempt { spot, reuse_address: false, outcome: Outcome::of(&bind(port, protocol, spot, false)) };
+    if !IS_LINUX {
+        return wildcards(family).into_iter().map(attempt).collect();
+    }
     let widest = attempt(widest_spot(family));
     match widest.outcome {
         // A machine without IPv6 still has IPv4.

@@ -1,19 +1,54 @@
 //! macOS: the portable backend, with what sysctl(3) tells of ports.
 
-use sysctl::Sysctl;
+use sysctl::{CtlValue, Sysctl};
 use sysinfo::Uid;
 
-use super::{Detail, Scope, bare_host, portable, processes};
+use super::portable::Looks;
+use super::{Detail, Scope, bare_host, pcb, portable, procargs, processes};
 use crate::error::Error;
-use crate::model::{Gap, Hides, Host, Pid, Process, ShownBy, Snapshot};
+use crate::model::{Family, Gap, Hides, Host, Pid, Process, ShownBy, Snapshot, Socket};
 
 pub use super::common::{Watch, circumstances, drop_remnants, owners_of, supervisor_of, waiting};
 
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
-    let mut snapshot = portable::snapshot(scope, user_name)?;
+    let mut snapshot = portable::snapshot(scope, Looks::Two, user_name)?;
+    for socket in &mut snapshot.sockets {
+        write_addresses(socket);
+    }
+    read_arguments(&mut snapshot.processes);
+    // Here they are listed, if their process is.
+    snapshot.gaps.retain(|gap| gap.code != "bound-sockets-unlisted");
     snapshot.gaps.push(unlisted(rustix::process::geteuid().is_root()));
     Ok(Snapshot { host: host(), ..snapshot })
+}
+
+fn write_addresses(socket: &mut Socket) {
+    let (local, index) = pcb::plain(socket.local);
+    socket.local = local;
+    socket.family = Family::of(local.ip());
+    socket.remote = socket.remote.map(|remote| pcb::plain(remote).0);
+    socket.device = index.map(interface_name);
+}
+
+fn interface_name(index: u16) -> String {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let found = interfaces.into_iter().find(|interface| interface.index == Some(index.into()));
+    found.map_or_else(|| index.to_string(), |interface| interface.name)
+}
+
+/// Instead of those that sysinfo reads: it takes variables of the environment for arguments where some of these are empty.
+fn read_arguments(processes: &mut [Process]) {
+    /// `CTL_KERN` and `KERN_PROCARGS2` (sys/sysctl.h).
+    const NAME: [i32; 2] = [1, 49];
+    for process in processes {
+        let name = i32::try_from(process.pid).map(|pid| vec![NAME[0], NAME[1], pid]);
+        let value = name.ok().and_then(|name| sysctl::Ctl::Oid(name).value().ok());
+        process.command = match value {
+            Some(CtlValue::Node(bytes) | CtlValue::Struct(bytes)) => procargs::parse(&bytes).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+    }
 }
 
 /// netstat2 finds sockets by the descriptors of processes (proc_pidfdinfo, libproc.h): those of others only as root, and none that
@@ -22,7 +57,7 @@ fn unlisted(is_root: bool) -> Gap {
     let (summary, shown_by) = if is_root {
         ("sockets that no process has a descriptor of, such as those in TIME_WAIT, are not listed", ShownBy::Nothing)
     } else {
-        ("sockets of other users' processes are not listed", ShownBy::Root)
+        ("sockets of other users' processes, and those in TIME_WAIT, are not listed", ShownBy::Root)
     };
     Gap {
         code: "sockets-of-others-unlisted",
@@ -35,7 +70,9 @@ fn unlisted(is_root: bool) -> Gap {
 
 /// See [`super::describe`].
 pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
-    processes::details(pids, detail, user_name)
+    let mut processes = processes::details(pids, detail, user_name)?;
+    read_arguments(&mut processes);
+    Ok(processes)
 }
 
 /// See [`super::host`].

@@ -14,41 +14,25 @@ use super::{Detail, Scope, bare_host, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{Family, Gap, Hides, Owners, Pid, Protocol, ShownBy, Snapshot, Socket, State};
 
+/// How often the table is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "each system has its own")]
+pub enum Looks {
+    /// Once.
+    One,
+    /// Twice, and only what is in both counts. netstat2 asks macOS for the socket of each descriptor, and does not notice if that
+    /// is closed meanwhile: the row has whatever was in memory then.
+    Two,
+}
+
 /// See [`super::snapshot`]. `user_name` turns a user id into a name.
-pub fn snapshot(scope: &Scope, user_name: impl FnMut(&Uid) -> Option<String>) -> Result<Snapshot, Error> {
-    let flags = scope.protocols.iter().fold(ProtocolFlags::empty(), |flags, protocol| {
-        flags
-            | match protocol {
-                Protocol::Tcp => ProtocolFlags::TCP,
-                Protocol::Udp => ProtocolFlags::UDP,
-            }
-    });
-    let ports = scope.ports();
-    let mut rows_seen = Rows::default();
-    let mut unreadable_rows = 0usize;
-    let rows = iterate_sockets_info(AddressFamilyFlags::IPV4 | AddressFamilyFlags::IPV6, flags)
-        .map_err(|error| Error::Portable(error.to_string()))?;
-    // One bad row must not hide the others, so not `get_sockets_info`.
-    for row in rows {
-        let Ok(row) = row else {
-            unreadable_rows += 1;
-            continue;
-        };
-        let local = SocketAddr::new(row.local_addr(), row.local_port());
-        if !ports.contains(local.port()) || local.port() == 0 {
-            continue;
-        }
-        let (protocol, state, remote) = match row.protocol_socket_info {
-            ProtocolSocketInfo::Tcp(tcp) => {
-                let Some(state) = state_of(tcp.state) else { continue };
-                let remote = SocketAddr::new(tcp.remote_addr, tcp.remote_port);
-                (Protocol::Tcp, state, (remote.port() != 0 && state != State::Listen).then_some(remote))
-            }
-            ProtocolSocketInfo::Udp(_) => (Protocol::Udp, State::Unconnected, None),
-        };
-        rows_seen.add((protocol, state, local, remote), row.associated_pids);
+pub fn snapshot(scope: &Scope, looks: Looks, user_name: impl FnMut(&Uid) -> Option<String>) -> Result<Snapshot, Error> {
+    let mut rows = rows(scope)?;
+    if looks == Looks::Two {
+        rows.confirm(&self::rows(scope)?);
     }
-    let mut sockets = rows_seen.sockets;
+    let unreadable_rows = rows.unreadable;
+    let mut sockets = rows.sockets;
     if !scope.connections {
         let waiting = sockets.iter().filter(|socket| socket.state.is_waiting());
         let unexplained = scope.unexplained(waiting);
@@ -65,6 +49,46 @@ pub fn snapshot(scope: &Scope, user_name: impl FnMut(&Uid) -> Option<String>) ->
     Ok(Snapshot { host: bare_host(), gaps: gaps(scope, &sockets, unreadable_rows), sockets, processes })
 }
 
+/// Reads the table, as far as `scope` asks for it.
+fn rows(scope: &Scope) -> Result<Rows, Error> {
+    let flags = scope.protocols.iter().fold(ProtocolFlags::empty(), |flags, protocol| {
+        flags
+            | match protocol {
+                Protocol::Tcp => ProtocolFlags::TCP,
+                Protocol::Udp => ProtocolFlags::UDP,
+            }
+    });
+    let ports = scope.ports();
+    let mut rows_seen = Rows::default();
+    let rows = iterate_sockets_info(AddressFamilyFlags::IPV4 | AddressFamilyFlags::IPV6, flags)
+        .map_err(|error| Error::Portable(error.to_string()))?;
+    // One bad row must not hide the others, so not `get_sockets_info`.
+    for row in rows {
+        let Ok(row) = row else {
+            rows_seen.unreadable += 1;
+            continue;
+        };
+        let local = SocketAddr::new(row.local_addr(), row.local_port());
+        if !ports.contains(local.port()) || local.port() == 0 {
+            continue;
+        }
+        let (protocol, state, remote) = match row.protocol_socket_info {
+            ProtocolSocketInfo::Tcp(tcp) => {
+                let Some(state) = state_of(tcp.state) else { continue };
+                let remote = SocketAddr::new(tcp.remote_addr, tcp.remote_port);
+                // A connection that was reset does not hold its port any more.
+                if state == State::Bound && remote.port() != 0 {
+                    continue;
+                }
+                (Protocol::Tcp, state, (remote.port() != 0 && state != State::Listen).then_some(remote))
+            }
+            ProtocolSocketInfo::Udp(_) => (Protocol::Udp, State::Unconnected, None),
+        };
+        rows_seen.add((protocol, state, local, remote), row.associated_pids);
+    }
+    Ok(rows_seen)
+}
+
 /// What makes two rows the same socket, as far as the system tells.
 type Key = (Protocol, State, SocketAddr, Option<SocketAddr>);
 
@@ -73,19 +97,33 @@ type Key = (Protocol, State, SocketAddr, Option<SocketAddr>);
 struct Rows {
     sockets: Vec<Socket>,
     index: HashMap<Key, usize>,
+    /// How many could not be understood.
+    unreadable: usize,
 }
 
 impl Rows {
+    /// Keeps what `other` has seen as well.
+    fn confirm(&mut self, other: &Self) {
+        self.sockets.retain_mut(|socket| {
+            let key = (socket.protocol, socket.state, socket.local, socket.remote);
+            let Some(&index) = other.index.get(&key) else { return false };
+            let Owners::Known(pids) = &mut socket.owners else { return true };
+            let others = other.sockets[index].owners.pids();
+            pids.retain(|pid| others.contains(pid));
+            if pids.is_empty() {
+                socket.owners = untold();
+            }
+            true
+        });
+        self.index.clear();
+    }
+
     fn add(&mut self, key: Key, mut pids: Vec<Pid>) {
         // Windows gives pid 0 where it does not tell.
         pids.retain(|&pid| pid != 0);
         let (protocol, state, local, remote) = key;
         let index = *self.index.entry(key).or_insert_with(|| {
-            let owners = if matches!(state, State::TimeWait | State::SynReceived) {
-                Owners::None
-            } else {
-                Owners::Hidden { reason: "the system did not tell which process has it".to_owned() }
-            };
+            let owners = if matches!(state, State::TimeWait | State::SynReceived) { Owners::None } else { untold() };
             let socket = Socket::new(protocol, Family::of(local.ip()), state, local);
             self.sockets.push(Socket { remote, owners, ..socket });
             self.sockets.len() - 1
@@ -101,6 +139,10 @@ impl Rows {
         pids.dedup();
         *owners = Owners::Known(pids);
     }
+}
+
+fn untold() -> Owners {
+    Owners::Hidden { reason: "the system did not tell which process has it".to_owned() }
 }
 
 fn state_of(state: TcpState) -> Option<State> {
@@ -150,4 +192,26 @@ fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
         });
     }
     gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_seen_twice_counts() {
+        let key = |local: &str| (Protocol::Tcp, State::Listen, local.parse().unwrap(), None);
+        let mut first = Rows::default();
+        first.add(key("127.0.0.1:80"), vec![42, 43]);
+        first.add(key("127.0.0.1:81"), vec![42]);
+        first.add(key("127.0.0.1:82"), vec![42]);
+        first.add(key("127.0.0.1:83"), vec![]);
+        let mut second = Rows::default();
+        second.add(key("127.0.0.1:80"), vec![42]);
+        second.add(key("127.0.0.1:82"), vec![44]);
+        second.add(key("127.0.0.1:83"), vec![]);
+        first.confirm(&second);
+        let found: Vec<(u16, &Owners)> = first.sockets.iter().map(|it| (it.local.port(), &it.owners)).collect();
+        assert_eq!(found, [(80, &Owners::Known(vec![42])), (82, &untold()), (83, &untold())]);
+    }
 }

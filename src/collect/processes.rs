@@ -4,6 +4,7 @@ use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, Uid,
 
 use super::Detail;
 use crate::error::Error;
+use crate::local::IS_WINDOWS;
 use crate::model::{Ancestor, Pid, Process};
 
 /// More generations than any real process has; a bound in case ids are reused while we read.
@@ -52,10 +53,11 @@ pub fn details(
             pid: pid.as_u32(),
             ppid: process.parent().map(sysinfo::Pid::as_u32),
             name: process.name().to_string_lossy().into_owned(),
-            exe: process.exe().map(ToOwned::to_owned),
+            // Windows gives an empty one where it does not tell.
+            exe: process.exe().filter(|path| !path.as_os_str().is_empty()).map(ToOwned::to_owned),
             is_exe_deleted: false,
             command: process.cmd().iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
-            cwd: process.cwd().map(ToOwned::to_owned),
+            cwd: process.cwd().filter(|path| !path.as_os_str().is_empty()).map(ToOwned::to_owned),
             user: uid.and_then(&mut user_name),
             // Windows has identifiers that are no numbers.
             uid: uid.and_then(|uid| uid.to_string().parse().ok()),
@@ -91,7 +93,12 @@ fn refresh_ancestors(system: &mut System, pids: &[sysinfo::Pid], kind: ProcessRe
 }
 
 fn ancestors(system: &System, pid: sysinfo::Pid) -> Vec<Ancestor> {
-    let parent_of = |pid: sysinfo::Pid| system.process(system.process(pid)?.parent()?);
+    let parent_of = |pid: sysinfo::Pid| {
+        let child = system.process(pid)?;
+        // Windows keeps the id of a parent that has ended, which may be another process's by now.
+        let is_parent = |parent: &&sysinfo::Process| !IS_WINDOWS || parent.start_time() <= child.start_time();
+        system.process(child.parent()?).filter(is_parent)
+    };
     std::iter::successors(parent_of(pid), |process| parent_of(process.pid()))
         .take(MOST_ANCESTORS)
         .map(|process| Ancestor { pid: process.pid().as_u32(), name: process.name().to_string_lossy().into_owned() })

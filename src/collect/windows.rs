@@ -20,7 +20,7 @@ const SYSTEM: Pid = 4;
 
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
-    let mut snapshot = portable::snapshot(scope, user_name)?;
+    let mut snapshot = portable::snapshot(scope, Looks::One, user_name)?;
     for socket in &mut snapshot.sockets {
         recognise_drivers(socket);
     }

@@ -75,17 +75,27 @@ pub static NEEDS_SCOPE: Rule = Rule {
         what: "A link-local address says nothing without its interface, so it cannot be bound without one.",
         why: "Addresses of fe80::/10 exist once on each link: the same one on two interfaces is two addresses, and no \
               conflict (RFC 4007).",
-        detection: "bind fails with EINVAL on a link-local address without a scope id.",
+        detection: "bind fails on a link-local address without a scope id: with EINVAL, or with EADDRNOTAVAIL (macOS, Windows) \
+                    though an interface has it.",
         remedy: "Name the interface behind the address: fe80::1%eth0.",
     },
     check: |facts| {
-        failing(facts, Outcome::Invalid)
-            .filter(|address| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()))
+        let is_link_local =
+            |address: &IpAddr| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        let unscoped =
+            facts.answers().filter(|attempt| attempt.spot.scope == 0).filter(|attempt| match attempt.outcome {
+                Outcome::Invalid => true,
+                Outcome::NotAvailable => known(facts, attempt.spot.address).is_some(),
+                _ => false,
+            });
+        unscoped
+            .map(|attempt| attempt.spot.address)
+            .filter(is_link_local)
             .map(|address| {
                 let ask = |known: &InterfaceAddress| Remedy {
                     text: format!("ask about it on {}", known.interface),
                     command: Some(format!(
-                        "{} '[{address}%{}]:{}/{}'",
+                        "{} \"[{address}%{}]:{}/{}\"",
                         facts.program, known.interface, facts.port, facts.protocol
                     )),
                 };

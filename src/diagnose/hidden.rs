@@ -1,6 +1,7 @@
 //! The verdict `hidden-owner`: somebody holds the port, and who could only be deduced, or not even that.
 
 use super::holders::groups_where;
+use super::remnants::are_unlisted;
 use super::{Detail, Explanation, Facts, Observation, Rule, Severity, listener, remedy};
 use crate::model::{Owners, Via};
 use crate::probe::Outcome;
@@ -26,6 +27,9 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let is_hidden = |socket: &crate::model::Socket| {
         socket.state.is_waiting() && socket.owners.is_unsure() && socket.via != Via::UnixQueue
     };
+    if are_unlisted(facts) {
+        return Vec::new();
+    }
     if facts.sockets.is_empty() && facts.fails_with(Outcome::InUse) {
         return vec![Observation {
             summary: format!("something that cannot be seen holds {}: bind fails with EADDRINUSE", facts.port_name()),

@@ -111,8 +111,11 @@ fn excludes_by_family(facts: &Facts<'_>, socket: &Socket) -> bool {
         [] => facts.answers().any(is_ipv4_in_use),
         addresses => addresses.iter().any(|address| address.to_canonical().is_ipv4()),
     };
+    // Where the system does not tell, a socket of IPv4 beside it explains more.
+    let takes_ipv4 = socket.serves_ipv4()
+        && (socket.v6only.is_some() || !facts.obstacles().any(|other| other.family == Family::Ipv4));
     let is_alone = || !facts.obstacles().any(Socket::serves_ipv4) && facts.answers().any(is_ipv4_in_use);
-    is_asked && (socket.serves_ipv4() || is_alone())
+    is_asked && (takes_ipv4 || is_alone())
 }
 
 fn is_ipv4_in_use(attempt: &crate::probe::Attempt) -> bool {

@@ -5,8 +5,8 @@ use std::iter;
 
 use super::connections::{connections, count, peers};
 use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, remedy};
-use crate::model::{Owners, Socket, State};
-use crate::probe::Outcome;
+use crate::model::{Owners, Protocol, Socket, State};
+use crate::probe::{Attempt, Outcome};
 
 pub static ORPHANED: Rule = Rule {
     code: "orphaned-connection",
@@ -75,6 +75,17 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
     if reuse_is_in_vain(facts) != stubborn {
         return Vec::new();
     }
+    if are_unlisted(facts) {
+        let text = "set SO_REUSEADDR in the server, which helps here, or wait for half a minute".to_owned();
+        return vec![Observation {
+            summary: format!(
+                "connections that have ended keep {} in TIME_WAIT: nothing else lets a server bind with SO_REUSEADDR only",
+                facts.port_name()
+            ),
+            remedies: vec![Remedy { text, command: None }],
+            ..Observation::default()
+        }];
+    }
     connections(facts, |_, socket| socket.state == State::TimeWait)
         .map(|group| {
             // Other systems than Linux do not tell.
@@ -98,6 +109,21 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
             }
         })
         .collect()
+}
+
+/// Whether remnants hold the port that macOS does not list: bind fails, and with SO_REUSEADDR it works wherever it fails. Sockets of
+/// one's own are listed, and those of other users let nobody else bind with it either (in_pcbbind, bsd/netinet/in_pcb.c of XNU).
+pub fn are_unlisted(facts: &Facts<'_>) -> bool {
+    let works_with_reuse = |failed: &Attempt| {
+        let mut others = facts.attempts.iter().filter(|other| other.reuse_address && other.spot == failed.spot);
+        others.any(|other| other.outcome == Outcome::Bound)
+    };
+    let mut failures = facts.answers().filter(|attempt| attempt.outcome == Outcome::InUse).peekable();
+    facts.host.os == "macos"
+        && facts.protocol == Protocol::Tcp
+        && facts.sockets.is_empty()
+        && failures.peek().is_some()
+        && failures.all(works_with_reuse)
 }
 
 /// Whether bind(2) was asked with SO_REUSEADDR too, and found the port in use all the same.

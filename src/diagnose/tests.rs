@@ -20,7 +20,7 @@ fn gap(hides: Hides, protocol: Option<Protocol>, root_would_see: bool) -> Gap {
 }
 
 /// Without those on who can reach the server, which come with every one.
-fn codes(findings: &[Finding]) -> Vec<&str> {
+fn codes(findings: &[Finding]) -> Vec<&'static str> {
     let all = findings.iter().map(|finding| finding.code);
     all.filter(|code| !["loopback-only", "exposed"].contains(code)).collect()
 }
@@ -328,6 +328,73 @@ fn services_of_windows_are_told_from_processes() {
 
     let found = findings_on("windows", &[owned("0.0.0.0:8080", &[1234])], &[helper], &[], &Circumstances::default());
     assert_eq!((codes(&found), commands(&found[0])), (vec!["listener"], vec!["portcheck 8080/tcp --kill"]));
+}
+
+fn attempts(of: &[(&str, bool, Outcome)]) -> Vec<Attempt> {
+    let attempt = |&(address, reuse_address, outcome): &(&str, bool, Outcome)| Attempt {
+        spot: crate::probe::spot_of(address.parse().unwrap(), 0),
+        reuse_address,
+        outcome,
+    };
+    of.iter().map(attempt).collect()
+}
+
+#[test]
+fn a_low_port_of_macos_is_free_if_the_wildcards_can_be_bound() {
+    use Outcome::{AccessDenied, Bound, InUse};
+    let on = |os, of: &[(&str, bool, Outcome)]| {
+        let host = Host { os, unprivileged_start: Some(1024), ..host() };
+        codes(&diagnose(&Facts { attempts: &attempts(of), ..Facts::of(80, Protocol::Tcp, &host) }))
+    };
+    let usual = [("127.0.0.1", false, AccessDenied), ("0.0.0.0", false, Bound), ("::", false, Bound)];
+    assert_eq!(on("macos", &usual), ["free"]);
+    assert_eq!(on("linux", &usual), ["privileged-port"]);
+    let held = [("127.0.0.1", false, AccessDenied), ("0.0.0.0", false, InUse), ("::", false, InUse)];
+    assert_eq!(on("macos", &held), ["hidden-owner"]);
+    let refused = [("127.0.0.1", false, AccessDenied), ("0.0.0.0", false, AccessDenied)];
+    assert_eq!(on("macos", &refused), ["privileged-port"]);
+}
+
+#[test]
+fn what_macos_does_not_list_and_so_reuseaddr_gets_past_are_remnants() {
+    use Outcome::{Bound, InUse};
+    let on =
+        |os, of: &[(&str, bool, Outcome)]| codes(&findings_on(os, &[], &[], &attempts(of), &Circumstances::default()));
+    let remnants =
+        [("127.0.0.1", false, InUse), ("127.0.0.1", true, Bound), ("::1", false, Bound), ("::1", true, Bound)];
+    assert_eq!(on("macos", &remnants), ["time-wait"]);
+    assert_eq!(on("linux", &remnants), ["hidden-owner"], "Linux lists them");
+    let holder = [("127.0.0.1", false, InUse), ("127.0.0.1", true, InUse), ("::1", false, Bound), ("::1", true, Bound)];
+    assert_eq!(on("macos", &holder), ["hidden-owner"]);
+}
+
+#[test]
+fn two_sockets_for_two_families_are_not_called_dual_stack() {
+    let unknown = |local: &str| Socket { v6only: None, ..owned(local, &[42]) };
+    let tried = attempts(&[("127.0.0.1", false, Outcome::InUse), ("0.0.0.0", false, Outcome::InUse)]);
+    let of = |sockets: &[Socket]| codes(&findings_on("macos", sockets, &[], &tried, &Circumstances::default()));
+    assert_eq!(of(&[unknown("[::]:8080"), unknown("0.0.0.0:8080")]), ["listener"]);
+    assert_eq!(of(&[unknown("[::]:8080")]), ["listener", "dual-stack-overlap"]);
+}
+
+#[test]
+fn a_link_local_address_needs_its_interface_whatever_the_error_is() {
+    let address: std::net::IpAddr = "fe80::1".parse().unwrap();
+    let here = crate::model::InterfaceAddress { address, interface: "lo0".to_owned(), is_tentative: false };
+    let circumstances = Circumstances { addresses: vec![here], ..Circumstances::default() };
+    let of = |outcome, circumstances: &Circumstances| {
+        let host = Host { os: "macos", ..host() };
+        let tried = attempts(&[("fe80::1", false, outcome)]);
+        let facts =
+            Facts { addresses: &[address], attempts: &tried, circumstances, ..Facts::of(8080, Protocol::Tcp, &host) };
+        diagnose(&facts)
+    };
+    for outcome in [Outcome::Invalid, Outcome::NotAvailable] {
+        let found = of(outcome, &circumstances);
+        assert_eq!(codes(&found), ["address-needs-scope"]);
+        assert_eq!(commands(&found[0]), ["portcheck \"[fe80::1%lo0]:8080/tcp\""]);
+    }
+    assert_eq!(codes(&of(Outcome::NotAvailable, &Circumstances::default())), ["no-ipv6"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use socket2::Socket;
 
-use crate::model::{Family, Protocol};
+use crate::model::Protocol;
 use crate::probe::{self, Attempt, Outcome, Spot};
 
 /// A socket that is bound and does nothing.
@@ -40,16 +40,6 @@ pub enum Refusal {
     Refused(Outcome),
     /// There is no socket to be had at all: too many open files, say.
     NoSocket(io::Error),
-}
-
-/// The spots that stand for every address: both wildcards, neither in the way of the other.
-#[must_use]
-pub fn wildcards(family: Option<Family>) -> Vec<Spot> {
-    [Family::Ipv4, Family::Ipv6]
-        .into_iter()
-        .filter(|&one| family.is_none_or(|only| only == one))
-        .map(|one| probe::widest_spot(Some(one)))
-        .collect()
 }
 
 /// Binds `port` on each of the spots, for each of the protocols, or on none.
@@ -136,7 +126,7 @@ mod tests {
     use super::*;
 
     fn both_protocols() -> Vec<(Protocol, Spot)> {
-        let spots = wildcards(None);
+        let spots = probe::wildcards(None);
         Protocol::ALL.into_iter().flat_map(|protocol| spots.iter().map(move |&spot| (protocol, spot))).collect()
     }
 

@@ -69,11 +69,15 @@ fn outcome(before: &Answer, after: &Answer) -> Outcome {
     }
 }
 
-/// Whether a socket that waits on its port was not there before.
+/// Whether a socket that waits on its port was not there before: by its inode, or by its owners where there are none.
 fn is_taken(before: &Answer, socket: &Socket) -> bool {
-    let was_there =
-        |inode: u64| before.ports.iter().flat_map(|port| &port.sockets).any(|known| known.inode == Some(inode));
-    socket.state.is_waiting() && socket.inode.is_some_and(|inode| !was_there(inode))
+    let mut known = before.ports.iter().flat_map(|port| &port.sockets);
+    let is_known = match (socket.inode, socket.owners.pids()) {
+        (Some(_), _) => known.any(|known| known.inode == socket.inode),
+        (None, []) => true,
+        (None, pids) => known.any(|known| known.owners.pids().iter().any(|pid| pids.contains(pid))),
+    };
+    socket.state.is_waiting() && !is_known
 }
 
 /// Who has sockets on the ports that were not there before.

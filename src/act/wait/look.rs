@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path;
 
 use super::{Awaited, Goal, Options, Place};
 use crate::answer::{self, PortAnswer};
 use crate::collect::{self, Detail, Watch};
 use crate::diagnose::{Facts, Status};
 use crate::error::Error;
+use crate::local::IS_WINDOWS;
 use crate::model::{Family, Host, Owners, Pid, Process, Protocol, Socket, find_process};
 use crate::port_set::PortSet;
 use crate::probe::{self, Outcome};
@@ -44,10 +46,23 @@ impl By {
             Self::Pid(pid) => process.pid == *pid || process.ancestors.iter().any(|ancestor| ancestor.pid == *pid),
             Self::Name(name) => {
                 let program = process.exe.as_ref().and_then(|path| path.file_name()).and_then(|file| file.to_str());
-                let called = process.command.first().and_then(|path| path.rsplit('/').next());
-                process.name == *name || program == Some(name) || called == Some(name)
+                let called = process.command.first().and_then(|path| path.rsplit(path::is_separator).next());
+                // Windows runs `node.exe` as `node`, and knows no case.
+                let is_it = |called: &str| {
+                    called == name || (IS_WINDOWS && without_suffix(called).eq_ignore_ascii_case(without_suffix(name)))
+                };
+                is_it(&process.name) || program.is_some_and(is_it) || called.is_some_and(is_it)
             }
         }
+    }
+}
+
+/// A name without the suffix that Windows adds to those of programs.
+fn without_suffix(name: &str) -> &str {
+    let at = name.len().saturating_sub(".exe".len());
+    match name.split_at_checked(at) {
+        Some((stem, suffix)) if suffix.eq_ignore_ascii_case(".exe") => stem,
+        _ => name,
     }
 }
 
@@ -164,7 +179,9 @@ impl<'a> Looker<'a> {
                 }
             }
             look.failure = verdict.failure;
-            self.judged = Some((look.listeners.clone(), verdict));
+            // Who was just going tells nothing about the next one on the port, which may look the same where there are no inodes.
+            let is_final = !verdict.met.is_empty() || verdict.failure.is_some();
+            self.judged = is_final.then(|| (look.listeners.clone(), verdict));
         }
         Ok(look)
     }
