@@ -12,6 +12,7 @@
 
 mod claim;
 mod env_file;
+mod limit;
 mod names;
 mod order;
 mod pool;
@@ -40,7 +41,8 @@ use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Outcome, Spot};
 
 use claim::{Claim, Refusal, claim};
-use system::{Kept, Limit, Lock, make_room};
+use limit::{Limit, make_room};
+use system::{Kept, Lock};
 
 pub use env_file::EnvFile;
 pub use names::{highest_placeholder, is_name, usual as usual_names};

@@ -14,6 +14,9 @@
 
 pub mod act;
 pub mod answer;
+pub mod broker;
+#[cfg(windows)]
+mod child;
 pub mod classify;
 pub mod collect;
 pub mod diagnose;

@@ -15,7 +15,7 @@ use crate::port_set::PortSet;
 pub use circumstances::{Circumstances, ExcludedRange, InterfaceAddress, Sandbox};
 pub use lease::{Client, Lease, LeaseKind};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit};
-pub use socket::{Family, KernelUser, Owners, Socket, State, Timer, TimerKind, Via};
+pub use socket::{Family, Forward, KernelUser, Owners, Socket, State, Timer, TimerKind, Via};
 
 /// A process id, in the pid namespace of this process.
 pub type Pid = u32;

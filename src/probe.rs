@@ -225,7 +225,7 @@ pub fn bind(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> i
     socket.set_reuse_address(reuse_address)?;
     #[cfg(target_os = "windows")]
     if !reuse_address {
-        exclusive::set(&socket)?;
+        return exclusive::bind(&socket, kind, address, spot.v6only == Some(false)).map(|()| socket);
     }
     socket.bind(&address.into())?;
     Ok(socket)

@@ -211,6 +211,20 @@ fn a_command_gets_a_port_and_its_exit_code_is_passed_on() {
     assert_eq!(missing.code, 127, "{missing:?}");
 }
 
+/// As npm is on Windows, where only shells look for other suffixes than `.exe`.
+#[test]
+#[cfg(windows)]
+fn a_script_is_found_by_its_name_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("portcheck-tool.cmd"), "@exit /b 7\r\n").unwrap();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(directory.path().to_owned()).chain(std::env::split_paths(&path));
+    let mut command = portcheck(&["--free", "--", "portcheck-tool"]);
+    command.env("PATH", std::env::join_paths(path).unwrap()).env("PATHEXT", ".COM;.EXE;.BAT;.CMD");
+    let ran = Run::from(command.output().unwrap());
+    assert_eq!(ran.code, 7, "{ran:?}");
+}
+
 #[test]
 fn a_holder_is_ended_and_the_port_is_free() {
     if has_played() {

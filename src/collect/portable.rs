@@ -182,16 +182,23 @@ fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
             shown_by: ShownBy::Nothing,
         });
     }
-    if sockets.iter().any(|socket| matches!(socket.owners, Owners::Hidden { .. })) {
-        gaps.push(Gap {
-            code: "unreadable-processes",
-            hides: Hides::Owners,
-            protocol: None,
-            summary: "the system did not tell the processes of some sockets".to_owned(),
-            shown_by: ShownBy::Root,
-        });
-    }
+    gaps.extend(owners_untold(sockets, ShownBy::Root));
     gaps
+}
+
+/// The code of [`owners_untold`].
+pub const OWNERS_UNTOLD: &str = "unreadable-processes";
+
+/// That some owners are hidden, if any are.
+pub fn owners_untold(sockets: &[Socket], shown_by: ShownBy) -> Option<Gap> {
+    let is_hidden = |socket: &Socket| matches!(socket.owners, Owners::Hidden { .. });
+    sockets.iter().any(is_hidden).then(|| Gap {
+        code: OWNERS_UNTOLD,
+        hides: Hides::Owners,
+        protocol: None,
+        summary: "the system did not tell the processes of some sockets".to_owned(),
+        shown_by,
+    })
 }
 
 #[cfg(test)]

@@ -7,10 +7,12 @@ use std::process::{Command, Stdio};
 
 use sysinfo::Uid;
 
+use super::portable::Looks;
 use super::{Detail, Scope, bare_host, netsh, portable, processes};
 use crate::error::Error;
 use crate::model::{
-    Circumstances, ExcludedRange, Host, InterfaceAddress, KernelUser, Owners, Pid, Process, Protocol, Snapshot, Socket,
+    Circumstances, ExcludedRange, Family, Host, InterfaceAddress, KernelUser, Owners, Pid, Process, Protocol, ShownBy,
+    Snapshot, Socket, find_process,
 };
 
 pub use super::common::{Watch, drop_remnants, owners_of, supervisor_of, waiting};
@@ -23,13 +25,22 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     let mut snapshot = portable::snapshot(scope, Looks::One, user_name)?;
     for socket in &mut snapshot.sockets {
         recognise_drivers(socket);
+        tell_families_apart(socket);
     }
     // Who only wants an exit code does not read what these would add.
-    if scope.detail > Detail::Nothing && snapshot.sockets.iter().any(|socket| socket.state.is_listening()) {
-        let rules = portproxy::rules();
+    if scope.detail > Detail::Nothing {
         for socket in &mut snapshot.sockets {
-            socket.forwards_to = portproxy::of(&rules, socket);
+            doubt_ended(socket, &snapshot.processes);
         }
+        if snapshot.sockets.iter().any(|socket| socket.state.is_listening()) {
+            let rules = portproxy::rules();
+            for socket in &mut snapshot.sockets {
+                socket.forwards_to = portproxy::of(&rules, socket, &snapshot.processes);
+            }
+        }
+        // The table tells everybody the same.
+        snapshot.gaps.retain(|gap| gap.code != portable::OWNERS_UNTOLD);
+        snapshot.gaps.extend(portable::owners_untold(&snapshot.sockets, ShownBy::Nothing));
     }
     snapshot.processes.retain(|process| process.pid != SYSTEM);
     // A listing does not tell how the system picks ports.
@@ -46,11 +57,32 @@ fn recognise_drivers(socket: &mut Socket) {
     }
     socket.owners = Owners::Kernel;
     socket.kernel_user = match (socket.protocol, socket.local.port()) {
-        // NetBIOS over TCP/IP, and SMB without it ([MS-SMB2], section 2.1).
-        (_, 137..=139 | 445) => Some(KernelUser::FileSharing),
+        (_, 137..=139) => Some(KernelUser::NetBios),
+        // [MS-SMB2], section 2.1.
+        (_, 445) => Some(KernelUser::FileSharing),
+        // The NFS server with its port mapper, and PPTP: drivers that do without http.sys.
+        (_, 111 | 2049 | 1723) => None,
         (Protocol::Tcp, _) if socket.state.is_listening() => Some(KernelUser::HttpSys),
         _ => None,
     };
+}
+
+/// A socket of both families has a row for each of them, so that one of IPv6 never stands for IPv4.
+fn tell_families_apart(socket: &mut Socket) {
+    if socket.family == Family::Ipv6 {
+        socket.v6only = Some(true);
+    }
+}
+
+/// The table names the process that made a socket, also after its end if another one has inherited it.
+fn doubt_ended(socket: &mut Socket, processes: &[Process]) {
+    let Owners::Known(pids) = &mut socket.owners else { return };
+    let made_by = pids.first().copied();
+    pids.retain(|&pid| find_process(processes, pid).is_some());
+    if let (true, Some(pid)) = (pids.is_empty(), made_by) {
+        let reason = format!("the process that made it (pid {pid}) has ended, and another one has inherited it");
+        socket.owners = Owners::Hidden { reason };
+    }
 }
 
 /// See [`super::describe`].
@@ -109,11 +141,27 @@ mod tests {
     }
 
     #[test]
+    fn who_made_a_socket_and_has_ended_is_not_called_its_owner() {
+        let processes = [crate::testing::process(44, 1, "web.exe")];
+        let of = |pids: &[Pid]| {
+            let mut socket = Socket {
+                owners: Owners::Known(pids.to_vec()),
+                ..of_system(Protocol::Tcp, State::Listen, "0.0.0.0:80")
+            };
+            doubt_ended(&mut socket, &processes);
+            socket.owners
+        };
+        assert_eq!(of(&[44]), Owners::Known(vec![44]));
+        assert!(matches!(of(&[48]), Owners::Hidden { reason } if reason.contains("pid 48")));
+    }
+
+    #[test]
     fn the_process_system_stands_for_drivers() {
         for (mut socket, expected) in [
             (of_system(Protocol::Tcp, State::Listen, "0.0.0.0:80"), Some(KernelUser::HttpSys)),
             (of_system(Protocol::Tcp, State::Listen, "0.0.0.0:445"), Some(KernelUser::FileSharing)),
-            (of_system(Protocol::Udp, State::Unconnected, "0.0.0.0:137"), Some(KernelUser::FileSharing)),
+            (of_system(Protocol::Udp, State::Unconnected, "0.0.0.0:137"), Some(KernelUser::NetBios)),
+            (of_system(Protocol::Tcp, State::Listen, "0.0.0.0:2049"), None),
             (of_system(Protocol::Udp, State::Unconnected, "0.0.0.0:1701"), None),
         ] {
             recognise_drivers(&mut socket);

@@ -16,7 +16,9 @@ pub static RULE: Rule = Rule {
                  aside, so that it does not take that one again.",
     },
     check: |facts| {
-        let Some(range) = range_of(facts).filter(|_| facts.fails_with(Outcome::AccessDenied)) else {
+        // Who holds the port is a better reason.
+        let is_the_reason = facts.fails_with(Outcome::AccessDenied) && facts.sockets.is_empty();
+        let Some(range) = range_of(facts).filter(|_| is_the_reason) else {
             return Vec::new();
         };
         let ExcludedRange { first, last, is_administered, .. } = range;
@@ -61,14 +63,15 @@ fn remedies(facts: &Facts<'_>, range: &ExcludedRange) -> Vec<Remedy> {
             ),
         ));
     } else {
-        remedies.push(remedy(
-            "set the port aside for your server while WinNAT is stopped, in an elevated prompt",
-            format!(
-                "net stop winnat && netsh interface ipv4 add excludedportrange protocol={protocol} startport={} \
-                 numberofports=1 && net start winnat",
-                facts.port
-            ),
-        ));
+        let set_aside = format!(
+            "netsh interface ipv4 add excludedportrange protocol={protocol} startport={} numberofports=1",
+            facts.port
+        );
+        remedies
+            .push(remedy("keep it for your server: stop WinNAT, in an elevated prompt", "net stop winnat".to_owned()));
+        remedies
+            .push(remedy("then set the port aside: WinNAT leaves it alone, and a server can still bind it", set_aside));
+        remedies.push(remedy("and start WinNAT again", "net start winnat".to_owned()));
     }
     remedies
 }

@@ -56,6 +56,11 @@ fn describe(user: &KernelUser) -> (String, &'static str, Option<String>) {
             "stop sharing files and printers, in an elevated prompt",
             Some("net stop server".to_owned()),
         ),
+        KernelUser::NetBios => (
+            "NetBIOS over TCP/IP".to_owned(),
+            "switch NetBIOS over TCP/IP off in the adapter's settings, under WINS",
+            None,
+        ),
         KernelUser::Nfsd => ("the NFS server".to_owned(), "stop the NFS server", Some("sudo rpc.nfsd 0".to_owned())),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{Facts, Group, Remedy};
+use crate::broker::Broker;
 use crate::model::{Container, Gap, Manager, Owners, Process, Runtime, Socket, Unit};
 use crate::port_set::PortSet;
 use crate::supervisor;
@@ -14,7 +15,9 @@ use crate::supervisor;
 pub fn end_holder(facts: &Facts<'_>, group: &Group<'_>) -> Vec<Remedy> {
     let pids = group.owners.pids();
     let leader = pids.first().and_then(|&pid| facts.process(pid));
-    let mut remedies: Vec<Remedy> = leader.and_then(stop_supervisor).into_iter().collect();
+    let spared = |leader| Broker::of(leader).map(|broker| spare(broker, leader, facts));
+    let by_other_means = leader.and_then(|leader| spared(leader).or_else(|| stop_supervisor(leader)));
+    let mut remedies: Vec<Remedy> = by_other_means.into_iter().collect();
     match group.owners {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
             remedies.push(end(facts, group, leader));
@@ -23,6 +26,22 @@ pub fn end_holder(facts: &Facts<'_>, group: &Group<'_>) -> Vec<Remedy> {
         _ => {}
     }
     remedies
+}
+
+/// What frees the port of a program that holds others for others.
+fn spare(broker: Broker, process: &Process, facts: &Facts<'_>) -> Remedy {
+    let (text, command) = match broker {
+        Broker::DockerDesktop => return stop_publisher(&facts.port_name()),
+        Broker::Machines(name) => (format!("stop the server in {name}"), None),
+        Broker::ServiceHost => (
+            "see which services it runs, and stop the right one".to_owned(),
+            Some(format!("tasklist /svc /fi \"PID eq {}\"", process.pid)),
+        ),
+        Broker::Windows => {
+            ("take another port".to_owned(), Some(format!("{} --free --near {}", facts.program, facts.port)))
+        }
+    };
+    Remedy { text, command }
 }
 
 /// Ends whoever holds the port by `--kill`, which looks again at who that is: a pid that was printed may be another's by the

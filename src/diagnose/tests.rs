@@ -6,7 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{ExcludedRange, Family, Hides, KernelUser, Manager, Owners, ShownBy, State, Timer, TimerKind, Unit};
+use crate::model::{
+    ExcludedRange, Family, Forward, Hides, KernelUser, Manager, Owners, ShownBy, State, Timer, TimerKind, Unit,
+};
 use crate::testing::{expect_file, host, listener, owned, process};
 
 /// The findings on port 62893/tcp.
@@ -299,11 +301,16 @@ fn an_excluded_range_is_named_and_another_refusal_is_not_called_one() {
     let found = of(8000, 8099, false);
     assert_eq!((codes(&found), Status::of(&found)), (vec!["excluded-range"], Status::Blocked));
     assert!(found[0].summary.contains("8000-8099"), "{found:?}");
-    assert!(commands(&found[0])[1].contains("startport=8080 numberofports=1"), "{found:?}");
+    assert!(commands(&found[0])[2].contains("startport=8080 numberofports=1"), "{found:?}");
     let administered = of(8080, 8081, true);
     assert!(
         commands(&administered[0])[1].ends_with("delete excludedportrange protocol=tcp startport=8080 numberofports=2")
     );
+    // Who holds the port is the reason, where somebody does.
+    let range = ExcludedRange { protocol: Protocol::Tcp, first: 8000, last: 8099, is_administered: false };
+    let circumstances = Circumstances { excluded_ranges: Some(vec![range]), ..Circumstances::default() };
+    let holder = [owned("127.0.0.1:8080", &[42])];
+    assert_eq!(codes(&findings_on("windows", &holder, &[], &denied(), &circumstances)), ["listener"]);
     // A range that ends before the port, or that nobody could read, is no reason.
     assert_eq!(codes(&of(8000, 8079, false)), ["sandbox-denied"]);
     assert_eq!(codes(&findings_on("windows", &[], &[], &denied(), &Circumstances::default())), ["sandbox-denied"]);
@@ -319,15 +326,16 @@ fn services_of_windows_are_told_from_processes() {
     assert!(found[0].summary.contains("pid 4") && commands(&found[0])[0].starts_with("netsh http show servicestate"));
 
     let helper = process(1234, 800, "svchost.exe");
-    let proxy = Socket { forwards_to: Some("[fd00::1]:80".to_owned()), ..owned("0.0.0.0:8080", &[1234]) };
+    let forward = Forward { kind: "v4tov6", listen_address: "*".to_owned(), target: "[fd00::1]:80".to_owned() };
+    let proxy = Socket { forwards_to: Some(forward), ..owned("0.0.0.0:8080", &[1234]) };
     let found = findings_on("windows", &[proxy], std::slice::from_ref(&helper), &[], &Circumstances::default());
     assert_eq!((codes(&found), Status::of(&found)), (vec!["portproxy"], Status::Held));
     assert_eq!(found[0].summary, "netsh's portproxy listens on 0.0.0.0:8080 and passes it on to [fd00::1]:80");
-    let delete = "netsh interface portproxy delete v4tov6 listenport=8080 listenaddress=0.0.0.0";
+    let delete = "netsh interface portproxy delete v4tov6 listenport=8080";
     assert_eq!(commands(&found[0]), ["netsh interface portproxy show all", delete]);
 
     let found = findings_on("windows", &[owned("0.0.0.0:8080", &[1234])], &[helper], &[], &Circumstances::default());
-    assert_eq!((codes(&found), commands(&found[0])), (vec!["listener"], vec!["portcheck 8080/tcp --kill"]));
+    assert_eq!((codes(&found), commands(&found[0])), (vec!["listener"], vec!["tasklist /svc /fi \"PID eq 1234\""]));
 }
 
 fn attempts(of: &[(&str, bool, Outcome)]) -> Vec<Attempt> {

@@ -2,7 +2,7 @@
 
 use super::holders::groups_where;
 use super::{Detail, Explanation, Observation, Remedy, Rule, Severity};
-use crate::model::KernelUser;
+use crate::model::{Forward, KernelUser};
 
 pub static HTTP_SYS: Rule = Rule {
     code: "http-sys",
@@ -11,7 +11,7 @@ pub static HTTP_SYS: Rule = Rule {
         what: "The HTTP server in the kernel of Windows (http.sys) listens on the port, for one or more programs.",
         why: "IIS, SQL Server's reports, Windows Remote Management, the print spooler and .NET programs register URLs with it. \
               Tools show its sockets as those of the process System (pid 4), which cannot be ended.",
-        detection: "The listener's process is pid 4, and the port is none of file sharing.",
+        detection: "The listener's process is pid 4, and the port is none that another driver is known for (NetBIOS, SMB, NFS, PPTP).",
         remedy: "See who registered URLs there, and stop that service.",
     },
     check: |facts| {
@@ -19,7 +19,7 @@ pub static HTTP_SYS: Rule = Rule {
             .iter()
             .map(|group| Observation {
                 summary: format!(
-                    "http.sys listens on {} for a service of Windows (shown as System, pid 4)",
+                    "a driver listens on {}, most likely http.sys for a service of Windows (shown as System, pid 4)",
                     group.addresses()
                 ),
                 remedies: vec![
@@ -52,15 +52,11 @@ pub static PORTPROXY: Rule = Rule {
         groups_where(facts, |socket| socket.forwards_to.is_some())
             .iter()
             .filter_map(|group| Some((group, group.sockets[0].forwards_to.as_ref()?)))
-            .map(|(group, target)| {
-                let local = group.sockets[0].local;
-                let kind = |is_ipv6: bool| if is_ipv6 { "v6" } else { "v4" };
-                let (from, to) = (kind(local.is_ipv6()), kind(target.starts_with('[')));
-                let command = format!(
-                    "netsh interface portproxy delete {from}to{to} listenport={} listenaddress={}",
-                    local.port(),
-                    local.ip()
-                );
+            .map(|(group, Forward { kind, listen_address, target })| {
+                let port = group.sockets[0].local.port();
+                let address =
+                    if listen_address == "*" { String::new() } else { format!(" listenaddress={listen_address}") };
+                let command = format!("netsh interface portproxy delete {kind} listenport={port}{address}");
                 Observation {
                     summary: format!("netsh's portproxy listens on {} and passes it on to {target}", group.addresses()),
                     pids: group.owners.pids().to_vec(),

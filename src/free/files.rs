@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use socket2::Socket;
 
+use super::limit::Limit;
 use super::{Release, Terms};
 use crate::collect::{self, Detail};
 use crate::error::Error;
@@ -83,17 +84,37 @@ pub struct Inheritance {
     /// Sockets that serve.
     pub servers: Vec<Socket>,
     /// The limit of open files that it is to have.
-    #[expect(dead_code, reason = "other systems have one")]
+    #[cfg_attr(not(unix), expect(dead_code, reason = "other systems have one"))]
     pub limit: Option<Limit>,
 }
 
-/// A limit of open files that was raised, which is never needed here.
-#[derive(Debug, Clone)]
-pub enum Limit {}
-
-/// Where locks and records are.
+/// Where locks and records are: this user's own, where the temporary directory is everybody's.
 fn directory() -> PathBuf {
-    std::env::temp_dir().join("portcheck-leases")
+    #[cfg(unix)]
+    let name = format!("portcheck-leases-{}", rustix::process::geteuid().as_raw());
+    #[cfg(not(unix))]
+    let name = "portcheck-leases";
+    std::env::temp_dir().join(name)
+}
+
+/// Makes the directory, if it is not there. Somebody else may have made one of that name, to have us write elsewhere.
+fn make_directory() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+        match fs::DirBuilder::new().mode(0o700).create(directory()) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let found = fs::symlink_metadata(directory())?;
+        if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
+            let message = format!("{} is not a directory of this user", directory().display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    fs::create_dir_all(directory())
 }
 
 fn lock_path(port: u16) -> PathBuf {
@@ -113,7 +134,7 @@ pub fn lock(port: u16) -> io::Result<Option<Lock>> {
 
 /// The lock alone.
 fn take(port: u16) -> io::Result<Option<Lock>> {
-    fs::create_dir_all(directory())?;
+    make_directory()?;
     let file = File::options().create(true).truncate(false).write(true).open(lock_path(port))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(Lock { port, file })),
@@ -269,12 +290,6 @@ pub fn watch_caller() -> Option<Watched> {
 
 fn process(pid: Pid) -> Option<Process> {
     collect::describe(vec![pid], Detail::Brief).ok()?.pop()
-}
-
-/// Raises our limit of open files, which is never needed here.
-#[must_use]
-pub fn make_room(_descriptors: usize) -> Option<Limit> {
-    None
 }
 
 /// Notes that this process has the ports of a command, and keeps the locks.

@@ -13,7 +13,7 @@ mod run;
 pub use keeper::{Kept, keep, serve};
 pub use lock::{Lock, lock};
 pub use register::{leases, reclaim, release};
-pub use run::{Inheritance, Limit, become_command, make_room};
+pub use run::{Inheritance, become_command};
 
 use std::fs;
 use std::io;

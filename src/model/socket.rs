@@ -193,8 +193,21 @@ pub enum KernelUser {
     Nfsd,
     /// The HTTP server in the kernel of Windows (http.sys), which serves for any number of programs.
     HttpSys,
-    /// The file sharing of Windows: SMB and NetBIOS.
+    /// The file sharing of Windows: SMB.
     FileSharing,
+    /// NetBIOS over TCP/IP, on Windows.
+    NetBios,
+}
+
+/// A rule of `netsh interface portproxy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// The families that it joins: `v4tov4`, `v4tov6`, `v6tov4`, `v6tov6`.
+    pub kind: &'static str,
+    /// The address that it listens on, as it was given: `*` for all.
+    pub listen_address: String,
+    /// Where it passes connections on to: `192.0.2.1:80`.
+    pub target: String,
 }
 
 /// What a TCP socket's timer waits for (`idiag_timer`, sock_diag(7)).
@@ -276,7 +289,7 @@ pub struct Socket {
     /// The socket unit for which systemd opened it.
     pub activated_by: Option<Unit>,
     /// Where a service of Windows passes connections on to (`netsh interface portproxy`).
-    pub forwards_to: Option<String>,
+    pub forwards_to: Option<Forward>,
 }
 
 impl Socket {

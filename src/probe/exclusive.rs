@@ -1,20 +1,51 @@
-//! `SO_EXCLUSIVEADDRUSE`, without which Windows lets a second socket bind a wildcard beside a specific address.
+//! Binding with `SO_EXCLUSIVEADDRUSE`, without which Windows lets a second socket bind a wildcard beside a specific address.
 
 // No crate offers this option without it.
 #![allow(unsafe_code)]
 
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::windows::io::AsRawSocket;
 
-use socket2::Socket;
-use windows_sys::Win32::Networking::WinSock::{SO_EXCLUSIVEADDRUSE, SOL_SOCKET, setsockopt};
+use socket2::{Domain, Socket, Type};
+use windows_sys::Win32::Networking::WinSock::{SO_EXCLUSIVEADDRUSE, SOL_SOCKET, WSAEADDRINUSE, setsockopt};
 
-/// Makes a bind of `socket` fail if anybody has the port on an address that overlaps, and keeps others from it afterwards.
+/// Binds `socket` so that nobody else can have the port on an address that overlaps. It fails where somebody has, but for one
+/// case: beside a wildcard of the same user that is not exclusive, a specific address can be bound, by any server.
 ///
 /// # Errors
 ///
-/// As Winsock says, such as for a socket that is bound already.
-pub fn set(socket: &Socket) -> io::Result<()> {
+/// As Winsock says, with one difference: for a port that somebody holds with this option, it says the same (`WSAEACCES`) as for one that nobody
+/// may bind. That is told apart here, and the former is `WSAEADDRINUSE`.
+pub fn bind(socket: &Socket, kind: Type, address: SocketAddr, is_dual: bool) -> io::Result<()> {
+    set(socket)?;
+    socket.bind(&address.into()).map_err(|error| {
+        let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
+        if is_refused && is_held(kind, address, is_dual) { io::Error::from_raw_os_error(WSAEADDRINUSE) } else { error }
+    })
+}
+
+/// Whether a wildcard is in use, which is what Winsock says of one whoever holds the port ("Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE",
+/// Winsock's documentation).
+fn is_held(kind: Type, address: SocketAddr, is_dual: bool) -> bool {
+    let is_in_use = |wildcard: SocketAddr| {
+        let bound = Socket::new(Domain::for_address(wildcard), kind, None).and_then(|socket| {
+            if wildcard.is_ipv6() {
+                socket.set_only_v6(true)?;
+            }
+            set(&socket)?;
+            socket.bind(&wildcard.into())
+        });
+        bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    };
+    let port = address.port();
+    let takes_ipv4 = address.is_ipv4() || is_dual;
+    (takes_ipv4 && is_in_use((Ipv4Addr::UNSPECIFIED, port).into()))
+        || (address.is_ipv6() && is_in_use((Ipv6Addr::UNSPECIFIED, port).into()))
+}
+
+/// Sets the option, before the bind.
+fn set(socket: &Socket) -> io::Result<()> {
     const YES: [u8; 4] = 1_i32.to_ne_bytes();
     let raw = usize::try_from(socket.as_raw_socket()).map_err(io::Error::other)?;
     // SAFETY: the socket is open as long as it is borrowed, and Winsock reads the four bytes of YES and keeps no pointer to them.

@@ -207,7 +207,7 @@ fn socket(socket: &model::Socket) -> WireSocket<'_> {
         owners: owners(socket),
         kernel_user: socket.kernel_user.as_ref().map(kernel_user),
         socket_unit: socket.activated_by.as_ref().map(unit),
-        forwards_to: socket.forwards_to.as_deref(),
+        forwards_to: socket.forwards_to.as_ref().map(|forward| &*forward.target),
     }
 }
 
@@ -221,6 +221,7 @@ fn kernel_user(user: &KernelUser) -> WireKernelUser<'_> {
         KernelUser::MptcpEndpoint(id) => WireKernelUser { kind: "mptcp-endpoint", name: None, id: Some(*id) },
         KernelUser::Nfsd => WireKernelUser { kind: "nfsd", name: None, id: None },
         KernelUser::HttpSys => WireKernelUser { kind: "http-sys", name: None, id: None },
+        KernelUser::NetBios => WireKernelUser { kind: "netbios", name: None, id: None },
         KernelUser::FileSharing => WireKernelUser { kind: "file-sharing", name: None, id: None },
     }
 }

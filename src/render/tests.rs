@@ -45,8 +45,11 @@ fn show(answer: &Answer, style: &Style) -> String {
     let mut out = Vec::new();
     write(answer, style, &mut out).unwrap();
     let text = anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string();
-    // The snapshots have the quotes of other shells.
-    if crate::local::IS_WINDOWS { text.replace('"', "'") } else { text }
+    if !crate::local::IS_WINDOWS {
+        return text;
+    }
+    // The snapshots have the quotes of other shells around arguments; around targets they are the same everywhere.
+    text.replace('"', "'").replace("'[", "\"[").replace("/tcp'", "/tcp\"")
 }
 
 fn style(width: Option<u16>) -> Style {

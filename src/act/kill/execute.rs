@@ -9,6 +9,7 @@ use crate::act::{Handle, Signal, system};
 use crate::answer;
 use crate::collect::{self, Detail};
 use crate::error::Error;
+use crate::local::IS_WINDOWS;
 use crate::model::{Owners, Pid, Socket};
 use crate::request::Request;
 
@@ -200,10 +201,16 @@ impl Run<'_> {
         }
         Ok(match victim.handle.signal(signal) {
             Ok(()) => (StepResult::StillRunning, None),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                (StepResult::NotPermitted, Some("it belongs to another user".to_owned()))
-            }
+            // Windows refuses to end what is just ending.
             Err(_) if victim.handle.has_ended() => (StepResult::Gone, Some("it had ended by itself".to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let reason = if IS_WINDOWS {
+                    "Windows lets only an elevated prompt do that"
+                } else {
+                    "it belongs to another user"
+                };
+                (StepResult::NotPermitted, Some(reason.to_owned()))
+            }
             Err(error) => (StepResult::Failed, Some(error.to_string())),
         })
     }

@@ -6,6 +6,7 @@
 use super::{Keeper, Options, keeper};
 use crate::act::{Surroundings, system};
 use crate::answer::{Answer, PortAnswer};
+use crate::broker::Broker;
 use crate::diagnose::{Facts, Group, Remedy, Severity, Status, groups, is_airplay_receiver, remedy};
 use crate::model::{Lease, LeaseKind, Owners, Pid, Process, Protocol, Socket, State, find_process};
 use crate::request::Request;
@@ -192,16 +193,18 @@ impl Planner<'_> {
             return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, vec![remedy])));
         }
         let first = group.sockets[0];
-        let is_service = if first.forwards_to.is_some() {
-            Some("listens for netsh's portproxy together with other services, and is never ended itself")
-        } else if is_airplay_receiver(&self.answer.host, &self.answer.processes, first) {
-            Some("receives AirPlay, and would be started again at once")
-        } else {
-            None
+        let serves_others = |&pid: &Pid| {
+            let broker = find_process(&self.answer.processes, pid).and_then(Broker::of)?;
+            Some((pid, broker.reason()))
         };
-        if let (Some(reason), Some(&pid)) = (is_service, pids.first()) {
+        let is_service = if is_airplay_receiver(&self.answer.host, &self.answer.processes, first) {
+            pids.first().map(|&pid| (pid, "receives AirPlay, and would be started again at once".to_owned()))
+        } else {
+            pids.iter().find_map(serves_others)
+        };
+        if let Some((pid, reason)) = is_service {
             let remedies = remedies_of(port, group);
-            return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason.to_owned(), remedies)));
+            return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, remedies)));
         }
         let Surroundings { own, ancestors, .. } = self.surroundings;
         let reason = |&pid: &Pid| match pid {

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::process::Command;
 
 use winsafe::guard::CloseHandleGuard;
 use winsafe::{HPROCESS, co};
@@ -11,6 +10,7 @@ use winsafe::{HPROCESS, co};
 pub use super::polling::wait_for_exits;
 
 use crate::act::Signal;
+use crate::child;
 use crate::error::Error;
 use crate::model::Pid;
 
@@ -41,6 +41,8 @@ impl Handle {
     pub fn open(pid: Pid) -> Result<Option<Self>, Error> {
         let ask = co::PROCESS::QUERY_LIMITED_INFORMATION | co::PROCESS::SYNCHRONIZE;
         let handle = match HPROCESS::OpenProcess(ask | co::PROCESS::TERMINATE, false, pid) {
+            // Windows takes any id for the next lower multiple of four.
+            Ok(process) if process.GetProcessId().is_ok_and(|id| id != pid) => return Ok(None),
             Ok(process) => Self { pid, process: Some(process), is_ours: true },
             Err(co::ERROR::ACCESS_DENIED) => {
                 Self { pid, process: HPROCESS::OpenProcess(ask, false, pid).ok(), is_ours: false }
@@ -67,9 +69,14 @@ impl Handle {
     /// Whether it has ended: its handle is signalled then.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        // Of one that may not even be asked nothing is known.
-        let Some(process) = &self.process else { return false };
-        process.WaitForSingleObject(Some(0)).is_ok_and(|what| what == co::WAIT::OBJECT_0)
+        match &self.process {
+            Some(process) => process.WaitForSingleObject(Some(0)).is_ok_and(|what| what == co::WAIT::OBJECT_0),
+            // Of one that may not even be asked it is known whether there still is one with its id.
+            None => {
+                let again = HPROCESS::OpenProcess(co::PROCESS::SYNCHRONIZE, false, self.pid);
+                again.is_err_and(|error| error == co::ERROR::INVALID_PARAMETER)
+            }
+        }
     }
 
     /// Whether it is stopped, which Windows does not know.
@@ -115,8 +122,10 @@ pub fn loops_in_a_shell(_pid: Pid) -> bool {
 #[must_use]
 pub fn exec(arguments: &[OsString]) -> io::Error {
     let [program, arguments @ ..] = arguments else { return io::ErrorKind::InvalidInput.into() };
-    match Command::new(program).args(arguments).status() {
-        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+    let mut command = child::command(program);
+    command.args(arguments);
+    match child::run(command) {
+        Ok(code) => std::process::exit(code),
         Err(error) => error,
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 use std::path;
+use std::time::Duration;
 
 use super::{Awaited, Goal, Options, Place};
 use crate::answer::{self, PortAnswer};
@@ -73,6 +75,16 @@ impl fmt::Display for By {
             Self::Name(name) => f.write_str(name),
         }
     }
+}
+
+/// Whether a server answers on the port at one of the addresses asked about, or on loopback.
+fn connects(target: &Target, family: Option<Family>) -> bool {
+    /// To loopback mostly: an answer takes no longer than that.
+    const PATIENCE: Duration = Duration::from_millis(250);
+    const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let addresses = if target.addresses.is_empty() { &LOOPBACK[..] } else { &target.addresses };
+    let mut addresses = addresses.iter().filter(|&&address| family.is_none_or(|family| Family::of(address) == family));
+    addresses.any(|&address| TcpStream::connect_timeout(&(address, target.first).into(), PATIENCE).is_ok())
 }
 
 /// Listeners, by port and inode.
@@ -153,7 +165,7 @@ impl<'a> Looker<'a> {
             let Place::Here(target) = &goal.place else { continue };
             let listens = listeners.iter().any(|socket| self.is_its(target, socket));
             goal.is_met = match self.options.awaited {
-                Awaited::Listening => listens,
+                Awaited::Listening => listens || self.answers(target),
                 Awaited::Free => {
                     // But for the first time, which tells whether we may bind at all, nothing is bound where somebody
                     // listens: it could be in the way of a server for that moment.
@@ -197,7 +209,24 @@ impl<'a> Looker<'a> {
         Ok(listeners)
     }
 
+    /// Whether somebody who is not listed answers on the port. macOS lists the sockets of this user only, so where bind finds a port
+    /// in use that nobody is seen on, connecting to it tells.
+    fn answers(&self, target: &Target) -> bool {
+        let is_asked = target.wants(Protocol::Tcp) && self.request.protocols.contains(&Protocol::Tcp);
+        if self.host.os != "macos" || self.host.euid == Some(0) || !is_asked {
+            return false;
+        }
+        let attempts = probe::probe_briefly(target.first, Protocol::Tcp, self.request.family);
+        attempts.iter().any(|attempt| attempt.outcome == Outcome::InUse) && connects(target, self.request.family)
+    }
+
     fn is_its(&self, target: &Target, socket: &Socket) -> bool {
+        // Whether it takes IPv4 is not told everywhere; bind knows whether it is in the way.
+        let is_of_ipv4 = !target.addresses.is_empty() && target.addresses.iter().all(IpAddr::is_ipv4);
+        let is_unsure = socket.family == Family::Ipv6 && socket.v6only.is_none() && is_of_ipv4;
+        if is_unsure && self.options.awaited == Awaited::Free {
+            return false;
+        }
         let is_of_family = match self.request.family {
             None => true,
             Some(Family::Ipv4) => socket.serves_ipv4(),
@@ -281,5 +310,28 @@ mod tests {
         renamed.command = vec!["/usr/local/bin/node".to_owned()];
         assert!(By::Name("node22".to_owned()).is(&renamed) && By::Name("node".to_owned()).is(&renamed));
         assert!(By::parse("0").is_err() && By::parse("").is_err());
+        let of_windows = process(42, 7, "Node.exe");
+        for name in ["node", "node.exe"] {
+            assert_eq!(By::Name(name.to_owned()).is(&of_windows), IS_WINDOWS, "{name}");
+        }
+        assert_eq!(["a.exe", "A.EXE", ".exe", "é", "exe"].map(without_suffix), ["a", "A", "", "é", "exe"]);
+    }
+
+    #[test]
+    fn a_server_answers_on_its_own_address_only() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let first = listener.local_addr().unwrap().port();
+        let target = |addresses: &[IpAddr]| Target {
+            first,
+            last: first,
+            protocol: None,
+            addresses: addresses.to_vec(),
+            zone: None,
+        };
+        let loopback: IpAddr = Ipv6Addr::LOCALHOST.into();
+        assert!(connects(&target(&[]), None) && connects(&target(&[]), Some(Family::Ipv4)));
+        assert!(!connects(&target(&[]), Some(Family::Ipv6)) && !connects(&target(&[loopback]), None));
+        drop(listener);
+        assert!(!connects(&target(&[]), None));
     }
 }

@@ -1,11 +1,12 @@
 //! Ports that the IP Helper service passes on to elsewhere, as `netsh interface portproxy add` sets them up.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use winreg::RegKey;
 use winreg::enums::HKEY_LOCAL_MACHINE;
 
-use crate::model::{Protocol, Socket};
+use crate::broker::Broker;
+use crate::model::{Forward, Process, Protocol, Socket, find_process};
 
 /// Where netsh writes them, and the service reads them.
 const KEY: &str = r"SYSTEM\CurrentControlSet\Services\PortProxy";
@@ -14,67 +15,97 @@ const KINDS: [&str; 4] = ["v4tov4", "v4tov6", "v6tov4", "v6tov6"];
 /// A port that is passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Where it listens; everywhere if `None`.
-    address: Option<IpAddr>,
+    /// Which of [`KINDS`].
+    kind: &'static str,
+    /// Where it listens, as it is written: an address or `*`.
+    address: String,
     port: u16,
-    /// Where it passes connections on to, and by which kind of rule.
+    /// Where it passes connections on to.
     target: String,
 }
 
 /// The rules there are; none if the registry does not tell.
 pub fn rules() -> Vec<Rule> {
     let machine = RegKey::predef(HKEY_LOCAL_MACHINE);
-    let of_kind = |kind: &str| {
+    let of_kind = |kind: &'static str| {
         let values = machine.open_subkey(format!(r"{KEY}\{kind}\tcp"));
         let values = values.map(|key| key.enum_values().flatten().collect::<Vec<_>>()).unwrap_or_default();
-        values.into_iter().filter_map(|(name, value)| parse(&name, &value.to_string())).collect::<Vec<_>>()
+        values.into_iter().filter_map(|(name, value)| parse(kind, &name, &value.to_string())).collect::<Vec<_>>()
     };
     KINDS.into_iter().flat_map(of_kind).collect()
 }
 
-/// Where connections to `socket` are passed on to, if they are.
-pub fn of(rules: &[Rule], socket: &Socket) -> Option<String> {
-    let is_its = |rule: &&Rule| {
-        let is_there = rule.address.is_none_or(|address| address == socket.local.ip() || address.is_unspecified());
-        is_there && rule.port == socket.local.port()
-    };
+/// What becomes of connections to `socket`, if a rule passes them on. A rule can be there and another program have the port: only a service
+/// host passes anything on.
+pub fn of(rules: &[Rule], socket: &Socket, processes: &[Process]) -> Option<Forward> {
     let is_listener = socket.protocol == Protocol::Tcp && socket.state.is_listening();
-    rules.iter().find(is_its).filter(|_| is_listener).map(|rule| rule.target.clone())
+    let owner = socket.owners.pids().first().and_then(|&pid| find_process(processes, pid))?;
+    if !is_listener || Broker::of(owner) != Some(Broker::ServiceHost) {
+        return None;
+    }
+    let rule =
+        rules.iter().find(|rule| rule.port == socket.local.port() && rule.listens_at() == Some(socket.local.ip()))?;
+    Some(Forward { kind: rule.kind, listen_address: rule.address.clone(), target: rule.target.clone() })
+}
+
+impl Rule {
+    /// Where it listens; `None` if that is no address.
+    fn listens_at(&self) -> Option<IpAddr> {
+        match &*self.address {
+            "*" | "" if self.kind.starts_with("v4") => Some(Ipv4Addr::UNSPECIFIED.into()),
+            "*" | "" => Some(Ipv6Addr::UNSPECIFIED.into()),
+            address => address.parse().ok(),
+        }
+    }
 }
 
 /// Reads a value: its name is `0.0.0.0/8080` or `*/8080`, where it listens, and its text the same of where it connects to.
-fn parse(name: &str, text: &str) -> Option<Rule> {
+fn parse(kind: &'static str, name: &str, text: &str) -> Option<Rule> {
     let (address, port) = name.rsplit_once('/')?;
     let (host, target) = text.trim_matches('"').rsplit_once('/')?;
-    let address = if matches!(address, "*" | "") { None } else { Some(address.parse().ok()?) };
     let target = if host.contains(':') { format!("[{host}]:{target}") } else { format!("{host}:{target}") };
-    Some(Rule { address, port: port.parse().ok()?, target })
+    let rule = Rule { kind, address: address.to_owned(), port: port.parse().ok()?, target };
+    rule.listens_at().is_some().then_some(rule)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::listener;
+    use crate::model::Owners;
+    use crate::testing::{listener, process};
+
+    /// Where a listener of process 1234 passes connections on to, and who that is.
+    fn target(rules: &[Rule], local: &str, name: &str) -> Option<String> {
+        let socket = Socket { owners: Owners::Known(vec![1234]), ..listener(local) };
+        of(rules, &socket, &[process(1234, 800, name)]).map(|forward| forward.target)
+    }
 
     #[test]
     fn values_as_netsh_writes_them() {
         let rules: Vec<Rule> = [
-            ("0.0.0.0/8080", "192.168.1.20/80"),
-            ("*/3000", "172.28.96.1/3000"),
-            ("::1/8443", "fe80::1/443"),
-            ("nonsense", "127.0.0.1/80"),
-            ("127.0.0.1/99999", "127.0.0.1/80"),
-            ("127.0.0.1/80", ""),
+            ("v4tov4", "0.0.0.0/8080", "192.168.1.20/80"),
+            ("v4tov4", "*/3000", "172.28.96.1/3000"),
+            ("v6tov6", "*/3000", "fd00::1/3000"),
+            ("v6tov6", "::1/8443", "fe80::1/443"),
+            ("v4tov4", "nonsense", "127.0.0.1/80"),
+            ("v4tov4", "name/80", "127.0.0.1/80"),
+            ("v4tov4", "127.0.0.1/99999", "127.0.0.1/80"),
+            ("v4tov4", "127.0.0.1/80", ""),
         ]
         .into_iter()
-        .filter_map(|(name, text)| parse(name, text))
+        .filter_map(|(kind, name, text)| parse(kind, name, text))
         .collect();
-        assert_eq!(rules.len(), 3, "{rules:?}");
-        assert_eq!(of(&rules, &listener("0.0.0.0:8080")).as_deref(), Some("192.168.1.20:80"));
-        assert_eq!(of(&rules, &listener("[::]:3000")).as_deref(), Some("172.28.96.1:3000"));
-        assert_eq!(of(&rules, &listener("[::1]:8443")).as_deref(), Some("[fe80::1]:443"));
-        assert_eq!(of(&rules, &listener("127.0.0.1:8443")), None);
-        assert_eq!(of(&rules, &listener("0.0.0.0:80")), None);
+        assert_eq!(rules.len(), 4, "{rules:?}");
+        let of = |local: &str| target(&rules, local, "svchost.exe");
+        assert_eq!(of("0.0.0.0:8080").as_deref(), Some("192.168.1.20:80"));
+        assert_eq!(of("0.0.0.0:3000").as_deref(), Some("172.28.96.1:3000"));
+        assert_eq!(of("[::]:3000").as_deref(), Some("[fd00::1]:3000"));
+        assert_eq!(of("[::1]:8443").as_deref(), Some("[fe80::1]:443"));
+        for other in ["127.0.0.1:8443", "0.0.0.0:80", "127.0.0.1:3000"] {
+            assert_eq!(of(other), None);
+        }
+        // A rule that outlived its use, beside a server on the port.
+        assert_eq!(target(&rules, "0.0.0.0:3000", "node.exe"), None);
     }
 
     #[test]
@@ -86,7 +117,7 @@ mod tests {
             return crate::testing::skip("the registry cannot be written");
         };
         key.set_value("127.0.0.1/51999", &"127.0.0.1/52000").unwrap();
-        let found = of(&rules(), &listener("127.0.0.1:51999"));
+        let found = target(&rules(), "127.0.0.1:51999", "svchost.exe");
         key.delete_value("127.0.0.1/51999").unwrap();
         assert_eq!(found.as_deref(), Some("127.0.0.1:52000"));
     }

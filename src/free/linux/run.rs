@@ -9,10 +9,10 @@ use std::process::Command;
 
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::Socket;
 
 use super::lock::Lock;
+use crate::free::limit::Limit;
 use crate::free::names;
 
 /// What a command gets besides its arguments.
@@ -84,29 +84,4 @@ fn leave_open(descriptor: BorrowedFd<'_>) -> io::Result<()> {
         Err(_) => fcntl_setfd(descriptor, FdFlags::empty())?,
     }
     Ok(())
-}
-
-/// A limit of open files that was raised.
-#[derive(Debug, Clone)]
-pub struct Limit(Rlimit);
-
-impl Limit {
-    fn restore(self) {
-        // It was allowed before.
-        let _ = setrlimit(Resource::Nofile, self.0);
-    }
-}
-
-/// Raises our limit of open files, if `descriptors` need it and it may be raised. Returns what it was.
-#[must_use]
-pub fn make_room(descriptors: usize) -> Option<Limit> {
-    /// What is open besides: standard streams, netlink, the keeper's channel, what the caller left open.
-    const SPARE: u64 = 512;
-    let before = getrlimit(Resource::Nofile);
-    let needed = u64::try_from(descriptors).unwrap_or(u64::MAX).saturating_add(SPARE);
-    if before.current.is_none_or(|current| current >= needed) {
-        return None;
-    }
-    setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum }).ok()?;
-    Some(Limit(before))
 }

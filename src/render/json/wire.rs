@@ -202,7 +202,7 @@ pub struct WireSocket<'a> {
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "KernelUser"))]
 pub struct WireKernelUser<'a> {
-    /// `mptcp-endpoint`, `nfsd`, on Windows `http-sys` or `file-sharing`, or the kind of a network device: `vxlan`, `wireguard`,
+    /// `mptcp-endpoint`, `nfsd`, on Windows `http-sys`, `file-sharing` or `netbios`, or the kind of a network device: `vxlan`, `wireguard`,
     /// `geneve`, `bareudp`.
     pub kind: &'a str,
     /// The name of the device.

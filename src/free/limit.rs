@@ -1,0 +1,41 @@
+//! The limit of open files, raised for as many ports as are asked for.
+
+#[cfg(unix)]
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// A limit of open files that was raised, as it was before. Windows has none.
+#[derive(Debug, Clone)]
+pub struct Limit(#[cfg(unix)] Rlimit);
+
+#[cfg(unix)]
+impl Limit {
+    /// Makes it the limit again, for a command that this process becomes.
+    pub fn restore(self) {
+        // It was allowed before.
+        let _ = setrlimit(Resource::Nofile, self.0);
+    }
+}
+
+/// Raises our limit of open files, if `descriptors` need it and it may be raised. Returns what it was.
+#[cfg(unix)]
+#[must_use]
+pub fn make_room(descriptors: usize) -> Option<Limit> {
+    /// What is open besides: standard streams, netlink, the keeper's channel, what the caller left open.
+    const SPARE: u64 = 512;
+    let before = getrlimit(Resource::Nofile);
+    let needed = u64::try_from(descriptors).unwrap_or(u64::MAX).saturating_add(SPARE);
+    if before.current.is_none_or(|current| current >= needed) {
+        return None;
+    }
+    // macOS refuses any number that is too large for it, and says "unlimited" of the maximum.
+    let current = Some(before.maximum.unwrap_or(needed));
+    setrlimit(Resource::Nofile, Rlimit { current, maximum: before.maximum }).ok()?;
+    Some(Limit(before))
+}
+
+/// Raises nothing: there is no such limit.
+#[cfg(not(unix))]
+#[must_use]
+pub fn make_room(_descriptors: usize) -> Option<Limit> {
+    None
+}
