@@ -5,6 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+const SIGN: &str = "looking through all processes …";
 /// How long nothing is said.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -27,11 +28,11 @@ pub fn start() -> Option<Progress> {
             return;
         }
         let mut stderr = io::stderr();
-        let _ = write!(stderr, "looking through the descriptors of all processes …");
+        let _ = write!(stderr, "{SIGN}");
         let _ = stderr.flush();
         let _ = wait.recv();
-        // Back to the start of the line, and erase it.
-        let _ = write!(stderr, "\r\x1b[K");
+        // Blanks erase it on every terminal; old consoles of Windows print escape sequences.
+        let _ = write!(stderr, "\r{:width$}\r", "", width = SIGN.chars().count());
     };
     let thread = thread::Builder::new().name("progress".to_owned()).spawn(show).ok()?;
     Some(Progress { ended: Some(ended), thread: Some(thread) })

@@ -84,7 +84,6 @@ pub struct Inheritance {
     /// Sockets that serve.
     pub servers: Vec<Socket>,
     /// The limit of open files that it is to have.
-    #[cfg_attr(not(unix), expect(dead_code, reason = "other systems have one"))]
     pub limit: Option<Limit>,
 }
 
