@@ -2,6 +2,7 @@
 
 mod free;
 mod kill;
+mod parts;
 mod wait;
 mod wire;
 
@@ -14,10 +15,10 @@ use crate::classify::services::{Service, Source};
 use crate::diagnose::{self, Finding};
 use crate::model::{self, Hides, KernelUser, Manager, Owners, ShownBy, find_process};
 use crate::probe::Attempt;
+use parts::{endpoint, remedy};
 use wire::{
-    Envelope, Line, WireAncestor, WireBind, WireContainer, WireDetail, WireEndpoint, WireError, WireFinding, WireGap,
-    WireHost, WireKernelUser, WireOwners, WirePort, WireProcess, WireRemedy, WireService, WireSocket, WireTimer,
-    WireUnit,
+    Envelope, Line, WireAncestor, WireBind, WireContainer, WireDetail, WireError, WireFinding, WireGap, WireHost,
+    WireKernelUser, WireOwners, WirePort, WireProcess, WireService, WireSocket, WireTimer, WireUnit,
 };
 
 const SCHEMA_VERSION: u32 = 1;
@@ -175,10 +176,6 @@ fn finding(finding: &Finding) -> WireFinding<'_> {
     }
 }
 
-fn remedy(remedy: &diagnose::Remedy) -> WireRemedy<'_> {
-    WireRemedy { text: &remedy.text, command: remedy.command.as_deref() }
-}
-
 fn socket(socket: &model::Socket) -> WireSocket<'_> {
     WireSocket {
         protocol: socket.protocol.as_str(),
@@ -209,10 +206,6 @@ fn socket(socket: &model::Socket) -> WireSocket<'_> {
         socket_unit: socket.activated_by.as_ref().map(unit),
         forwards_to: socket.forwards_to.as_ref().map(|forward| &*forward.target),
     }
-}
-
-fn endpoint(address: std::net::SocketAddr) -> WireEndpoint {
-    WireEndpoint { address: address.ip().to_string(), port: address.port() }
 }
 
 fn kernel_user(user: &KernelUser) -> WireKernelUser<'_> {

@@ -106,7 +106,8 @@ fn taker(before: &Answer, process: &Process, surroundings: &Surroundings) -> Tak
         (Some(keeper), _) => vec![keeper.remedy()],
         (None, Some(starter)) => {
             let text = format!("end {}, which starts it, first", starter.name);
-            vec![Remedy { text, command: Some(format!("kill {}", starter.pid)) }]
+            let kill = if before.host.os == "windows" { "taskkill /F /PID" } else { "kill" };
+            vec![Remedy { text, command: Some(format!("{kill} {}", starter.pid)) }]
         }
         (None, None) => Vec::new(),
     };

@@ -4,8 +4,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::wire::{WireEndpoint, WireRemedy};
-use super::{endpoint, remedy};
+use super::parts::{WireEndpoint, WireRemedy, endpoint, remedy};
 use crate::act::kill::{Action, Holder, Keeper, Refusal, Report, Step, Taker};
 use crate::act::milliseconds;
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::free::WireFree;
 use super::kill::WireKill;
+use super::parts::{WireEndpoint, WireRemedy};
 use super::wait::WireWait;
 
 /// The one document that every command prints with --json.
@@ -149,15 +150,6 @@ pub enum WireDetail<'a> {
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
-#[cfg_attr(test, schemars(rename = "Remedy"))]
-pub struct WireRemedy<'a> {
-    pub text: &'a str,
-    /// The exact command, if there is one.
-    pub command: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Socket"))]
 pub struct WireSocket<'a> {
     #[cfg_attr(test, schemars(extend("enum" = ["tcp", "udp"])))]
@@ -209,14 +201,6 @@ pub struct WireKernelUser<'a> {
     pub name: Option<&'a str>,
     /// The id of the endpoint.
     pub id: Option<u8>,
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[cfg_attr(test, schemars(rename = "Endpoint"))]
-pub struct WireEndpoint {
-    pub address: String,
-    pub port: u16,
 }
 
 #[derive(Debug, Serialize)]

@@ -177,6 +177,22 @@ fn remnants_are_dropped_only_on_request_and_only_if_they_are_some() {
 }
 
 #[test]
+fn who_holds_ports_for_others_is_never_ended() {
+    let of = |name: &str| plan_of(vec![owned("0.0.0.0:62893", &[42])], vec![process(42, 7, name)], &options());
+    let commands = |plan: &Plan| -> Vec<String> {
+        plan.refusals[0].remedies.iter().filter_map(|remedy| remedy.command.clone()).collect()
+    };
+    let docker = of("com.docker.backend");
+    refused(&docker, "all containers of Docker Desktop");
+    assert_eq!(commands(&docker), ["docker stop $(docker ps --quiet --filter publish=62893/tcp)"]);
+    let services = of("svchost.exe");
+    refused(&services, "services of Windows");
+    assert_eq!(commands(&services), ["tasklist /svc /fi \"PID eq 42\""]);
+    refused(&of("lsass.exe"), "a part of Windows");
+    assert_eq!(pids(&of("node.exe")), [42]);
+}
+
+#[test]
 fn a_supervisor_stops_its_own_and_one_that_cannot_be_told_is_named() {
     use crate::model::{Container, Manager, Unit};
     let mut web = process(42, 1, "web");

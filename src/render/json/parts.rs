@@ -1,0 +1,34 @@
+//! Types of the JSON that several parts of the document use, and how they are made.
+
+use std::net::SocketAddr;
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::diagnose::Remedy;
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Remedy"))]
+pub struct WireRemedy<'a> {
+    pub text: &'a str,
+    /// The exact command, if there is one.
+    pub command: Option<&'a str>,
+}
+
+pub fn remedy(remedy: &Remedy) -> WireRemedy<'_> {
+    WireRemedy { text: &remedy.text, command: remedy.command.as_deref() }
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Endpoint"))]
+pub struct WireEndpoint {
+    pub address: String,
+    pub port: u16,
+}
+
+pub fn endpoint(address: SocketAddr) -> WireEndpoint {
+    WireEndpoint { address: address.ip().to_string(), port: address.port() }
+}
