@@ -4,7 +4,7 @@ mod listing;
 pub mod picking;
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::classify::Class;
 use crate::classify::services::{Service, Services};
@@ -58,6 +58,8 @@ pub struct PortAnswer {
     pub protocol: Protocol,
     /// The addresses asked about; every one if empty.
     pub addresses: Vec<IpAddr>,
+    /// The interface named behind them.
+    pub zone: Option<String>,
     /// The class of the port.
     pub class: Class,
     /// What is usually there.
@@ -166,6 +168,7 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
         connections: request.connections,
         detail: request.detail,
         quick: request.quick,
+        family: request.family,
     };
     match &request.question {
         Question::Check(targets) => {
@@ -239,7 +242,7 @@ fn look(
     is_thorough: bool,
 ) -> Seen {
     let clone = |sockets: &[&Socket]| sockets.iter().map(|&socket| socket.clone()).collect::<Vec<_>>();
-    let counts = |socket: &&Socket| is_of_family(request, socket) && target.covers(socket);
+    let counts = |socket: &&Socket| socket.serves(request.family) && target.covers(socket);
     let mut counting = clone(&sockets.iter().copied().filter(counts).collect::<Vec<_>>());
     let is_thorough = is_thorough || !target.addresses.is_empty() || (request.reuse_address && !counting.is_empty());
     let attempts = match (request.probe, is_thorough) {
@@ -248,10 +251,16 @@ fn look(
         _ => Vec::new(),
     };
     let is_anywhere = |outcome: Outcome| attempts.iter().any(|attempt| attempt.outcome == outcome);
-    if counting.is_empty() && is_anywhere(Outcome::InUse) {
-        // A connection that got its port by itself is in the way of more than its address tells: one from ::1
-        // keeps the IPv4 wildcard from being bound.
-        counting = clone(sockets);
+    // A connection that got its port by itself is in the way of more than its address tells: one from ::1 keeps the IPv4
+    // wildcard from being bound. Without asking bind, which of them did is not known.
+    let is_stray = |socket: &&Socket| socket.family == Family::Ipv6 && !socket.state.is_waiting() && !counts(socket);
+    let strays = || clone(&sockets.iter().copied().filter(is_stray).collect::<Vec<_>>());
+    let is_ipv4_wildcard = |spot: &Spot| spot.address == IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let refused = |attempt: &Attempt| attempt.outcome == Outcome::InUse && is_ipv4_wildcard(&attempt.spot);
+    if counting.is_empty() && attempts.iter().any(refused) {
+        counting = strays();
+    } else if !request.probe && spots.iter().any(is_ipv4_wildcard) {
+        counting.extend(strays());
     } else if !attempts.is_empty() && attempts.iter().all(|attempt| attempt.outcome.is_about_the_address()) {
         // Nobody is in the way of an address that is not there.
         counting.clear();
@@ -265,8 +274,8 @@ fn look(
     } else {
         Vec::new()
     };
-    let addresses = target.addresses.clone();
-    Seen { port, protocol, addresses, sockets: counting, attempts, attempts_elsewhere }
+    let (addresses, zone) = (target.addresses.clone(), target.zone.clone());
+    Seen { port, protocol, addresses, zone, sockets: counting, attempts, attempts_elsewhere }
 }
 
 /// A socket on `::` that let an IPv4 address be bound does not take IPv4, where the system does not tell. Whether that was learnt of
@@ -336,7 +345,7 @@ fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> A
         .filter_map(|(key, sockets)| {
             let sockets: Vec<Socket> = sockets
                 .into_iter()
-                .filter(|socket| is_of_family(request, socket))
+                .filter(|socket| socket.serves(request.family))
                 .filter(|socket| request.connections || socket.state.is_waiting())
                 .filter(|socket| listing::fits(filter, socket, &snapshot.processes))
                 .cloned()
@@ -346,6 +355,7 @@ fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> A
                 port,
                 protocol,
                 addresses: Vec::new(),
+                zone: None,
                 sockets,
                 attempts: Vec::new(),
                 attempts_elsewhere: Vec::new(),
@@ -395,14 +405,6 @@ fn assemble(command: Command, ports: Vec<PortAnswer>, snapshot: Snapshot) -> Ans
     Answer { command, host, ports, processes, gaps, free: None }
 }
 
-fn is_of_family(request: &Request, socket: &Socket) -> bool {
-    match request.family {
-        None => true,
-        Some(Family::Ipv4) => socket.serves_ipv4(),
-        Some(Family::Ipv6) => socket.serves_ipv6(),
-    }
-}
-
 /// The sockets of each port.
 fn by_port(snapshot: &Snapshot) -> HashMap<(u16, Protocol), Vec<&Socket>> {
     let mut by_port: HashMap<_, Vec<&Socket>> = HashMap::new();
@@ -421,6 +423,7 @@ struct Seen {
     port: u16,
     protocol: Protocol,
     addresses: Vec<IpAddr>,
+    zone: Option<String>,
     sockets: Vec<Socket>,
     attempts: Vec<Attempt>,
     attempts_elsewhere: Vec<Attempt>,
@@ -442,11 +445,13 @@ fn judge(
     other_is_free: bool,
     seen: Seen,
 ) -> PortAnswer {
-    let Seen { port, protocol, addresses, sockets, attempts, attempts_elsewhere } = seen;
+    let Seen { port, protocol, addresses, zone, sockets, attempts, attempts_elsewhere } = seen;
     let findings = diagnose(&Facts {
         port,
         protocol,
         addresses: &addresses,
+        zone: zone.as_deref(),
+        family: request.family,
         sockets: &sockets,
         processes: &snapshot.processes,
         gaps: &snapshot.gaps,
@@ -467,6 +472,7 @@ fn judge(
         status: Status::of(&findings),
         findings,
         addresses,
+        zone,
         attempts,
         attempts_elsewhere,
         sockets,

@@ -200,8 +200,14 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
     if cli.free.keep_leases {
         return Ok(Wish::KeepLeases);
     }
-    let (targets, remotes) = parse_targets(&cli)?;
+    let (mut targets, remotes) = parse_targets(&cli)?;
     require_sense(&cli)?;
+    let family = match (cli.ipv4, cli.ipv6) {
+        (true, false) => Some(Family::Ipv4),
+        (false, true) => Some(Family::Ipv6),
+        _ => None,
+    };
+    narrow(&mut targets, family)?;
     let protocols = protocols(&cli, &targets)?;
     let format = if cli.json { Format::Json } else { cli.format.into() };
     let program = program();
@@ -210,14 +216,9 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
         width: terminal_width(),
         verbose: cli.verbose,
         connections: cli.all,
-        as_root: as_root(&program, arguments),
+        as_root: as_root(&program, &cli, arguments),
         now: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs()),
     });
-    let family = match (cli.ipv4, cli.ipv6) {
-        (true, false) => Some(Family::Ipv4),
-        (false, true) => Some(Family::Ipv6),
-        _ => None,
-    };
     let shared = Shared {
         protocols: protocols.clone(),
         family,
@@ -285,7 +286,14 @@ fn parse_targets(cli: &Cli) -> Result<(Vec<Target>, Vec<Remote>), Stop> {
     for typed in &cli.targets {
         let remote = if waits_to_listen { wait::parse_remote(typed, &local::NAMES) } else { None };
         let is_here = |target: &Target| target.addresses.iter().all(|&address| local::is_own(address));
-        match (target::parse(typed, &local::NAMES), remote) {
+        let found = target::parse(typed, &local::NAMES);
+        let zones = found.iter().flatten().filter_map(|target| target.zone.as_deref());
+        if let Some(unknown) = zones.into_iter().find(|zone| local::interface_index(zone) == 0) {
+            return Err(Stop::Usage(format!(
+                "'{typed}' names the interface '{unknown}', which this machine does not have"
+            )));
+        }
+        match (found, remote) {
             (Ok(found), None) => targets.extend(found),
             (Ok(found), Some(_)) if found.iter().all(is_here) => targets.extend(found),
             (_, Some(remote)) => remotes.extend(remote.map_err(Stop::Usage)?),
@@ -293,6 +301,20 @@ fn parse_targets(cli: &Cli) -> Result<(Vec<Target>, Vec<Remote>), Stop> {
         }
     }
     Ok((targets, remotes))
+}
+
+/// Leaves the addresses of the other family out, where one was asked for: `localhost` has both.
+fn narrow(targets: &mut [Target], family: Option<Family>) -> Result<(), Stop> {
+    let Some(family) = family else { return Ok(()) };
+    for target in targets.iter_mut().filter(|target| !target.addresses.is_empty()) {
+        let asked = target.addresses[0];
+        target.addresses.retain(|&address| Family::of(address) == family);
+        if target.addresses.is_empty() {
+            let only = if family == Family::Ipv4 { "-4" } else { "-6" };
+            return Err(Stop::Usage(format!("{asked} is asked about, but {only} leaves it out")));
+        }
+    }
+    Ok(())
 }
 
 /// The protocols to look at.
@@ -393,9 +415,15 @@ fn program() -> String {
     }
 }
 
-/// The same command line as root.
-fn as_root(program: &str, arguments: &[OsString]) -> String {
-    let typed = arguments.iter().skip(1).map(|argument| quote(&argument.to_string_lossy()).into_owned());
+/// The same question as root: the same command line, but without what is to be done about the answer.
+fn as_root(program: &str, cli: &Cli, arguments: &[OsString]) -> String {
+    let acts = cli.kill.kill || cli.wait.wait.is_some() || cli.free.picks();
+    let words: Vec<OsString> = if acts {
+        cli.targets.iter().map(OsString::from).collect()
+    } else {
+        arguments.iter().skip(1).cloned().collect()
+    };
+    let typed = words.iter().map(|word| quote(&word.to_string_lossy()).into_owned());
     let sudo = (!local::IS_WINDOWS).then(|| "sudo".to_owned());
     sudo.into_iter().chain(iter::once(program.to_owned())).chain(typed).collect::<Vec<_>>().join(" ")
 }

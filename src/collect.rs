@@ -52,7 +52,9 @@ pub use native::Watch;
 use std::collections::HashMap;
 
 use crate::error::Error;
-use crate::model::{Backend, Circumstances, Gap, Host, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket};
+use crate::model::{
+    Backend, Circumstances, Family, Gap, Host, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket,
+};
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
 use crate::target::{Target, ports_of};
@@ -72,6 +74,8 @@ pub struct Scope {
     pub detail: Detail,
     /// Whether the first holder of a socket is enough, and others may be missed.
     pub quick: bool,
+    /// The family in question; both if `None`.
+    pub family: Option<Family>,
 }
 
 /// How much to learn about the processes that own a socket.
@@ -199,7 +203,9 @@ impl Scope {
             by_port.entry(socket.local.port()).or_default().push(socket);
         }
         let is_explained = |target: &Target, port: u16| {
-            by_port.get(&port).is_some_and(|sockets| sockets.iter().any(|socket| target.covers(socket)))
+            by_port
+                .get(&port)
+                .is_some_and(|sockets| sockets.iter().any(|socket| socket.serves(self.family) && target.covers(socket)))
         };
         self.targets
             .iter()

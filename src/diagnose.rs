@@ -39,7 +39,9 @@ pub use holders::{Group, groups, name_spot, name_spots};
 
 use std::net::IpAddr;
 
-use crate::model::{Circumstances, Gap, Hides, Host, Lease, Pid, Process, Protocol, Socket, State, find_process};
+use crate::model::{
+    Circumstances, Family, Gap, Hides, Host, Lease, Pid, Process, Protocol, Socket, State, find_process,
+};
 use crate::probe::{Attempt, Outcome};
 
 /// What the rules look at: everything that concerns one port of one protocol.
@@ -51,6 +53,10 @@ pub struct Facts<'a> {
     pub protocol: Protocol,
     /// The addresses asked about; every one if empty.
     pub addresses: &'a [IpAddr],
+    /// The interface named behind them.
+    pub zone: Option<&'a str>,
+    /// The family asked about; both if `None`.
+    pub family: Option<Family>,
     /// The sockets that hold the port on one of these addresses.
     pub sockets: &'a [Socket],
     /// The processes, by ascending pid.
@@ -87,6 +93,8 @@ impl<'a> Facts<'a> {
             port,
             protocol,
             addresses: &[],
+            zone: None,
+            family: None,
             sockets: &[],
             processes: &[],
             gaps: &[],
@@ -175,21 +183,29 @@ impl<'a> Facts<'a> {
     /// The command that asks the same about this port: `portcheck 127.0.0.1:80/tcp`.
     #[must_use]
     pub fn call(&self) -> String {
-        self.call_on(self.addresses.iter().copied())
+        self.call_on(self.addresses.iter().map(|&address| (address, self.zone)))
     }
 
-    /// The command that asks about this port on these addresses, or on every one if there are none.
+    /// The command that asks about this port on these addresses, each with its interface if it needs one, or on every one if there
+    /// are none.
     #[must_use]
-    pub fn call_on(&self, addresses: impl IntoIterator<Item = IpAddr>) -> String {
+    pub fn call_on(&self, places: impl IntoIterator<Item = (IpAddr, Option<&'a str>)>) -> String {
         let name = self.port_name();
-        let targets = addresses.into_iter().map(|address| match address {
-            IpAddr::V4(address) => format!("{address}:{name}"),
+        let targets = places.into_iter().map(|(address, zone)| match (address, zone) {
+            (IpAddr::V4(address), _) => format!("{address}:{name}"),
             // To a shell, what is in brackets is a pattern.
-            IpAddr::V6(address) => format!("\"[{address}]:{name}\""),
+            (IpAddr::V6(address), None) => format!("\"[{address}]:{name}\""),
+            (IpAddr::V6(address), Some(zone)) => format!("\"[{address}%{zone}]:{name}\""),
         });
-        let targets: Vec<String> = targets.collect();
-        let targets = if targets.is_empty() { name.clone() } else { targets.join(" ") };
-        format!("{} {targets}", self.program)
+        let mut words = vec![self.program.to_owned()];
+        words.extend(targets);
+        if words.len() == 1 {
+            words.push(name.clone());
+            // An address says it by itself.
+            words.extend(self.family.map(|family| if family == Family::Ipv4 { "-4" } else { "-6" }.to_owned()));
+        }
+        words.extend(self.reuse_address.then(|| "--reuse-addr".to_owned()));
+        words.join(" ")
     }
 }
 

@@ -89,6 +89,7 @@ fn free_port(port: u16, protocol: Protocol, attempts: Vec<Attempt>, host: &Host)
         port,
         protocol,
         addresses: Vec::new(),
+        zone: None,
         class: Class::of(port),
         service: None,
         status: Status::of(&findings),

@@ -45,6 +45,7 @@ pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, 
         connections: false,
         detail: Detail::Nothing,
         quick: false,
+        family: None,
     };
     let mut snapshot = native::snapshot(&scope)?;
     snapshot.sockets.retain(|socket| socket.state.is_waiting());

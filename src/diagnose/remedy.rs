@@ -12,7 +12,7 @@ use crate::supervisor;
 
 /// How to end whoever holds the sockets of a group: its supervisor's command where it has one, since what is
 /// supervised comes back.
-pub fn end_holder(facts: &Facts<'_>, group: &Group<'_>) -> Vec<Remedy> {
+pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
     let pids = group.owners.pids();
     let leader = pids.first().and_then(|&pid| facts.process(pid));
     let spared = |leader| Broker::of(leader).map(|broker| spare(broker, leader, facts));
@@ -46,12 +46,16 @@ fn spare(broker: Broker, process: &Process, facts: &Facts<'_>) -> Remedy {
 
 /// Ends whoever holds the port by `--kill`, which looks again at who that is: a pid that was printed may be another's by the
 /// time it is typed.
-fn end(facts: &Facts<'_>, group: &Group<'_>, leader: Option<&Process>) -> Remedy {
+fn end<'a>(facts: &Facts<'a>, group: &Group<'a>, leader: Option<&Process>) -> Remedy {
     let is_waiting = group.sockets[0].state.is_waiting();
     let is_another = |socket: &&Socket| socket.owners != *group.owners && socket.state.is_waiting();
     let others: Vec<&Socket> = facts.obstacles().filter(is_another).collect();
-    let own: BTreeSet<IpAddr> = group.sockets.iter().map(|socket| socket.local.ip()).collect();
-    let overlaps = |other: &&Socket| own.iter().any(|&address| other.overlaps(address));
+    let place = |socket: &'a Socket| {
+        let is_link_local = matches!(socket.local.ip(), IpAddr::V6(address) if address.is_unicast_link_local());
+        (socket.local.ip(), socket.device.as_deref().filter(|_| is_link_local))
+    };
+    let own: BTreeSet<(IpAddr, Option<&str>)> = group.sockets.iter().map(|&socket| place(socket)).collect();
+    let overlaps = |other: &&Socket| own.iter().any(|&(address, _)| other.overlaps(address));
     // All that hold the port are ended: only this one, if addresses tell them apart.
     let (text, call) = if !is_waiting || others.is_empty() {
         let text = if group.owners.pids().len() == 1 { "end it" } else { "end all of them" };

@@ -352,6 +352,16 @@ impl Socket {
         }
     }
 
+    /// Whether this socket takes traffic of `family`, or of any.
+    #[must_use]
+    pub fn serves(&self, family: Option<Family>) -> bool {
+        match family {
+            None => true,
+            Some(Family::Ipv4) => self.serves_ipv4(),
+            Some(Family::Ipv6) => self.serves_ipv6(),
+        }
+    }
+
     /// Whether a bind to `address` asks for something that this socket has.
     ///
     /// A wildcard overlaps every address of the families it serves. `::` is taken as dual stack,

@@ -27,6 +27,7 @@ fn answer(
             port,
             protocol,
             addresses: Vec::new(),
+            zone: None,
             attempts: Vec::new(),
             attempts_elsewhere: Vec::new(),
             class: Class::of(port),

@@ -119,6 +119,8 @@ impl Planner<'_> {
         }
         let facts = Facts {
             addresses: &port.addresses,
+            zone: port.zone.as_deref(),
+            family: self.request.family,
             sockets: &port.sockets,
             processes: &self.answer.processes,
             gaps: &self.answer.gaps,

@@ -9,6 +9,7 @@ use crate::collect::Detail;
 use crate::diagnose::{Remedy, Status};
 use crate::error::Error;
 use crate::model::{Ancestor, Owners, Process, Socket, find_process};
+use crate::probe;
 use crate::request::Request;
 
 /// How often to look while what was ended may still be closing its sockets.
@@ -31,7 +32,7 @@ pub fn verify(
     settle: Duration,
 ) -> Result<Verified, Error> {
     let quick = Request { detail: Detail::Nothing, ..request.clone() };
-    let is_free = |answer: &Answer| answer.ports.iter().all(|port| port.status == Status::Free);
+    let is_free = |answer: &Answer| answer.ports.iter().all(is_freed);
     let start = Instant::now();
     while !is_free(&answer::answer(&quick)?) {
         if start.elapsed() > CLOSING {
@@ -47,12 +48,19 @@ pub fn verify(
     Ok(Verified { outcome, takers, answer })
 }
 
+/// Whether nobody has the port any more. A lease that a caller of --free has on it goes on, and is in no server's way.
+fn is_freed(port: &PortAnswer) -> bool {
+    let can_bind =
+        || !port.attempts.is_empty() && port.attempts.iter().all(|attempt| attempt.outcome == probe::Outcome::Bound);
+    port.status == Status::Free || (port.lease.is_some() && port.sockets.is_empty() && can_bind())
+}
+
 /// What it came to, by comparing the diagnoses before and after.
 fn outcome(before: &Answer, after: &Answer) -> Outcome {
-    let is_held = |port: &&PortAnswer| port.status == Status::Held;
+    let is_held = |port: &&PortAnswer| port.status == Status::Held && !is_freed(port);
     let mut held = after.ports.iter().filter(is_held).peekable();
     if held.peek().is_none() {
-        return match after.ports.iter().map(|port| port.status).min() {
+        return match after.ports.iter().filter(|port| !is_freed(port)).map(|port| port.status).min() {
             Some(Status::Blocked) => Outcome::Blocked,
             Some(Status::Unknown) => Outcome::Unknown,
             _ => Outcome::Freed,
@@ -98,7 +106,9 @@ fn taker(before: &Answer, process: &Process, surroundings: &Surroundings) -> Tak
     let keeper = Keeper::of(process, surroundings, system::loops_in_a_shell);
     // What the old and the new holder descend from alike, and portcheck does not.
     let started_before = |ancestor: &&Ancestor| {
-        let is_its = |old: &Process| old.ancestors.iter().any(|other| other.pid == ancestor.pid);
+        // One that is started again is the same program: a terminal that both were started in has nothing to do with it.
+        let is_same = |old: &Process| old.command == process.command && !old.command.is_empty();
+        let is_its = |old: &Process| is_same(old) && old.ancestors.iter().any(|other| other.pid == ancestor.pid);
         ancestor.pid != 1 && !surroundings.protects(ancestor.pid) && before.processes.iter().any(is_its)
     };
     let starter = process.ancestors.iter().find(started_before);

@@ -227,12 +227,10 @@ impl<'a> Looker<'a> {
         if is_unsure && self.options.awaited == Awaited::Free {
             return false;
         }
-        let is_of_family = match self.request.family {
-            None => true,
-            Some(Family::Ipv4) => socket.serves_ipv4(),
-            Some(Family::Ipv6) => socket.serves_ipv6(),
-        };
-        socket.local.port() == target.first && target.wants(socket.protocol) && is_of_family && target.covers(socket)
+        socket.local.port() == target.first
+            && target.wants(socket.protocol)
+            && socket.serves(self.request.family)
+            && target.covers(socket)
     }
 
     fn can_bind(&self, target: &Target, look: &mut Look) -> bool {

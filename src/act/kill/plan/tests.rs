@@ -55,6 +55,7 @@ fn answer(sockets: Vec<Socket>, processes: Vec<Process>) -> Answer {
         port: 62893,
         protocol: Protocol::Tcp,
         addresses: Vec::new(),
+        zone: None,
         class: Class::of(62893),
         service: None,
         status: Status::of(&findings),
