@@ -48,7 +48,10 @@ fn spare(broker: Broker, process: &Process, facts: &Facts<'_>) -> Remedy {
 /// time it is typed.
 fn end<'a>(facts: &Facts<'a>, group: &Group<'a>, leader: Option<&Process>) -> Remedy {
     let is_waiting = group.sockets[0].state.is_waiting();
-    let is_another = |socket: &&Socket| socket.owners != *group.owners && socket.state.is_waiting();
+    let is_another = |socket: &&Socket| {
+        let counts = if is_waiting { socket.state.is_waiting() } else { !socket.owners.pids().is_empty() };
+        socket.owners != *group.owners && counts
+    };
     let others: Vec<&Socket> = facts.obstacles().filter(is_another).collect();
     let place = |socket: &'a Socket| {
         let is_link_local = matches!(socket.local.ip(), IpAddr::V6(address) if address.is_unicast_link_local());
@@ -57,10 +60,10 @@ fn end<'a>(facts: &Facts<'a>, group: &Group<'a>, leader: Option<&Process>) -> Re
     let own: BTreeSet<(IpAddr, Option<&str>)> = group.sockets.iter().map(|&socket| place(socket)).collect();
     let overlaps = |other: &&Socket| own.iter().any(|&(address, _)| other.overlaps(address));
     // All that hold the port are ended: only this one, if addresses tell them apart.
-    let (text, call) = if !is_waiting || others.is_empty() {
+    let (text, call) = if others.is_empty() {
         let text = if group.owners.pids().len() == 1 { "end it" } else { "end all of them" };
         (text.to_owned(), facts.call())
-    } else if others.iter().any(overlaps) {
+    } else if !is_waiting || others.iter().any(overlaps) {
         ("end all that hold the port".to_owned(), facts.call())
     } else {
         (format!("end {}", group.holder(facts.processes)), facts.call_on(own))

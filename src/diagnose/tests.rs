@@ -86,7 +86,13 @@ fn a_holder_is_ended_by_itself_where_its_address_tells_it_apart() {
         remote: Some("127.0.0.1:5".parse().unwrap()),
         ..owned("127.0.0.1:443", &[42])
     };
-    assert_eq!(commands(&findings(&[client], &processes, &[])[0]), ["portcheck 62893/tcp --kill --clients"]);
+    let found = findings(std::slice::from_ref(&client), &processes, &[]);
+    assert_eq!(
+        (&*found[0].remedies[0].text, commands(&found[0])),
+        ("end it", vec!["portcheck 62893/tcp --kill --clients"])
+    );
+    let another = Socket { owners: Owners::Known(vec![43]), ..client.clone() };
+    assert_eq!(findings(&[client, another], &processes, &[])[0].remedies[0].text, "end all that hold the port");
 }
 
 #[test]
