@@ -37,7 +37,7 @@ pub fn run(invocation: &Invocation, options: Options, consent: Consent) -> Exit 
 
 fn write(report: &Report, invocation: &Invocation) -> io::Result<()> {
     let Some(style) = &invocation.style else { return Ok(()) };
-    print(invocation.color, |out| render::write_kill(report, style, out))
+    print(style.format, invocation.color, |out| render::write_kill(report, style, out))
 }
 
 fn can_ask() -> bool {

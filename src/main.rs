@@ -18,7 +18,7 @@ use portcheck::answer::{self, Answer, Command, Exit};
 use portcheck::collect;
 use portcheck::error::Error;
 use portcheck::model::Backend;
-use portcheck::render::{self, ErrorKind, escape};
+use portcheck::render::{self, ErrorKind, Format, escape};
 use portcheck::request::Question;
 
 use cli::{Invocation, Stop, Wish};
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         Ok(Wish::Free(wish, printing)) => pick::run(wish, &printing),
         Ok(Wish::KeepLeases) => pick::keep_leases(),
         Ok(Wish::Explanation(rules, color)) => {
-            written(Exit::Yes, print(color, |out| render::write_explanation(&rules, out)))
+            written(Exit::Yes, print(Format::Table, color, |out| render::write_explanation(&rules, out)))
         }
         Err(Stop::Text(text)) => match text.print() {
             Ok(()) => Exit::Yes,
@@ -71,18 +71,27 @@ fn command_of(invocation: &Invocation) -> Command {
 
 fn write(answer: &Answer, invocation: &Invocation) -> io::Result<()> {
     let Some(style) = &invocation.style else { return Ok(()) };
-    print(invocation.color, |out| render::write(answer, style, out))
+    print(style.format, invocation.color, |out| render::write(answer, style, out))
 }
 
-/// Writes to standard output, with colours where they are wanted.
-fn print(color: anstream::ColorChoice, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = BufWriter::new(anstream::AutoStream::new(io::stdout().lock(), color));
-    write(&mut out)?;
+/// Writes to standard output, with colours where they are wanted and `format` has any.
+fn print(
+    format: Format,
+    color: anstream::ColorChoice,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let out = io::stdout().lock();
+    // What takes colours out also takes out what only looks like them, which no format for programs may lose.
+    let out: &mut dyn Write = match format {
+        Format::Table => &mut BufWriter::new(anstream::AutoStream::new(out, color)),
+        Format::Json | Format::Ndjson | Format::Csv | Format::Markdown => &mut BufWriter::new(out),
+    };
+    write(out)?;
     out.flush()
 }
 
 fn fail(error: &Error, command: Command, invocation: &Invocation) -> Exit {
-    let is_json = invocation.style.as_ref().is_some_and(|style| style.format == render::Format::Json);
+    let is_json = invocation.style.as_ref().is_some_and(|style| style.format == Format::Json);
     if !is_json {
         complain(&error.to_string());
         return Exit::Failure;

@@ -89,7 +89,7 @@ fn tell(answer: &Answer, printing: &Printing) -> Exit {
     let exit = answer.exit();
     notes(answer, printing);
     let Some(style) = &printing.style else { return exit };
-    written(exit, print(printing.color, |out| render::write(answer, style, out)))
+    written(exit, print(style.format, printing.color, |out| render::write(answer, style, out)))
 }
 
 /// What is not for the one who reads the ports: problems, and with `-v` what was excluded.

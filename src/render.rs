@@ -54,7 +54,8 @@ pub struct Style {
     pub now: u64,
 }
 
-/// Writes `answer`. Colours are always written: the writer strips them where they are not wanted.
+/// Writes `answer`. Of the formats only [`Format::Table`] has colours. They are always written: the writer strips them where
+/// they are not wanted.
 ///
 /// # Errors
 ///

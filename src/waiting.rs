@@ -48,5 +48,5 @@ fn write(report: &Report, invocation: &Invocation, command: &[OsString]) -> io::
     if report.outcome == Outcome::Met && !command.is_empty() && style.format != Format::Json {
         return Ok(());
     }
-    print(invocation.color, |out| render::write_wait(report, style, out))
+    print(style.format, invocation.color, |out| render::write_wait(report, style, out))
 }

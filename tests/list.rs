@@ -173,3 +173,60 @@ fn nothing_in_use_is_a_listing_too() {
         assert_eq!(run(&[]).code, 0);
     });
 }
+
+#[test]
+fn a_name_hides_nothing_behind_it_in_any_format() {
+    // What was taken for the beginning of an escape sequence took all that follows with it, in CSV other people's rows.
+    in_namespace("a_name_hides_nothing_behind_it_in_any_format", || {
+        let names = [
+            ("\x1b]x", "\\u{1b}]x"),
+            ("\x1bPx", "\\u{1b}Px"),
+            ("\x1b_x", "\\u{1b}_x"),
+            ("\x1bXx", "\\u{1b}Xx"),
+            ("x\x7fy", "x\\u{7f}y"),
+            ("x\u{9b}y", "x\\u{9b}y"),
+            ("x\u{202e}y", "x\\u{202e}y"),
+        ];
+        let directory = tempfile::tempdir().unwrap();
+        let play = |(&(name, _), number): (&(&str, &str), u16)| {
+            let alias = directory.path().join(name);
+            std::fs::copy(std::env::current_exe().unwrap(), &alias).unwrap();
+            let mut role = Role::start_as(&alias, &format!("listen 127.0.0.1:{number}"));
+            role.go();
+            role
+        };
+        let _roles: Vec<Role> = names.iter().zip(8080..).map(play).collect();
+        let _last = TcpListener::bind("127.0.0.1:9000").unwrap();
+        let own = std::process::id().to_string();
+
+        for format in ["table", "json", "ndjson", "csv", "markdown"] {
+            // With colours, as on a terminal, nothing is taken out on the way.
+            for color in ["never", "always"] {
+                let text = run(&["--format", format, "--color", color]).stdout;
+                let text = if format == "table" { text.replace("\x1b[1m", "").replace("\x1b[0m", "") } else { text };
+                let is_obeyed =
+                    |character: char| character.is_control() && character != '\n' || character == '\u{202e}';
+                assert!(!text.contains(is_obeyed), "{format}: {text:?}");
+                assert!(text.contains("9000") && text.contains(&own), "{format}: {text}");
+            }
+        }
+        let text = run(&["--format", "csv"]).stdout;
+        let rows: Vec<BTreeMap<String, String>> =
+            csv::Reader::from_reader(text.as_bytes()).deserialize().map(Result::unwrap).collect();
+        let shown: Vec<&str> = rows.iter().take(names.len()).map(|row| &*row["process"]).collect();
+        assert_eq!((rows.len(), shown), (names.len() + 1, names.map(|(_, shown)| shown).to_vec()));
+
+        // To a parser it is the same name.
+        let told = |answer: &Value, number: u16| {
+            let pid = numbers(&common::port(answer, number, "tcp")["sockets"][0]["owners"]["pids"])[0];
+            let process = answer["processes"].as_array().unwrap().iter().find(|process| process["pid"] == pid);
+            process.unwrap()["name"].as_str().unwrap().to_owned()
+        };
+        let answer = json(&[]);
+        let lines = run(&["--format", "ndjson"]).stdout;
+        for (((name, _), number), line) in names.into_iter().zip(8080..).zip(lines.lines()) {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!((&*told(&answer, number), &line["processes"][0]["name"]), (name, &name.into()));
+        }
+    });
+}

@@ -1,9 +1,10 @@
-//! Comma-separated values (RFC 4180): a heading, then a row for each process on a port.
+//! Comma-separated values (RFC 4180): a heading, then a row for each process on a port, escaped as for a terminal.
 
 use std::io::{self, Write};
+use std::iter::repeat_n;
 
-use super::Style;
 use super::rows::rows;
+use super::{Style, escape};
 use crate::answer::Answer;
 
 /// Writes a row for each holder, and one for each port without any.
@@ -40,7 +41,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
             service.and_then(|service| service.common_use).unwrap_or_default().to_owned(),
         ];
         if rows.peek().is_none_or(|row| !std::ptr::eq(row.port, port)) {
-            writer.write_record(start.iter().map(String::as_str).chain([""; 10]))?;
+            writer.write_record(start.iter().map(|text| cell(text)).chain(repeat_n(String::new(), 10)))?;
         }
         while let Some(row) = rows.next_if(|row| std::ptr::eq(row.port, port)) {
             let pids: Vec<String> = row.pids.iter().map(ToString::to_string).collect();
@@ -54,10 +55,15 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
                 pids.join(" "),
                 row.user.clone().unwrap_or_default(),
                 row.supervisor.clone().unwrap_or_default(),
-                super::escape::command_line(row.command),
+                escape::command_line(row.command),
             ];
-            writer.write_record(start.iter().chain(&rest))?;
+            writer.write_record(start.iter().chain(&rest).map(|text| cell(text)))?;
         }
     }
     writer.flush()
+}
+
+/// A table of this kind is looked at on a terminal too.
+fn cell(text: &str) -> String {
+    escape::terminal(text).into_owned()
 }

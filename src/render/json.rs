@@ -1,5 +1,6 @@
 //! The JSON of docs/json.md: from an answer, or an error, to the types of [`wire`].
 
+mod formatter;
 mod free;
 mod kill;
 mod parts;
@@ -8,6 +9,9 @@ mod wire;
 
 use std::io::{self, Write};
 
+use serde::Serialize;
+use serde_json::Serializer;
+
 use crate::act;
 use crate::answer::{Answer, Command, Exit, PortAnswer};
 use crate::classify::Exposure;
@@ -15,6 +19,7 @@ use crate::classify::services::{Service, Source};
 use crate::diagnose::{self, Finding};
 use crate::model::{self, Hides, KernelUser, Manager, Owners, ShownBy, find_process};
 use crate::probe::Attempt;
+use formatter::Escaping;
 use parts::{endpoint, remedy};
 use wire::{
     Envelope, Line, WireAncestor, WireBind, WireContainer, WireDetail, WireError, WireFinding, WireGap, WireHost,
@@ -100,14 +105,15 @@ pub fn lines(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
         pids.sort_unstable();
         pids.dedup();
         let processes = pids.iter().filter_map(|&pid| find_process(&answer.processes, pid)).map(process).collect();
-        serde_json::to_writer(&mut *out, &Line { port: port(answered), processes })?;
+        let line = Line { port: port(answered), processes };
+        line.serialize(&mut Serializer::with_formatter(&mut *out, Escaping::compact()))?;
         out.write_all(b"\n")?;
     }
     Ok(())
 }
 
 fn pretty(envelope: &Envelope<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, envelope)?;
+    envelope.serialize(&mut Serializer::with_formatter(&mut *out, Escaping::pretty()))?;
     out.write_all(b"\n")
 }
 
