@@ -222,10 +222,10 @@ fn check(request: &Request, targets: &[Target], leases: Result<Vec<Lease>, Error
     let surroundings = Surroundings::of(request, &all_seen);
     let lease_on = |port: u16| leases.iter().find(|lease| lease.port == port);
     let is_free = |seen: &&Seen| seen.is_free() && lease_on(seen.port).is_none();
-    let free: HashSet<(u16, Protocol)> =
-        all_seen.iter().filter(is_free).map(|seen| (seen.port, seen.protocol)).collect();
+    let free: HashSet<(u16, Protocol, Vec<IpAddr>)> =
+        all_seen.iter().filter(is_free).map(|seen| (seen.port, seen.protocol, seen.addresses.clone())).collect();
     let judge_one = |seen: Seen| {
-        let other_is_free = free.contains(&(seen.port, seen.protocol.other()));
+        let other_is_free = free.contains(&(seen.port, seen.protocol.other(), seen.addresses.clone()));
         judge(request, &snapshot, &surroundings, lease_on(seen.port), other_is_free, seen)
     };
     let ports = all_seen.into_iter().map(judge_one).collect();

@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 
 use common::role::{Role, bound};
-use common::{Background, codes, has, in_namespace, json, numbers, owners, port, run, skip};
+use common::{Background, all_codes, codes, has, in_namespace, json, numbers, owners, port, run, skip};
 use serde_json::json as value;
 
 #[test]
@@ -99,6 +99,69 @@ fn only_what_overlaps_the_address_counts() {
         assert_eq!(["localhost:8081", "[::1]:8081", "http://localhost:8081/"].map(code), [1, 1, 1]);
         assert_eq!((run(&["-4", "8081"]).code, run(&["-6", "8081"]).code), (0, 1));
         assert_eq!(run(&["127.0.0.1:8080/tcp"]).stdout.lines().nth(1), Some("nothing holds it on 127.0.0.1"));
+    });
+}
+
+#[test]
+fn each_address_is_told_apart() {
+    // The port on one address was taken for the port on another: of what was held nothing was printed at all.
+    in_namespace("each_address_is_told_apart", || {
+        let both = ["127.0.0.1:8080", "[::1]:8080"];
+        assert_eq!(
+            run(&both).stdout.lines().filter(|line| line.contains("8080")).collect::<Vec<_>>(),
+            ["8080 on 127.0.0.1 is free", "8080 on ::1 is free"]
+        );
+        assert_eq!(run(&both).stdout.matches("tcp and udp: nothing holds it").count(), 2);
+
+        let tcp = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:8080").unwrap();
+        let report = run(&both);
+        assert_eq!(report.code, 1);
+        assert!(report.first_line().starts_with("8080/tcp on 127.0.0.1 is held by "), "{report:?}");
+        for expected in ["\n8080/udp on 127.0.0.1 is held by ", "\n8080 on ::1 is free\n"] {
+            assert!(report.stdout.contains(expected), "{expected:?} is not in {}", report.stdout);
+        }
+        let answer = json(&both);
+        let found: Vec<&str> = answer["ports"].as_array().unwrap().iter().flat_map(all_codes).collect();
+        assert!(!found.contains(&"tcp-only") && !found.contains(&"udp-only"), "{answer:#}");
+
+        let rows = |arguments: &[&str]| -> Vec<String> {
+            let cells = |line: &str| {
+                let cells: Vec<&str> =
+                    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).take(2).collect();
+                cells.join(" ")
+            };
+            run(arguments).stdout.lines().skip(1).map(cells).collect()
+        };
+        assert_eq!(
+            rows(&["127.0.0.1:8080", "[::1]:8080", "127.0.0.1:8081", "127.0.0.2:8082", "localhost:8083"]),
+            [
+                "held 8080/tcp on 127.0.0.1",
+                "held 8080/udp on 127.0.0.1",
+                "free 8080 on ::1",
+                "free 8081 on 127.0.0.1",
+                "free 8082 on 127.0.0.2",
+                "free 8083 on 127.0.0.1 and ::1"
+            ]
+        );
+        let csv = run(&["--format", "csv", both[0], both[1]]).stdout;
+        let mut csv = csv::Reader::from_reader(csv.as_bytes());
+        let rows = csv.records().map(|row| row.map(|row| [0, 1, 2, 6].map(|column| row[column].to_owned()).join(" ")));
+        assert_eq!(
+            rows.map(Result::unwrap).collect::<Vec<_>>(),
+            ["8080 tcp held 127.0.0.1", "8080 udp held 127.0.0.1", "8080 tcp free ::1", "8080 udp free ::1"]
+        );
+        let markdown = run(&["--format", "markdown", both[1]]).stdout;
+        assert!(markdown.lines().skip(2).all(|line| line.contains("| ::1 ")), "{markdown}");
+
+        drop(tcp);
+        let report = run(&both);
+        assert!(report.first_line().starts_with("8080/udp on 127.0.0.1 is held by "), "{report:?}");
+        assert_eq!(report.stdout.matches("8080/tcp on 127.0.0.1 is free: only udp is held").count(), 1, "{report:?}");
+        assert!(report.stdout.contains("\n8080 on ::1 is free\n"), "{report:?}");
+        drop(udp);
+        let freed = run(&["127.0.0.1:8080/tcp", "[::1]:8080/tcp", "--kill", "--yes"]);
+        assert_eq!(freed.first_line(), "8080/tcp on 127.0.0.1 and 8080/tcp on ::1 are already free");
     });
 }
 

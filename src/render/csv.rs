@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::iter::repeat_n;
 
-use super::rows::rows;
+use super::rows::{asked, rows};
 use super::{Style, escape};
 use crate::answer::Answer;
 
@@ -41,7 +41,9 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
             service.and_then(|service| service.common_use).unwrap_or_default().to_owned(),
         ];
         if rows.peek().is_none_or(|row| !std::ptr::eq(row.port, port)) {
-            writer.write_record(start.iter().map(|text| cell(text)).chain(repeat_n(String::new(), 10)))?;
+            let start = start.into_iter().chain([asked(port).join(" ")]);
+            writer.write_record(start.map(|text| cell(&text)).chain(repeat_n(String::new(), 9)))?;
+            continue;
         }
         while let Some(row) = rows.next_if(|row| std::ptr::eq(row.port, port)) {
             let pids: Vec<String> = row.pids.iter().map(ToString::to_string).collect();

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::paper::Paper;
+use super::rows::{name, on};
 use super::{Style, colour, escape};
 use crate::act::kill::{Action, Holder, Keeper, Outcome, Plan, Prepared, Refusal, Report, Step, StepResult};
 use crate::act::words;
@@ -192,8 +193,10 @@ fn names(answer: &Answer, all: bool) -> (String, usize) {
     let ports: Vec<&PortAnswer> = answer.ports.iter().filter(|port| all || port.status != Status::Free).collect();
     let mut names: Vec<String> = Vec::new();
     for port in &ports {
-        let both = ports.iter().filter(|other| other.port == port.port).count() > 1;
-        let name = if both { port.port.to_string() } else { format!("{}/{}", port.port, port.protocol) };
+        let is_same = |other: &&&PortAnswer| other.port == port.port && other.addresses == port.addresses;
+        let both = ports.iter().filter(is_same).count() > 1;
+        let joint = if all { "and" } else { "or" };
+        let name = if both { format!("{}{}", port.port, on(&port.addresses, joint)) } else { name(port) };
         if !names.contains(&name) {
             names.push(name);
         }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::rows::{rows, service};
+use super::rows::{asked, rows, service};
 use super::{Style, escape};
 use crate::answer::Answer;
 
@@ -22,7 +22,8 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
             cell(&service(port).unwrap_or_default()),
         ];
         if rows.peek().is_none_or(|row| !std::ptr::eq(row.port, port)) {
-            table.add_row(start.iter().map(String::as_str).chain([""; 6]));
+            let asked = asked(port).join(", ");
+            table.add_row(start.iter().map(String::as_str).chain([&*asked]).chain([""; 5]));
         }
         while let Some(row) = rows.next_if(|row| std::ptr::eq(row.port, port)) {
             let pids: Vec<String> = row.pids.iter().map(ToString::to_string).collect();

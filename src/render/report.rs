@@ -4,70 +4,103 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::paper::Paper;
-use super::rows::name_supervisor;
+use super::rows::{name, name_supervisor, on};
 use super::{Style, colour, escape};
 use crate::answer::{Answer, PortAnswer};
 use crate::diagnose::{Finding, Group, Severity, Status, groups, name_spot, name_spots};
-use crate::model::{Gap, Hides, Owners, Pid, Process, Protocol, ShownBy, Socket, find_process};
+use crate::model::{Gap, Hides, Owners, Pid, Process, ShownBy, Socket, find_process};
 use crate::probe::{Attempt, Outcome};
 
-/// Writes the report on the one port that was asked about, each protocol in turn, the worst first.
+/// Writes the report on the one port that was asked about: for the addresses of each target, the worst first.
 pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let paper = &mut Paper::new(style.width, out);
-    let mut ports: Vec<&PortAnswer> = answer.ports.iter().collect();
+    let mut places = by_addresses(&answer.ports);
+    places.sort_by_key(|ports| ports.iter().map(|port| port.status).min());
+    for (index, ports) in places.into_iter().enumerate() {
+        if index > 0 {
+            paper.gap()?;
+        }
+        place(answer, ports, index == 0, style, paper)?;
+    }
+    notes(answer, style, paper)
+}
+
+/// The ports, those on the same addresses together.
+fn by_addresses(ports: &[PortAnswer]) -> Vec<Vec<&PortAnswer>> {
+    let mut places: Vec<Vec<&PortAnswer>> = Vec::new();
+    for port in ports {
+        match places.iter_mut().find(|place| place[0].addresses == port.addresses) {
+            Some(place) => place.push(port),
+            None => places.push(vec![port]),
+        }
+    }
+    places
+}
+
+/// Writes what there is to say about the port on the same addresses, each protocol in turn, the worst first.
+fn place(
+    answer: &Answer,
+    mut ports: Vec<&PortAnswer>,
+    is_first: bool,
+    style: &Style,
+    paper: &mut Paper<'_>,
+) -> io::Result<()> {
     ports.sort_by_key(|port| port.status);
     if let [first, .., last] = &ports[..]
         && last.status == Status::Free
         && first.status == Status::Free
     {
-        let protocols: Vec<&str> = answer.ports.iter().map(|port| port.protocol.as_str()).collect();
-        headline(first.status, &format!("{} is free", first.port), paper)?;
+        let protocols: Vec<&str> = ports.iter().map(|port| port.protocol.as_str()).collect();
+        headline(first.status, &format!("{}{} is free", first.port, on(&first.addresses, "and")), paper)?;
         paper.sentence(&format!("{}: {}", protocols.join(" and "), reach(first)))?;
         warnings(first, paper)?;
-        about(first, paper)?;
-    } else if let [port] = ports[..] {
-        self::port(answer, port, style, paper)?;
-        if port.status == Status::Free {
-            about(port, paper)?;
-        }
-    } else {
-        let told = told_with_others(&ports);
-        ports.retain(|port| !told.contains(&(port.port, port.protocol)));
-        for (index, port) in ports.into_iter().enumerate() {
-            if index > 0 {
-                paper.gap()?;
-            }
-            self::port(answer, port, style, paper)?;
-        }
+        // Once is enough, whatever the address.
+        return if is_first { about(first, paper) } else { Ok(()) };
     }
-    notes(answer, style, paper)
+    if let [port] = ports[..] {
+        self::port(answer, port, style, paper)?;
+        return if port.status == Status::Free && is_first { about(port, paper) } else { Ok(()) };
+    }
+    let left = ports.iter().filter(|port| !is_told_with_others(port, &ports));
+    for (index, port) in left.enumerate() {
+        if index > 0 {
+            paper.gap()?;
+        }
+        self::port(answer, port, style, paper)?;
+    }
+    Ok(())
 }
 
-/// The free ports of which nothing is to be said that a finding on another one does not say: `8080/udp is free: …`.
-fn told_with_others(ports: &[&PortAnswer]) -> Vec<(u16, Protocol)> {
-    let is_told = |free: &&&PortAnswer| {
-        let headline = free_headline(free);
-        let is_quiet = free.findings.iter().all(|finding| finding.severity > Severity::Warning);
-        let others = ports.iter().filter(|other| other.status != Status::Free);
-        is_quiet
-            && free.status == Status::Free
-            && others.flat_map(|other| &other.findings).any(|finding| finding.summary.starts_with(&headline))
-    };
-    ports.iter().filter(is_told).map(|port| (port.port, port.protocol)).collect()
+/// Whether it is free, and nothing is to be said of it that a finding on another one does not say: `8080/udp is free: …`.
+fn is_told_with_others(port: &PortAnswer, ports: &[&PortAnswer]) -> bool {
+    let headline = format!("{} is free", bare_name(port));
+    let is_quiet = port.findings.iter().all(|finding| finding.severity > Severity::Warning);
+    let mut others = ports.iter().filter(|other| other.status != Status::Free).flat_map(|other| &other.findings);
+    is_quiet && port.status == Status::Free && others.any(|finding| finding.summary.starts_with(&headline))
 }
 
-fn free_headline(port: &PortAnswer) -> String {
-    format!("{}/{} is free", port.port, port.protocol)
+/// `80/tcp`, as findings begin that speak of the port as a whole.
+fn bare_name(port: &PortAnswer) -> String {
+    format!("{}/{}", port.port, port.protocol)
+}
+
+/// What a finding says. If it is that the other protocol is free, then on the addresses asked about.
+fn summary<'a>(finding: &'a Finding, port: &PortAnswer) -> Cow<'a, str> {
+    let other = format!("{}/{}", port.port, port.protocol.other());
+    match finding.summary.strip_prefix(&other).filter(|rest| rest.starts_with(" is free")) {
+        Some(rest) => format!("{other}{}{rest}", on(&port.addresses, "and")).into(),
+        None => Cow::Borrowed(&finding.summary),
+    }
 }
 
 /// Writes what there is to say about one port of one protocol.
 pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
-    let name = format!("{}/{}", port.port, port.protocol);
+    let name = name(port);
     let groups = groups(&port.sockets);
     let mut told = None;
     match port.status {
         Status::Free => {
-            headline(port.status, &free_headline(port), paper)?;
+            headline(port.status, &format!("{name} is free"), paper)?;
             paper.sentence(&reach(port))?;
             return warnings(port, paper);
         }
@@ -82,7 +115,7 @@ pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, paper: &mut Paper
     }
     let is_told = |finding: &&Finding| told.is_some_and(|told| std::ptr::eq(told, *finding));
     for finding in port.findings.iter().filter(|finding| !is_told(finding)) {
-        paper.sentence(&finding.summary)?;
+        paper.sentence(&summary(finding, port))?;
     }
     binds(port, paper)?;
     free_elsewhere(port, paper)?;
@@ -102,11 +135,15 @@ pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, paper: &mut Paper
 fn with_finding(held: Held, port: &PortAnswer) -> (String, Option<&Finding>) {
     let Held { text, only_holder } = held;
     // A finding that speaks of the port as a whole is a headline by itself.
-    let subject = format!("{}/{} is ", port.port, port.protocol);
+    let rest_of_headline = |finding: &Finding| {
+        let rest = finding.summary.strip_prefix(&bare_name(port))?;
+        rest.starts_with(" is ").then(|| rest.to_owned())
+    };
     let conflicts = |finding: &&Finding| finding.severity == Severity::Conflict;
-    let is_headline = |finding: &&Finding| finding.summary.starts_with(&subject);
-    if let Some(finding) = port.findings.iter().find(conflicts).filter(is_headline) {
-        return (finding.summary.clone(), Some(finding));
+    if let Some(finding) = port.findings.iter().find(conflicts)
+        && let Some(rest) = rest_of_headline(finding)
+    {
+        return (format!("{}{rest}", name(port)), Some(finding));
     }
     let rest_of = |finding: &'_ Finding| {
         let rest = finding.summary.strip_prefix(only_holder.as_ref()?)?.strip_prefix(' ')?;

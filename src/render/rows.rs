@@ -1,8 +1,10 @@
 //! The rows of a listing, for every format that has rows: a process on a port, with all the addresses it has there.
 
+use std::net::IpAddr;
+
 use crate::answer::{Answer, PortAnswer};
 use crate::classify::Exposure;
-use crate::diagnose::{Group, groups};
+use crate::diagnose::{Group, Status, groups};
 use crate::model::{Container, Manager, Owners, Pid, Process, Socket, State, Unit, find_process};
 use crate::supervisor::{self, Supervisor};
 
@@ -31,6 +33,11 @@ pub struct Row<'a> {
     pub supervisor: Option<String>,
     /// The leader's command line.
     pub command: &'a [String],
+}
+
+/// The addresses in the row of a port without any holder: those asked about.
+pub fn asked(port: &PortAnswer) -> Vec<String> {
+    port.addresses.iter().map(ToString::to_string).collect()
 }
 
 /// The rows of an answer. With connections, each socket has a row of its own.
@@ -111,6 +118,22 @@ pub fn name_supervisor(container: Option<&Container>, unit: Option<&Unit>) -> Op
         Manager::System => unit.name.clone(),
         Manager::User => format!("{} (user)", unit.name),
     })
+}
+
+/// `80/tcp`, and the addresses if only some are asked about: `80/tcp on 127.0.0.1`.
+pub fn name(port: &PortAnswer) -> String {
+    // It is free on all of them, and held on any.
+    let joint = if port.status == Status::Free { "and" } else { "or" };
+    format!("{}/{}{}", port.port, port.protocol, on(&port.addresses, joint))
+}
+
+/// ` on 127.0.0.1 and ::1`, or nothing if every address is meant.
+pub fn on(addresses: &[IpAddr], joint: &str) -> String {
+    if addresses.is_empty() {
+        return String::new();
+    }
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    format!(" on {}", addresses.join(&format!(" {joint} ")))
 }
 
 /// What is usually on a port, in a column: what developers use it for in parentheses, since nobody assigned that and

@@ -1,11 +1,12 @@
 //! Tables for people: what is in use, and the verdicts on several ports.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::paper::Paper;
-use super::rows::{Row, rows, service};
+use super::rows::{Row, name, on, rows, service};
 use super::{Style, colour, escape, report};
 use crate::answer::{Answer, PortAnswer};
 use crate::diagnose::Status;
@@ -186,15 +187,15 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
     let mut statuses = Vec::new();
     for line in lines(&answer.ports) {
         let (status, ports, why) = match line {
-            Line::Free { first, last, protocol } => {
+            Line::Free { first, last, protocol, addresses } => {
                 let range = if first == last { first.to_string() } else { format!("{first}-{last}") };
                 let protocol = protocol.map(|protocol| format!("/{protocol}")).unwrap_or_default();
-                (Status::Free, format!("{range}{protocol}"), String::new())
+                (Status::Free, format!("{range}{protocol}{}", on(addresses, "and")), String::new())
             }
             Line::One(port) => {
                 let first = port.findings.first().filter(|_| port.status != Status::Free);
                 let why = first.map(|finding| finding.summary.as_str()).unwrap_or_default();
-                (port.status, format!("{}/{}", port.port, port.protocol), escape::terminal(why).into_owned())
+                (port.status, name(port), escape::terminal(why).into_owned())
             }
         };
         statuses.push(status);
@@ -215,7 +216,7 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
 
 enum Line<'a> {
     One(&'a PortAnswer),
-    Free { first: u16, last: u16, protocol: Option<crate::model::Protocol> },
+    Free { first: u16, last: u16, protocol: Option<crate::model::Protocol>, addresses: &'a [IpAddr] },
 }
 
 /// Puts free neighbours together. A port that is free by every protocol asked about counts as one.
@@ -227,13 +228,15 @@ fn lines(ports: &[PortAnswer]) -> Vec<Line<'_>> {
             lines.extend(group.iter().map(Line::One));
             continue;
         }
-        let port = group[0].port;
+        let PortAnswer { port, addresses, .. } = &group[0];
         let only = if let [single] = group { Some(single.protocol) } else { None };
         match lines.last_mut() {
-            Some(Line::Free { last, protocol, .. }) if last.checked_add(1) == Some(port) && *protocol == only => {
-                *last = port;
+            Some(Line::Free { last, protocol, addresses: same, .. })
+                if last.checked_add(1) == Some(*port) && *protocol == only && same == addresses =>
+            {
+                *last = *port;
             }
-            _ => lines.push(Line::Free { first: port, last: port, protocol: only }),
+            _ => lines.push(Line::Free { first: *port, last: *port, protocol: only, addresses }),
         }
     }
     lines
