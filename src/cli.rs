@@ -12,7 +12,7 @@ use std::path::Path;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ErrorKind};
-use clap::{ArgAction, ColorChoice, Parser};
+use clap::{ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser};
 use portcheck::act::kill;
 use portcheck::act::wait::{self, Remote};
 use portcheck::collect::Detail;
@@ -185,7 +185,9 @@ pub enum Stop {
 
 /// Reads a command line.
 pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
-    let cli = Cli::try_parse_from(arguments).map_err(|error| match error.kind() {
+    let mut command = Cli::command().color(color_of_help(arguments));
+    let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = parsed.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Text(error),
         _ => Stop::Usage(one_line(&error)),
     })?;
@@ -370,6 +372,15 @@ pub fn wants_json(arguments: &[OsString]) -> bool {
         || options.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
 }
 
+/// What a command line says of colour. Help stands in for the rest of it, so clap has to be told before.
+fn color_of_help(arguments: &[OsString]) -> ColorChoice {
+    let options = arguments.iter().skip(1).take_while(|argument| *argument != "--");
+    let options: Vec<&str> = options.filter_map(|option| option.to_str()).collect();
+    let apart = options.windows(2).filter(|pair| pair[0] == "--color").map(|pair| pair[1]);
+    let joined = options.iter().filter_map(|option| option.strip_prefix("--color="));
+    apart.chain(joined).find_map(|choice| choice.parse().ok()).unwrap_or_default()
+}
+
 /// clap's message without its usage and its pointer to the help, in one line.
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
@@ -430,8 +441,6 @@ fn as_root(program: &str, cli: &Cli, arguments: &[OsString]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn arguments(typed: &str) -> Vec<OsString> {

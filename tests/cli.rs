@@ -96,6 +96,30 @@ fn colour_is_for_terminals_or_on_request() {
 }
 
 #[test]
+fn help_has_colour_as_the_command_line_says() {
+    // Help was printed before the option was heeded, on whichever side of it that stood.
+    for arguments in
+        [["--color", "always", "--help"], ["--help", "--color", "always"], ["--format=csv", "--color=always", "-h"]]
+    {
+        assert!(run(&arguments).stdout.contains('\x1b'), "{arguments:?}");
+    }
+    assert!(!run(&["--help"]).stdout.contains('\x1b'));
+    if !common::has("script") {
+        return common::skip("no script(1) to make a terminal");
+    }
+    let on_terminal = |arguments: &str| {
+        let line = format!("TERM=xterm {} {arguments}", env!("CARGO_BIN_EXE_portcheck"));
+        let output =
+            std::process::Command::new("script").args(["-qec", &line, "/dev/null"]).env_remove("NO_COLOR").output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    assert!(on_terminal("--help").contains('\x1b'));
+    for arguments in ["--help --color never", "--color never --help", "-h --color=never"] {
+        assert!(!on_terminal(arguments).contains('\x1b'), "{arguments}");
+    }
+}
+
+#[test]
 fn a_reader_that_hangs_up_changes_nothing() {
     let mut child = portcheck(&["1-65535", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
