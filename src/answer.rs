@@ -60,6 +60,8 @@ pub struct PortAnswer {
     pub addresses: Vec<IpAddr>,
     /// The interface named behind them.
     pub zone: Option<String>,
+    /// Whether others were asked about in the same breath, so that its name alone does not tell which ones are meant.
+    pub is_one_of_several_places: bool,
     /// The class of the port.
     pub class: Class,
     /// What is usually there.
@@ -228,7 +230,12 @@ fn check(request: &Request, targets: &[Target], leases: Result<Vec<Lease>, Error
         let other_is_free = free.contains(&(seen.port, seen.protocol.other(), seen.addresses.clone()));
         judge(request, &snapshot, &surroundings, lease_on(seen.port), other_is_free, seen)
     };
-    let ports = all_seen.into_iter().map(judge_one).collect();
+    let mut ports: Vec<PortAnswer> = all_seen.into_iter().map(judge_one).collect();
+    if ports.iter().any(|port| (&port.addresses, &port.zone) != (&ports[0].addresses, &ports[0].zone)) {
+        for port in &mut ports {
+            port.is_one_of_several_places = true;
+        }
+    }
     assemble(Command::Check, ports, snapshot)
 }
 
@@ -473,6 +480,7 @@ fn judge(
         findings,
         addresses,
         zone,
+        is_one_of_several_places: false,
         attempts,
         attempts_elsewhere,
         sockets,

@@ -90,6 +90,7 @@ fn free_port(port: u16, protocol: Protocol, attempts: Vec<Attempt>, host: &Host)
         protocol,
         addresses: Vec::new(),
         zone: None,
+        is_one_of_several_places: false,
         class: Class::of(port),
         service: None,
         status: Status::of(&findings),

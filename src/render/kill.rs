@@ -196,7 +196,7 @@ fn names(answer: &Answer, all: bool) -> (String, usize) {
         let is_same = |other: &&&PortAnswer| other.port == port.port && other.addresses == port.addresses;
         let both = ports.iter().filter(is_same).count() > 1;
         let joint = if all { "and" } else { "or" };
-        let name = if both { format!("{}{}", port.port, on(&port.addresses, joint)) } else { name(port) };
+        let name = if both { format!("{}{}", port.port, on(port, joint)) } else { name(port) };
         if !names.contains(&name) {
             names.push(name);
         }

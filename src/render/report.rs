@@ -51,7 +51,7 @@ fn place(
         && first.status == Status::Free
     {
         let protocols: Vec<&str> = ports.iter().map(|port| port.protocol.as_str()).collect();
-        headline(first.status, &format!("{}{} is free", first.port, on(&first.addresses, "and")), paper)?;
+        headline(first.status, &format!("{}{} is free", first.port, on(first, "and")), paper)?;
         paper.sentence(&format!("{}: {}", protocols.join(" and "), reach(first)))?;
         warnings(first, paper)?;
         // Once is enough, whatever the address.
@@ -88,7 +88,7 @@ fn bare_name(port: &PortAnswer) -> String {
 fn summary<'a>(finding: &'a Finding, port: &PortAnswer) -> Cow<'a, str> {
     let other = format!("{}/{}", port.port, port.protocol.other());
     match finding.summary.strip_prefix(&other).filter(|rest| rest.starts_with(" is free")) {
-        Some(rest) => format!("{other}{}{rest}", on(&port.addresses, "and")).into(),
+        Some(rest) => format!("{other}{}{rest}", on(port, "and")).into(),
         None => Cow::Borrowed(&finding.summary),
     }
 }

@@ -1,7 +1,5 @@
 //! The rows of a listing, for every format that has rows: a process on a port, with all the addresses it has there.
 
-use std::net::IpAddr;
-
 use crate::answer::{Answer, PortAnswer};
 use crate::classify::Exposure;
 use crate::diagnose::{Group, Status, groups};
@@ -120,19 +118,19 @@ pub fn name_supervisor(container: Option<&Container>, unit: Option<&Unit>) -> Op
     })
 }
 
-/// `80/tcp`, and the addresses if only some are asked about: `80/tcp on 127.0.0.1`.
+/// `80/tcp`, and the addresses if several are asked about: `80/tcp on 127.0.0.1`.
 pub fn name(port: &PortAnswer) -> String {
     // It is free on all of them, and held on any.
     let joint = if port.status == Status::Free { "and" } else { "or" };
-    format!("{}/{}{}", port.port, port.protocol, on(&port.addresses, joint))
+    format!("{}/{}{}", port.port, port.protocol, on(port, joint))
 }
 
-/// ` on 127.0.0.1 and ::1`, or nothing if every address is meant.
-pub fn on(addresses: &[IpAddr], joint: &str) -> String {
-    if addresses.is_empty() {
+/// ` on 127.0.0.1 and ::1`, or nothing if there is no other place to tell it from.
+pub fn on(port: &PortAnswer, joint: &str) -> String {
+    if port.addresses.is_empty() || !port.is_one_of_several_places {
         return String::new();
     }
-    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let addresses: Vec<String> = port.addresses.iter().map(ToString::to_string).collect();
     format!(" on {}", addresses.join(&format!(" {joint} ")))
 }
 

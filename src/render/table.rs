@@ -1,7 +1,6 @@
 //! Tables for people: what is in use, and the verdicts on several ports.
 
 use std::io::{self, Write};
-use std::net::IpAddr;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
@@ -187,10 +186,10 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
     let mut statuses = Vec::new();
     for line in lines(&answer.ports) {
         let (status, ports, why) = match line {
-            Line::Free { first, last, protocol, addresses } => {
-                let range = if first == last { first.to_string() } else { format!("{first}-{last}") };
+            Line::Free { first, last, protocol } => {
+                let range = if first.port == last { last.to_string() } else { format!("{}-{last}", first.port) };
                 let protocol = protocol.map(|protocol| format!("/{protocol}")).unwrap_or_default();
-                (Status::Free, format!("{range}{protocol}{}", on(addresses, "and")), String::new())
+                (Status::Free, format!("{range}{protocol}{}", on(first, "and")), String::new())
             }
             Line::One(port) => {
                 let first = port.findings.first().filter(|_| port.status != Status::Free);
@@ -216,7 +215,7 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
 
 enum Line<'a> {
     One(&'a PortAnswer),
-    Free { first: u16, last: u16, protocol: Option<crate::model::Protocol>, addresses: &'a [IpAddr] },
+    Free { first: &'a PortAnswer, last: u16, protocol: Option<crate::model::Protocol> },
 }
 
 /// Puts free neighbours together. A port that is free by every protocol asked about counts as one.
@@ -231,12 +230,12 @@ fn lines(ports: &[PortAnswer]) -> Vec<Line<'_>> {
         let PortAnswer { port, addresses, .. } = &group[0];
         let only = if let [single] = group { Some(single.protocol) } else { None };
         match lines.last_mut() {
-            Some(Line::Free { last, protocol, addresses: same, .. })
-                if last.checked_add(1) == Some(*port) && *protocol == only && same == addresses =>
+            Some(Line::Free { first, last, protocol })
+                if last.checked_add(1) == Some(*port) && *protocol == only && first.addresses == *addresses =>
             {
                 *last = *port;
             }
-            _ => lines.push(Line::Free { first: *port, last: *port, protocol: only, addresses }),
+            _ => lines.push(Line::Free { first: &group[0], last: *port, protocol: only }),
         }
     }
     lines

@@ -28,6 +28,7 @@ fn answer(
             protocol,
             addresses: Vec::new(),
             zone: None,
+            is_one_of_several_places: false,
             attempts: Vec::new(),
             attempts_elsewhere: Vec::new(),
             class: Class::of(port),

@@ -56,6 +56,7 @@ fn answer(sockets: Vec<Socket>, processes: Vec<Process>) -> Answer {
         protocol: Protocol::Tcp,
         addresses: Vec::new(),
         zone: None,
+        is_one_of_several_places: false,
         class: Class::of(62893),
         service: None,
         status: Status::of(&findings),
