@@ -12,7 +12,8 @@ use std::path::Path;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ErrorKind};
-use clap::{ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser};
 use portcheck::act::kill;
 use portcheck::act::wait::{self, Remote};
 use portcheck::collect::Detail;
@@ -116,7 +117,7 @@ struct Cli {
     #[arg(long, requires = "targets", help_heading = "How to look")]
     quick: bool,
     /// Explain a verdict by its code, or list all of them
-    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["targets", "json", "format"],
+    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["targets", "json", "format", "kill", "wait"],
           help_heading = "Help")]
     explain: Option<String>,
 
@@ -185,12 +186,13 @@ pub enum Stop {
 
 /// Reads a command line.
 pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
-    let mut command = Cli::command().color(color_of_help(arguments));
-    let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = parsed.map_err(|error| match error.kind() {
+    let stop = |error: clap::Error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Text(error),
         _ => Stop::Usage(one_line(&error)),
-    })?;
+    };
+    let matches = Cli::command().color(color_of_help(arguments)).try_get_matches_from(arguments).map_err(stop)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(stop)?;
+    require_sense(&cli, &matches)?;
     let color = match cli.color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,
@@ -203,7 +205,6 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
         return Ok(Wish::KeepLeases);
     }
     let (mut targets, remotes) = parse_targets(&cli)?;
-    require_sense(&cli)?;
     let family = match (cli.ipv4, cli.ipv6) {
         (true, false) => Some(Family::Ipv4),
         (false, true) => Some(Family::Ipv6),
@@ -337,7 +338,10 @@ fn protocols(cli: &Cli, targets: &[Target]) -> Result<Vec<Protocol>, Stop> {
 }
 
 /// What clap cannot tell: options that mean something else, or nothing, beside others.
-fn require_sense(cli: &Cli) -> Result<(), Stop> {
+fn require_sense(cli: &Cli, matches: &ArgMatches) -> Result<(), Stop> {
+    if let Some((option, action)) = stray(cli, matches) {
+        return Err(Stop::Usage(format!("--{option} goes with {action}")));
+    }
     let is_wait = cli.wait.wait.is_some();
     let mistake = match () {
         () if cli.kill.kill && cli.targets.is_empty() => "--kill needs to be told what to free: portcheck 8080 --kill",
@@ -353,6 +357,23 @@ fn require_sense(cli: &Cli) -> Result<(), Stop> {
         () => return Ok(()),
     };
     Err(Stop::Usage(mistake.to_owned()))
+}
+
+/// An option of an action that is not asked for, and that action. clap's `requires` does not tell: it is dropped where what is
+/// required conflicts with something that is given, such as another action.
+fn stray(cli: &Cli, matches: &ArgMatches) -> Option<(String, &'static str)> {
+    let none = || clap::Command::new("");
+    let actions = [
+        ("--kill", cli.kill.kill, KillArgs::augment_args(none())),
+        ("--wait", cli.wait.wait.is_some(), WaitArgs::augment_args(none())),
+        ("--free", cli.free.picks(), FreeArgs::augment_args(none())),
+    ];
+    let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    actions.iter().filter(|(_, is_asked_for, _)| !is_asked_for).find_map(|(action, _, options)| {
+        let mut options = options.get_arguments().filter(|option| !free::ACTIONS.contains(&option.get_id().as_str()));
+        let stray = options.find(|option| is_given(option.get_id().as_str()))?;
+        Some((stray.get_long()?.to_owned(), *action))
+    })
 }
 
 /// The rule with this code; all of them for an empty one.
@@ -469,6 +490,78 @@ mod tests {
             match parse(&arguments(&format!("portcheck {typed}"))) {
                 Err(Stop::Usage(message)) => assert!(!message.is_empty() && !message.contains('\n'), "{message}"),
                 other => panic!("{typed}: {other:?}"),
+            }
+        }
+    }
+
+    fn usage(typed: &str) -> String {
+        match parse(&arguments(&format!("portcheck {typed}"))) {
+            Err(Stop::Usage(message)) => message,
+            other => panic!("{typed}: {other:?}"),
+        }
+    }
+
+    /// Regression: clap does not ask for what an option requires if that conflicts with another one that is given, so that
+    /// `8080 --wait free --dry-run -- CMD` ran CMD.
+    #[test]
+    fn an_option_of_one_action_is_refused_beside_another() {
+        const KILL: [&str; 9] = [
+            "--yes",
+            "--dry-run",
+            "--signal TERM",
+            "--grace 1s",
+            "--force",
+            "--clients",
+            "--supervisor",
+            "--remnants",
+            "--settle 1s",
+        ];
+        const WAIT: [&str; 3] = ["--timeout 1s", "--any", "--by nosuch"];
+        const FREE: [&str; 11] = [
+            "--range 1-2",
+            "--prefer 80",
+            "--near 80",
+            "--addr 127.0.0.1",
+            "--sticky x",
+            "--ttl 5s",
+            "--hold",
+            "--env A",
+            "--env-file x",
+            "--pass-fds",
+            "--release-on-exec",
+        ];
+        let all = [("--kill", &KILL[..]), ("--wait", &WAIT), ("--free", &FREE)];
+        let asked = [
+            "8080 --kill",
+            "8080 --wait free",
+            "8080 --wait listening",
+            "--free",
+            "--leases",
+            "--release 80",
+            "--explain free",
+            "8080",
+            "--all",
+        ];
+        for typed in asked {
+            for (action, options) in all.iter().filter(|(action, _)| !typed.contains(action)) {
+                for option in *options {
+                    let name = option.split(' ').next().unwrap();
+                    let typed = format!("{typed} {option}");
+                    assert_eq!(usage(&typed), format!("{name} goes with {action}"), "{typed}");
+                }
+            }
+        }
+        for typed in ["8080 --wait free --dry-run -- echo", "--free --dry-run -- echo", "8080 --wait free -y -- echo"] {
+            assert!(usage(typed).ends_with(" goes with --kill"), "{typed}");
+        }
+        for typed in ["--explain free --kill", "--explain free --wait free", "--explain free --leases"] {
+            assert!(usage(typed).contains("--explain"), "{typed}");
+        }
+        // The same of what goes with a command: --ttl and --hold conflict with one.
+        for option in ["--pass-fds", "--release-on-exec"] {
+            for other in ["", " --ttl 5s", " --hold"] {
+                let typed = format!("--free {option}{other}");
+                assert_eq!(usage(&typed), format!("{option} goes with a command: add '-- CMD'"), "{typed}");
             }
         }
     }

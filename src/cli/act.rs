@@ -13,7 +13,7 @@ use portcheck::request::{Question, Request};
 
 use super::{Invocation, Stop, Wish};
 
-/// Options of --kill.
+/// Options of --kill. That they go with it is checked by hand, as clap does not always.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Freeing a port")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
@@ -22,31 +22,31 @@ pub struct KillArgs {
     #[arg(long, conflicts_with_all = ["no_probe", "all", "quick"])]
     pub kill: bool,
     /// Do not ask
-    #[arg(short, long, requires = "kill")]
+    #[arg(short, long)]
     pub yes: bool,
     /// Show what would be done, and change nothing
-    #[arg(long, requires = "kill")]
+    #[arg(long)]
     pub dry_run: bool,
     /// The signal to end processes with
-    #[arg(long, value_name = "SIGNAL", default_value = Signal::USUAL, requires = "kill", value_parser = Signal::parse)]
+    #[arg(long, value_name = "SIGNAL", default_value = Signal::USUAL, value_parser = Signal::parse)]
     pub signal: Signal,
     /// How long they get to end
-    #[arg(long, value_name = "DURATION", default_value = "5s", requires = "kill", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration, allow_hyphen_values = true)]
     pub grace: Duration,
     /// Then send SIGKILL to those that have not
-    #[arg(long, requires = "kill")]
+    #[arg(long)]
     pub force: bool,
     /// End processes too that hold the port by a connection
-    #[arg(long, requires = "kill")]
+    #[arg(long)]
     pub clients: bool,
     /// Stop units and containers by systemctl, docker or podman, instead of signalling their processes
-    #[arg(long, requires = "kill")]
+    #[arg(long)]
     pub supervisor: bool,
     /// Drop what is left of connections that no process has any more (needs root)
-    #[arg(long, requires = "kill")]
+    #[arg(long)]
     pub remnants: bool,
     /// How long the port has to stay free
-    #[arg(long, value_name = "DURATION", default_value = "300ms", requires = "kill", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = parse_duration, allow_hyphen_values = true)]
     pub settle: Duration,
 }
 
@@ -82,7 +82,7 @@ impl KillArgs {
     }
 }
 
-/// Options of --wait.
+/// Options of --wait. That they go with it is checked by hand, as clap does not always.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Waiting")]
 pub struct WaitArgs {
@@ -90,13 +90,13 @@ pub struct WaitArgs {
     #[arg(long, value_enum, value_name = "STATE", conflicts_with = "kill")]
     pub wait: Option<AwaitedName>,
     /// How long at most, such as 30s, 2m, 1h30m; 0 is for ever
-    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "wait", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration, allow_hyphen_values = true)]
     pub timeout: Duration,
     /// One of the ports is enough
-    #[arg(long, requires = "wait")]
+    #[arg(long)]
     pub any: bool,
     /// Who has to listen: a process or its descendants, or a name. Anybody else there is a failure at once
-    #[arg(long, value_name = "PID|NAME", requires = "wait", value_parser = By::parse)]
+    #[arg(long, value_name = "PID|NAME", value_parser = By::parse)]
     pub by: Option<By>,
 }
 

@@ -26,7 +26,10 @@ const LONGEST_TTL: Duration = Duration::from_hours(365 * 24);
 /// How long a lease lasts if nobody says.
 const USUAL_TTL: Duration = Duration::from_mins(1);
 
-/// The options that only `--free` and its leases know.
+/// The options of `--free` that ask for something by themselves.
+pub const ACTIONS: [&str; 3] = ["leases", "release", "keep_leases"];
+
+/// The options that only `--free` and its leases know. That they go with it is checked by hand, as clap does not always.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
 pub struct FreeArgs {
@@ -36,37 +39,37 @@ pub struct FreeArgs {
     #[expect(clippy::option_option, reason = "not given, given, given with a number")]
     free: Option<Option<u16>>,
     /// Pick from these: 3000-3999, instead of 20000-29999
-    #[arg(long, value_name = "A-B", requires = "free", help_heading = HEADING)]
+    #[arg(long, value_name = "A-B", help_heading = HEADING)]
     range: Option<String>,
     /// Try these first, in this order, whatever else is said: 3000, or 3000,3001
-    #[arg(long, value_name = "PORT", requires = "free", help_heading = HEADING)]
+    #[arg(long, value_name = "PORT", help_heading = HEADING)]
     prefer: Vec<String>,
     /// Pick what is nearest to this port
-    #[arg(long, value_name = "PORT", requires = "free", conflicts_with = "sticky", help_heading = HEADING)]
+    #[arg(long, value_name = "PORT", conflicts_with = "sticky", help_heading = HEADING)]
     near: Option<String>,
     /// Free on this address only, such as 127.0.0.1, ::1 or localhost
-    #[arg(long, value_name = "ADDRESS", requires = "free", help_heading = HEADING)]
+    #[arg(long, value_name = "ADDRESS", help_heading = HEADING)]
     addr: Option<String>,
     /// The same port for the same NAME, directory and user, whenever it is free
-    #[arg(long, value_name = "NAME", requires = "free", help_heading = HEADING)]
+    #[arg(long, value_name = "NAME", help_heading = HEADING)]
     sticky: Option<String>,
     /// How long nobody else who asks --free gets the port: 90s, 5m; 0 for not at all [default: 60s]
-    #[arg(long, value_name = "TIME", requires = "free", conflicts_with = "cmd", value_parser = parse_duration, allow_hyphen_values = true, help_heading = HEADING)]
+    #[arg(long, value_name = "TIME", conflicts_with = "cmd", value_parser = parse_duration, allow_hyphen_values = true, help_heading = HEADING)]
     ttl: Option<Duration>,
     /// Keep the port bound meanwhile: only a server that sets SO_REUSEADDR gets it. Ends with --pid, or our caller
-    #[arg(long, requires = "free", conflicts_with = "cmd", help_heading = HEADING)]
+    #[arg(long, conflicts_with = "cmd", help_heading = HEADING)]
     hold: bool,
     /// Call the ports by these names, for CMD and --env-file, instead of PORT, PORT2
-    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "free", help_heading = HEADING)]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = HEADING)]
     env: Vec<String>,
     /// Append NAME=port lines to this file, such as "$GITHUB_ENV"
-    #[arg(long, value_name = "FILE", requires = "free", help_heading = HEADING)]
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
     env_file: Option<PathBuf>,
     /// Give CMD listening sockets from descriptor 3 on, with LISTEN_FDS, as systemd does
-    #[arg(long, requires_all = ["free", "cmd"], conflicts_with = "release_on_exec", help_heading = HEADING)]
+    #[arg(long, conflicts_with = "release_on_exec", help_heading = HEADING)]
     pass_fds: bool,
     /// Do not hold the port while CMD runs: for servers that do not set SO_REUSEADDR
-    #[arg(long, requires_all = ["free", "cmd"], help_heading = HEADING)]
+    #[arg(long, help_heading = HEADING)]
     release_on_exec: bool,
     /// List the ports that are leased
     #[arg(long, conflicts_with_all = ["targets", "free", "explain"], help_heading = HEADING)]
@@ -145,10 +148,7 @@ impl FreeArgs {
             return Ok(Some(FreeWish::Release(ports)));
         }
         match self.free {
-            None => match self.option_given() {
-                None => Ok(None),
-                Some(option) => Err(usage(format!("{option} goes with --free"))),
-            },
+            None => Ok(None),
             Some(_) if shared.has_targets => {
                 Err(usage("--free picks ports by itself: --prefer 8080 picks 8080 if it is free"))
             }
@@ -156,25 +156,18 @@ impl FreeArgs {
         }
     }
 
-    /// An option that only `--free` knows. clap asks for `--free` too, unless something is given that it conflicts with.
-    fn option_given(&self) -> Option<&'static str> {
-        let given = [
-            ("--range", self.range.is_some()),
-            ("--prefer", !self.prefer.is_empty()),
-            ("--near", self.near.is_some()),
-            ("--addr", self.addr.is_some()),
-            ("--sticky", self.sticky.is_some()),
-            ("--ttl", self.ttl.is_some()),
-            ("--hold", self.hold),
-            ("--env", !self.env.is_empty()),
-            ("--env-file", self.env_file.is_some()),
-            ("--pass-fds", self.pass_fds),
-            ("--release-on-exec", self.release_on_exec),
-        ];
+    /// An option that says how a command gets its ports.
+    fn option_for_a_command(&self) -> Option<&'static str> {
+        let given = [("--pass-fds", self.pass_fds), ("--release-on-exec", self.release_on_exec)];
         given.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
     }
 
     fn picking(self, count: Option<u16>, shared: Shared<'_>, command: &[OsString]) -> Result<Picking, Stop> {
+        if command.is_empty()
+            && let Some(option) = self.option_for_a_command()
+        {
+            return Err(usage(format!("{option} goes with a command: add '-- CMD'")));
+        }
         let ttl = self.ttl.unwrap_or(USUAL_TTL);
         if ttl > LONGEST_TTL {
             return Err(usage("--ttl: give a time of at most a year, such as 90s or 5m"));
