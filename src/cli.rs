@@ -565,4 +565,10 @@ mod tests {
             }
         }
     }
+
+    /// Regression: it judged the owners of a port that has none, and waited until the time was over.
+    #[test]
+    fn nobody_is_awaited_on_a_free_port() {
+        assert!(usage("8080 --wait free --by node").starts_with("--by "));
+    }
 }

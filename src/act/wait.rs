@@ -57,7 +57,7 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Whether one port is enough.
     pub any: bool,
-    /// Who has to listen there; anybody if `None`.
+    /// Who has to listen there; anybody if `None`. It says nothing of a port that is to be free.
     pub by: Option<By>,
     /// Processes whose end ends the wait.
     pub pids: Vec<Pid>,

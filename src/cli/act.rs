@@ -95,7 +95,7 @@ pub struct WaitArgs {
     /// One of the ports is enough
     #[arg(long)]
     pub any: bool,
-    /// Who has to listen: a process or its descendants, or a name. Anybody else there is a failure at once
+    /// With --wait listening: who has to, a process or its descendants, or a name. Anybody else there is a failure at once
     #[arg(long, value_name = "PID|NAME", value_parser = By::parse)]
     pub by: Option<By>,
 }
@@ -154,6 +154,9 @@ pub fn waiting(
     }
     if options.awaited == Awaited::Free && !invocation.request.probe {
         return Err(Stop::Usage("--wait free asks bind(2), which --no-probe rules out".to_owned()));
+    }
+    if options.awaited == Awaited::Free && options.by.is_some() {
+        return Err(Stop::Usage("--by says who has to listen, so it goes with --wait listening only".to_owned()));
     }
     let here = match &invocation.request.question {
         Question::Check(targets) => &targets[..],

@@ -179,6 +179,7 @@ impl<'a> Looker<'a> {
         }
         self.is_first = false;
         if let Some(by) = &self.options.by
+            && self.options.awaited == Awaited::Listening
             && goals.iter().any(|goal| goal.is_met && matches!(goal.place, Place::Here(_)))
         {
             let verdict = match self.judged.take() {
