@@ -571,4 +571,12 @@ mod tests {
     fn nobody_is_awaited_on_a_free_port() {
         assert!(usage("8080 --wait free --by node").starts_with("--by "));
     }
+
+    /// Regression: the JSON said that all went well, before a command that ended with another code.
+    #[test]
+    fn standard_output_is_the_commands_own() {
+        for typed in ["8080 --wait free --json -- false", "8080 --wait listening --format json -- false"] {
+            assert!(usage(typed).starts_with("--json: standard output is the command's own"), "{typed}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use portcheck::act;
 use portcheck::act::wait::{self, Outcome, Report};
 use portcheck::answer::{Answer, Command, Exit};
 use portcheck::collect::Detail;
-use portcheck::render::{self, Format, Style};
+use portcheck::render::{self, Style};
 
 use crate::cli::{Invocation, Waiting};
 use crate::{exec, fail, print, written};
@@ -42,10 +42,10 @@ pub fn run(invocation: &Invocation, waiting: Waiting) -> Exit {
     }
 }
 
-/// What is written before a command takes over is JSON only: standard output is the command's own.
+/// Nothing is written before a command takes over: standard output is the command's own.
 fn write(report: &Report, invocation: &Invocation, command: &[OsString]) -> io::Result<()> {
     let Some(style) = &invocation.style else { return Ok(()) };
-    if report.outcome == Outcome::Met && !command.is_empty() && style.format != Format::Json {
+    if report.outcome == Outcome::Met && !command.is_empty() {
         return Ok(());
     }
     print(style.format, invocation.color, |out| render::write_wait(report, style, out))

@@ -13,6 +13,10 @@ use portcheck::request::{Question, Request};
 
 use super::{Invocation, Stop, Wish};
 
+/// Why a command and JSON do not go together: its exit code would not be the one in the JSON either.
+pub const JSON_BESIDE_COMMAND: &str =
+    "--json: standard output is the command's own, so leave --json or the command out";
+
 /// Options of --kill. That they go with it is checked by hand, as clap does not always.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Freeing a port")]
@@ -146,6 +150,9 @@ pub fn waiting(
     is_verbose: bool,
 ) -> Result<Wish, Stop> {
     require_words_or_json("--wait", &invocation)?;
+    if !command.is_empty() && format_of(&invocation) == Format::Json {
+        return Err(Stop::Usage(JSON_BESIDE_COMMAND.to_owned()));
+    }
     let Request { question, protocols, quick, .. } = &mut invocation.request;
     // Whether it is the right one who listens, the first owner alone does not tell.
     *quick &= options.by.is_none();
@@ -168,12 +175,15 @@ pub fn waiting(
 
 /// The actions tell what they did, which no table of ports has room for, and rest on what only the kernel tells.
 pub fn require_words_or_json(option: &str, invocation: &Invocation) -> Result<(), Stop> {
-    let format = invocation.style.as_ref().map_or(Format::Table, |style| style.format);
-    if !matches!(format, Format::Table | Format::Json) {
+    if !matches!(format_of(invocation), Format::Table | Format::Json) {
         return Err(Stop::Usage(format!("{option} prints words or --json, and no other format")));
     }
     if invocation.request.backend != Backend::Native {
         return Err(Stop::Usage(format!("{option} needs the native backend")));
     }
     Ok(())
+}
+
+fn format_of(invocation: &Invocation) -> Format {
+    invocation.style.as_ref().map_or(Format::Table, |style| style.format)
 }

@@ -17,6 +17,7 @@ use portcheck::render::Format;
 use portcheck::target::{self, Target};
 
 use super::Stop;
+use super::act::JSON_BESIDE_COMMAND;
 
 const HEADING: &str = "Picking free ports";
 
@@ -173,7 +174,7 @@ impl FreeArgs {
             return Err(usage("--ttl: give a time of at most a year, such as 90s or 5m"));
         }
         if shared.format == Format::Json && !command.is_empty() {
-            return Err(usage("--json: standard output is the command's own, so leave --json or the command out"));
+            return Err(usage(JSON_BESIDE_COMMAND));
         }
         if self.hold && ttl.is_zero() {
             return Err(usage("--hold needs a time: leave --ttl 0 out"));
