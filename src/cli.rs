@@ -285,11 +285,17 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
 /// What the targets mean; for `--wait listening`, those on other machines apart.
 fn parse_targets(cli: &Cli) -> Result<(Vec<Target>, Vec<Remote>), Stop> {
     let waits_to_listen = cli.wait.wait == Some(act::AwaitedName::Listening);
+    // A service name asks for no protocol by itself. What listens, mostly is a TCP server.
+    let usual = match (cli.tcp, cli.udp) {
+        (true, false) => Some(Protocol::Tcp),
+        (false, true) => Some(Protocol::Udp),
+        _ => waits_to_listen.then_some(Protocol::Tcp),
+    };
     let (mut targets, mut remotes) = (Vec::new(), Vec::new());
     for typed in &cli.targets {
         let remote = if waits_to_listen { wait::parse_remote(typed, &local::NAMES) } else { None };
         let is_here = |target: &Target| target.addresses.iter().all(|&address| local::is_own(address));
-        let found = target::parse(typed, &local::NAMES);
+        let found = target::parse_usual(typed, &local::NAMES, usual);
         let zones = found.iter().flatten().filter_map(|target| target.zone.as_deref());
         if let Some(unknown) = zones.into_iter().find(|zone| local::interface_index(zone) == 0) {
             return Err(Stop::Usage(format!(
@@ -578,5 +584,35 @@ mod tests {
         for typed in ["8080 --wait free --json -- false", "8080 --wait listening --format json -- false"] {
             assert!(usage(typed).starts_with("--json: standard output is the command's own"), "{typed}");
         }
+    }
+
+    /// Regression: the protocols of a service name were taken for some that were asked for, so that `https --wait listening`
+    /// waited for 443/udp too, and `https --udp` was refused because of 443/tcp.
+    #[test]
+    fn a_service_name_asks_for_no_protocol() {
+        let goals = |typed: &str| match parse(&arguments(&format!("portcheck {typed}"))) {
+            Ok(Wish::Wait(_, waiting)) => waiting.goals,
+            other => panic!("{typed}: {other:?}"),
+        };
+        for (name, number) in [
+            ("https --wait listening", "443 --wait listening"),
+            ("https,80 --wait listening", "443,80 --wait listening"),
+            ("domain --wait listening --udp", "53 --wait listening --udp"),
+            ("domain/udp --wait listening", "53/udp --wait listening"),
+            ("192.0.2.7:https --wait listening", "192.0.2.7:443 --wait listening"),
+            ("db:https --wait listening", "db:443 --wait listening"),
+        ] {
+            assert_eq!(goals(name), goals(number), "{name}");
+        }
+        assert!(usage("db:domain/udp --wait listening").contains("UDP"));
+        for (option, expected) in [("--tcp", Protocol::Tcp), ("--udp", Protocol::Udp)] {
+            let wish = parse(&arguments(&format!("portcheck domain {option}"))).unwrap();
+            let Wish::Answer(Invocation { request: Request { question: Question::Check(targets), .. }, .. }) = wish
+            else {
+                panic!("{option}: {wish:?}")
+            };
+            assert_eq!(targets.iter().map(|target| target.protocol).collect::<Vec<_>>(), [Some(expected)]);
+        }
+        assert!(matches!(parse(&arguments("portcheck --free --near https")), Ok(Wish::Free(..))));
     }
 }

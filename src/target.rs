@@ -78,7 +78,17 @@ pub struct TargetError {
 ///
 /// If it is no target, or one on another machine by its name. Whether an address is this machine's, bind(2) knows.
 pub fn parse(typed: &str, names: &Names) -> Result<Vec<Target>, TargetError> {
-    parse_argument(typed, names).map_err(|reason| TargetError { typed: typed.to_owned(), reason })
+    parse_usual(typed, names, None)
+}
+
+/// Reads one argument like [`parse`], where names of services that have ports of several protocols mean those of `usual`
+/// only, unless they are typed with a protocol.
+///
+/// # Errors
+///
+/// The same.
+pub fn parse_usual(typed: &str, names: &Names, usual: Option<Protocol>) -> Result<Vec<Target>, TargetError> {
+    parse_argument(typed, names, usual).map_err(|reason| TargetError { typed: typed.to_owned(), reason })
 }
 
 /// The reason why something is no target.
@@ -91,7 +101,7 @@ struct Place {
     zone: Option<String>,
 }
 
-fn parse_argument(typed: &str, names: &Names) -> Result<Vec<Target>, Reason> {
+fn parse_argument(typed: &str, names: &Names, usual: Option<Protocol>) -> Result<Vec<Target>, Reason> {
     let text = typed.trim();
     if text.is_empty() {
         return Err("is empty: give a port, such as 8080".to_owned());
@@ -114,8 +124,11 @@ fn parse_argument(typed: &str, names: &Names) -> Result<Vec<Target>, Reason> {
             Some(new) => place.insert(new),
             None => place.get_or_insert_default(),
         };
-        for (first, last, implied) in parse_ports(ports, names)? {
-            let protocol = match (own.or(whole_list), implied) {
+        let ports = parse_ports(ports, names)?;
+        let has_usual = usual.is_some() && ports.iter().any(|&(_, _, implied)| implied == usual);
+        let meant = own.or(whole_list).or(usual.filter(|_| has_usual));
+        for (first, last, implied) in ports {
+            let protocol = match (meant, implied) {
                 (Some(asked), Some(implied)) if asked != implied => continue,
                 (asked, implied) => asked.or(implied),
             };

@@ -1,5 +1,6 @@
 //! The options of `--free`, and what they mean.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -307,6 +308,9 @@ fn ports(option: &str, typed: &[String]) -> Result<Vec<u16>, Stop> {
     for typed in typed {
         ports.extend(targets(option, typed)?.iter().flat_map(Target::ports));
     }
+    // A service name is mostly one of TCP and of UDP.
+    let mut known = HashSet::new();
+    ports.retain(|&port| known.insert(port));
     Ok(ports)
 }
 

@@ -51,6 +51,20 @@ fn a_protocol_counts_for_its_item_or_for_the_whole_list() {
     reads("53/udp,80", &[target(53, 53, udp, &[]), target(80, 80, None, &[])]);
 }
 
+/// Regression: what a service name implies was taken for what was asked for.
+#[test]
+fn a_service_name_means_the_usual_protocol_unless_one_is_typed() {
+    let (tcp, udp) = (Some(Protocol::Tcp), Some(Protocol::Udp));
+    let protocols = |typed: &str, usual| -> Vec<Option<Protocol>> {
+        parse_usual(typed, &NAMES, usual).unwrap().iter().map(|target| target.protocol).collect()
+    };
+    assert_eq!(protocols("domain", None), [tcp, udp]);
+    assert_eq!((protocols("domain", tcp), protocols("domain", udp)), (vec![tcp], vec![udp]));
+    assert_eq!((protocols("domain/udp", tcp), protocols("53", tcp)), (vec![udp], vec![None]));
+    assert_eq!(protocols("postgresql", udp), [tcp], "it has no other");
+    assert_eq!(protocols("domain,80", tcp), [tcp, None]);
+}
+
 #[test]
 fn addresses() {
     reads("127.0.0.1:62893", &[target(62893, 62893, None, &["127.0.0.1"])]);

@@ -59,12 +59,12 @@ pub fn parse(typed: &str, names: &Names) -> Option<Result<Vec<Remote>, String>> 
     let written = if place.starts_with('[') { host.len() + 2 } else { host.len() };
     let at = start + user;
     let local = format!("{}localhost{}", &text[..start], &text[at + written..]);
-    let targets = match target::parse(&local, names) {
+    let targets = match target::parse_usual(&local, names, Some(Protocol::Tcp)) {
         Ok(targets) => targets,
         Err(error) => return Some(Err(format!("'{typed}' {}", error.reason))),
     };
     if targets.iter().any(|target| target.protocol == Some(Protocol::Udp)) {
-        return Some(Err(format!("'{typed}' asks for UDP, which cannot be tried on another machine: leave /udp out")));
+        return Some(Err(format!("'{typed}' means UDP, which cannot be tried on another machine: give a port of TCP")));
     }
     let ports = targets.iter().flat_map(crate::target::Target::ports);
     Some(Ok(ports.map(|port| Remote { host: host.to_owned(), port }).collect()))
