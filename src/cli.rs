@@ -615,4 +615,11 @@ mod tests {
         }
         assert!(matches!(parse(&arguments("portcheck --free --near https")), Ok(Wish::Free(..))));
     }
+
+    /// Regression: what cannot be told of another machine was ignored.
+    #[test]
+    fn other_machines_are_asked_for_tcp_and_tell_no_owner() {
+        assert!(usage("db:80 --wait listening --udp").starts_with("--udp "));
+        assert!(usage("8080 db:80 --wait listening --by node").starts_with("--by "));
+    }
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use std::net::{Ipv6Addr, TcpListener, TcpStream};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,8 @@ use common::role::{Role, open};
 use common::server::until;
 use common::terminal::Terminal;
 use common::{
-    NOBODY, Run, codes, has, in_namespace, is_root, json, json_as_nobody, json_of, port, portcheck, run, skip,
+    NOBODY, Run, codes, has, in_namespace, is_root, json, json_as_nobody, json_of, port, portcheck,
+    portcheck_as_nobody, run, skip,
 };
 use serde_json::{Value, json as value};
 
@@ -357,6 +358,63 @@ fn a_connection_to_itself_is_no_server() {
         // It did not even leave a TIME_WAIT in the way of the server.
         TcpListener::bind("192.0.2.7:40000").unwrap();
         assert_eq!(json(&["40000", "--all"])["ports"][0]["sockets"], value!([]));
+    });
+}
+
+/// Regression: `-4` and `-6` were ignored for other machines.
+#[test]
+fn other_machines_are_tried_in_the_family_that_is_asked_for() {
+    in_namespace("other_machines_are_tried_in_the_family_that_is_asked_for", || {
+        if !has("ip") {
+            return skip("no ip(8) to make addresses");
+        }
+        let routed = Command::new("ip").args(["route", "add", "local", "192.0.2.0/24", "dev", "lo"]).status();
+        assert!(routed.unwrap().success());
+        let _server = TcpListener::bind("0.0.0.0:8080").unwrap();
+        let met = |option| json(&["192.0.2.7:8080", "--wait", "listening", "--timeout", "300ms", option]);
+        assert_eq!(outcome(&met("-4")), ("met", 0));
+        let answer = met("-6");
+        assert_eq!(outcome(&answer), ("timeout", 124));
+        assert_eq!(answer["wait"]["goals"][0]["note"], "192.0.2.7 has no IPv6 address");
+    });
+}
+
+/// Regression: each port got a thread of its own, and a thread that could not be started was a panic.
+#[test]
+fn a_range_on_another_machine_takes_few_threads_and_none_is_a_failure() {
+    in_namespace("a_range_on_another_machine_takes_few_threads_and_none_is_a_failure", || {
+        if !has("ip") || !has("prlimit") {
+            return skip("no ip(8) or prlimit(1)");
+        }
+        let routed = Command::new("ip").args(["route", "add", "local", "192.0.2.0/24", "dev", "lo"]).status();
+        assert!(routed.unwrap().success());
+        let wait = waiting(&["192.0.2.7:8001-8100", "--wait", "listening", "--timeout", "2s", "--json"]);
+        until_it_waits(&wait);
+        let threads = std::fs::read_dir(format!("/proc/{}/task", wait.id())).unwrap().count();
+        assert!((2..=17).contains(&threads), "{threads}");
+        let _server = TcpListener::bind("192.0.2.7:8100").unwrap();
+        let (answer, _) = end(wait);
+        assert_eq!(outcome(&answer), ("timeout", 124));
+        for goal in answer["wait"]["goals"].as_array().unwrap() {
+            let is_served = goal["target"] == "192.0.2.7:8100";
+            let note = goal["note"].as_str().unwrap();
+            assert!(goal["met"] == is_served && note.contains("refused") != is_served, "{goal}");
+        }
+        if !is_root() {
+            return skip("needs root to be somebody whom a limit of processes stops");
+        }
+        let limited = portcheck_as_nobody(&["192.0.2.7:8080", "--wait", "listening", "--timeout", "300ms"]);
+        let mut prlimit = Command::new("prlimit");
+        prlimit
+            .arg("--nproc=1")
+            .arg(limited.get_program())
+            .args(limited.get_args())
+            .current_dir("/")
+            .uid(NOBODY)
+            .gid(NOBODY);
+        let run = Run::from(prlimit.output().unwrap());
+        assert_eq!((run.code, &*run.stdout, run.stderr.lines().count()), (4, "", 1), "{run:?}");
+        assert!(run.stderr.contains("thread"), "{run:?}");
     });
 }
 

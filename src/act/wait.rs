@@ -1,8 +1,8 @@
 //! Waits until ports listen, or are free.
 //!
 //! The story of `portcheck 8080 --wait listening`: each port asked about is a [`Goal`]. Again and again the kernel is asked for
-//! listeners on these ports, which costs little (`look`); a port on another machine is tried by connecting, in a thread of
-//! its own (`remote`). Only when a look says that the wait is over, or somebody watches, is the ordinary diagnosis made,
+//! listeners on these ports, which costs little (`look`); a port on another machine is tried by connecting, in threads
+//! of their own (`remote`). Only when a look says that the wait is over, or somebody watches, is the ordinary diagnosis made,
 //! which has the last word. Between two looks this process sleeps in poll(2) on the processes that it watches, so that
 //! their end is known at once.
 
@@ -189,7 +189,7 @@ pub type Watcher<'a> = dyn FnMut(&Answer) + 'a;
 ///
 /// # Errors
 ///
-/// If the sockets cannot be listed, or processes cannot be watched.
+/// If the sockets cannot be listed, processes cannot be watched, or there is no thread to try other machines in.
 pub fn wait(
     request: &Request,
     options: Options,
@@ -203,7 +203,7 @@ pub fn wait(
     });
     let request = Request { question: Question::Check(here.collect()), ..request.clone() };
     let mut wait = Wait {
-        attempts: Attempts::start(&goals),
+        attempts: Attempts::start(&goals, request.family)?,
         looker: Looker::new(&request, &options),
         request: &request,
         options: &options,

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use portcheck::act::kill;
 use portcheck::act::wait::{self, Awaited, By, Goal, Remote};
 use portcheck::act::{Signal, parse_duration};
-use portcheck::model::{Backend, Pid};
+use portcheck::model::{Backend, Pid, Protocol};
 use portcheck::render::Format;
 use portcheck::request::{Question, Request};
 
@@ -164,6 +164,12 @@ pub fn waiting(
     }
     if options.awaited == Awaited::Free && options.by.is_some() {
         return Err(Stop::Usage("--by says who has to listen, so it goes with --wait listening only".to_owned()));
+    }
+    if !remotes.is_empty() && invocation.request.protocols == [Protocol::Udp] {
+        return Err(Stop::Usage("--udp leaves out other machines, which can be tried over TCP only".to_owned()));
+    }
+    if !remotes.is_empty() && options.by.is_some() {
+        return Err(Stop::Usage("--by is for this machine: who listens on another one cannot be told".to_owned()));
     }
     let here = match &invocation.request.question {
         Question::Check(targets) => &targets[..],

@@ -8,13 +8,16 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Goal, Place};
-use crate::model::Protocol;
+use crate::error::Error;
+use crate::model::{Family, Protocol};
 use crate::target::{self, Names};
 
 /// How long a connection may take. A machine that answers at all does so sooner; the next try may find it up.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The pauses between tries: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
+/// How many ports are tried at a time. Of more, each thread has several, one after the other.
+const MOST_THREADS: usize = 16;
 
 /// A TCP port of another machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,16 +93,29 @@ fn is_host(host: &str) -> bool {
 pub struct Attempts(Receiver<(usize, Result<SocketAddr, String>)>);
 
 impl Attempts {
-    /// Starts to try all goals on other machines.
-    pub fn start(goals: &[Goal]) -> Self {
+    /// Starts to try all goals on other machines, at their addresses of `family`; of both if `None`.
+    ///
+    /// # Errors
+    ///
+    /// If no thread can be started.
+    pub fn start(goals: &[Goal], family: Option<Family>) -> Result<Self, Error> {
         let (sender, receiver) = mpsc::channel();
-        for (index, goal) in goals.iter().enumerate() {
-            if let Place::There(remote) = &goal.place {
-                let (remote, sender) = (remote.clone(), sender.clone());
-                thread::spawn(move || try_until_it_answers(index, &remote, &sender));
-            }
+        let remotes: Vec<(usize, Remote)> = goals
+            .iter()
+            .enumerate()
+            .filter_map(|(index, goal)| match &goal.place {
+                Place::There(remote) => Some((index, remote.clone())),
+                Place::Here(_) => None,
+            })
+            .collect();
+        for first in 0..remotes.len().min(MOST_THREADS) {
+            let share = remotes.iter().skip(first).step_by(MOST_THREADS).cloned().collect();
+            let sender = sender.clone();
+            thread::Builder::new()
+                .spawn(move || try_until_all_answer(share, family, &sender))
+                .map_err(|source| Error::Call { call: "starting a thread that connects", source })?;
         }
-        Self(receiver)
+        Ok(Self(receiver))
     }
 
     /// Notes in `goals` what came of the tries so far.
@@ -112,13 +128,26 @@ impl Attempts {
     }
 }
 
-/// Ends when the port answers, or nobody waits any more.
-fn try_until_it_answers(index: usize, remote: &Remote, sender: &Sender<(usize, Result<SocketAddr, String>)>) {
+/// Ends when all of its ports have answered, or nobody waits any more.
+fn try_until_all_answer(
+    mut share: Vec<(usize, Remote)>,
+    family: Option<Family>,
+    sender: &Sender<(usize, Result<SocketAddr, String>)>,
+) {
     let mut pause = PAUSES.0;
+    let mut is_awaited = true;
     loop {
-        let result = try_once(remote);
-        let is_over = result.is_ok();
-        if sender.send((index, result)).is_err() || is_over {
+        share.retain(|(index, remote)| {
+            // Nobody waits for the rest, and a try may take long.
+            if !is_awaited {
+                return false;
+            }
+            let result = try_once(remote, family);
+            let is_over = result.is_ok();
+            is_awaited = sender.send((*index, result)).is_ok();
+            !is_over
+        });
+        if !is_awaited || share.is_empty() {
             return;
         }
         thread::sleep(pause);
@@ -127,18 +156,30 @@ fn try_until_it_answers(index: usize, remote: &Remote, sender: &Sender<(usize, R
 }
 
 /// Tries all addresses of the machine at once. The first that answers, or why the first of them does not.
-fn try_once(remote: &Remote) -> Result<SocketAddr, String> {
+fn try_once(remote: &Remote, family: Option<Family>) -> Result<SocketAddr, String> {
     let resolved = (&*remote.host, remote.port).to_socket_addrs();
-    let addresses: Vec<SocketAddr> =
-        resolved.map_err(|error| format!("{} cannot be resolved: {error}", remote.host))?.collect();
+    let addresses: Vec<SocketAddr> = resolved
+        .map_err(|error| format!("{} cannot be resolved: {error}", remote.host))?
+        .filter(|address| family.is_none_or(|family| Family::of(address.ip()) == family))
+        .collect();
     let (sender, receiver) = mpsc::channel();
     for &address in &addresses {
-        let sender = sender.clone();
-        // Not to be joined: an address that answers must not wait for one that does not.
-        thread::spawn(move || sender.send((address, connect(address))));
+        let to_send = sender.clone();
+        let attempt = move || to_send.send((address, connect(address)));
+        // Not to be joined: an address that answers must not wait for one that does not. A single one needs no thread, and
+        // where there are no more threads, one after the other is better than none.
+        if addresses.len() == 1 || thread::Builder::new().spawn(attempt.clone()).is_err() {
+            // Received below.
+            let _ = attempt();
+        }
     }
     drop(sender);
-    let mut why = format!("{} has no address", remote.host);
+    let kind = match family {
+        None => "",
+        Some(Family::Ipv4) => "IPv4 ",
+        Some(Family::Ipv6) => "IPv6 ",
+    };
+    let mut why = format!("{} has no {kind}address", remote.host);
     for (address, result) in receiver {
         match result {
             Ok(()) => return Ok(address),
@@ -202,11 +243,11 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let remote = Remote { host: "127.0.0.1".to_owned(), port: address.port() };
-        assert_eq!(try_once(&remote), Ok(address));
+        assert_eq!(try_once(&remote, None), Ok(address));
         drop(listener);
-        assert!(try_once(&remote).unwrap_err().contains("refused"));
+        assert!(try_once(&remote, None).unwrap_err().contains("refused"));
         let nowhere = Remote { host: "no-such-host.invalid".to_owned(), port: 80 };
-        assert!(try_once(&nowhere).unwrap_err().contains("cannot be resolved"));
+        assert!(try_once(&nowhere, None).unwrap_err().contains("cannot be resolved"));
     }
 
     proptest::proptest! {
