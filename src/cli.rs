@@ -108,13 +108,13 @@ struct Cli {
     verbose: bool,
 
     /// Judge for a server that sets SO_REUSEADDR, as most do: then a plain TIME_WAIT is no conflict
-    #[arg(long, requires = "targets", conflicts_with = "no_probe", help_heading = "How to look")]
+    #[arg(long, conflicts_with = "no_probe", help_heading = "How to look")]
     reuse_addr: bool,
     /// Do not ask bind(2): judge by what can be seen
     #[arg(long, help_heading = "How to look")]
     no_probe: bool,
     /// Stop at the first holder: quick on busy machines, but other processes may have the same socket
-    #[arg(long, requires = "targets", help_heading = "How to look")]
+    #[arg(long, help_heading = "How to look")]
     quick: bool,
     /// Explain a verdict by its code, or list all of them
     #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["targets", "json", "format", "kill", "wait"],
@@ -354,6 +354,10 @@ fn require_sense(cli: &Cli, matches: &ArgMatches) -> Result<(), Stop> {
         () if is_wait && cli.targets.is_empty() => {
             "--wait needs to be told what to wait for: portcheck 8080 --wait listening"
         }
+        () if cli.reuse_addr && cli.targets.is_empty() => {
+            "--reuse-addr goes with a TARGET: portcheck 8080 --reuse-addr"
+        }
+        () if cli.quick && cli.targets.is_empty() => "--quick goes with a TARGET: portcheck 8080 --quick",
         () if !is_wait && !cli.pid.is_empty() && !cli.targets.is_empty() => {
             "--pid narrows the listing, which has no TARGET; beside one it needs --wait"
         }
@@ -621,5 +625,18 @@ mod tests {
     fn other_machines_are_asked_for_tcp_and_tell_no_owner() {
         assert!(usage("db:80 --wait listening --udp").starts_with("--udp "));
         assert!(usage("8080 db:80 --wait listening --by node").starts_with("--by "));
+    }
+
+    /// Regression: as clap does not ask for a target beside options of the listing, these were ignored there.
+    #[test]
+    fn what_is_about_a_target_is_refused_without_one() {
+        for beside in
+            ["", "--exposed ", "--sort port ", "--process x ", "--leases ", "--release 80 ", "--explain free "]
+        {
+            for option in ["--reuse-addr", "--quick"] {
+                let message = usage(&format!("{beside}{option}"));
+                assert!(message.starts_with(&format!("{option} goes with a TARGET")), "{beside}{option}: {message}");
+            }
+        }
     }
 }
