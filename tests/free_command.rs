@@ -273,6 +273,10 @@ fn a_socket_activated_server_serves_what_it_is_passed() {
             "echo $LISTEN_FDS $LISTEN_FDNAMES; test -e /dev/fd/6 || echo none",
         ]);
         assert_eq!(said, ["3", "PORT:PORT2:PORT3", "none"]);
+        // Each socket of a port has its name.
+        let two = ["--free", "2", "--env", "A,B", "--addr", "localhost", "--pass-fds", "--"];
+        let said = words(&[&two[..], &["sh", "-c", "echo $LISTEN_FDS $LISTEN_FDNAMES"]].concat());
+        assert_eq!(said, ["4", "A:A:B:B"]);
         // A datagram socket, where that is what is asked for, and one address.
         let script =
             "import os, socket; s = socket.socket(fileno=3); print(s.type == socket.SOCK_DGRAM, s.getsockname()[0])";

@@ -68,11 +68,13 @@ pub fn run(command: &[String]) -> Result<Ran, Error> {
 /// Reads a pipe to its end, in a thread: what a tool leaves behind may keep it open after the tool's own end.
 fn hear(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
     let (said, heard) = mpsc::channel();
-    thread::spawn(move || {
+    let hear = move || {
         let mut bytes = Vec::new();
         let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
         let _ = said.send(String::from_utf8_lossy(&bytes).into_owned());
-    });
+    };
+    // Where no thread is to be had, nobody hears it.
+    let _ = thread::Builder::new().name("stderr".to_owned()).spawn(hear);
     heard
 }
 

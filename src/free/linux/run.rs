@@ -51,10 +51,16 @@ pub fn become_command(command: &[OsString], inheritance: Inheritance) -> io::Err
         return error;
     }
     if !servers.is_empty() {
+        // A port can have several sockets, one for each address.
+        let name_of = |socket: &Socket| {
+            let port = socket.local_addr().ok()?.as_socket()?.port();
+            names.get(ports.iter().position(|&own| own == port)?).cloned()
+        };
+        let socket_names: Vec<String> = servers.iter().map(|socket| name_of(socket).unwrap_or_default()).collect();
         command
             .env("LISTEN_FDS", servers.len().to_string())
             .env("LISTEN_PID", std::process::id().to_string())
-            .env("LISTEN_FDNAMES", names.join(":"));
+            .env("LISTEN_FDNAMES", socket_names.join(":"));
         let mapping = |(child_fd, socket): (RawFd, Socket)| FdMapping { parent_fd: socket.into(), child_fd };
         let mappings = (FIRST_SERVER..).zip(servers).map(mapping).collect();
         if let Err(error) = command.fd_mappings(mappings) {
