@@ -54,11 +54,12 @@ fn unit_of(components: &[&str]) -> Option<Unit> {
     const SUFFIXES: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
     let is_unit = |component: &&str| SUFFIXES.iter().any(|suffix| component.ends_with(suffix));
     let index = components.iter().rposition(is_unit)?;
-    let below_user_manager =
-        components[..index].iter().any(|component| component.starts_with("user@") && component.ends_with(".service"));
+    let mut above = components[..index].iter();
+    let user = above.find_map(|component| component.strip_prefix("user@")?.strip_suffix(".service"));
     Some(Unit {
         name: components[index].to_owned(),
-        manager: if below_user_manager { Manager::User } else { Manager::System },
+        manager: if user.is_some() { Manager::User } else { Manager::System },
+        user: user.and_then(|user| user.parse().ok()),
     })
 }
 
@@ -161,7 +162,8 @@ mod tests {
 
     #[track_caller]
     fn unit(path: &str, name: &str, manager: Manager) {
-        let expected = Supervisor { unit: Some(Unit { name: name.to_owned(), manager }), container: None };
+        let user = (manager == Manager::User).then_some(1000);
+        let expected = Supervisor { unit: Some(Unit { name: name.to_owned(), manager, user }), container: None };
         assert_eq!(of_cgroup(path), expected, "{path}");
     }
 

@@ -29,7 +29,7 @@ use unsupported as system;
 pub use system::{Handle, allow_descriptors, exec, loops_in_a_shell, wait_for_exits};
 
 use crate::collect;
-use crate::model::{Container, Pid, Unit};
+use crate::model::{Backend, Container, Pid, Unit};
 
 /// Where portcheck itself runs: what must never be ended, and whose supervisor is its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Surroundings {
     pub unit: Option<Unit>,
     /// The container it runs in.
     pub container: Option<Container>,
+    /// Its effective user id.
+    pub euid: Option<u32>,
 }
 
 impl Surroundings {
@@ -50,7 +52,9 @@ impl Surroundings {
     pub fn read() -> Self {
         let own = std::process::id();
         let supervisor = collect::supervisor_of(own);
-        Self { own, ancestors: collect::ancestors_of(own), unit: supervisor.unit, container: supervisor.container }
+        let (unit, container) = (supervisor.unit, supervisor.container);
+        let euid = collect::host(Backend::Native).euid;
+        Self { own, ancestors: collect::ancestors_of(own), unit, container, euid }
     }
 
     /// Whether `pid` must not be ended: it is portcheck, one of those that it was started from, or the first process.

@@ -24,7 +24,7 @@ pub static RULE: Rule = Rule {
                 ),
                 pids: group.owners.pids().to_vec(),
                 details: vec![("unit", Detail::Text(unit.name.clone()))],
-                remedies: remedy::stop_unit(unit)
+                remedies: remedy::stop_unit(&unit.seen_by(facts.host.euid))
                     .map(|command| Remedy { text: "stop its socket unit".to_owned(), command: Some(command) })
                     .into_iter()
                     .collect(),

@@ -16,13 +16,13 @@ pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
     let pids = group.owners.pids();
     let leader = pids.first().and_then(|&pid| facts.process(pid));
     let spared = |leader| Broker::of(leader).map(|broker| spare(broker, leader, facts));
-    let by_other_means = leader.and_then(|leader| spared(leader).or_else(|| stop_supervisor(leader)));
+    let by_other_means = leader.and_then(|leader| spared(leader).or_else(|| stop_supervisor(facts, leader)));
     let mut remedies: Vec<Remedy> = by_other_means.into_iter().collect();
     match group.owners {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
             remedies.push(end(facts, group, leader));
         }
-        Owners::Hidden { .. } => remedies.extend(stop_hidden(group)),
+        Owners::Hidden { .. } => remedies.extend(stop_hidden(facts, group)),
         _ => {}
     }
     remedies
@@ -98,22 +98,22 @@ fn sudo(facts: &Facts<'_>, process: Option<&Process>) -> &'static str {
     if own { "" } else { "sudo " }
 }
 
-fn stop_supervisor(process: &Process) -> Option<Remedy> {
+fn stop_supervisor(facts: &Facts<'_>, process: &Process) -> Option<Remedy> {
     // It is in the unit of Docker itself, whose end would be that of all containers.
     if let Some(port) = supervisor::published_by_docker(process) {
         return Some(stop_publisher(&port));
     }
-    stop(process.container.as_ref(), process.unit.as_ref())
+    stop(facts, process.container.as_ref(), process.unit.as_ref())
 }
 
-fn stop_hidden(group: &Group<'_>) -> Option<Remedy> {
+fn stop_hidden(facts: &Facts<'_>, group: &Group<'_>) -> Option<Remedy> {
     let found = supervisor::of_cgroup(group.sockets.first()?.cgroup.as_deref()?);
-    stop(found.container.as_ref(), found.unit.as_ref())
+    stop(facts, found.container.as_ref(), found.unit.as_ref())
 }
 
-fn stop(container: Option<&Container>, unit: Option<&Unit>) -> Option<Remedy> {
+fn stop(facts: &Facts<'_>, container: Option<&Container>, unit: Option<&Unit>) -> Option<Remedy> {
     let service = unit.filter(|unit| supervisor::is_service(unit));
-    container.map(stop_container).or_else(|| service.map(stop_service))
+    container.map(stop_container).or_else(|| service.map(|unit| stop_service(&unit.seen_by(facts.host.euid))))
 }
 
 /// Stops the container that Docker publishes a port for, such as `8080/tcp`.
@@ -145,12 +145,13 @@ pub fn stop_service(unit: &Unit) -> Remedy {
     Remedy { text: "stop its service".to_owned(), command: stop_unit(unit) }
 }
 
-/// `None` for a name that no shell can be given.
+/// The command that stops a unit as the reader sees it. `None` for a name that no shell can be given.
 pub fn stop_unit(unit: &Unit) -> Option<String> {
     let name = quote(&unit.name)?;
-    Some(match unit.manager {
-        Manager::System => format!("sudo systemctl stop {name}"),
-        Manager::User => format!("systemctl --user stop {name}"),
+    Some(match (unit.manager, unit.user) {
+        (Manager::System, _) => format!("sudo systemctl stop {name}"),
+        (Manager::User, None) => format!("systemctl --user stop {name}"),
+        (Manager::User, Some(user)) => format!("sudo systemctl --user --machine={user}@ stop {name}"),
     })
 }
 

@@ -11,6 +11,16 @@ pub struct Unit {
     pub name: String,
     /// Whose service manager runs it.
     pub manager: Manager,
+    /// The user whose manager that is; `None` for the machine's, or where it is the reader's own.
+    pub user: Option<u32>,
+}
+
+impl Unit {
+    /// The same to a reader with this effective user id, who calls their own manager by no name.
+    #[must_use]
+    pub fn seen_by(&self, euid: Option<u32>) -> Self {
+        Self { user: self.user.filter(|&user| Some(user) != euid), ..self.clone() }
+    }
 }
 
 /// A service manager of systemd.

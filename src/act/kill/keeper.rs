@@ -1,5 +1,7 @@
 //! Who starts a process again when it ends, and how to stop that properly.
 
+use std::iter;
+
 use crate::act::Surroundings;
 use crate::diagnose::Remedy;
 use crate::diagnose::remedy::{stop_container, stop_publisher, stop_service};
@@ -49,7 +51,8 @@ impl Keeper {
             return Some(Self::ShellLoop(parent.clone()));
         }
         let unit = process.unit.as_ref().filter(|unit| supervisor::is_service(unit));
-        unit.filter(|own| surroundings.unit.as_ref() != Some(*own)).map(|unit| Self::Unit(unit.clone()))
+        unit.filter(|own| surroundings.unit.as_ref() != Some(*own))
+            .map(|unit| Self::Unit(unit.seen_by(surroundings.euid)))
     }
 
     /// What kind it is, as the JSON names it.
@@ -84,7 +87,7 @@ impl Keeper {
     pub fn stop_command(&self) -> Option<Vec<String>> {
         let by = |tool: &str, id: &String| Some(vec![tool.to_owned(), "stop".to_owned(), id.clone()]);
         match self {
-            Self::Unit(unit) => Some(systemctl_stop(unit.manager, [&*unit.name])),
+            Self::Unit(unit) => Some(systemctl_stop(unit, [&*unit.name])),
             Self::Container(Container { runtime: Runtime::Docker, id, .. }) => by("docker", id),
             Self::Container(Container { runtime: Runtime::Podman, id, .. }) => by("podman", id),
             Self::Proxy(port) => Some(["sh", "-c", &supervisor::stop_published(port)].map(str::to_owned).to_vec()),
@@ -110,12 +113,14 @@ impl Keeper {
 }
 
 /// The command that stops units. It must not wait for a password that nobody types.
-pub fn systemctl_stop<'a>(manager: Manager, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let how = match manager {
-        Manager::System => "--no-ask-password",
-        Manager::User => "--user",
+pub fn systemctl_stop<'a>(unit: &Unit, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let how = match (unit.manager, unit.user) {
+        (Manager::System, _) => vec!["--no-ask-password".to_owned()],
+        (Manager::User, None) => vec!["--user".to_owned()],
+        (Manager::User, Some(user)) => vec!["--user".to_owned(), format!("--machine={user}@")],
     };
-    ["systemctl", how, "stop", "--"].into_iter().chain(names).map(str::to_owned).collect()
+    let names = names.into_iter().map(str::to_owned);
+    iter::once("systemctl".to_owned()).chain(how).chain(["stop".to_owned(), "--".to_owned()]).chain(names).collect()
 }
 
 #[cfg(test)]
@@ -128,7 +133,7 @@ mod tests {
     }
 
     fn unit(name: &str) -> Unit {
-        Unit { name: name.to_owned(), manager: Manager::System }
+        Unit { name: name.to_owned(), manager: Manager::System, user: None }
     }
 
     #[test]
@@ -139,6 +144,15 @@ mod tests {
         let found = keeper(&web).unwrap();
         assert_eq!((found.kind(), &*found.name()), ("systemd", "web.service"));
         assert_eq!(found.stop_command().unwrap().join(" "), "systemctl --no-ask-password stop -- web.service");
+        let of_user = |user| Unit { manager: Manager::User, user: Some(user), ..unit("web.service") };
+        let reader = Surroundings { euid: Some(1000), ..Default::default() };
+        for (user, expected) in [
+            (1000, "systemctl --user stop -- web.service"),
+            (1001, "systemctl --user --machine=1001@ stop -- web.service"),
+        ] {
+            web.unit = Some(of_user(user));
+            assert_eq!(Keeper::of(&web, &reader, |_| false).unwrap().stop_command().unwrap().join(" "), expected);
+        }
         for other in ["session-3.scope", "user@1000.service", "web.socket"] {
             web.unit = Some(unit(other));
             assert_eq!(keeper(&web), None, "{other}");

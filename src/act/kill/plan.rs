@@ -241,13 +241,14 @@ impl Planner<'_> {
     /// A service manager listens in the name of a socket unit (systemd.socket(5)). It is never ended itself, and stopping
     /// the service alone would not free the port. What is done about the unit.
     fn socket_unit(&self, port: &PortAnswer, group: &Group<'_>, manager: &Process) -> Refused {
-        let unit = group.sockets[0].activated_by.as_ref();
+        let unit = group.sockets[0].activated_by.as_ref().map(|unit| unit.seen_by(self.answer.host.euid));
+        let unit = unit.as_ref();
         // The services that it has passed the socket on to.
         let others = group.owners.pids().iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
         let services = others.filter_map(|process| process.unit.as_ref().filter(|unit| supervisor::is_service(unit)));
         let names = unit.into_iter().chain(services).map(|unit| unit.name.as_str());
         if let Some(unit) = unit.filter(|_| self.options.supervisor) {
-            return Refused::InFavourOf(keeper::systemctl_stop(unit.manager, names));
+            return Refused::InFavourOf(keeper::systemctl_stop(unit, names));
         }
         let name = unit.map_or("a socket unit", |unit| &unit.name);
         let reason = format!("listens in the name of {name}, and is never ended itself");

@@ -69,7 +69,7 @@ impl SocketUnits {
     /// The unit that names what `socket` is bound to.
     pub fn of(&self, socket: &Socket) -> Option<Unit> {
         let (name, _) = self.units.iter().find(|(_, listens)| listens.iter().any(|listen| listen.is(socket)))?;
-        Some(Unit { name: name.clone(), manager: self.manager })
+        Some(Unit { name: name.clone(), manager: self.manager, user: None })
     }
 }
 
@@ -147,7 +147,7 @@ pub fn assign(sockets: &mut [Socket], processes: &[Process]) {
             read.push((manager, user, SocketUnits::read(Path::new("/"), manager, home.as_deref())));
             read.len() - 1
         });
-        socket.activated_by = read[index].2.of(socket);
+        socket.activated_by = read[index].2.of(socket).map(|unit| Unit { user, ..unit });
     }
 }
 

@@ -198,7 +198,7 @@ fn who_holds_ports_for_others_is_never_ended() {
 fn a_supervisor_stops_its_own_and_one_that_cannot_be_told_is_named() {
     use crate::model::{Container, Manager, Unit};
     let mut web = process(42, 1, "web");
-    web.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::User });
+    web.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::User, user: None });
     let told = Options { supervisor: true, ..options() };
     let sockets = || vec![owned("127.0.0.1:62893", &[42])];
     let plan = plan_of(sockets(), vec![web.clone()], &told);
@@ -227,7 +227,7 @@ fn what_cannot_be_seen_at_all_is_refused() {
 fn a_service_manager_is_never_ended_and_its_socket_unit_stopped_only_on_request() {
     use crate::model::{Manager, Unit};
     for (manager, pid) in [(Manager::System, 1), (Manager::User, 60)] {
-        let unit = |name: &str| Some(Unit { name: name.to_owned(), manager });
+        let unit = |name: &str| Some(Unit { name: name.to_owned(), manager, user: None });
         let socket = Socket { activated_by: unit("web.socket"), ..owned("127.0.0.1:62893", &[pid, 61]) };
         let mut service = process(61, pid, "web");
         service.unit = unit("web.service");
