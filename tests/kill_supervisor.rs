@@ -119,7 +119,7 @@ fn a_tool_that_fails_or_is_missing_is_said_and_nobody_signalled_instead() {
         assert_eq!((&step["result"], &step["reason"]), (&value!("failed"), &value!("Access denied")));
         assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("still-held"), &value!(1)));
         assert_eq!(answer["kill"]["steps"].as_array().unwrap().len(), 1);
-        assert_eq!(calls(systemctl.path()), format!("--user stop -- {unit}\n"));
+        assert_eq!(calls(systemctl.path()), format!("--user --machine=7@ stop -- {unit}\n"));
 
         let empty = tempfile::tempdir().unwrap();
         let mut command = portcheck(&["8080", "--kill", "--yes", "--supervisor", "--json"]);
