@@ -29,7 +29,7 @@ use unsupported as system;
 pub use system::{Handle, allow_descriptors, exec, loops_in_a_shell, wait_for_exits};
 
 use crate::collect;
-use crate::model::{Backend, Container, Pid, Unit};
+use crate::model::{Container, Pid, Unit};
 
 /// Where portcheck itself runs: what must never be ended, and whose supervisor is its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Surroundings {
     pub unit: Option<Unit>,
     /// The container it runs in.
     pub container: Option<Container>,
-    /// Its effective user id.
+    /// Its effective user id, which the answer about the ports brings.
     pub euid: Option<u32>,
 }
 
@@ -53,8 +53,7 @@ impl Surroundings {
         let own = std::process::id();
         let supervisor = collect::supervisor_of(own);
         let (unit, container) = (supervisor.unit, supervisor.container);
-        let euid = collect::host(Backend::Native).euid;
-        Self { own, ancestors: collect::ancestors_of(own), unit, container, euid }
+        Self { own, ancestors: collect::ancestors_of(own), unit, container, euid: None }
     }
 
     /// Whether `pid` must not be ended: it is portcheck, one of those that it was started from, or the first process.
