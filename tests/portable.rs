@@ -97,6 +97,12 @@ fn bind_results(port: &Value) -> Vec<&str> {
     port["bind"].as_array().unwrap().iter().map(|attempt| attempt["result"].as_str().unwrap()).collect()
 }
 
+/// Whether this process is one of the owners. A child that another test is just starting has its descriptors as well, for the moment
+/// between fork and exec.
+fn is_ours(port: &Value) -> bool {
+    owners(port).contains(&std::process::id())
+}
+
 /// A port that nobody else asks for meanwhile: leased.
 fn free_port() -> u16 {
     let free = run(&["--free"]);
@@ -111,7 +117,7 @@ fn a_listener_is_found_with_its_pid_and_name() {
     let answer = json(&[&local(number)]);
     let found = port(&answer, number, "tcp");
     assert_eq!((&answer["exit_code"], &found["status"]), (&1.into(), &"held".into()), "{answer:#}");
-    assert_eq!((codes(found)[0], owners(found)), ("listener", vec![std::process::id()]), "{answer:#}");
+    assert!(codes(found)[0] == "listener" && is_ours(found), "{answer:#}");
     let own = std::env::current_exe().unwrap();
     let expected = own.file_name().unwrap().to_str().unwrap();
     let process = &answer["processes"][0];
@@ -152,7 +158,7 @@ fn what_listens_is_listed() {
     let number = listener.local_addr().unwrap().port();
     let answer = json(&["--tcp"]);
     assert_eq!(answer["exit_code"], 0);
-    assert_eq!(owners(port(&answer, number, "tcp")), [std::process::id()]);
+    assert!(is_ours(port(&answer, number, "tcp")), "{answer:#}");
     let table = run(&["--tcp"]);
     let is_row = |line: &str| line.split_whitespace().next() == Some(&number.to_string());
     assert!(table.code == 0 && table.stdout.lines().any(is_row), "{table:?}");
