@@ -44,7 +44,7 @@ fn an_option_of_one_action_is_refused_beside_another() {
     const KILL: [&str; 9] = [
         "--yes",
         "--dry-run",
-        "--signal TERM",
+        "--signal KILL",
         "--grace 1s",
         "--force",
         "--clients",
