@@ -335,12 +335,15 @@ pub(crate) const MOST_THOROUGH_PROBES: usize = 64;
 
 /// Where a bind is to be tried for a target.
 pub(crate) fn spots(request: &Request, target: &Target) -> Vec<Spot> {
-    let is_of_family = |address: &&IpAddr| request.family.is_none_or(|family| Family::of(**address) == family);
     match &target.addresses[..] {
         [] => probe::usual_spots(request.family),
         addresses => {
             let scope = target.zone.as_deref().map_or(0, local::interface_index);
-            addresses.iter().filter(is_of_family).map(|&address| probe::spot_of(address, scope)).collect()
+            addresses
+                .iter()
+                .filter(|&&address| Family::fits(request.family, address))
+                .map(|&address| probe::spot_of(address, scope))
+                .collect()
         }
     }
 }

@@ -314,12 +314,11 @@ fn parse_targets(cli: &Cli) -> Result<(Vec<Target>, Vec<Remote>), Stop> {
 
 /// Leaves the addresses of the other family out, where one was asked for: `localhost` has both.
 fn narrow(targets: &mut [Target], family: Option<Family>) -> Result<(), Stop> {
-    let Some(family) = family else { return Ok(()) };
     for target in targets.iter_mut().filter(|target| !target.addresses.is_empty()) {
         let asked = target.addresses[0];
-        target.addresses.retain(|&address| Family::of(address) == family);
+        target.addresses.retain(|&address| Family::fits(family, address));
         if target.addresses.is_empty() {
-            let only = if family == Family::Ipv4 { "-4" } else { "-6" };
+            let only = if family == Some(Family::Ipv4) { "-4" } else { "-6" };
             return Err(Stop::Usage(format!("{asked} is asked about, but {only} leaves it out")));
         }
     }
@@ -398,18 +397,26 @@ fn rules(code: &str) -> Result<Vec<&'static Rule>, Stop> {
 
 /// Whether a command line that may be wrong asks for the JSON envelope.
 pub fn wants_json(arguments: &[OsString]) -> bool {
-    let options: Vec<&OsString> = arguments.iter().skip(1).take_while(|argument| *argument != "--").collect();
-    options.iter().any(|option| *option == "--json" || *option == "--format=json")
-        || options.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+    options(arguments).any(|option| option == "--json") || values_of("--format", arguments).contains(&"json")
 }
 
 /// What a command line says of colour. Help stands in for the rest of it, so clap has to be told before.
 fn color_of_help(arguments: &[OsString]) -> ColorChoice {
-    let options = arguments.iter().skip(1).take_while(|argument| *argument != "--");
-    let options: Vec<&str> = options.filter_map(|option| option.to_str()).collect();
-    let apart = options.windows(2).filter(|pair| pair[0] == "--color").map(|pair| pair[1]);
-    let joined = options.iter().filter_map(|option| option.strip_prefix("--color="));
-    apart.chain(joined).find_map(|choice| choice.parse().ok()).unwrap_or_default()
+    values_of("--color", arguments).into_iter().find_map(|choice| choice.parse().ok()).unwrap_or_default()
+}
+
+/// What is typed for `option`, behind it or joined to it, before the command line is understood.
+fn values_of<'a>(option: &str, arguments: &'a [OsString]) -> Vec<&'a str> {
+    let options: Vec<&str> = options(arguments).collect();
+    let apart = options.windows(2).filter(|pair| pair[0] == option).map(|pair| pair[1]);
+    let joined = options.iter().filter_map(|typed| typed.strip_prefix(option)?.strip_prefix('='));
+    apart.chain(joined).collect()
+}
+
+/// What is typed before the command behind `--`.
+fn options(arguments: &[OsString]) -> impl Iterator<Item = &str> {
+    let typed = arguments.iter().skip(1).take_while(|argument| *argument != "--");
+    typed.map(|argument| argument.to_str().unwrap_or_default())
 }
 
 /// clap's message without its usage and its pointer to the help, in one line.

@@ -229,9 +229,8 @@ impl Report {
 ///
 /// If the sockets cannot be listed, or processes cannot be held on to.
 pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
-    let surroundings = Surroundings::read();
     let answer = Answer { command: Command::Kill, ..answer::answer(&request)? };
-    let surroundings = Surroundings { euid: answer.host.euid, ..surroundings };
+    let surroundings = Surroundings::read(answer.host.euid);
     let plan = plan(&answer, &surroundings, &options, &request);
     system::allow_descriptors(plan.holders.len());
     let handles = plan.holders.iter().map(|holder| Handle::open(holder.pid)).collect::<Result<Vec<_>, _>>()?;

@@ -42,18 +42,18 @@ pub struct Surroundings {
     pub unit: Option<Unit>,
     /// The container it runs in.
     pub container: Option<Container>,
-    /// Its effective user id, which the answer about the ports brings.
+    /// Its effective user id.
     pub euid: Option<u32>,
 }
 
 impl Surroundings {
-    /// Looks around.
+    /// Looks around, as the user `euid`.
     #[must_use]
-    pub fn read() -> Self {
+    pub fn read(euid: Option<u32>) -> Self {
         let own = std::process::id();
         let supervisor = collect::supervisor_of(own);
         let (unit, container) = (supervisor.unit, supervisor.container);
-        Self { own, ancestors: collect::ancestors_of(own), unit, container, euid: None }
+        Self { own, ancestors: collect::ancestors_of(own), unit, container, euid }
     }
 
     /// Whether `pid` must not be ended: it is portcheck, one of those that it was started from, or the first process.

@@ -247,10 +247,7 @@ impl FreeArgs {
             key,
             protocols: shared.protocols,
             family: shared.family,
-            addresses: addresses
-                .into_iter()
-                .filter(|&address| shared.family.is_none_or(|family| Family::of(address) == family))
-                .collect(),
+            addresses: addresses.into_iter().filter(|&address| Family::fits(shared.family, address)).collect(),
             scope,
             as_servers: self.pass_fds,
         };

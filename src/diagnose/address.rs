@@ -94,10 +94,7 @@ pub static NEEDS_SCOPE: Rule = Rule {
             .map(|address| {
                 let ask = |known: &InterfaceAddress| Remedy {
                     text: format!("ask about it on {}", known.interface),
-                    command: Some(format!(
-                        "{} \"[{address}%{}]:{}/{}\"",
-                        facts.program, known.interface, facts.port, facts.protocol
-                    )),
+                    command: Some(facts.call_on([(address, Some(&*known.interface))])),
                 };
                 let having = facts.circumstances.addresses.iter().filter(|known| known.address == address);
                 Observation {

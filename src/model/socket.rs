@@ -25,6 +25,12 @@ impl Family {
             IpAddr::V6(_) => Self::Ipv6,
         }
     }
+
+    /// Whether `address` is of the family that is wanted, if one is.
+    #[must_use]
+    pub fn fits(wanted: Option<Self>, address: IpAddr) -> bool {
+        wanted.is_none_or(|wanted| Self::of(address) == wanted)
+    }
 }
 
 /// The state of a socket: those of RFC 9293 section 3.3.2, and what `CLOSE` stands for in the kernel's tables.

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path;
-use std::time::Duration;
 
-use super::{Awaited, Goal, Options, Place};
+use super::{Awaited, Goal, Options, Place, remote};
 use crate::answer::{self, PortAnswer};
 use crate::collect::{self, Detail, Watch};
 use crate::diagnose::{Facts, Status};
@@ -79,12 +78,10 @@ impl fmt::Display for By {
 
 /// Whether a server answers on the port at one of the addresses asked about, or on loopback.
 fn connects(target: &Target, family: Option<Family>) -> bool {
-    /// To loopback mostly: an answer takes no longer than that.
-    const PATIENCE: Duration = Duration::from_millis(250);
     const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     let addresses = if target.addresses.is_empty() { &LOOPBACK[..] } else { &target.addresses };
-    let mut addresses = addresses.iter().filter(|&&address| family.is_none_or(|family| Family::of(address) == family));
-    addresses.any(|&address| TcpStream::connect_timeout(&(address, target.first).into(), PATIENCE).is_ok())
+    let mut addresses = addresses.iter().filter(|&&address| Family::fits(family, address));
+    addresses.any(|&address| remote::connect((address, target.first).into()).is_ok())
 }
 
 /// Listeners, by port and inode.

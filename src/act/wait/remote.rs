@@ -160,7 +160,7 @@ fn try_once(remote: &Remote, family: Option<Family>) -> Result<SocketAddr, Strin
     let resolved = (&*remote.host, remote.port).to_socket_addrs();
     let addresses: Vec<SocketAddr> = resolved
         .map_err(|error| format!("{} cannot be resolved: {error}", remote.host))?
-        .filter(|address| family.is_none_or(|family| Family::of(address.ip()) == family))
+        .filter(|address| Family::fits(family, address.ip()))
         .collect();
     let (sender, receiver) = mpsc::channel();
     for &address in &addresses {
@@ -191,7 +191,11 @@ fn try_once(remote: &Remote, family: Option<Family>) -> Result<SocketAddr, Strin
 }
 
 /// Connects, and hangs up at once.
-fn connect(address: SocketAddr) -> io::Result<()> {
+///
+/// # Errors
+///
+/// If nobody answers within two seconds, or only this very try.
+pub fn connect(address: SocketAddr) -> io::Result<()> {
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     if stream.local_addr()? == stream.peer_addr()? {
         // The kernel picked the port itself for our own end, and so we met ourselves (RFC 9293, simultaneous open). An
