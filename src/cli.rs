@@ -13,7 +13,7 @@ use std::path::Path;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgAction, ArgMatches, ColorChoice, CommandFactory, FromArgMatches, Id, Parser};
 use portcheck::act::kill;
 use portcheck::act::wait::{self, Remote};
 use portcheck::collect::Detail;
@@ -190,9 +190,10 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Text(error),
         _ => Stop::Usage(one_line(&error)),
     };
-    let matches = Cli::command().color(color_of_help(arguments)).try_get_matches_from(arguments).map_err(stop)?;
+    let mut command = Cli::command().color(color_of_help(arguments));
+    let matches = command.try_get_matches_from_mut(arguments).map_err(stop)?;
     let cli = Cli::from_arg_matches(&matches).map_err(stop)?;
-    require_sense(&cli, &matches)?;
+    require_sense(&cli, &command, &matches)?;
     let color = match cli.color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,
@@ -343,8 +344,8 @@ fn protocols(cli: &Cli, targets: &[Target]) -> Result<Vec<Protocol>, Stop> {
 }
 
 /// What clap cannot tell: options that mean something else, or nothing, beside others.
-fn require_sense(cli: &Cli, matches: &ArgMatches) -> Result<(), Stop> {
-    if let Some((option, action)) = stray(cli, matches) {
+fn require_sense(cli: &Cli, command: &clap::Command, matches: &ArgMatches) -> Result<(), Stop> {
+    if let Some((option, action)) = stray(cli, command, matches) {
         return Err(Stop::Usage(format!("--{option} goes with {action}")));
     }
     let is_wait = cli.wait.wait.is_some();
@@ -370,18 +371,20 @@ fn require_sense(cli: &Cli, matches: &ArgMatches) -> Result<(), Stop> {
 
 /// An option of an action that is not asked for, and that action. clap's `requires` does not tell: it is dropped where what is
 /// required conflicts with something that is given, such as another action.
-fn stray(cli: &Cli, matches: &ArgMatches) -> Option<(String, &'static str)> {
-    let none = || clap::Command::new("");
+fn stray(cli: &Cli, command: &clap::Command, matches: &ArgMatches) -> Option<(String, &'static str)> {
+    // clap groups the options of a struct under its name.
     let actions = [
-        ("--kill", cli.kill.kill, KillArgs::augment_args(none())),
-        ("--wait", cli.wait.wait.is_some(), WaitArgs::augment_args(none())),
-        ("--free", cli.free.picks(), FreeArgs::augment_args(none())),
+        ("--kill", cli.kill.kill, "KillArgs"),
+        ("--wait", cli.wait.wait.is_some(), "WaitArgs"),
+        ("--free", cli.free.picks(), "FreeArgs"),
     ];
-    let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    actions.iter().filter(|(_, is_asked_for, _)| !is_asked_for).find_map(|(action, _, options)| {
-        let mut options = options.get_arguments().filter(|option| !free::ACTIONS.contains(&option.get_id().as_str()));
-        let stray = options.find(|option| is_given(option.get_id().as_str()))?;
-        Some((stray.get_long()?.to_owned(), *action))
+    let is_given = |id: &&Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    actions.iter().filter(|(_, is_asked_for, _)| !is_asked_for).find_map(|(action, _, group)| {
+        let group = command.get_groups().find(|known| known.get_id() == group)?;
+        let mut options = group.get_args().filter(|id| !free::ACTIONS.contains(&id.as_str()));
+        let stray = options.find(is_given)?;
+        let option = command.get_arguments().find(|option| option.get_id() == stray)?;
+        Some((option.get_long()?.to_owned(), *action))
     })
 }
 
