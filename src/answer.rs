@@ -187,7 +187,16 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
     }
 }
 
+/// Addresses that were asked about together, and the interface named behind them.
+pub type Place<'a> = (&'a [IpAddr], Option<&'a str>);
+
 impl PortAnswer {
+    /// Where the port was asked about: with its number and protocol, what tells two answers apart.
+    #[must_use]
+    pub fn place(&self) -> Place<'_> {
+        (&self.addresses, self.zone.as_deref())
+    }
+
     fn is_taken_by_nobody(&self) -> bool {
         self.sockets.is_empty() && is_in_use(&self.attempts)
     }
@@ -224,14 +233,15 @@ fn check(request: &Request, targets: &[Target], leases: Result<Vec<Lease>, Error
     let surroundings = Surroundings::of(request, &all_seen);
     let lease_on = |port: u16| leases.iter().find(|lease| lease.port == port);
     let is_free = |seen: &&Seen| seen.is_free() && lease_on(seen.port).is_none();
-    let free: HashSet<(u16, Protocol, Vec<IpAddr>)> =
-        all_seen.iter().filter(is_free).map(|seen| (seen.port, seen.protocol, seen.addresses.clone())).collect();
-    let judge_one = |seen: Seen| {
-        let other_is_free = free.contains(&(seen.port, seen.protocol.other(), seen.addresses.clone()));
+    let free: HashSet<(u16, Protocol, Place<'_>)> =
+        all_seen.iter().filter(is_free).map(|seen| (seen.port, seen.protocol, seen.place())).collect();
+    let has_free_other = |seen: &Seen| free.contains(&(seen.port, seen.protocol.other(), seen.place()));
+    let others_are_free: Vec<bool> = all_seen.iter().map(has_free_other).collect();
+    let judge_one = |(seen, other_is_free): (Seen, bool)| {
         judge(request, &snapshot, &surroundings, lease_on(seen.port), other_is_free, seen)
     };
-    let mut ports: Vec<PortAnswer> = all_seen.into_iter().map(judge_one).collect();
-    if ports.iter().any(|port| (&port.addresses, &port.zone) != (&ports[0].addresses, &ports[0].zone)) {
+    let mut ports: Vec<PortAnswer> = all_seen.into_iter().zip(others_are_free).map(judge_one).collect();
+    if ports.iter().any(|port| port.place() != ports[0].place()) {
         for port in &mut ports {
             port.is_one_of_several_places = true;
         }
@@ -440,6 +450,10 @@ struct Seen {
 }
 
 impl Seen {
+    fn place(&self) -> Place<'_> {
+        (&self.addresses, self.zone.as_deref())
+    }
+
     fn is_free(&self) -> bool {
         self.sockets.is_empty()
             && !self.attempts.is_empty()

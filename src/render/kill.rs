@@ -193,7 +193,7 @@ fn names(answer: &Answer, all: bool) -> (String, usize) {
     let ports: Vec<&PortAnswer> = answer.ports.iter().filter(|port| all || port.status != Status::Free).collect();
     let mut names: Vec<String> = Vec::new();
     for port in &ports {
-        let is_same = |other: &&&PortAnswer| other.port == port.port && other.addresses == port.addresses;
+        let is_same = |other: &&&PortAnswer| other.port == port.port && other.place() == port.place();
         let both = ports.iter().filter(is_same).count() > 1;
         let joint = if all { "and" } else { "or" };
         let name = if both { format!("{}{}", port.port, on(port, joint)) } else { name(port) };

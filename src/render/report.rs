@@ -14,7 +14,7 @@ use crate::probe::{Attempt, Outcome};
 /// Writes the report on the one port that was asked about: for the addresses of each target, the worst first.
 pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let paper = &mut Paper::new(style.width, out);
-    let mut places = by_addresses(&answer.ports);
+    let mut places = by_place(&answer.ports);
     places.sort_by_key(|ports| ports.iter().map(|port| port.status).min());
     for (index, ports) in places.into_iter().enumerate() {
         if index > 0 {
@@ -25,11 +25,11 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
     notes(answer, style, paper)
 }
 
-/// The ports, those on the same addresses together.
-fn by_addresses(ports: &[PortAnswer]) -> Vec<Vec<&PortAnswer>> {
+/// The ports, those in the same place together.
+fn by_place(ports: &[PortAnswer]) -> Vec<Vec<&PortAnswer>> {
     let mut places: Vec<Vec<&PortAnswer>> = Vec::new();
     for port in ports {
-        match places.iter_mut().find(|place| place[0].addresses == port.addresses) {
+        match places.iter_mut().find(|others| others[0].place() == port.place()) {
             Some(place) => place.push(port),
             None => places.push(vec![port]),
         }

@@ -130,7 +130,8 @@ pub fn on(port: &PortAnswer, joint: &str) -> String {
     if port.addresses.is_empty() || !port.is_one_of_several_places {
         return String::new();
     }
-    let addresses: Vec<String> = port.addresses.iter().map(ToString::to_string).collect();
+    let zone = port.zone.as_ref().map(|zone| format!("%{zone}")).unwrap_or_default();
+    let addresses: Vec<String> = port.addresses.iter().map(|address| format!("{address}{zone}")).collect();
     format!(" on {}", addresses.join(&format!(" {joint} ")))
 }
 

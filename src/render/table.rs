@@ -221,21 +221,21 @@ enum Line<'a> {
 /// Puts free neighbours together. A port that is free by every protocol asked about counts as one.
 fn lines(ports: &[PortAnswer]) -> Vec<Line<'_>> {
     let mut lines = Vec::new();
-    for group in ports.chunk_by(|a, b| a.port == b.port && a.addresses == b.addresses) {
+    for group in ports.chunk_by(|a, b| a.port == b.port && a.place() == b.place()) {
         let all_free = group.iter().all(|port| port.status == Status::Free);
         if !all_free {
             lines.extend(group.iter().map(Line::One));
             continue;
         }
-        let PortAnswer { port, addresses, .. } = &group[0];
+        let free = &group[0];
         let only = if let [single] = group { Some(single.protocol) } else { None };
         match lines.last_mut() {
             Some(Line::Free { first, last, protocol })
-                if last.checked_add(1) == Some(*port) && *protocol == only && first.addresses == *addresses =>
+                if last.checked_add(1) == Some(free.port) && *protocol == only && first.place() == free.place() =>
             {
-                *last = *port;
+                *last = free.port;
             }
-            _ => lines.push(Line::Free { first: &group[0], last: *port, protocol: only }),
+            _ => lines.push(Line::Free { first: free, last: free.port, protocol: only }),
         }
     }
     lines

@@ -1,7 +1,7 @@
 //! Ports that nobody holds: reserved, privileged, on addresses that are not there, redirected.
 
 use crate::common::role::listening;
-use crate::common::{is_root, json, json_of};
+use crate::common::{is_root, json, json_of, run};
 use crate::scenarios;
 use crate::stage::{Stage, becomes_free, need_root, part, run_command, set_up, wait_until};
 
@@ -67,6 +67,10 @@ fn a_link_local_address_without_scope(stage: &Stage) -> Result<(), String> {
         assert!(command.contains(&format!("\"[fe80::5%{name}]:9090/tcp\"")), "{command}");
     }
     stage.expect("[fe80::5%v0]:9090/tcp", "free", &["free"], &[]);
+    // The interface tells two places apart that have the same address.
+    let both = run(&["[fe80::5%v0]:9090", "[fe80::5%v1]:9090"]);
+    let lines: Vec<&str> = both.stdout.lines().filter(|line| line.starts_with("9090")).collect();
+    assert_eq!(lines, ["9090 on fe80::5%v0 is free", "9090 on fe80::5%v1 is free"], "{both:?}");
 
     // The same address on another interface is no conflict.
     let any = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
