@@ -1,0 +1,142 @@
+//! The command line itself: mistakes, exit codes, colours, pipes and full disks.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::common::{json, json_of, portcheck, run};
+
+#[test]
+fn a_mistake_is_one_line_and_exit_2() {
+    let cases: [(&[&str], &str); 14] = [
+        (&["99999"], "ports run from 1 to 65535"),
+        (&["0"], "ports run from 1 to 65535"),
+        (&["3010-3000"], "write 3000-3010"),
+        (&["80/sctp"], "/tcp and /udp"),
+        (&["example.org:80"], "this machine only"),
+        (&["::1"], "[::1]:8080"),
+        (&["postgresqk"], "did you mean postgresql?"),
+        (&[""], "give a port"),
+        (&["--nonsense"], "--nonsense"),
+        (&["--format", "xml"], "xml"),
+        (&["80", "--pid", "1"], "--pid"),
+        (&["--explain", "--format", "csv"], "--explain"),
+        (&["53/udp", "--tcp"], "--tcp leaves it out"),
+        (&["-5"], "-5"),
+    ];
+    for (arguments, hint) in cases {
+        let run = run(arguments);
+        assert_eq!((run.code, &*run.stdout), (2, ""), "{arguments:?}: {run:?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.starts_with("portcheck: ") && run.stderr.contains(hint), "{arguments:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_mistake_with_json_gets_the_envelope() {
+    for arguments in [&["99999"][..], &["--nonsense"], &["example.org:80", "22"], &["--explain"]] {
+        let answer = json(arguments);
+        assert_eq!((&answer["exit_code"], &answer["error"]["kind"]), (&2.into(), &"usage".into()));
+        assert_eq!(answer["ports"].as_array().unwrap().len(), 0);
+        assert!(!answer["error"]["message"].as_str().unwrap().is_empty());
+    }
+    assert_eq!(json_of(portcheck(&["--format=json", "99999"]))["exit_code"], 2);
+}
+
+#[test]
+fn hostile_arguments_are_shown_escaped() {
+    let run = run(&["\x1b]0;title\x07"]);
+    assert!(run.code == 2 && !run.stderr.contains('\x1b') && run.stderr.contains("\\u{1b}"), "{run:?}");
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    for arguments in [["--help"], ["-h"], ["--version"]] {
+        let run = run(&arguments);
+        assert_eq!((run.code, &*run.stderr), (0, ""));
+        assert!(run.stdout.starts_with("portcheck") || run.stdout.starts_with("Tells"), "{}", run.stdout);
+    }
+    let long = run(&["--help"]).stdout;
+    for expected in ["Selecting:", "Output:", "How to look:", "Examples:", "Exit codes:"] {
+        assert!(long.contains(expected), "{expected}");
+    }
+}
+
+#[test]
+fn quiet_says_it_by_the_exit_code_alone() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let held = run(&["-q", &port]);
+    assert_eq!((held.code, &*held.stdout, &*held.stderr), (1, "", ""));
+}
+
+#[test]
+fn colour_is_for_terminals_or_on_request() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    assert!(!run(&[&port]).stdout.contains('\x1b'));
+    assert!(run(&[&port, "--color", "always"]).stdout.contains('\x1b'));
+    assert!(!run(&[&port, "--color", "always", "--json"]).stdout.contains('\x1b'));
+    // On a terminal: `script` gives it one.
+    if !crate::common::has("script") {
+        return crate::common::skip("no script(1) to make a terminal");
+    }
+    let on_terminal = |setting: &str| {
+        let line = format!("{setting} {} {port}", env!("CARGO_BIN_EXE_portcheck"));
+        let output =
+            std::process::Command::new("script").args(["-qec", &line, "/dev/null"]).env_remove("NO_COLOR").output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    assert!(on_terminal("TERM=xterm").contains('\x1b'));
+    assert!(!on_terminal("TERM=xterm NO_COLOR=1").contains('\x1b'));
+}
+
+#[test]
+fn help_has_colour_as_the_command_line_says() {
+    // Help was printed before the option was heeded, on whichever side of it that stood.
+    for arguments in
+        [["--color", "always", "--help"], ["--help", "--color", "always"], ["--format=csv", "--color=always", "-h"]]
+    {
+        assert!(run(&arguments).stdout.contains('\x1b'), "{arguments:?}");
+    }
+    assert!(!run(&["--help"]).stdout.contains('\x1b'));
+    if !crate::common::has("script") {
+        return crate::common::skip("no script(1) to make a terminal");
+    }
+    let on_terminal = |arguments: &str| {
+        let line = format!("TERM=xterm {} {arguments}", env!("CARGO_BIN_EXE_portcheck"));
+        let output =
+            std::process::Command::new("script").args(["-qec", &line, "/dev/null"]).env_remove("NO_COLOR").output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    assert!(on_terminal("--help").contains('\x1b'));
+    for arguments in ["--help --color never", "--color never --help", "-h --color=never"] {
+        assert!(!on_terminal(arguments).contains('\x1b'), "{arguments}");
+    }
+}
+
+#[test]
+fn a_reader_that_hangs_up_changes_nothing() {
+    let mut child = portcheck(&["1-65535", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut some = [0; 100];
+    stdout.read_exact(&mut some).unwrap();
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    let code = output.status.code().unwrap();
+    assert!(code == 0 || code == 1, "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn a_full_disk_is_a_failure_that_is_said() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else {
+        return crate::common::skip("no /dev/full");
+    };
+    for arguments in [&["22"][..], &["--json"], &["--help"]] {
+        let output = portcheck(arguments).stdout(full.try_clone().unwrap()).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("cannot write the answer") && stderr.lines().count() == 1, "{stderr}");
+    }
+}

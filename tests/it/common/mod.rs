@@ -1,0 +1,147 @@
+//! What the tests of the shipped binary share: running it, checking its JSON against the schema, network namespaces,
+//! and processes that play a part.
+
+pub mod cgroup;
+pub mod lease;
+pub mod pids;
+pub mod programs;
+pub mod role;
+pub mod seccomp;
+pub mod server;
+pub mod terminal;
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use serde_json::Value;
+
+pub use crate::program::{Background, Run, all_codes, codes, json, json_of, numbers, owners, port, portcheck, run};
+
+use crate::program::command_of;
+
+/// The user and group that have no rights.
+pub const NOBODY: u32 = 65534;
+
+/// Says that a test proves less here than elsewhere, and why. Not by `eprintln!`, which the harness keeps to itself when
+/// a test passes.
+pub fn skip(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+}
+
+/// Whether we are root and can become others: the root of a user namespace made by an ordinary user cannot.
+pub fn is_root() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let ids: u64 = map.split_whitespace().skip(2).step_by(3).filter_map(|count| count.parse::<u64>().ok()).sum();
+    rustix::process::geteuid().is_root() && ids > NOBODY.into()
+}
+
+/// Whether a program can be run here.
+pub fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).any(|dir| dir.join(program).is_file())
+}
+
+/// Waits until a server listens on a TCP port, by the program itself: looking again and again with a bind would be in the way of
+/// a server that starts.
+#[track_caller]
+pub fn until_it_listens(port: u16) {
+    let wait = run(&[&format!("{port}/tcp"), "--wait", "listening", "--timeout", "20s"]);
+    assert_eq!(wait.code, 0, "{wait:?}");
+}
+
+/// The binary run by an ordinary user. Only root can arrange that.
+pub fn portcheck_as_nobody(arguments: &[&str]) -> Command {
+    let mut command = command_of(&readable_copy(Path::new(env!("CARGO_BIN_EXE_portcheck"))), arguments);
+    command.current_dir("/").uid(NOBODY).gid(NOBODY);
+    command
+}
+
+/// Programs for every user to run. A static is not dropped, so [`Cleanup`] empties it.
+static COPIES: Mutex<Option<tempfile::TempDir>> = Mutex::new(None);
+
+struct Cleanup;
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        drop(COPIES.lock().unwrap().take());
+    }
+}
+
+/// A copy of a program that every user can run: the build directory may be closed to others. It lasts as long as the body
+/// of [`in_namespace`].
+pub fn readable_copy(program: &Path) -> PathBuf {
+    let mut copies = COPIES.lock().unwrap();
+    let directory = copies.get_or_insert_with(|| {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+        directory
+    });
+    let copy = directory.path().join(program.file_name().unwrap());
+    if !copy.exists() {
+        std::fs::copy(program, &copy).unwrap();
+        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    copy
+}
+
+/// The same as an ordinary user.
+pub fn json_as_nobody(arguments: &[&str]) -> Value {
+    json_of(portcheck_as_nobody(&[arguments, &["--json"]].concat()))
+}
+
+/// Runs `body` in a network namespace of its own, with its loopback interface up, in a process of its own: the test
+/// binary starts itself again for just the test that `body` is written in.
+///
+/// An ordinary user gets a user namespace around it. Where neither is allowed, the test is skipped.
+pub fn in_namespace<F: FnOnce()>(body: F) {
+    in_namespace_of(test_of::<F>(), body);
+}
+
+/// The test that a closure of type `F` is written in, as the harness calls it.
+fn test_of<F>() -> &'static str {
+    let function = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
+    // The harness knows tests without the name of their crate.
+    function.split_once("::").unwrap().1
+}
+
+/// The same for a test that is called `name`.
+pub fn in_namespace_of(name: &str, body: impl FnOnce()) {
+    let flags = if is_root() { "-n" } else { "-rn" };
+    unshare(name, flags, "ip link set lo up", || {
+        let _cleanup = Cleanup;
+        body();
+    });
+}
+
+/// Runs `body` where unshare(1) with these flags and a shell command leads to.
+fn unshare(name: &str, flags: &str, set_up: &str, body: impl FnOnce()) {
+    const INSIDE: &str = "PORTCHECK_TEST_NAMESPACE";
+    if std::env::var(INSIDE).as_deref() == Ok(name) {
+        return body();
+    }
+    let script = format!("{set_up} && exec \"$@\"");
+    let unshare = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(flags.split(' ')).args(["--", "sh", "-c", &script, "sh"]).args(arguments);
+        command
+    };
+    match unshare(&["true"]).output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => return skip(&format!("{name}: no namespace here: {}", String::from_utf8_lossy(&output.stderr))),
+        Err(error) => return skip(&format!("{name}: no namespace here: {error}")),
+    }
+    let own = std::env::current_exe().unwrap();
+    let output = unshare(&[own.to_str().unwrap(), "--exact", name, "--nocapture", "--test-threads=1"])
+        .env(INSIDE, name)
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    // What it skipped.
+    let _ = write!(std::io::stderr(), "{stderr}");
+    assert!(output.status.success(), "in the namespace:\n{stdout}\n{stderr}");
+    assert!(stdout.contains("1 passed"), "{name} is not the name of this test:\n{stdout}");
+}

@@ -1,0 +1,411 @@
+//! `--free`: which ports are picked, which are not, and why.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+
+use crate::common::lease::{Leases, bind, leased, pick, pick_one, ports_of, printed};
+use crate::common::role::Role;
+use crate::common::seccomp::portcheck_without;
+use crate::common::{Run, in_namespace, is_root, json, json_of, portcheck, run, skip};
+use serde_json::{Value, json as value};
+use socket2::{Domain, Socket, Type};
+
+/// How many ports were excluded for a reason.
+fn count(answer: &Value, reason: &str) -> u64 {
+    let excluded = answer["free"]["choice"]["excluded"].as_array().unwrap();
+    excluded.iter().find(|one| one["reason"] == reason).map_or(0, |one| one["count"].as_u64().unwrap())
+}
+
+#[test]
+fn it_prints_ports_one_a_line_and_nothing_else() {
+    in_namespace(|| {
+        let _leases = Leases;
+        let one = run(&["--free"]);
+        assert_eq!((one.code, &*one.stderr, one.stdout.lines().count()), (0, "", 1), "{one:?}");
+        let ports = pick(&["5"]);
+        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), 5);
+        assert!(ports.iter().all(|port| (20_000..30_000).contains(port)), "{ports:?}");
+        // The next caller gets others: these are leased.
+        assert!(ports.iter().all(|port| leased().contains(port)));
+        assert_eq!(run(&["--free", "-q"]).stdout, "");
+    });
+}
+
+#[test]
+fn the_json_tells_what_was_picked_from_what_and_why_not_others() {
+    in_namespace(|| {
+        let _leases = Leases;
+        let answer = json(&["--free", "2"]);
+        let ports = ports_of(&answer);
+        assert_eq!((&answer["command"], &answer["exit_code"], ports.len()), (&value!("free"), &value!(0), 2));
+        let choice = &answer["free"]["choice"];
+        assert_eq!((&choice["count"], &choice["pool"]), (&value!(2), &value!([[20_000, 29_999]])));
+        let excluded: u64 =
+            choice["excluded"].as_array().unwrap().iter().map(|one| one["count"].as_u64().unwrap()).sum();
+        assert_eq!(choice["candidates"].as_u64().unwrap() + excluded, 10_000);
+        assert!(count(&answer, "assigned") > 100);
+        let leases = answer["free"]["leases"].as_array().unwrap();
+        assert_eq!(
+            (leases.len(), &leases[0]["kind"], &leases[0]["expires_in_ms"]),
+            (2, &value!("reserved"), &value!(60_000))
+        );
+        assert_eq!(leases[0]["client"]["pid"], std::process::id());
+        // Both protocols of each, as asked for.
+        let elements = answer["ports"].as_array().unwrap();
+        assert!(elements.len() == 4 && elements.iter().all(|port| port["status"] == "free"), "{elements:#?}");
+        let binds = elements[0]["bind"].as_array().unwrap();
+        assert!(binds.len() == 2 && binds.iter().all(|bind| bind["reuse_address"] == false), "{binds:?}");
+        // The other commands do not have it.
+        assert_eq!(json(&["80"])["free"], Value::Null);
+    });
+}
+
+#[test]
+fn verbose_tells_the_same_on_standard_error() {
+    in_namespace(|| {
+        let _leases = Leases;
+        let run = run(&["--free", "-v"]);
+        assert_eq!((run.code, printed(&run.stdout).len()), (0, 1));
+        for expected in ["pool: 20000-29999", "assigned by IANA: 20000-20003", "lease: ", "reserved for 60 s for "] {
+            assert!(run.stderr.contains(expected), "{expected} is not in {}", run.stderr);
+        }
+    });
+}
+
+#[test]
+fn the_kernels_own_ports_are_left_to_it() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to set the ranges");
+        }
+        let _leases = Leases;
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "20000 29989").unwrap();
+        std::fs::write("/proc/sys/net/ipv4/ip_local_reserved_ports", "29990-29994").unwrap();
+        let answer = json(&["--free", "--range", "20000-30004"]);
+        assert!((29_995..=29_998).contains(&ports_of(&answer)[0]), "{answer:#}");
+        let counts = ["ephemeral", "reserved", "node-port", "assigned"].map(|reason| count(&answer, reason));
+        assert_eq!(counts, [9990, 5, 5, 1]);
+        assert_eq!(answer["free"]["choice"]["candidates"], 4);
+        let refused = run(&["--free", "--range", "20000-29994"]);
+        assert_eq!((refused.code, &*refused.stdout), (1, ""));
+        let reason =
+            "no port is left of the 9995 in 20000-29994: 9990 in the ephemeral range, 5 in ip_local_reserved_ports";
+        assert!(refused.stderr.contains(reason), "{refused:?}");
+    });
+}
+
+#[test]
+fn nothing_left_is_an_answer_with_counts() {
+    in_namespace(|| {
+        let _leases = Leases;
+        let answer = json(&["--free", "--range", "20000-20003"]);
+        assert_eq!((&answer["exit_code"], &answer["error"]), (&value!(1), &Value::Null));
+        assert_eq!((ports_of(&answer).len(), count(&answer, "assigned")), (0, 4));
+        assert!(
+            answer["free"]["problems"][0]
+                .as_str()
+                .unwrap()
+                .contains("no port is left of the 4 in 20000-20003: 4 assigned by IANA")
+        );
+        let three = run(&["--free", "3", "--range", "20010-20011"]);
+        assert_eq!((three.code, &*three.stdout), (1, ""));
+        assert!(three.stderr.contains("3 ports are asked for, and only 2 are left of the 2"), "{three:?}");
+        assert!(leased().is_empty(), "all or nothing");
+    });
+}
+
+#[test]
+fn all_or_nothing() {
+    in_namespace(|| {
+        let _leases = Leases;
+        let _listener = TcpListener::bind("127.0.0.1:20015").unwrap();
+        let answer = json(&["--free", "3", "--range", "20015-20017"]);
+        assert_eq!((&answer["exit_code"], count(&answer, "in-use"), ports_of(&answer).len()), (&value!(1), 1, 0));
+        assert!(leased().is_empty());
+        assert_eq!(pick(&["2", "--range", "20015-20017"]).into_iter().collect::<BTreeSet<_>>(), [20016, 20017].into());
+        let answer = json(&["--free", "--range", "20015-20017"]);
+        assert_eq!((count(&answer, "in-use"), count(&answer, "leased")), (1, 2));
+    });
+}
+
+/// Whether the one port of a range is picked.
+fn is_picked(port: u16, options: &[&str]) -> bool {
+    let range = format!("{port}-{port}");
+    let answer = json(&[&["--free", "--ttl", "0", "--range", &range], options].concat());
+    let picked = !ports_of(&answer).is_empty();
+    assert_eq!((count(&answer, "in-use"), answer["exit_code"] == 1), (u64::from(!picked), !picked), "{answer:#}");
+    picked
+}
+
+/// Whatever has the port, in whatever state, and whether or not a listing shows it.
+#[test]
+fn free_means_that_nothing_has_it() {
+    in_namespace(|| {
+        const PORT: u16 = 20_015;
+        let any = |address: &str| -> SocketAddr { format!("{address}:{PORT}").parse().unwrap() };
+        let is_held = |what: &str| assert!(!is_picked(PORT, &[]), "{what}");
+        assert!(is_picked(PORT, &[]), "nothing has it yet");
+
+        for address in ["127.0.0.1", "0.0.0.0", "[::1]", "[::]", "127.9.9.9", "[::ffff:127.0.0.1]"] {
+            let listener = TcpListener::bind(any(address)).unwrap();
+            is_held(&format!("a listener on {address}"));
+            drop(listener);
+            let udp = UdpSocket::bind(any(address)).unwrap();
+            is_held(&format!("UDP on {address}"));
+            assert!(is_picked(PORT, &["--tcp"]), "UDP does not matter for TCP");
+            drop(udp);
+        }
+        let bound = bind(Ipv4Addr::LOCALHOST, PORT, Type::STREAM, true).unwrap();
+        is_held("bound with SO_REUSEADDR, not listening");
+        assert!(is_picked(PORT, &["--udp"]), "TCP does not matter for UDP");
+        drop(bound);
+        let v6only = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+        v6only.set_only_v6(true).unwrap();
+        v6only.bind(&any("[::]").into()).unwrap();
+        is_held("bound on IPv6 only");
+        assert!(is_picked(PORT, &["-4"]) && !is_picked(PORT, &["-6"]));
+        assert!(is_picked(PORT, &["--addr", "127.0.0.1"]) && !is_picked(PORT, &["--addr", "::1"]));
+        assert!(!is_picked(PORT, &["--addr", "localhost"]), "which is both");
+        drop(v6only);
+        let connected = UdpSocket::bind(any("127.0.0.1")).unwrap();
+        connected.connect("127.0.0.1:9").unwrap();
+        is_held("a connected UDP socket, which ss -ul does not list");
+        drop(connected);
+
+        // An outgoing connection, and what is left of it.
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = bind(Ipv4Addr::LOCALHOST, PORT, Type::STREAM, true).unwrap();
+        client.connect(&server.local_addr().unwrap().into()).unwrap();
+        let (accepted, _) = server.accept().unwrap();
+        is_held("an outgoing connection");
+        drop(client);
+        is_held("half closed, without a process");
+        drop(accepted);
+        is_held("TIME_WAIT");
+        assert!(is_picked(PORT, &["--addr", "127.0.0.2"]), "which lies on another address");
+        assert!(is_picked(PORT + 1, &[]));
+    });
+}
+
+#[test]
+fn what_a_person_names_comes_first() {
+    in_namespace(|| {
+        let _leases = Leases;
+        // Assigned by IANA, and in no range: who names it knows it.
+        assert_eq!(pick_one(&["--prefer", "8080"]), 8080);
+        assert_eq!(pick_one(&["--prefer", "8080", "--prefer", "40001"]), 40001, "8080 is leased");
+        let next = pick_one(&["--prefer", "8080,40001"]);
+        assert!((20_000..30_000).contains(&next), "the next best: {next}");
+        assert_eq!(pick(&["3", "--prefer", "3000-3002"]), [3000, 3001, 3002]);
+        let near = pick_one(&["--near", "8080"]);
+        assert!(near.abs_diff(8080) < 30 && near != 8080, "{near}");
+        let dynamic = pick_one(&["--class", "dynamic"]);
+        assert!(dynamic >= 49_152, "{dynamic}");
+        let registered = pick_one(&["--class", "registered", "--range", "49000-50000", "--prefer", "49100"]);
+        assert_eq!(registered, 49_100);
+        assert_eq!(pick_one(&["--range", "20010-20011,20015", "--near", "20016"]), 20_015);
+    });
+}
+
+#[test]
+fn no_ipv6_is_no_obstacle() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to switch IPv6 off");
+        }
+        let _leases = Leases;
+        std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap();
+        pick_one(&[]);
+        pick_one(&["-4"]);
+        // A kernel that was built without it: EAFNOSUPPORT for AF_INET6.
+        if let Some(command) = portcheck_without("socket=10!97", &["--free"]) {
+            let answer = json_of(command);
+            assert_eq!((&answer["exit_code"], ports_of(&answer).len()), (&value!(0), 1), "{answer:#}");
+        }
+        // A sandbox that forbids it is another matter: a server might be allowed what we are not.
+        if let Some(command) = portcheck_without("socket=10", &["--free", "--range", "20010-20011"]) {
+            let answer = json_of(command);
+            assert_eq!((&answer["exit_code"], count(&answer, "not-permitted")), (&value!(1), 2), "{answer:#}");
+        }
+    });
+}
+
+#[test]
+fn sixty_callers_get_four_ports_each_and_none_twice() {
+    in_namespace(|| {
+        let _leases = Leases;
+        // A fifth of the candidates: without leases hundreds would be picked twice.
+        let range = ["--range", "20300-21599"];
+        let callers: Vec<_> = (0..60)
+            .map(|_| {
+                let mut command = portcheck(&[&["--free", "4"], &range[..]].concat());
+                command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+                command.spawn().unwrap()
+            })
+            .collect();
+        let mut ports = Vec::new();
+        for caller in callers {
+            let run = Run::from(caller.wait_with_output().unwrap());
+            assert_eq!((run.code, &*run.stderr), (0, ""));
+            ports.extend(printed(&run.stdout));
+        }
+        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), 240);
+        for &port in &ports {
+            for kind in [Type::STREAM, Type::DGRAM] {
+                drop(bind(Ipv4Addr::UNSPECIFIED, port, kind, false).unwrap());
+                drop(bind(Ipv6Addr::UNSPECIFIED, port, kind, false).unwrap());
+            }
+        }
+        ports.sort_unstable();
+        assert_eq!(leased(), ports);
+    });
+}
+
+/// Each round picks, binds without SO_REUSEADDR, and leaves the port to the next, while connections come and go.
+#[test]
+fn jobs_in_a_small_range_never_fail() {
+    in_namespace(|| {
+        let _leases = Leases;
+        let server = TcpListener::bind("127.0.0.1:9000").unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let is_over = || stop.load(std::sync::atomic::Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over() {
+                    let client = TcpStream::connect("127.0.0.1:9000").unwrap();
+                    drop((server.accept().unwrap(), client));
+                }
+            });
+            let job = || {
+                for _ in 0..10 {
+                    let port = pick_one(&["--range", "20300-20399", "--ttl", "2s"]);
+                    drop(bind(Ipv4Addr::UNSPECIFIED, port, Type::STREAM, false).unwrap());
+                    assert_eq!(run(&["--release", &port.to_string()]).code, 0);
+                }
+            };
+            let jobs: Vec<_> = (0..8).map(|_| scope.spawn(job)).collect();
+            let failed = jobs.into_iter().map(std::thread::ScopedJoinHandle::join).filter(Result::is_err).count();
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(failed, 0);
+        });
+    });
+}
+
+#[test]
+fn a_name_sticks_to_a_port() {
+    in_namespace(|| {
+        let _leases = Leases;
+        let sticky = || pick_one(&["--sticky", "web"]);
+        let first = sticky();
+        assert_eq!(sticky(), first, "the same caller, again");
+        assert_ne!(pick_one(&["--sticky", "api"]), first);
+        let elsewhere = Run::from(portcheck(&["--free", "--sticky", "web"]).current_dir("/").output().unwrap());
+        assert_ne!(printed(&elsewhere.stdout), [first]);
+
+        // Somebody else who runs at the same time gets another.
+        let mut other = Role::start("portcheck --free --sticky web");
+        let theirs: u16 = other.go().parse().unwrap();
+        assert_ne!(theirs, first);
+        // While it is taken, the next best; then it again.
+        let listener = TcpListener::bind(("127.0.0.1", first)).unwrap();
+        assert_ne!(sticky(), first);
+        drop(listener);
+        assert_eq!(sticky(), first);
+        drop(other);
+    });
+}
+
+#[test]
+fn ports_go_into_a_file_for_ci() {
+    in_namespace(|| {
+        let _leases = Leases;
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("github_env");
+        let path = file.to_str().unwrap();
+        let ports = pick(&["--env", "HTTP,ADMIN", "--env-file", path]);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("HTTP={}\nADMIN={}\n", ports[0], ports[1]));
+        let next = pick_one(&["--env-file", path]);
+        assert!(std::fs::read_to_string(&file).unwrap().ends_with(&format!("\nPORT={next}\n")));
+    });
+}
+
+#[test]
+fn mistakes_are_one_line_each() {
+    let cases: [(&[&str], &str); 27] = [
+        (&["--free", "0"], "'0'"),
+        (&["--free", "70000"], "70000"),
+        (&["--free", "x"], "'x'"),
+        (&["8080", "--free"], "--prefer 8080"),
+        (&["8080", "--", "true"], "--free"),
+        (&["8080", "--hold"], "--free"),
+        (&["--all", "--ttl", "5s"], "--ttl goes with --free"),
+        (&["--free", "--ttl", "5s", "--", "true"], "--ttl"),
+        (&["--free", "--pid", "1", "--", "true"], "--pid"),
+        (&["--free", "--range", "30000-20000"], "write 20000-30000"),
+        (&["--free", "--range", "0-10"], "ports run from 1 to 65535"),
+        (&["--free", "--range", "127.0.0.1:80"], "--addr"),
+        (&["--free", "--range", "20000-20010", "--class", "dynamic"], "no port in common"),
+        (&["--free", "--class", "well-known"], "well-known"),
+        (&["--free", "--near", "1-5"], "one port"),
+        (&["--free", "--prefer", "0"], "ports run from 1 to 65535"),
+        (&["--free", "--addr", "203.0.113.9"], "no address of this machine"),
+        (&["--free", "--addr", "::1", "-4"], "other family"),
+        (&["--free", "--ttl", "soon"], "30s, 2m"),
+        (&["--free", "--hold", "--ttl", "0"], "--ttl 0"),
+        (&["--free", "--hold", "--udp"], "UDP"),
+        (&["--free", "--env", "A-B", "--env-file", "/dev/null"], "no name of a variable"),
+        (&["--free", "--env", "A"], "-- CMD"),
+        (&["--free", "2", "--env", "A", "--", "true"], "do not fit"),
+        (&["--free", "--", "echo", "{port2}"], "--free 2"),
+        (&["--range", "1-2"], "--free"),
+        (&["--free", "--format", "csv"], "--json"),
+    ];
+    for (arguments, hint) in cases {
+        let run = run(arguments);
+        assert_eq!((run.code, &*run.stdout), (2, ""), "{arguments:?}: {run:?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains(hint), "{arguments:?}: {}", run.stderr);
+    }
+    let answer = json(&["--free", "0"]);
+    assert_eq!((&answer["exit_code"], &answer["error"]["kind"]), (&value!(2), &value!("usage")));
+}
+
+#[test]
+fn what_cannot_be_done_leaves_nothing_behind() {
+    in_namespace(|| {
+        let unwritable = run(&["--free", "--env-file", "/nonexistent/env"]);
+        assert_eq!((unwritable.code, &*unwritable.stdout), (4, ""));
+        assert!(unwritable.stderr.contains("cannot append to /nonexistent/env"), "{unwritable:?}");
+        let full = run(&["--free", "--env-file", "/dev/full"]);
+        assert_eq!((full.code, &*full.stdout), (4, ""), "{full:?}");
+        // No process has the last of all ids, as pid_max is beyond it.
+        let nobody = run(&["--free", "--hold", "--pid", "4194305"]);
+        assert_eq!((nobody.code, &*nobody.stdout), (4, ""), "{nobody:?}");
+        assert!(nobody.stderr.contains("cannot watch process 4194305"), "{nobody:?}");
+        assert!(leased().is_empty());
+    });
+}
+
+#[test]
+fn a_lease_that_cannot_be_recorded_is_said() {
+    in_namespace(|| {
+        const AF_UNIX: &str = "socket=1";
+        for refused in [AF_UNIX, "socketpair"] {
+            let Some(command) = portcheck_without(refused, &["--free"]) else { return };
+            let answer = json_of(command);
+            assert_eq!((&answer["exit_code"], ports_of(&answer).len()), (&value!(0), 1), "{answer:#}");
+            assert_eq!(answer["free"]["leases"], value!([]));
+            let problem = answer["free"]["problems"][0].as_str().unwrap();
+            assert!(problem.starts_with("no lease could be recorded"), "{problem}");
+            // A hold is what was asked for.
+            let Some(command) = portcheck_without(refused, &["--free", "--hold"]) else { return };
+            let answer = json_of(command);
+            assert_eq!(
+                (&answer["exit_code"], &answer["error"]["kind"]),
+                (&value!(4), &value!("failure")),
+                "{answer:#}"
+            );
+        }
+        assert!(leased().is_empty());
+    });
+}

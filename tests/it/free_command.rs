@@ -1,0 +1,434 @@
+//! `--free -- CMD`: a command that has its ports for as long as it runs, and real servers on held ports.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::common::lease::{Leases, can_bind, leased, pick_one, printed};
+use crate::common::programs::{Postgres, nginx_config};
+use crate::common::server::{Server, holders, program, until};
+use crate::common::{Run, codes, in_namespace, json, numbers, port, portcheck, run, skip};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json as value;
+use tempfile::TempDir;
+
+/// The words that a command prints.
+#[track_caller]
+fn words(arguments: &[&str]) -> Vec<String> {
+    let run = run(arguments);
+    assert_eq!((run.code, &*run.stderr), (0, ""), "{arguments:?}: {run:?}");
+    run.stdout.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Neither lease nor socket nor process.
+#[track_caller]
+fn assert_nothing_is_left() {
+    assert!(leased().is_empty());
+    for table in ["unix", "tcp", "tcp6", "udp", "udp6"] {
+        let path = format!("/proc/net/{table}");
+        let Ok(text) = std::fs::read_to_string(path) else { continue };
+        assert!(!text.contains("portcheck") && (table == "unix" || text.lines().count() == 1), "{text}");
+    }
+}
+
+#[test]
+fn a_command_finds_its_ports_in_its_environment_and_arguments() {
+    in_namespace(|| {
+        let said = words(&["--free", "2", "--", "sh", "-c", "echo $PORT $PORT2 {port} {port2} {port1} {ports}"]);
+        assert_eq!(said[..2], said[2..4]);
+        assert_eq!((&said[4], &*said[5]), (&said[0], "{ports}"));
+        assert!(printed(&said[..2].join("\n")).iter().all(|port| (20_000..30_000).contains(port)));
+
+        let said =
+            words(&["--free", "--env", "HTTP,ADMIN", "--", "sh", "-c", "echo $HTTP $ADMIN $PORT {port} {port2}"]);
+        assert_eq!((said.len(), &said[..2]), (4, &said[2..]), "PORT is not set: {said:?}");
+        assert_eq!(words(&["--free", "--range", "20010-20010", "--", "echo", "a{port}b", ""]), ["a20010b"]);
+        assert_nothing_is_left();
+    });
+}
+
+/// By exec, it is the same process: its parent, its standard streams and its other descriptors are the caller's.
+#[test]
+fn portcheck_becomes_the_command() {
+    in_namespace(|| {
+        let child = portcheck(&["--free", "--", "sh", "-c", "echo $$"]).stdout(Stdio::piped()).spawn().unwrap();
+        let pid = child.id();
+        assert_eq!(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(), format!("{pid}\n"));
+
+        assert_eq!(run(&["--free", "--", "sh", "-c", "exit 7"]).code, 7);
+        let status = portcheck(&["--free", "--", "sh", "-c", "kill -TERM $$"]).status().unwrap();
+        assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
+        let mut sleeper = portcheck(&["--free", "--", "sleep", "60"]).spawn().unwrap();
+        until("it sleeps", || std::fs::read_to_string(format!("/proc/{}/comm", sleeper.id())).unwrap() == "sleep\n");
+        kill_process(Pid::from_child(&sleeper), Signal::INT).unwrap();
+        assert_eq!(sleeper.wait().unwrap().signal(), Some(Signal::INT.as_raw()));
+
+        // Nothing that our own runtime did is left: Rust programs ignore SIGPIPE.
+        let said = words(&["--free", "--", "grep", "-E", "SigIgn|SigBlk", "/proc/self/status"]);
+        assert!(said[1].ends_with("0000") && said[3].ends_with("0000"), "{said:?}");
+        // More descriptors are needed to pick than are allowed, and the command is to know nothing of it.
+        let script =
+            format!("ulimit -Sn 256; exec {} --free 300 -- sh -c 'ulimit -Sn'", env!("CARGO_BIN_EXE_portcheck"));
+        let Run { code, stdout, stderr } = Command::new("sh").args(["-c", &script]).output().unwrap().into();
+        assert_eq!((code, &*stdout, &*stderr), (0, "256\n", ""));
+        assert_nothing_is_left();
+    });
+}
+
+#[test]
+fn a_command_that_cannot_be_started_gets_a_shells_exit_code_and_leaves_nothing() {
+    in_namespace(|| {
+        for options in [&[][..], &["--pass-fds"], &["--release-on-exec"]] {
+            for (command, code) in
+                [("/nonexistent/server", 127), ("no-such-server", 127), ("/etc/passwd", 126), ("/", 126)]
+            {
+                let run = run(&[&["--free"], options, &["--", command]].concat());
+                assert_eq!((run.code, &*run.stdout, run.stderr.lines().count()), (code, "", 1), "{run:?}");
+                assert!(run.stderr.starts_with(&format!("portcheck: cannot run '{command}': ")), "{run:?}");
+            }
+        }
+        assert_nothing_is_left();
+    });
+}
+
+/// A command that says its port, and waits for a line.
+struct Job {
+    child: Child,
+    port: u16,
+}
+
+impl Job {
+    fn start(options: &[&str], script: &str) -> Self {
+        let arguments = [&["--free"], options, &["--", "sh", "-c", script]].concat();
+        let mut child = portcheck(&arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        Self { child, port: line.trim_end().parse().unwrap() }
+    }
+
+    fn end(mut self) {
+        self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_command_has_its_port_for_its_life() {
+    in_namespace(|| {
+        let job = Job::start(&[], "echo $PORT; read line");
+        let (pid, picked) = (job.child.id(), job.port);
+        assert!(!can_bind(Ipv4Addr::LOCALHOST, picked, false) && can_bind(Ipv4Addr::LOCALHOST, picked, true));
+        let again = run(&["--free", "--range", &format!("{picked}-{picked}")]);
+        assert!(again.code == 1 && again.stderr.contains("1 leased to others"), "{again:?}");
+
+        let answer = json(&[&picked.to_string()]);
+        for protocol in ["tcp", "udp"] {
+            let element = port(&answer, picked, protocol);
+            assert_eq!((&element["status"], codes(element)), (&value!("held"), vec!["leased"]), "{element:#}");
+            let finding = &element["findings"][0];
+            assert_eq!((numbers(&finding["pids"]), &finding["details"]["kind"]), (vec![pid], &value!("command")));
+            let summary = finding["summary"].as_str().unwrap();
+            assert!(summary.ends_with(&format!("for as long as sh (pid {pid}) runs")), "{summary}");
+        }
+        let listing = json(&["--leases"]);
+        let lease = &listing["free"]["leases"][0];
+        assert_eq!((&lease["kind"], &lease["expires_in_ms"]), (&value!("command"), &value!(null)));
+        assert_eq!(numbers(&lease["pids"]), [pid]);
+        let released = run(&["--release", &picked.to_string()]);
+        assert!(released.code == 1 && released.stderr.contains(&format!("as long as pid {pid} runs")), "{released:?}");
+
+        job.end();
+        assert_nothing_is_left();
+        assert_eq!(json(&[&picked.to_string()])["exit_code"], 0);
+    });
+}
+
+#[test]
+fn a_job_that_restarts_its_server_keeps_the_port() {
+    in_namespace(|| {
+        let Some(python) = program("python3") else { return skip("no python3") };
+        // Serves one connection and closes it first, which leaves a TIME_WAIT behind.
+        let server = "import socket, os, sys; s = socket.create_server(('127.0.0.1', int(os.environ['PORT']))); \
+                      print('ready', flush=True); s.accept()[0].close()";
+        let script = format!("echo $PORT; for run in 1 2 3; do {} -c \"{server}\"; read line; done", python.display());
+        let mut child = portcheck(&["--free", "--", "sh", "-c", &script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let picked: u16 = lines.next().unwrap().parse().unwrap();
+        for _ in 0..3 {
+            assert_eq!(lines.next().unwrap(), "ready");
+            let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, picked)).unwrap();
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+            drop(client);
+            // Between two servers it is nobody else's.
+            until("the server has ended", || holders(picked).is_empty());
+            assert!(!can_bind(Ipv4Addr::LOCALHOST, picked, false));
+            assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, picked)).is_err());
+            child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        }
+        assert!(child.wait().unwrap().success());
+        assert!(leased().is_empty());
+    });
+}
+
+/// Scripts use the low numbers for themselves: `exec 3>file` must not close what holds the port.
+#[test]
+fn a_script_may_use_any_descriptor_it_likes() {
+    in_namespace(|| {
+        let job =
+            Job::start(&["2"], "for fd in 3 4 5 6 7 8 9; do eval \"exec $fd>/dev/null\"; done; echo $PORT; read line");
+        assert!(!can_bind(Ipv4Addr::LOCALHOST, job.port, false));
+        assert_eq!(leased().len(), 2);
+        job.end();
+        assert_nothing_is_left();
+    });
+}
+
+#[test]
+fn a_server_without_reuse_address_needs_the_hold_released() {
+    in_namespace(|| {
+        let Some(python) = program("python3") else { return skip("no python3") };
+        let script = "import os, socketserver; socketserver.TCPServer(('127.0.0.1', int(os.environ['PORT'])), None)";
+        let python = python.to_str().unwrap();
+        let held = run(&["--free", "--", python, "-c", script]);
+        assert!(held.code == 1 && held.stderr.contains("Address already in use"), "{held:?}");
+        let released = run(&["--free", "--release-on-exec", "--", python, "-c", script]);
+        assert_eq!(released.code, 0, "{released:?}");
+        // The lease is as long as any command's.
+        let job = Job::start(&["--release-on-exec"], "echo $PORT; read line");
+        assert_eq!(leased(), [job.port]);
+        assert!(can_bind(Ipv4Addr::LOCALHOST, job.port, false));
+        let answer = json(&[&job.port.to_string()]);
+        assert_eq!(codes(port(&answer, job.port, "tcp")), ["leased"]);
+        assert_eq!(answer["processes"][0]["pid"], job.child.id(), "the command is told of although it holds no socket");
+        job.end();
+        assert_nothing_is_left();
+    });
+}
+
+/// A small server as systemd's socket activation has it: it reads the three variables, and opens no socket itself.
+const ACTIVATED: &str = r#"
+import os, socket
+assert int(os.environ["LISTEN_PID"]) == os.getpid(), "not for us"
+count = int(os.environ["LISTEN_FDS"])
+names = os.environ["LISTEN_FDNAMES"].split(":")
+servers = [socket.socket(fileno=3 + index) for index in range(count)]
+for server, name in zip(servers, names):
+    assert server.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+    assert str(server.getsockname()[1]) == os.environ[name], (server, name)
+print(*(server.getsockname()[1] for server in servers), flush=True)
+for server, name in zip(servers, names):
+    for _ in range(2):
+        client, _ = server.accept()
+        client.sendall(name.encode())
+        client.close()
+"#;
+
+#[test]
+fn a_socket_activated_server_serves_what_it_is_passed() {
+    in_namespace(|| {
+        let Some(python) = program("python3") else { return skip("no python3") };
+        let arguments =
+            ["--free", "--pass-fds", "--env", "HTTP,ADMIN", "--", python.to_str().unwrap(), "-c", ACTIVATED];
+        let mut child = portcheck(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ports: Vec<u16> = line.split_whitespace().map(|port| port.parse().unwrap()).collect();
+        for (&port, name) in ports.iter().zip(["HTTP", "ADMIN"]) {
+            for address in ["127.0.0.1", "[::1]"] {
+                let mut client = TcpStream::connect(format!("{address}:{port}")).unwrap();
+                let mut said = String::new();
+                client.read_to_string(&mut said).unwrap();
+                assert_eq!(said, name);
+            }
+        }
+        assert!(child.wait().unwrap().success());
+        assert!(leased().is_empty());
+
+        // Nothing else is left open for it to trip over.
+        let said = words(&[
+            "--free",
+            "3",
+            "--pass-fds",
+            "--",
+            "sh",
+            "-c",
+            "echo $LISTEN_FDS $LISTEN_FDNAMES; test -e /dev/fd/6 || echo none",
+        ]);
+        assert_eq!(said, ["3", "PORT:PORT2:PORT3", "none"]);
+        // Each socket of a port has its name.
+        let two = ["--free", "2", "--env", "A,B", "--addr", "localhost", "--pass-fds", "--"];
+        let said = words(&[&two[..], &["sh", "-c", "echo $LISTEN_FDS $LISTEN_FDNAMES"]].concat());
+        assert_eq!(said, ["4", "A:A:B:B"]);
+        // A datagram socket, where that is what is asked for, and one address.
+        let script =
+            "import os, socket; s = socket.socket(fileno=3); print(s.type == socket.SOCK_DGRAM, s.getsockname()[0])";
+        let python = python.to_str().unwrap();
+        let udp = words(&["--free", "--udp", "--addr", "127.0.0.1", "--pass-fds", "--", python, "-c", script]);
+        assert_eq!(udp, ["True", "127.0.0.1"]);
+    });
+}
+
+/// Talks to whoever serves, so that remnants of the connection are left.
+fn talk_to(port: u16) {
+    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // A server may hang up whenever it likes.
+    let _ = client.write_all(b"\r\n\r\n");
+    let _ = client.shutdown(Shutdown::Write);
+    let _ = client.read(&mut [0; 64]);
+}
+
+/// On a held port: it serves, restarts over what is left of its connections, and leaves the hold behind.
+#[track_caller]
+fn serves_and_restarts(name: &str, start: impl Fn(u16) -> Server) {
+    let held = pick_one(&["--hold", "--ttl", "10m"]);
+    for _ in 0..2 {
+        let server = start(held);
+        talk_to(held);
+        let answer = json(&[&format!("{held}/tcp")]);
+        let found = codes(port(&answer, held, "tcp"));
+        assert!(found.contains(&"leased") && found.contains(&"listener"), "{name}: {found:?}");
+        drop(server);
+        assert!(!can_bind(Ipv4Addr::LOCALHOST, held, false), "{name}: the hold is gone");
+    }
+    run(&["--release", &held.to_string()]);
+}
+
+fn in_directory(program: &Path, directory: &TempDir) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(directory);
+    command
+}
+
+#[test]
+fn python_serves_on_a_held_port() {
+    in_namespace(|| {
+        let Some(python) = program("python3") else { return skip("no python3") };
+        let _leases = Leases;
+        let directory = tempfile::tempdir().unwrap();
+        serves_and_restarts("http.server", |port| {
+            let mut command = in_directory(&python, &directory);
+            command.args(["-u", "-m", "http.server", &port.to_string()]);
+            Server::start(command, "Serving HTTP on", 1)
+        });
+        let script = "import asyncio, sys
+async def serve(reader, writer):
+    writer.close()
+async def main():
+    server = await asyncio.start_server(serve, None, int(sys.argv[1]))
+    print('ready', flush=True)
+    await server.serve_forever()
+asyncio.run(main())";
+        serves_and_restarts("asyncio", |port| {
+            let mut command = in_directory(&python, &directory);
+            command.args(["-c", script, &port.to_string()]);
+            Server::start(command, "ready", 1)
+        });
+    });
+}
+
+#[test]
+fn node_serves_on_a_held_port() {
+    in_namespace(|| {
+        let Some(node) = program("node") else { return skip("no node") };
+        let _leases = Leases;
+        // Both stacks by one socket, as is its default.
+        let script = "require('http').createServer().listen(process.argv[1], () => console.log('listens'))";
+        serves_and_restarts("node", |port| {
+            let mut command = Command::new(&node);
+            command.args(["-e", script, &port.to_string()]);
+            Server::start(command, "listens", 1)
+        });
+    });
+}
+
+#[test]
+fn nginx_serves_on_a_held_port() {
+    in_namespace(|| {
+        let Some(nginx) = program("nginx") else { return skip("no nginx") };
+        let _leases = Leases;
+        let directory = tempfile::tempdir().unwrap();
+        serves_and_restarts("nginx", |port| {
+            let file = directory.path().join("nginx.conf");
+            std::fs::write(&file, nginx_config(port)).unwrap();
+            let mut command = Command::new(&nginx);
+            command.arg("-p").arg(directory.path()).arg("-c").arg(file);
+            Server::start(command, "start worker process ", 3)
+        });
+    });
+}
+
+#[test]
+fn redis_serves_on_a_held_port() {
+    in_namespace(|| {
+        let Some(redis) = program("redis-server") else { return skip("no redis-server") };
+        let _leases = Leases;
+        let directory = tempfile::tempdir().unwrap();
+        serves_and_restarts("redis", |port| {
+            let mut command = in_directory(&redis, &directory);
+            command.args([
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "::1",
+                "--save",
+                "",
+                "--daemonize",
+                "no",
+            ]);
+            Server::start(command, "Ready to accept connections", 1)
+        });
+    });
+}
+
+#[test]
+fn postgres_serves_on_a_held_port() {
+    in_namespace(|| {
+        let Some(postgres) = Postgres::set_up() else { return };
+        let _leases = Leases;
+        serves_and_restarts("postgres", |port| postgres.start(None, port));
+    });
+}
+
+#[test]
+fn rust_serves_on_a_held_port() {
+    in_namespace(|| {
+        let _leases = Leases;
+        let held = pick_one(&["--hold"]);
+        for _ in 0..3 {
+            let server = TcpListener::bind((Ipv4Addr::LOCALHOST, held)).unwrap();
+            let client = TcpStream::connect((Ipv4Addr::LOCALHOST, held)).unwrap();
+            drop((server.accept().unwrap(), server));
+            drop(client);
+        }
+    });
+}
+
+/// What the caller's file says, also if a command is to be run.
+#[test]
+fn a_command_and_a_file_get_the_same_ports() {
+    in_namespace(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("env");
+        let arguments =
+            ["--free", "--env", "A,B", "--env-file", file.to_str().unwrap(), "--", "sh", "-c", "echo A=$A; echo B=$B"];
+        let Run { stdout, .. } = run(&arguments);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), stdout);
+        assert_nothing_is_left();
+    });
+}

@@ -1,0 +1,461 @@
+//! `--kill`: who is ended, who never is, and that the port is free afterwards.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::common::role::{Role, open};
+use crate::common::server::until;
+use crate::common::terminal::Terminal;
+use crate::common::{
+    Background, codes, in_namespace, is_root, json, json_as_nobody, json_of, numbers, port, portcheck, run, skip,
+};
+use serde_json::{Value, json as value};
+
+/// The steps of a kill, as `(pid, signal, result)`.
+fn steps(answer: &Value) -> Vec<(u64, &str, &str)> {
+    let steps = answer["kill"]["steps"].as_array().unwrap();
+    steps
+        .iter()
+        .filter(|step| step["action"] == "signal")
+        .map(|step| {
+            let pid = step["pid"].as_u64().unwrap();
+            assert!(step["elapsed_ms"].is_u64() && step["name"].is_string(), "{step}");
+            (pid, step["signal"].as_str().unwrap(), step["result"].as_str().unwrap())
+        })
+        .collect()
+}
+
+fn outcome(answer: &Value) -> (&Value, &Value) {
+    (&answer["kill"]["outcome"], &answer["exit_code"])
+}
+
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// A role that has `setting` done by a shell first.
+fn playing_after(setting: &str, part: &str) -> Role {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{setting}; exec \"$@\""), "sh"]).arg(std::env::current_exe().unwrap());
+    let mut role = Role::spawn(command, part);
+    role.go();
+    role
+}
+
+#[test]
+fn a_listener_is_ended_and_the_port_verified() {
+    in_namespace(|| {
+        let (role, _) = Role::playing("listen 127.0.0.1:8080");
+        let answer = json(&["8080", "--kill", "--yes"]);
+        assert_eq!(outcome(&answer), (&value!("freed"), &value!(0)));
+        assert_eq!(steps(&answer), [(role.pid().into(), "TERM", "done")]);
+        assert_eq!(answer["command"], "kill");
+        let holder = &answer["kill"]["holders"][0];
+        assert_eq!(
+            (&holder["pid"], &holder["ports"]),
+            (&value!(role.pid()), &value!([{"port": 8080, "protocol": "tcp"}]))
+        );
+        assert!(answer["ports"].as_array().unwrap().iter().all(|port| port["status"] == "free"));
+        assert!(!is_running(role.pid()));
+
+        let answer = json(&["8080", "--kill"]);
+        assert_eq!((outcome(&answer), steps(&answer)), ((&value!("already-free"), &value!(0)), vec![]));
+        assert_eq!(run(&["8080", "--kill"]).stdout, "8080 is already free\n");
+    });
+}
+
+#[test]
+fn a_bound_socket_and_a_udp_server_are_holders_too() {
+    in_namespace(|| {
+        let (bound, _) = Role::playing("bind 127.0.0.1:8080");
+        let (udp, _) = Role::playing("udp 127.0.0.1:8081");
+        let answer = json(&["8080,8081", "--kill", "--yes", "--signal", "INT"]);
+        assert_eq!(outcome(&answer), (&value!("freed"), &value!(0)));
+        let mut expected = [(bound.pid().into(), "INT", "done"), (udp.pid().into(), "INT", "done")];
+        expected.sort_unstable();
+        assert_eq!(steps(&answer), expected);
+    });
+}
+
+#[test]
+fn nothing_is_done_unless_asked_to() {
+    in_namespace(|| {
+        let (role, _) = Role::playing("listen 127.0.0.1:8080");
+        let refused = run(&["8080", "--kill"]);
+        assert_eq!((refused.code, &*refused.stdout, refused.stderr.lines().count()), (2, "", 1), "{refused:?}");
+        assert!(refused.stderr.contains("--yes"), "{refused:?}");
+        let answer = json(&["8080", "--kill"]);
+        assert_eq!((&answer["exit_code"], &answer["error"]["kind"]), (&value!(2), &value!("usage")));
+
+        let answer = json(&["8080", "--kill", "--dry-run"]);
+        assert_eq!((outcome(&answer), steps(&answer)), ((&value!("would-free"), &value!(0)), vec![]));
+        assert_eq!(answer["kill"]["holders"][0]["pid"], role.pid());
+        let shown = run(&["8080", "--kill", "--dry-run", "--yes"]);
+        assert!(shown.stdout.contains(&format!("(pid {})", role.pid())), "{shown:?}");
+        assert!(shown.stdout.contains("SIGTERM") && shown.code == 0, "{shown:?}");
+        assert!(is_running(role.pid()));
+        assert_eq!(port(&json(&["8080/tcp"]), 8080, "tcp")["status"], "held");
+    });
+}
+
+#[test]
+fn a_terminal_is_asked() {
+    in_namespace(|| {
+        let (role, _) = Role::playing("listen 127.0.0.1:8080");
+        for (answer, code) in [("n", 1), ("", 1), ("yess", 1), ("Y", 0)] {
+            let Some(mut terminal) = Terminal::start("8080 --kill") else { return };
+            terminal.expect("[y/N] ");
+            assert!(terminal.said.contains(&format!("(pid {})", role.pid())), "{}", terminal.said);
+            assert!(is_running(role.pid()));
+            terminal.type_line(answer);
+            assert_eq!(terminal.end(), code, "{answer}: {}", terminal.said);
+            assert_eq!(is_running(role.pid()), code == 1, "{answer}: {}", terminal.said);
+        }
+    });
+}
+
+#[test]
+fn a_stubborn_process_is_forced_only_on_request() {
+    in_namespace(|| {
+        let role = playing_after("trap '' TERM", "listen 127.0.0.1:8080");
+        let pid = role.pid();
+        let answer = json(&["8080", "--kill", "--yes", "--grace", "100ms"]);
+        assert_eq!(outcome(&answer), (&value!("still-held"), &value!(1)));
+        assert_eq!(steps(&answer), [(pid.into(), "TERM", "still-running")]);
+        assert!(answer["kill"]["steps"][0]["elapsed_ms"].as_u64().unwrap() >= 100);
+        assert!(is_running(pid));
+        let told = run(&["8080", "--kill", "--yes", "--grace", "0"]);
+        assert!(told.code == 1 && told.stdout.contains("--force"), "{told:?}");
+
+        let answer = json(&["8080", "--kill", "--yes", "--grace", "100ms", "--force"]);
+        assert_eq!(outcome(&answer), (&value!("freed"), &value!(0)));
+        assert_eq!(steps(&answer), [(pid.into(), "TERM", "still-running"), (pid.into(), "KILL", "done")]);
+    });
+}
+
+#[test]
+fn a_fork_group_is_ended_in_one_go_its_parent_first() {
+    in_namespace(|| {
+        let (role, said) = Role::playing("family 127.0.0.1:8080");
+        let children: Vec<u32> = said.split(' ').map(|pid| pid.parse().unwrap()).collect();
+        until("all have the socket", || {
+            numbers(&json(&["8080/tcp"])["ports"][0]["sockets"][0]["owners"]["pids"]).len() == 8
+        });
+        let answer = json(&["8080", "--kill", "--yes"]);
+        assert_eq!(outcome(&answer), (&value!("freed"), &value!(0)));
+        let mut expected = vec![(role.pid().into(), "TERM", "done")];
+        expected.extend(children.iter().map(|&pid| (pid.into(), "TERM", "done")));
+        assert_eq!(steps(&answer), expected);
+        assert!(!children.iter().any(|&pid| is_running(pid)));
+    });
+}
+
+#[test]
+fn a_stopped_process_is_continued_so_that_it_can_end() {
+    in_namespace(|| {
+        let (role, _) = Role::playing("listen 127.0.0.1:8080");
+        let pid = role.pid();
+        let raw = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+        rustix::process::kill_process(raw, rustix::process::Signal::STOP).unwrap();
+        until("it is stopped", || codes(&json(&["8080/tcp"])["ports"][0]).contains(&"stopped-holder"));
+        let answer = json(&["8080", "--kill", "--yes"]);
+        assert_eq!(outcome(&answer), (&value!("freed"), &value!(0)));
+        assert_eq!(steps(&answer), [(pid.into(), "TERM", "done"), (pid.into(), "CONT", "done")]);
+    });
+}
+
+/// A shell that starts a server again and again, as `script` does it, and ends with the test.
+fn respawning(script: &str, directory: &Path) -> Background {
+    let fifo = directory.join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(&fifo).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "role", "--nocapture"]).env("PORTCHECK_TEST_ROLE", "listen 127.0.0.1:8080");
+    Background::spawn(&mut command)
+}
+
+/// A role needs a line of input before it begins, and no end of it before it is ended: a pipe that its reader could write to
+/// has none.
+const SERVE: &str = "echo go >&3; \"$@\" <&3 >/dev/null 2>&1";
+
+#[test]
+fn a_loop_that_starts_it_again_is_named() {
+    in_namespace(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let shell = respawning(&format!("exec 3<>\"$0\"; while true; do {SERVE}; done"), directory.path());
+        crate::common::until_it_listens(8080);
+        let plan = json(&["8080", "--kill", "--dry-run"]);
+        let holder = &plan["kill"]["holders"][0];
+        let old = holder["pid"].as_u64().unwrap();
+        assert_eq!(holder["supervisor"]["kind"], "shell-loop");
+        let answer = json(&["8080", "--kill", "--yes", "--settle", "1s"]);
+        assert_eq!(outcome(&answer), (&value!("taken-again"), &value!(1)), "{answer:#}");
+        let taker = &answer["kill"]["taken_by"][0];
+        assert_ne!(taker["pid"].as_u64().unwrap(), old);
+        assert!(taker["started_by"].as_str().unwrap().contains(&format!("(pid {})", shell.pid())), "{taker}");
+        assert_eq!(taker["remedies"][0]["command"], format!("kill {}", shell.pid()));
+        let told = run(&["8080", "--kill", "--yes", "--settle", "1s"]);
+        assert!(told.code == 1 && told.stdout.contains("was taken again by"), "{told:?}");
+    });
+}
+
+#[test]
+fn a_client_on_the_port_survives() {
+    in_namespace(|| {
+        let (server, _) = Role::playing("serve 127.0.0.1:8080 reuse-address");
+        let (client, _) = Role::playing("connect 127.0.0.1:8080");
+        let answer = json(&["8080", "--kill", "--yes", "--clients", "--force", "--reuse-addr"]);
+        assert_eq!(steps(&answer), [(server.pid().into(), "TERM", "done")]);
+        assert!(is_running(client.pid()), "{answer:#}");
+    });
+}
+
+/// A server on 127.0.0.1:8080 that has accepted a connection, and the other end of it.
+fn connected() -> (Role, TcpStream) {
+    let (server, _) = Role::playing("serve 127.0.0.1:8080 reuse-address");
+    let client = TcpStream::connect("127.0.0.1:8080").unwrap();
+    until("it is accepted", || {
+        let answer = json(&["8080/tcp", "--all"]);
+        let sockets = port(&answer, 8080, "tcp")["sockets"].as_array().unwrap().clone();
+        sockets.iter().any(|socket| socket["state"] == "established" && socket["owners"]["kind"] == "known")
+    });
+    (server, client)
+}
+
+#[test]
+fn live_connections_leave_remnants_that_are_named_or_dropped() {
+    in_namespace(|| {
+        let (server, client) = connected();
+        let answer = json(&["8080", "--kill", "--yes"]);
+        assert_eq!(steps(&answer), [(server.pid().into(), "TERM", "done")]);
+        assert_eq!(outcome(&answer), (&value!("remnants"), &value!(1)), "{answer:#}");
+        assert_eq!(codes(port(&answer, 8080, "tcp")), ["orphaned-connection"]);
+        // The peer closes too: what is left then has a known end.
+        drop(client);
+        until("it is in TIME_WAIT", || codes(&json(&["8080/tcp"])["ports"][0]) == ["time-wait"]);
+        let refused = run(&["8080/tcp", "--kill"]);
+        assert!(refused.code == 1 && refused.stdout.contains("in TIME_WAIT for "), "{refused:?}");
+        assert!(refused.stdout.contains("--remnants"), "{refused:?}");
+        // For a server that sets SO_REUSEADDR it is free.
+        assert_eq!(outcome(&json(&["8080/tcp", "--kill", "--reuse-addr"])), (&value!("already-free"), &value!(0)));
+
+        // The root of a user namespace has that privilege inside it.
+        let answer = json(&["8080/tcp", "--kill", "--remnants", "--yes"]);
+        let step = &answer["kill"]["steps"][0];
+        assert_eq!(
+            (&step["action"], &step["result"], &step["local"]["port"]),
+            (&value!("drop"), &value!("done"), &value!(8080))
+        );
+        assert_eq!(outcome(&answer), (&value!("freed"), &value!(0)), "{answer:#}");
+        TcpListener::bind("127.0.0.1:8080").unwrap();
+
+        let (_server, _client) = connected();
+        let answer = json(&["8080", "--kill", "--remnants", "--yes"]);
+        assert_eq!(outcome(&answer), (&value!("freed"), &value!(0)), "{answer:#}");
+    });
+}
+
+/// Where a remnant has just ended, the kernel would take the listener on the port for it, or another connection.
+#[test]
+fn nothing_but_remnants_is_dropped() {
+    use portcheck::model::{Family, Protocol, Socket, State};
+    in_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let mut client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        let local = listener.local_addr().unwrap();
+        let claim = |remote: &str| Socket {
+            remote: Some(remote.parse().unwrap()),
+            ..Socket::new(Protocol::Tcp, Family::Ipv4, State::TimeWait, local)
+        };
+        let claims = vec![claim("127.0.0.1:5"), claim(&client.local_addr().unwrap().to_string())];
+        for (socket, dropped) in portcheck::collect::drop_remnants(claims) {
+            assert_eq!(dropped.map_err(|error| error.kind()), Err(std::io::ErrorKind::NotFound), "{socket:?}");
+        }
+        accepted.write_all(b"!").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+        TcpStream::connect("127.0.0.1:8080").unwrap();
+
+        // Nor are real ones, if the port stays held: we are what portcheck was started from.
+        drop((accepted, client));
+        let answer = json(&["8080/tcp", "--kill", "--remnants", "--clients", "--yes"]);
+        assert_eq!((outcome(&answer), &answer["kill"]["steps"]), ((&value!("refused"), &value!(1)), &value!([])));
+    });
+}
+
+/// A server may fork between the look and the signal: the child has the socket too, and would be left with it.
+#[test]
+fn who_was_forked_after_the_look_is_ended_too() {
+    in_namespace(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let socket = open("127.0.0.1:8080".parse().unwrap(), socket2::Type::STREAM, &[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec 3<&0; read line <\"$0\"; sleep 60 <&3 & wait"]).arg(&fifo);
+        let shell = command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket))).stdout(Stdio::null()).spawn();
+        drop(command);
+        let shell = Background(shell.unwrap());
+        let Some(mut terminal) = Terminal::start("8080/tcp --kill") else { return };
+        terminal.expect("[y/N] ");
+        std::fs::write(&fifo, "go\n").unwrap();
+        until("it has a child with the socket", || {
+            numbers(&json(&["8080/tcp"])["ports"][0]["sockets"][0]["owners"]["pids"]).len() == 2
+        });
+        let child = crate::common::server::children(shell.pid())[0];
+        terminal.type_line("y");
+        assert_eq!(terminal.end(), 0, "{}", terminal.said);
+        for pid in [shell.pid(), child] {
+            assert!(terminal.said.contains(&format!("(pid {pid}) ended ")), "{pid}: {}", terminal.said);
+        }
+    });
+}
+
+#[test]
+fn remnants_need_privilege_and_that_is_said() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to be somebody without privilege");
+        }
+        let (server, _client) = connected();
+        drop(server);
+        until("it is orphaned", || codes(&json(&["8080/tcp"])["ports"][0]) == ["orphaned-connection"]);
+        let answer = json_as_nobody(&["8080/tcp", "--kill", "--remnants", "--yes"]);
+        let step = &answer["kill"]["steps"][0];
+        assert_eq!((&step["result"], outcome(&answer)), (&value!("not-permitted"), (&value!("remnants"), &value!(1))));
+        assert!(step["reason"].as_str().unwrap().contains("root"));
+    });
+}
+
+#[test]
+fn an_outgoing_connection_is_ended_only_with_clients() {
+    in_namespace(|| {
+        let _server = TcpListener::bind("127.0.0.1:9000").unwrap();
+        let (client, own) = Role::playing("connect 127.0.0.1:9000");
+        let own = own.rsplit(':').next().unwrap();
+        let answer = json(&[&format!("{own}/tcp"), "--kill", "--yes"]);
+        assert_eq!((outcome(&answer), steps(&answer)), ((&value!("refused"), &value!(1)), vec![]));
+        let refusal = &answer["kill"]["refused"][0];
+        assert_eq!(numbers(&refusal["pids"]), [client.pid()]);
+        assert!(refusal["remedies"][0]["command"].as_str().unwrap().ends_with("--kill --clients"), "{refusal}");
+        assert!(is_running(client.pid()));
+        let answer = json(&[&format!("{own}/tcp"), "--kill", "--yes", "--clients"]);
+        assert_eq!(steps(&answer), [(client.pid().into(), "TERM", "done")]);
+        assert!(!is_running(client.pid()));
+    });
+}
+
+#[test]
+fn who_started_portcheck_is_refused_and_nobody_ended_with_it() {
+    in_namespace(|| {
+        // This very test is what portcheck is started from.
+        let _own = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let (other, _) = Role::playing("listen [::1]:8080");
+        let answer = json(&["8080", "--kill", "--yes", "--force"]);
+        assert_eq!((outcome(&answer), steps(&answer)), ((&value!("refused"), &value!(1)), vec![]));
+        let refused = answer["kill"]["refused"].as_array().unwrap();
+        assert_eq!(numbers(&refused[0]["pids"]), [std::process::id()]);
+        assert!(refused[0]["reason"].as_str().unwrap().contains("started from"), "{refused:?}");
+        assert_eq!(numbers(&refused[1]["pids"]), [other.pid()]);
+        assert!(is_running(other.pid()));
+    });
+}
+
+#[test]
+fn another_users_holder_is_refused_with_the_reason() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to be two users");
+        }
+        let (role, _) = Role::playing("listen 127.0.0.1:8080");
+        let answer = json_as_nobody(&["8080", "--kill", "--yes"]);
+        assert_eq!((outcome(&answer), steps(&answer)), ((&value!("refused"), &value!(1)), vec![]));
+        let refusal = &answer["kill"]["refused"][0];
+        assert!(refusal["reason"].as_str().unwrap().contains("hidden process of user root"), "{refusal}");
+        assert!(refusal["remedies"][0]["command"].as_str().unwrap().starts_with("sudo "), "{refusal}");
+        assert!(is_running(role.pid()));
+        // The same one of one's own is ended without being root.
+        let (own, _) = Role::playing_as_user(crate::common::NOBODY, "listen 127.0.0.1:8081");
+        let answer = json_as_nobody(&["8081", "--kill", "--yes"]);
+        assert_eq!(steps(&answer), [(own.pid().into(), "TERM", "done")]);
+    });
+}
+
+#[test]
+fn who_ends_between_the_look_and_the_answer_is_not_signalled() {
+    in_namespace(|| {
+        let (role, _) = Role::playing("listen 127.0.0.1:8080");
+        let pid = role.pid();
+        let Some(mut terminal) = Terminal::start("8080 --kill") else { return };
+        terminal.expect("[y/N] ");
+        // Ended and reaped: its id is anybody's now.
+        drop(role);
+        terminal.type_line("y");
+        assert_eq!(terminal.end(), 0, "{}", terminal.said);
+        assert!(terminal.said.contains(&format!("(pid {pid}) was not signalled: it had ended")), "{}", terminal.said);
+    });
+}
+
+#[test]
+fn who_lets_the_port_go_is_not_signalled() {
+    in_namespace(|| {
+        // A shell has the socket as its standard input, and puts something else there when it is told to.
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let socket = open("127.0.0.1:8080".parse().unwrap(), socket2::Type::STREAM, &[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", "read line <\"$0\"; exec <&-; exec sleep 60"]).arg(&fifo);
+        let shell = command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket))).stdout(Stdio::null()).spawn();
+        drop(command);
+        let mut shell = Background(shell.unwrap());
+        let Some(mut terminal) = Terminal::start("8080 --kill") else { return };
+        terminal.expect("[y/N] ");
+        assert!(terminal.said.contains(&format!("(pid {})", shell.pid())), "{}", terminal.said);
+        std::fs::write(&fifo, "go\n").unwrap();
+        let link = format!("/proc/{}/fd/0", shell.pid());
+        until("it has closed it", || !Path::new(&link).is_symlink());
+        terminal.type_line("y");
+        assert_eq!(terminal.end(), 0, "{}", terminal.said);
+        assert!(terminal.said.contains("does not hold the port any more"), "{}", terminal.said);
+        assert!(shell.0.try_wait().unwrap().is_none());
+    });
+}
+
+#[test]
+fn quiet_tells_by_the_exit_code_alone() {
+    in_namespace(|| {
+        let (_role, _) = Role::playing("listen 127.0.0.1:8080");
+        let quiet = run(&["8080", "--kill", "--yes", "-q"]);
+        assert_eq!((quiet.code, &*quiet.stdout, &*quiet.stderr), (0, "", ""));
+        let (_role, _) = Role::playing("listen 127.0.0.1:8080");
+        let words = run(&["8080", "--kill", "--yes"]);
+        assert_eq!((words.code, words.stdout.lines().count()), (0, 2), "{words:?}");
+        assert!(words.stdout.contains("SIGTERM\n8080 is free, and still is 300 ms later"), "{words:?}");
+    });
+}
+
+#[test]
+fn mistakes_are_one_line_and_exit_2() {
+    let cases: [(&[&str], &str); 10] = [
+        (&["--kill"], "needs to be told what to free"),
+        (&["8080", "--yes"], "--kill"),
+        (&["8080", "--kill", "--signal", "STOP"], "TERM"),
+        (&["8080", "--kill", "--grace", "soon"], "30s"),
+        (&["8080", "--kill", "--settle", "-1s"], "--settle"),
+        (&["8080", "--kill", "--format", "csv"], "--json"),
+        (&["8080", "--kill", "--no-probe"], "--no-probe"),
+        (&["8080", "--kill", "--quick"], "--quick"),
+        (&["8080", "--kill", "--backend", "portable"], "native"),
+        (&["8080", "--kill", "--wait", "free"], "--wait"),
+    ];
+    for (arguments, hint) in cases {
+        let run = run(arguments);
+        assert_eq!((run.code, &*run.stdout, run.stderr.lines().count()), (2, "", 1), "{arguments:?}: {run:?}");
+        assert!(run.stderr.contains(hint), "{arguments:?}: {}", run.stderr);
+        assert_eq!(json_of(portcheck(&[arguments, &["--json"]].concat()))["error"]["kind"], "usage", "{arguments:?}");
+    }
+}

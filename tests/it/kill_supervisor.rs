@@ -1,0 +1,229 @@
+//! `--kill` on what a supervisor looks after: said by default, and stopped by the supervisor's own tool on request.
+//!
+//! The tools are scripts that do what the real ones do about processes, and note how they were called. tests/servers.rs has a
+//! real Docker engine.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::common::cgroup::Cgroup;
+use crate::common::pids::in_pid_namespace;
+use crate::common::role::Role;
+use crate::common::{in_namespace, is_root, json_of, portcheck, skip};
+use serde_json::{Value, json as value};
+
+/// A directory with a tool that notes its arguments in `calls` and then runs `script`.
+fn tool(name: &str, script: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(name);
+    std::fs::write(&path, format!("#!/bin/sh\necho \"$@\" >>\"${{0%/*}}/calls\"\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    directory
+}
+
+fn calls(directory: &Path) -> String {
+    std::fs::read_to_string(directory.join("calls")).unwrap_or_default()
+}
+
+/// Runs with `--json`, and with the tools of `directory` before all others.
+fn json_with(directory: &Path, arguments: &[&str]) -> Value {
+    let mut command = portcheck(&[arguments, &["--json"]].concat());
+    let path = std::env::var("PATH").unwrap();
+    command.env("PATH", format!("{}:{path}", directory.display()));
+    json_of(command)
+}
+
+/// A role that is in a cgroup from before it makes its socket. `None`, said aloud, where that cannot be arranged.
+fn playing_in(path: &str) -> Option<(Cgroup, Role)> {
+    let cgroup = match is_root().then(|| Cgroup::make(path)) {
+        Some(Ok(cgroup)) => cgroup,
+        other => {
+            skip(&format!("needs root and cgroups of version 2: {other:?}"));
+            return None;
+        }
+    };
+    let mut role = Role::start("listen 127.0.0.1:8080");
+    cgroup.add(role.pid());
+    role.go();
+    Some((cgroup, role))
+}
+
+#[test]
+fn a_service_is_said_to_come_back_and_is_stopped_by_systemctl_on_request() {
+    in_namespace(|| {
+        let unit = format!("portcheck-test-{}.service", std::process::id());
+        let Some((_cgroup, role)) = playing_in(&format!("/system.slice/{unit}")) else { return };
+        let systemctl = tool("systemctl", &format!("kill {}", role.pid()));
+        let answer = json_with(systemctl.path(), &["8080", "--kill", "--dry-run"]);
+        let stop = format!("sudo systemctl stop {unit}");
+        let expected = value!({ "kind": "systemd", "name": unit, "stop": stop });
+        assert_eq!(answer["kill"]["holders"][0]["supervisor"], expected);
+        let words = crate::common::run(&["8080", "--kill", "--dry-run"]);
+        assert!(words.stdout.contains(&format!("{unit} may start it again when it ends\n")), "{words:?}");
+        assert!(words.stdout.contains(&stop) && words.stdout.contains("--supervisor"), "{words:?}");
+
+        let answer = json_with(systemctl.path(), &["8080", "--kill", "--yes", "--supervisor"]);
+        assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("freed"), &value!(0)), "{answer:#}");
+        let steps = answer["kill"]["steps"].as_array().unwrap();
+        assert_eq!(steps.len(), 1, "{steps:?}");
+        let command = value!(["systemctl", "--no-ask-password", "stop", "--", unit]);
+        assert_eq!((&steps[0]["command"], &steps[0]["result"]), (&command, &value!("done")));
+        assert_eq!(calls(systemctl.path()), format!("--no-ask-password stop -- {unit}\n"));
+    });
+}
+
+#[test]
+fn a_service_that_comes_back_is_named_with_its_unit() {
+    in_namespace(|| {
+        let unit = format!("portcheck-back-{}.service", std::process::id());
+        let Some((cgroup, first)) = playing_in(&format!("/system.slice/{unit}")) else { return };
+        // The part of systemd: it waits for the end of the service, and starts it again.
+        let mut second = Role::start("listen 127.0.0.1:8080");
+        cgroup.add(second.pid());
+        let kill = portcheck(&["8080/tcp", "--kill", "--yes", "--settle", "2s", "--json"]);
+        let run = std::thread::spawn(move || json_of(kill));
+        let stat = format!("/proc/{}/stat", first.pid());
+        crate::common::server::until("it ended", || std::fs::read_to_string(&stat).unwrap().contains(") Z "));
+        // Not during the first look at the port, which binds it for a moment: nothing tells when that is over.
+        std::thread::park_timeout(std::time::Duration::from_millis(300));
+        second.go();
+        let answer = run.join().unwrap();
+        assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("taken-again"), &value!(1)));
+        let taker = &answer["kill"]["taken_by"][0];
+        assert_eq!((&taker["pid"], &taker["started_by"]), (&value!(second.pid()), &value!(unit)));
+        assert_eq!(taker["remedies"][0]["command"], format!("sudo systemctl stop {unit}"));
+    });
+}
+
+#[test]
+fn a_tool_that_fails_or_is_missing_is_said_and_nobody_signalled_instead() {
+    in_namespace(|| {
+        let unit = format!("portcheck-fail-{}.service", std::process::id());
+        let Some((_cgroup, role)) = playing_in(&format!("/user.slice/user-7.slice/user@7.service/app.slice/{unit}"))
+        else {
+            return;
+        };
+        let systemctl = tool("systemctl", "echo first >&2; echo Access denied >&2; exit 4");
+        let answer = json_with(systemctl.path(), &["8080", "--kill", "--yes", "--supervisor", "--force"]);
+        let step = &answer["kill"]["steps"][0];
+        assert_eq!((&step["result"], &step["reason"]), (&value!("failed"), &value!("Access denied")));
+        assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("still-held"), &value!(1)));
+        assert_eq!(answer["kill"]["steps"].as_array().unwrap().len(), 1);
+        assert_eq!(calls(systemctl.path()), format!("--user --machine=7@ stop -- {unit}\n"));
+
+        let empty = tempfile::tempdir().unwrap();
+        let mut command = portcheck(&["8080", "--kill", "--yes", "--supervisor", "--json"]);
+        command.env("PATH", empty.path());
+        let answer = json_of(command);
+        assert_eq!(answer["kill"]["steps"][0]["result"], "missing");
+        assert!(answer["kill"]["steps"][0]["reason"].as_str().unwrap().contains("systemctl"));
+        assert_eq!(answer["kill"]["holders"][0]["pid"], role.pid());
+    });
+}
+
+#[test]
+fn a_container_is_stopped_by_its_runtime() {
+    in_namespace(|| {
+        let id = format!("{:064x}", u64::from(std::process::id()) + 0xabc_0000_0000);
+        for (runtime, path) in
+            [("docker", format!("/docker/{id}")), ("podman", format!("/machine.slice/libpod-{id}.scope"))]
+        {
+            let Some((_cgroup, role)) = playing_in(&path) else { return };
+            let docker = tool(runtime, &format!("kill {}", role.pid()));
+            let answer = json_with(docker.path(), &["8080", "--kill", "--yes", "--supervisor"]);
+            assert_eq!(answer["kill"]["outcome"], "freed", "{answer:#}");
+            let supervisor = &answer["kill"]["holders"][0]["supervisor"];
+            assert_eq!(
+                (&supervisor["kind"], &supervisor["stop"]),
+                (&value!(runtime), &value!(format!("{runtime} stop {}", &id[..12])))
+            );
+            assert_eq!(calls(docker.path()), format!("stop {id}\n"));
+        }
+    });
+}
+
+/// A port that a container publishes is held by a proxy, whose unit is Docker's own.
+#[test]
+fn a_proxy_of_docker_is_left_to_docker() {
+    in_namespace(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let script = "exec 3<>\"$0\"; echo go >&3; \
+                      exec -a docker-proxy \"$1\" --exact role --nocapture -- -proto tcp -host-port 8080 <&3 >/dev/null";
+        let mut proxy = Command::new("bash");
+        proxy.args(["-c", script]).arg(&fifo).arg(std::env::current_exe().unwrap());
+        proxy.env("PORTCHECK_TEST_ROLE", "listen 127.0.0.1:8080");
+        if !crate::common::has("bash") {
+            return skip("no bash to give a program another name");
+        }
+        let proxy = crate::common::Background::spawn(&mut proxy);
+        crate::common::until_it_listens(8080);
+        let answer = crate::common::json(&["8080/tcp", "--kill", "--yes", "--force"]);
+        assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["steps"]), (&value!("refused"), &value!([])));
+        let stop = "docker stop $(docker ps --quiet --filter publish=8080/tcp)";
+        assert_eq!(answer["kill"]["refused"][0]["remedies"][0]["command"], stop);
+        let script = format!("case $1 in ps) echo 123abc;; stop) test $2 = 123abc && kill {};; esac", proxy.pid());
+        let docker = tool("docker", &script);
+        let answer = json_with(docker.path(), &["8080/tcp", "--kill", "--yes", "--supervisor"]);
+        assert_eq!(answer["kill"]["outcome"], "freed", "{answer:#}");
+        assert_eq!(calls(docker.path()), "ps --quiet --filter publish=8080/tcp\nstop 123abc\n");
+    });
+}
+
+/// A unit that portcheck runs in as well would take it along.
+#[test]
+fn the_unit_around_portcheck_itself_is_no_supervisor() {
+    in_namespace(|| {
+        let unit = format!("portcheck-runner-{}.service", std::process::id());
+        let Some((cgroup, role)) = playing_in(&format!("/system.slice/{unit}")) else { return };
+        let systemctl = tool("systemctl", "exit 1");
+        let mut inside = cgroup.command(Path::new(env!("CARGO_BIN_EXE_portcheck")), 0, 0);
+        inside.args(["8080", "--kill", "--yes", "--supervisor", "--json"]);
+        let path = std::env::var("PATH").unwrap();
+        inside.env("PATH", format!("{}:{path}", systemctl.path().display()));
+        let answer = json_of(inside);
+        assert_eq!((&answer["kill"]["outcome"], calls(systemctl.path())), (&value!("freed"), String::new()));
+        assert_eq!(answer["kill"]["steps"][0]["pid"], role.pid());
+    });
+}
+
+#[test]
+fn daemons_that_restart_are_known_by_their_names() {
+    in_namespace(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        for (name, kind) in [("supervisord", "supervisord"), ("PM2 v5.3.0: God Daemon", "pm2")] {
+            // A shell that calls itself so, and has the server as a child. The pipe never ends, as it is open for writing too.
+            let script = "printf %s \"$2\" >/proc/$$/comm; exec 3<>\"$0\"; echo go >&3; \
+                          \"$1\" --exact role --nocapture <&3 >/dev/null; :";
+            let mut daemon = Command::new("sh");
+            daemon.args(["-c", script]).arg(&fifo).arg(std::env::current_exe().unwrap()).arg(name);
+            daemon.env("PORTCHECK_TEST_ROLE", "listen 127.0.0.1:8080");
+            let _daemon = crate::common::Background::spawn(&mut daemon);
+            crate::common::until_it_listens(8080);
+            let answer = crate::common::json(&["8080/tcp", "--kill", "--dry-run"]);
+            assert_eq!(answer["kill"]["holders"][0]["supervisor"]["kind"], kind, "{answer:#}");
+            // Its own tool has to be told a name, which portcheck does not know.
+            let answer = crate::common::json(&["8080/tcp", "--kill", "--yes", "--supervisor"]);
+            assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["steps"]), (&value!("refused"), &value!([])));
+            let answer = crate::common::json(&["8080/tcp", "--kill", "--yes"]);
+            assert_eq!(answer["kill"]["outcome"], "freed", "{answer:#}");
+        }
+    });
+}
+
+/// The first process plays systemd, which listens for a socket unit.
+#[test]
+fn systemd_is_never_ended_for_its_socket_unit() {
+    in_pid_namespace(1000, || {
+        std::fs::write("/proc/self/comm", "systemd").unwrap();
+        let _listener = std::net::TcpListener::bind("127.0.0.1:8080").unwrap();
+        let answer = crate::common::json(&["8080/tcp", "--kill", "--yes", "--supervisor", "--force"]);
+        assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["steps"]), (&value!("refused"), &value!([])));
+        let reason = answer["kill"]["refused"][0]["reason"].as_str().unwrap();
+        assert!(reason.contains("in the name of") && reason.contains("never ended itself"), "{reason}");
+    });
+}

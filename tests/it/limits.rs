@@ -1,0 +1,100 @@
+//! Surroundings and processes that would break a careless program.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use crate::common::{Background, codes, has, in_namespace, is_root, json, json_of, owners, port, run, skip};
+
+/// The binary, run by a shell that does something to itself first.
+fn after(preparation: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{preparation} exec \"$@\""), "sh", env!("CARGO_BIN_EXE_portcheck")]).args(arguments);
+    command
+}
+
+#[test]
+fn closed_streams_change_nothing() {
+    in_namespace(|| {
+        let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        for closed in ["exec <&-;", "exec >&-;", "exec 2>&-;", "exec <&- >&- 2>&-;"] {
+            for (target, code) in [("8080/tcp", 1), ("8081/tcp", 0), ("nonsense:", 2)] {
+                let status = after(closed, &[target]).stdin(Stdio::null()).output().unwrap().status;
+                assert_eq!(status.code(), Some(code), "{closed} {target}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_home_that_cannot_be_written_or_is_not_there_does_not_matter() {
+    in_namespace(|| {
+        let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let mut command = after("HOME=/nonexistent; export HOME; cd /;", &["8080/tcp", "--json"]);
+        assert_eq!(owners(port(&json_of(command), 8080, "tcp")), [std::process::id()]);
+        if !is_root() {
+            return skip("needs root to mount a read-only home");
+        }
+        command = Command::new("unshare");
+        command.args([
+            "-m",
+            "sh",
+            "-c",
+            "mkdir -p \"$HOME\"; mount -t tmpfs -o ro none /mnt && HOME=/mnt exec \"$@\"",
+            "sh",
+        ]);
+        command.args([env!("CARGO_BIN_EXE_portcheck"), "8080/tcp", "--json"]);
+        assert_eq!(owners(port(&json_of(command), 8080, "tcp")), [std::process::id()]);
+    });
+}
+
+/// A Python program that listens on port 8080 and does what follows, with these arguments.
+fn server(rest: &str, arguments: &[String]) -> Option<Background> {
+    if !has("python3") {
+        skip("no python3");
+        return None;
+    }
+    let listen = "import socket\ns = socket.socket(); s.bind(('127.0.0.1', 8080)); s.listen()\nprint(flush=True)\n";
+    let mut command = Command::new("python3");
+    command.args(["-c", &format!("{listen}{rest}")]).args(arguments).stdout(Stdio::piped());
+    let mut server = Background(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "\n", "it did not listen");
+    Some(server)
+}
+
+#[test]
+fn a_command_line_of_two_megabytes_is_told_whole_and_shown_short() {
+    in_namespace(|| {
+        // An argument may have 128 KiB (MAX_ARG_STRLEN, execve(2)).
+        let arguments: Vec<String> = (0..16).map(|_| "x\u{1b}".repeat(60_000)).collect();
+        let Some(server) = server("s.accept()", &arguments) else { return };
+        let answer = json(&["8080/tcp"]);
+        assert_eq!(owners(port(&answer, 8080, "tcp")), [server.pid()]);
+        let told = answer["processes"][0]["command"].as_array().unwrap();
+        let told: usize = told.iter().map(|argument| argument.as_str().unwrap().len()).sum();
+        assert!(told > 1_900_000, "{told}");
+        let shown = run(&["8080/tcp"]).stdout;
+        assert!(shown.len() < 4000 && !shown.contains('\u{1b}'), "{} bytes", shown.len());
+    });
+}
+
+#[test]
+fn a_process_that_changes_its_name_all_the_time_is_followed() {
+    in_namespace(|| {
+        let rename = "names = [b'a)\\n(b', b'\\x1b[31m', b'\\xff\\xfe', b'', b'Name:\\tx', b'0123456789abcdef', b' ) Z 1 1 1']\n\
+                      while True:\n\
+                      \x20   for name in names:\n\
+                      \x20       with open('/proc/self/comm', 'wb') as comm: comm.write(name)\n";
+        let Some(server) = server(rename, &[]) else { return };
+        for _ in 0..100 {
+            let answer = json(&["8080/tcp"]);
+            let tcp = port(&answer, 8080, "tcp");
+            assert_eq!((codes(tcp), owners(tcp)), (vec!["listener"], vec![server.pid()]));
+            assert_eq!(answer["processes"][0]["ppid"], std::process::id(), "{answer:#}");
+        }
+        let shown = run(&["8080/tcp"]).stdout;
+        assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    });
+}

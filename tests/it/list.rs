@@ -1,0 +1,223 @@
+//! `portcheck` without a target: the listing, against independent readings of the same sockets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
+
+use crate::common::role::{Role, bound};
+use crate::common::{has, in_namespace, json, numbers, run, skip};
+use serde_json::Value;
+
+/// A socket as every reading can tell it: protocol, address and port.
+type Key = (String, String);
+
+fn key(protocol: &str, local: &str) -> Key {
+    (protocol.to_owned(), local.to_owned())
+}
+
+/// Sockets and the pids that have them, from the JSON.
+fn listed(answer: &Value) -> BTreeMap<Key, BTreeSet<u32>> {
+    let mut sockets = BTreeMap::new();
+    for socket in answer["ports"].as_array().unwrap().iter().flat_map(|port| port["sockets"].as_array().unwrap()) {
+        let ip = socket["local"]["address"].as_str().unwrap().parse().unwrap();
+        let port = socket["local"]["port"].as_u64().unwrap().try_into().unwrap();
+        let key = key(socket["protocol"].as_str().unwrap(), &SocketAddr::new(ip, port).to_string());
+        sockets.insert(key, numbers(&socket["owners"]["pids"]).into_iter().collect());
+    }
+    sockets
+}
+
+/// The same from `ss -tulnp`: `tcp LISTEN 0 128 127.0.0.1:80 0.0.0.0:* users:(("nginx",pid=7,fd=5),…)`.
+fn by_ss() -> BTreeMap<Key, BTreeSet<u32>> {
+    let output = Command::new("ss").arg("-tulnpH").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut sockets = BTreeMap::new();
+    for line in text.lines() {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        // ss writes a dual-stack wildcard as `*`, and the device behind `%`.
+        let local = columns[4].replace('*', "[::]");
+        let pids = line.split("pid=").skip(1).map(|rest| rest.split(',').next().unwrap().parse().unwrap());
+        sockets.insert(key(columns[0], &local), pids.collect());
+    }
+    sockets
+}
+
+#[test]
+fn the_list_agrees_with_ss() {
+    in_namespace(|| {
+        if !has("ss") {
+            return skip("no ss");
+        }
+        let _own = [TcpListener::bind("127.0.0.1:8080").unwrap(), TcpListener::bind("[::]:8081").unwrap()];
+        let _udp = [UdpSocket::bind("0.0.0.0:5353").unwrap(), UdpSocket::bind("[::1]:5354").unwrap()];
+        let _others: Vec<Role> = (0..4).map(|n| Role::playing(&format!("listen 127.0.0.{}:9000", n + 1)).0).collect();
+        let inherited = TcpListener::bind("127.0.0.1:8082").unwrap();
+        rustix::io::fcntl_setfd(&inherited, rustix::io::FdFlags::empty()).unwrap();
+        let _child = crate::common::Background::spawn(Command::new("sleep").arg("1000"));
+        rustix::io::fcntl_setfd(&inherited, rustix::io::FdFlags::CLOEXEC).unwrap();
+
+        let expected = by_ss();
+        assert_eq!(expected.len(), 9, "{expected:?}");
+        assert!(expected.values().any(|pids| pids.len() == 2), "{expected:?}");
+        assert_eq!(listed(&json(&[])), expected);
+    });
+}
+
+#[test]
+fn connections_are_listed_only_on_request() {
+    in_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        udp.connect("127.0.0.1:9").unwrap();
+        let states = |arguments: &[&str]| {
+            let answer = json(arguments);
+            let sockets =
+                answer["ports"].as_array().unwrap().iter().flat_map(|port| port["sockets"].as_array().unwrap());
+            let mut states: Vec<String> = sockets
+                .map(|socket| format!("{} {}", socket["protocol"].as_str().unwrap(), socket["state"].as_str().unwrap()))
+                .collect();
+            states.sort();
+            states
+        };
+        assert_eq!(states(&[]), ["tcp listen"]);
+        assert_eq!(states(&["--all"]), ["tcp established", "tcp established", "tcp listen", "udp established"]);
+        let table = run(&["--all"]).stdout;
+        assert!(table.contains("PEER") && table.contains(&client.local_addr().unwrap().to_string()), "{table}");
+        // In the accept queue: a connection without a process is no orphan.
+        assert_eq!(run(&["--all", "--json"]).stdout.matches("\"kind\": \"none\"").count(), 1);
+        drop(listener);
+    });
+}
+
+#[test]
+fn one_row_holds_all_addresses_of_a_process() {
+    in_namespace(|| {
+        let _listeners = ["127.0.0.1:8080", "127.0.0.2:8080", "[::1]:8080"].map(|at| TcpListener::bind(at).unwrap());
+        let _other = Role::playing("listen 127.0.0.3:8080");
+        let _bound = bound("127.0.0.1:8081".parse().unwrap());
+        let table = run(&[]);
+        let rows: Vec<&str> = table.stdout.lines().skip(1).collect();
+        assert_eq!((rows.len(), table.code), (3, 0), "{}", table.stdout);
+        assert!(rows[0].contains("127.0.0.1, 127.0.0.2, ::1"), "{}", table.stdout);
+        assert!(rows[1].contains("127.0.0.3"), "{}", table.stdout);
+        assert!(rows[2].contains("127.0.0.1 (bound)"), "{}", table.stdout);
+    });
+}
+
+#[test]
+fn filters_and_order() {
+    in_namespace(|| {
+        let _loopback = TcpListener::bind("127.0.0.1:80").or_else(|_| TcpListener::bind("127.0.0.1:1080"));
+        let _exposed = TcpListener::bind("0.0.0.0:3000").unwrap();
+        let _udp = UdpSocket::bind("127.0.0.1:60000").unwrap();
+        let (other, _) = Role::playing("listen [::1]:50000");
+        let ports = |arguments: &[&str]| -> Vec<u64> {
+            let answer = json(arguments);
+            answer["ports"].as_array().unwrap().iter().map(|port| port["port"].as_u64().unwrap()).collect()
+        };
+        let first = ports(&[])[0];
+        assert_eq!(ports(&[]), [first, 3000, 50000, 60000]);
+        assert_eq!(ports(&["--exposed"]), [3000]);
+        assert_eq!(ports(&["--udp"]), [60000]);
+        assert_eq!(ports(&["--tcp", "--class", "dynamic"]), [50000]);
+        assert_eq!(ports(&["-6"]), [50000]);
+        assert_eq!(ports(&["--pid", &other.pid().to_string()]), [50000]);
+        assert_eq!(ports(&["--pid", "1"]), [] as [u64; 0]);
+        assert_eq!(ports(&["--process", "IT-"]).len(), 4, "the name of this test binary");
+        assert_eq!(ports(&["--process", "nobody-is-called-that"]), [] as [u64; 0]);
+        assert_eq!(ports(&["--user", &rustix::process::geteuid().as_raw().to_string()]).len(), 4);
+        assert_eq!(ports(&["--sort", "exposure"])[0], 3000);
+        assert_eq!(ports(&["--sort", "protocol"]).last(), Some(&60000));
+        // A listing is no verdict.
+        assert_eq!(run(&["--pid", "1"]).code, 0);
+        assert!(run(&["--pid", "1"]).stdout.starts_with("nothing to show"));
+    });
+}
+
+#[test]
+fn other_formats_say_the_same() {
+    in_namespace(|| {
+        let _listener = TcpListener::bind("127.0.0.1:5432").unwrap();
+        let pid = std::process::id().to_string();
+
+        let text = run(&["--format", "ndjson"]).stdout;
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((lines.len(), &lines[0]["processes"][0]["pid"].to_string()), (1, &pid));
+
+        let text = run(&["5432", "--format", "csv"]).stdout;
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let rows: Vec<BTreeMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
+        assert_eq!((rows.len(), &rows[0]["pids"], &rows[0]["status"]), (2, &pid, &"held".to_owned()));
+        assert_eq!((&*rows[1]["protocol"], &*rows[1]["status"], &*rows[1]["pids"]), ("udp", "free", ""));
+
+        let text = run(&["5432/tcp", "--format", "markdown"]).stdout;
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.len() == 3 && lines[1].starts_with("|---") && lines[2].contains(&pid), "{text}");
+    });
+}
+
+#[test]
+fn nothing_in_use_is_a_listing_too() {
+    in_namespace(|| {
+        assert_eq!(json(&[])["ports"].as_array().unwrap().len(), 0);
+        assert_eq!(run(&[]).code, 0);
+    });
+}
+
+#[test]
+fn a_name_hides_nothing_behind_it_in_any_format() {
+    // What was taken for the beginning of an escape sequence took all that follows with it, in CSV other people's rows.
+    in_namespace(|| {
+        let names = [
+            ("\x1b]x", "\\u{1b}]x"),
+            ("\x1bPx", "\\u{1b}Px"),
+            ("\x1b_x", "\\u{1b}_x"),
+            ("\x1bXx", "\\u{1b}Xx"),
+            ("x\x7fy", "x\\u{7f}y"),
+            ("x\u{9b}y", "x\\u{9b}y"),
+            ("x\u{202e}y", "x\\u{202e}y"),
+        ];
+        let directory = tempfile::tempdir().unwrap();
+        let play = |(&(name, _), number): (&(&str, &str), u16)| {
+            let alias = directory.path().join(name);
+            std::fs::copy(std::env::current_exe().unwrap(), &alias).unwrap();
+            let mut role = Role::start_as(&alias, &format!("listen 127.0.0.1:{number}"));
+            role.go();
+            role
+        };
+        let _roles: Vec<Role> = names.iter().zip(8080..).map(play).collect();
+        let _last = TcpListener::bind("127.0.0.1:9000").unwrap();
+        let own = std::process::id().to_string();
+
+        for format in ["table", "json", "ndjson", "csv", "markdown"] {
+            // With colours, as on a terminal, nothing is taken out on the way.
+            for color in ["never", "always"] {
+                let text = run(&["--format", format, "--color", color]).stdout;
+                let text = if format == "table" { text.replace("\x1b[1m", "").replace("\x1b[0m", "") } else { text };
+                let is_obeyed =
+                    |character: char| character.is_control() && character != '\n' || character == '\u{202e}';
+                assert!(!text.contains(is_obeyed), "{format}: {text:?}");
+                assert!(text.contains("9000") && text.contains(&own), "{format}: {text}");
+            }
+        }
+        let text = run(&["--format", "csv"]).stdout;
+        let rows: Vec<BTreeMap<String, String>> =
+            csv::Reader::from_reader(text.as_bytes()).deserialize().map(Result::unwrap).collect();
+        let shown: Vec<&str> = rows.iter().take(names.len()).map(|row| &*row["process"]).collect();
+        assert_eq!((rows.len(), shown), (names.len() + 1, names.map(|(_, shown)| shown).to_vec()));
+
+        // To a parser it is the same name.
+        let told = |answer: &Value, number: u16| {
+            let pid = numbers(&crate::common::port(answer, number, "tcp")["sockets"][0]["owners"]["pids"])[0];
+            let process = answer["processes"].as_array().unwrap().iter().find(|process| process["pid"] == pid);
+            process.unwrap()["name"].as_str().unwrap().to_owned()
+        };
+        let answer = json(&[]);
+        let lines = run(&["--format", "ndjson"]).stdout;
+        for (((name, _), number), line) in names.into_iter().zip(8080..).zip(lines.lines()) {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!((&*told(&answer, number), &line["processes"][0]["name"]), (name, &name.into()));
+        }
+    });
+}

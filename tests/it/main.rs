@@ -1,0 +1,63 @@
+//! Tests of the shipped binary: a module for each command or subject, all in one program, so that it is linked once.
+
+#[cfg(target_os = "linux")]
+mod backends;
+#[cfg(target_os = "linux")]
+mod check;
+#[cfg(target_os = "linux")]
+mod churn;
+#[cfg(target_os = "linux")]
+mod cli;
+#[cfg(target_os = "linux")]
+mod common;
+#[cfg(target_os = "linux")]
+mod draws;
+#[cfg(target_os = "linux")]
+mod explain;
+#[cfg(target_os = "linux")]
+mod families;
+#[cfg(target_os = "linux")]
+mod free;
+#[cfg(target_os = "linux")]
+mod free_command;
+#[cfg(target_os = "linux")]
+mod free_hold;
+#[cfg(target_os = "linux")]
+mod free_lease;
+#[cfg(target_os = "linux")]
+mod kill;
+#[cfg(target_os = "linux")]
+mod kill_reuse;
+#[cfg(target_os = "linux")]
+mod kill_supervisor;
+#[cfg(target_os = "linux")]
+mod limits;
+#[cfg(target_os = "linux")]
+mod list;
+mod portable;
+#[cfg(target_os = "linux")]
+mod privilege;
+#[cfg(target_os = "linux")]
+mod probe;
+mod program;
+#[cfg(target_os = "linux")]
+mod quick;
+#[cfg(target_os = "linux")]
+mod recipes;
+#[cfg(target_os = "linux")]
+mod sandbox;
+#[cfg(target_os = "linux")]
+mod scenarios;
+#[cfg(target_os = "linux")]
+mod servers;
+#[cfg(target_os = "linux")]
+mod wait;
+#[cfg(target_os = "linux")]
+mod wait_pace;
+
+/// Plays a part in a test, in a process of its own; by itself it does nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn role() {
+    common::role::play();
+}

@@ -1,0 +1,133 @@
+//! Running the shipped binary and reading what it says, on every system.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// What a run of the binary said.
+#[derive(Debug)]
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            // A panic aborts with a signal, which no test expects.
+            code: output.status.code().unwrap_or_else(|| panic!("killed: {output:?}")),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Run {
+    pub fn first_line(&self) -> &str {
+        self.stdout.lines().next().unwrap_or_default()
+    }
+}
+
+/// The binary with these arguments, and without any setting of the caller's terminal.
+pub fn portcheck(arguments: &[&str]) -> Command {
+    command_of(Path::new(env!("CARGO_BIN_EXE_portcheck")), arguments)
+}
+
+pub fn command_of(program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+pub fn run(arguments: &[&str]) -> Run {
+    portcheck(arguments).output().unwrap().into()
+}
+
+/// Runs with `--json`, and checks what every such output must hold: it fits the schema, and tells its own exit code.
+pub fn json(arguments: &[&str]) -> Value {
+    json_of(portcheck(&[arguments, &["--json"]].concat()))
+}
+
+#[track_caller]
+pub fn json_of(mut command: Command) -> Value {
+    let run = Run::from(command.output().unwrap());
+    assert_eq!(run.stderr, "", "{command:?}");
+    let value: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error} in {run:?}"));
+    let errors: Vec<String> = schema().iter_errors(&value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{command:?}: {errors:#?}\n{}", run.stdout);
+    assert_eq!(value["exit_code"], run.code, "{command:?}");
+    value
+}
+
+fn schema() -> &'static jsonschema::Validator {
+    static SCHEMA: OnceLock<jsonschema::Validator> = OnceLock::new();
+    SCHEMA.get_or_init(|| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema/portcheck-v1.schema.json");
+        let text = std::fs::read_to_string(path).unwrap();
+        jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
+    })
+}
+
+/// The element of `ports` for a port and protocol.
+#[track_caller]
+pub fn port<'a>(answer: &'a Value, port: u16, protocol: &str) -> &'a Value {
+    let ports = answer["ports"].as_array().unwrap();
+    let found = ports.iter().find(|element| element["port"] == port && element["protocol"] == protocol);
+    found.unwrap_or_else(|| panic!("no {port}/{protocol} in {answer:#}"))
+}
+
+/// The codes of the findings on a port, without those that come with nearly every server: who can reach it, and that the
+/// other protocol is free.
+#[track_caller]
+pub fn codes(port: &Value) -> Vec<&str> {
+    let usual = ["loopback-only", "exposed", "tcp-only", "udp-only"];
+    all_codes(port).into_iter().filter(|code| !usual.contains(code)).collect()
+}
+
+/// The codes of all findings on a port.
+#[track_caller]
+pub fn all_codes(port: &Value) -> Vec<&str> {
+    port["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect()
+}
+
+/// Every pid that is named as owner of a socket on a port, ascending.
+#[track_caller]
+pub fn owners(port: &Value) -> Vec<u32> {
+    let sockets = port["sockets"].as_array().unwrap();
+    let mut pids: Vec<u32> = sockets.iter().flat_map(|socket| numbers(&socket["owners"]["pids"])).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
+#[track_caller]
+pub fn numbers(list: &Value) -> Vec<u32> {
+    list.as_array().unwrap().iter().map(|number| number.as_u64().unwrap().try_into().unwrap()).collect()
+}
+
+/// A child that ends with the test, also with one that fails. It writes to nobody, as it could outlive a reader.
+#[derive(Debug)]
+pub struct Background(pub std::process::Child);
+
+impl Background {
+    pub fn spawn(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

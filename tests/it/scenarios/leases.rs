@@ -1,0 +1,44 @@
+//! Ports that `portcheck --free` gave to somebody: nothing need be bound to them, and they are spoken for.
+
+use std::net::TcpListener;
+
+use crate::common::lease::{Leases, can_bind, leased, pick_one};
+use crate::scenarios::scenarios;
+use crate::scenarios::stage::{Stage, becomes_free};
+
+scenarios! {
+    a_leased_port: rows [], proves ["leased"];
+    a_held_port: rows ["7"], proves ["leased"];
+}
+
+fn a_leased_port(stage: &Stage) -> Result<(), String> {
+    let _leases = Leases;
+    let port = pick_one(&[]);
+    let (tcp, udp) = (format!("{port}/tcp"), format!("{port}/udp"));
+    stage.expect_as_nobody(&tcp, "held", &["leased"]);
+    stage.expect(&udp, "held", &["leased"], &[]);
+    // Whoever does not ask --free may bind it all the same.
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    stage.expect(&tcp, "held", &["leased", "listener"], &[std::process::id()]);
+    drop(listener);
+    stage.expect(&tcp, "held", &["leased"], &[]).cure("leased");
+    assert!(leased().is_empty());
+    becomes_free(&tcp);
+    Ok(())
+}
+
+fn a_held_port(stage: &Stage) -> Result<(), String> {
+    let _leases = Leases;
+    let port = pick_one(&["--hold"]);
+    let tcp = format!("{port}/tcp");
+    let look = stage.look(&[&tcp]);
+    let keeper = look.finding("leased")["pids"][0].as_u64().unwrap();
+    look.is("held", &["leased"], &[u32::try_from(keeper).unwrap()]);
+    assert!(look.bind("127.0.0.1") == "in-use" && look.bind_with("127.0.0.1", true) == "ok");
+    // The socket is somebody's who may not be looked into, the lease tells whose all the same.
+    stage.expect_as_nobody(&tcp, "held", &["leased", "hidden-owner"]);
+    look.cure("leased");
+    assert!(can_bind([127, 0, 0, 1], port, false));
+    becomes_free(&tcp);
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The situations in which a bind fails or surprises, one after the other: each is set up for real in a network namespace of
+//! its own, and the shipped binary has to tell status, verdicts and processes exactly. What it offers as a command is
+//! run, and has to help.
+//!
+//! The rows are numbered as in the catalogue of situations (1 to 42); a test below proves that none is left out, and
+//! another one that every verdict is proved here.
+
+#![allow(clippy::unnecessary_wraps, reason = "every scenario has the same signature")]
+
+mod addresses;
+mod connections;
+mod health;
+mod leases;
+mod listeners;
+mod mixed;
+mod owners;
+mod sandboxes;
+mod stage;
+
+use stage::Scenario;
+
+/// Makes a table of scenarios, each a function of its name, and a test of each.
+macro_rules! scenarios {
+    ($($name:ident: rows $rows:expr, proves $codes:expr;)*) => {
+        pub static ALL: &[$crate::scenarios::stage::Scenario] = &[$($crate::scenarios::stage::Scenario {
+            name: concat!(module_path!(), "::tests::", stringify!($name)),
+            rows: &$rows,
+            codes: &$codes,
+            play: $name,
+        }),*];
+
+        mod tests {
+            $(
+                #[test]
+                fn $name() {
+                    $crate::scenarios::stage::run(concat!(module_path!(), "::", stringify!($name)), super::ALL);
+                }
+            )*
+        }
+    };
+}
+pub(crate) use scenarios;
+
+fn all() -> impl Iterator<Item = &'static Scenario> {
+    [
+        listeners::ALL,
+        connections::ALL,
+        owners::ALL,
+        addresses::ALL,
+        sandboxes::ALL,
+        health::ALL,
+        leases::ALL,
+        mixed::ALL,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+#[test]
+fn every_situation_has_a_scenario() {
+    let rows: Vec<&str> = all().flat_map(|scenario| scenario.rows).copied().collect();
+    let expected = (1..=42).map(|row| row.to_string()).chain(["15b", "15c", "15d"].map(str::to_owned));
+    let missing: Vec<String> = expected.filter(|row| !rows.contains(&row.as_str())).collect();
+    assert!(missing.is_empty(), "without a scenario: {missing:?}");
+}
+
+/// Verdicts of other systems, which unit tests prove on values and docs/platforms.md lists.
+const OF_OTHER_SYSTEMS: [&str; 4] = ["excluded-range", "http-sys", "portproxy", "airplay"];
+
+#[test]
+fn every_verdict_is_proved_by_a_scenario() {
+    let proved: Vec<&str> = all().flat_map(|scenario| scenario.codes).copied().collect();
+    let codes: Vec<&str> = portcheck::diagnose::RULES.iter().map(|rule| rule.code).collect();
+    let missing: Vec<&&str> =
+        codes.iter().filter(|code| !proved.contains(code) && !OF_OTHER_SYSTEMS.contains(code)).collect();
+    assert!(missing.is_empty(), "without a scenario: {missing:?}");
+    let unknown: Vec<&&str> = proved.iter().filter(|code| !codes.contains(code)).collect();
+    assert!(unknown.is_empty(), "no such verdict: {unknown:?}");
+}

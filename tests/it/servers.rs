@@ -1,0 +1,400 @@
+//! Real servers, each as its users run it: all its processes are found, and what an ordinary user may not see is said
+//! to be hidden, never to be free.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::common::cgroup::Cgroup;
+use crate::common::programs::{Postgres, nginx_config};
+use crate::common::server::{Server, children, holders, program, until, with_own_run};
+use crate::common::{
+    Run, codes, in_namespace, is_root, json, json_as_nobody, json_of, numbers, owners, port, portcheck,
+    portcheck_as_nobody, run, skip,
+};
+use serde_json::{Value, json as value};
+
+/// The rows of the listing for a port.
+fn rows(port: u16) -> Vec<String> {
+    let list = run(&[]);
+    assert_eq!(list.code, 0, "{list:?}");
+    let is_ports = |line: &&str| line.split_whitespace().next() == Some(&*port.to_string());
+    list.stdout.lines().filter(is_ports).map(str::to_owned).collect()
+}
+
+/// The local addresses of a port's sockets, sorted.
+fn addresses(port: &Value) -> Vec<&str> {
+    let sockets = port["sockets"].as_array().unwrap();
+    let mut addresses: Vec<&str> = sockets.iter().map(|socket| socket["local"]["address"].as_str().unwrap()).collect();
+    addresses.sort_unstable();
+    addresses
+}
+
+#[track_caller]
+fn assert_contains(text: &str, expected: &[&str]) {
+    for expected in expected {
+        assert!(text.contains(expected), "{expected} is not in {text}");
+    }
+}
+
+#[test]
+fn nginx_is_its_master_and_the_workers() {
+    in_namespace(|| {
+        let Some(nginx) = program("nginx") else { return skip("no nginx") };
+        let directory = tempfile::tempdir().unwrap();
+        let prefix = directory.path();
+        let file = prefix.join("nginx.conf");
+        std::fs::write(&file, nginx_config(8080)).unwrap();
+        let mut command = Command::new(nginx);
+        command.arg("-p").arg(prefix).arg("-c").arg(file);
+        let server = Server::start(command, "start worker process ", 3);
+
+        let master = server.pid();
+        let workers = children(master);
+        assert_eq!(workers.len(), 3);
+        let mut all = workers;
+        all.push(master);
+        all.sort_unstable();
+        assert_eq!(holders(8080), all);
+
+        let answer = json(&["8080/tcp"]);
+        let tcp = port(&answer, 8080, "tcp");
+        assert_eq!((owners(tcp), codes(tcp)), (all.clone(), vec!["listener"]));
+        let mut named = numbers(&tcp["findings"][0]["pids"]);
+        assert_eq!(named[0], master);
+        named.sort_unstable();
+        assert_eq!(named, all);
+        assert_eq!(addresses(tcp), ["127.0.0.1", "::1"]);
+
+        let report = run(&["8080/tcp"]);
+        let holder = format!("8080/tcp is held by nginx (pid {master}) and 3 children of it");
+        assert!(report.first_line().starts_with(&holder), "{report:?}");
+        let rows = rows(8080);
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        assert_contains(&rows[0], &["127.0.0.1, ::1", "nginx", &format!("{master} +3")]);
+
+        drop(server);
+        assert_eq!(run(&["8080"]).first_line(), "8080 is free");
+    });
+}
+
+/// The commands of a finding's remedies that have this text.
+fn commands<'a>(finding: &'a Value, text: &str) -> Vec<&'a str> {
+    let remedies = finding["remedies"].as_array().unwrap();
+    let fits = remedies.iter().filter(|remedy| remedy["text"] == text);
+    fits.filter_map(|remedy| remedy["command"].as_str()).collect()
+}
+
+#[test]
+fn postgres_is_seen_by_root_and_hidden_from_others() {
+    in_namespace(|| {
+        let Some(postgres) = Postgres::set_up() else { return };
+        // What the cgroup tells is another test's matter: the root cgroup tells nothing.
+        let cgroup = Cgroup::make("/").inspect_err(|error| skip(&format!("postgres shares our cgroup: {error}"))).ok();
+        let server = postgres.start(cgroup.as_ref(), 5432);
+        let pid = server.pid();
+
+        let answer = json(&["5432/tcp"]);
+        let tcp = port(&answer, 5432, "tcp");
+        assert_eq!((codes(tcp), owners(tcp)), (vec!["listener"], holders(5432)));
+        assert!(owners(tcp).contains(&pid));
+        assert_eq!(numbers(&tcp["findings"][0]["pids"])[0], pid);
+        assert_eq!((&tcp["service"]["name"], &tcp["service"]["iana"]), (&value!("postgresql"), &value!("postgresql")));
+        let leader = answer["processes"].as_array().unwrap().iter().find(|process| process["pid"] == pid).unwrap();
+        assert_eq!((&leader["name"], &leader["user"]), (&value!("postgres"), &value!("postgres")));
+
+        let answer = json_as_nobody(&["5432/tcp"]);
+        let tcp = port(&answer, 5432, "tcp");
+        assert_eq!(
+            (&tcp["status"], &answer["exit_code"], codes(tcp)),
+            (&value!("held"), &value!(1), vec!["hidden-owner"])
+        );
+        let socket = &tcp["sockets"][0];
+        assert_eq!((&socket["user"], &socket["uid"]), (&value!("postgres"), &value!(postgres.uid)));
+        let kind = socket["owners"]["kind"].as_str().unwrap();
+        // Several processes of that user may not be looked into, so without a cgroup of its own nothing tells which.
+        let expected = if cgroup.is_some() { "hidden" } else { "likely" };
+        assert!(kind == "hidden" || kind == expected, "{socket:#}");
+        let finding = &tcp["findings"][0];
+        let see = commands(finding, "see who it is");
+        assert_eq!(see.len(), 1, "{finding:#}");
+        assert!(see[0].starts_with("sudo ") && see[0].ends_with(" 5432/tcp"), "{see:?}");
+        if cgroup.is_some() {
+            assert_eq!(finding["remedies"].as_array().unwrap().len(), 1, "{finding:#}");
+        }
+
+        let report = Run::from(portcheck_as_nobody(&["5432/tcp"]).output().unwrap());
+        assert_eq!((report.code, &*report.stderr), (1, ""));
+        assert_eq!(report.stdout.matches("to see who it is").count(), 1, "{report:?}");
+        assert_contains(report.first_line(), &["5432/tcp is held", "postgres"]);
+        assert!(!report.stdout.contains("is free"), "{report:?}");
+        let list = Run::from(portcheck_as_nobody(&[]).output().unwrap());
+        assert_contains(&list.stdout, &["5432", "postgres"]);
+    });
+}
+
+#[test]
+fn the_unit_of_postgres_tells_an_ordinary_user_who_it_likely_is() {
+    in_namespace(|| {
+        let Some(postgres) = Postgres::set_up() else { return };
+        let unit = format!("postgresql@portcheck-{}.service", std::process::id());
+        let cgroup = match Cgroup::make(&format!("system.slice/{unit}")) {
+            Ok(cgroup) => cgroup,
+            Err(error) => return skip(&error),
+        };
+        let server = postgres.start(Some(&cgroup), 5432);
+        let pid = server.pid();
+
+        let answer = json_as_nobody(&["5432/tcp"]);
+        let tcp = port(&answer, 5432, "tcp");
+        assert_eq!((&tcp["status"], codes(tcp)), (&value!("held"), vec!["hidden-owner"]));
+        let of_socket = &tcp["sockets"][0]["owners"];
+        assert_eq!((&of_socket["kind"], numbers(&of_socket["pids"])[0]), (&value!("likely"), pid), "{tcp:#}");
+        assert!(!of_socket["reason"].as_str().unwrap().is_empty());
+        let finding = &tcp["findings"][0];
+        assert_eq!((numbers(&finding["pids"])[0], &finding["details"]["unit"]), (pid, &value!(unit)));
+        assert_eq!(commands(finding, "see who it is").len(), 1);
+        assert_eq!(commands(finding, "stop its service"), [format!("sudo systemctl stop {unit}")]);
+
+        let report = Run::from(portcheck_as_nobody(&["5432/tcp"]).output().unwrap());
+        assert_eq!(report.code, 1);
+        assert_contains(&report.stdout, &[&unit, "probably", &format!("postgres (pid {pid})")]);
+
+        // Root sees it, and no more than it.
+        let answer = json(&["5432/tcp"]);
+        let tcp = port(&answer, 5432, "tcp");
+        assert_eq!((&tcp["sockets"][0]["owners"]["kind"], owners(tcp)), (&value!("known"), holders(5432)));
+        assert_eq!(answer["processes"][0]["unit"]["name"], unit);
+    });
+}
+
+#[test]
+fn redis_is_one_row_with_both_its_addresses() {
+    in_namespace(|| {
+        let Some(redis) = program("redis-server") else { return skip("no redis-server") };
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new(redis);
+        command.args(["--port", "6379", "--bind", "127.0.0.1", "::1", "--save", "", "--daemonize", "no"]);
+        command.current_dir(&directory);
+        let server = Server::start(command, "Ready to accept connections", 1);
+
+        let answer = json(&["6379/tcp"]);
+        let tcp = port(&answer, 6379, "tcp");
+        assert_eq!((owners(tcp), addresses(tcp)), (vec![server.pid()], vec!["127.0.0.1", "::1"]));
+        assert_eq!(holders(6379), [server.pid()]);
+        assert_eq!((codes(tcp), &tcp["service"]["name"]), (vec!["listener"], &value!("redis")));
+        assert_eq!(answer["processes"].as_array().unwrap().len(), 1);
+        let rows = rows(6379);
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        assert_contains(&rows[0], &["127.0.0.1, ::1", "redis-server", &server.pid().to_string()]);
+    });
+}
+
+#[test]
+fn sshd_is_named() {
+    in_namespace(|| {
+        let (Some(sshd), Some(keygen)) = (program("sshd"), program("ssh-keygen")) else { return skip("no sshd") };
+        let directory = tempfile::tempdir().unwrap();
+        let key = directory.path().join("key");
+        let made = Command::new(keygen).args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
+        assert!(made.success());
+        let file = directory.path().join("sshd_config");
+        let config = format!("ListenAddress 127.0.0.1:2222\nHostKey {}\nPidFile none\nUsePAM no\n", key.display());
+        std::fs::write(&file, config).unwrap();
+        // The directory that it locks itself into is made by the boot scripts, which did not run everywhere.
+        let mut command = with_own_run(&sshd, &["sshd"]);
+        command.args(["-D", "-e", "-f"]).arg(file);
+        let server = Server::start(command, "Server listening on 127.0.0.1 port 2222", 1);
+
+        let pid = server.pid();
+        let report = run(&["2222/tcp"]);
+        assert!(report.first_line().starts_with(&format!("2222/tcp is held by sshd (pid {pid})")), "{report:?}");
+        let answer = json(&["2222/tcp"]);
+        assert_eq!((owners(port(&answer, 2222, "tcp")), holders(2222)), (vec![pid], vec![pid]));
+        assert_eq!(answer["processes"][0]["name"], "sshd");
+        assert_eq!(run(&["[::1]:2222/tcp"]).code, 0);
+    });
+}
+
+#[test]
+fn node_holds_ipv4_by_its_ipv6_wildcard() {
+    in_namespace(|| {
+        let Some(node) = program("node") else { return skip("no node") };
+        let mut command = Command::new(node);
+        command.args(["-e", "require('http').createServer().listen(3000, '::', () => console.log('listens'))"]);
+        let server = Server::start(command, "listens", 1);
+
+        let answer = json(&["127.0.0.1:3000/tcp"]);
+        let tcp = port(&answer, 3000, "tcp");
+        assert_eq!(
+            (&answer["exit_code"], &tcp["status"], owners(tcp)),
+            (&value!(1), &value!("held"), vec![server.pid()])
+        );
+        let socket = &tcp["sockets"][0];
+        assert_eq!((&socket["local"]["address"], &socket["v6only"]), (&value!("::"), &value!(false)));
+        assert_eq!(socket["exposure"], "all");
+        assert_eq!(tcp["service"]["iana"], "hbci");
+        assert_contains(tcp["service"]["common_use"].as_str().unwrap(), &["Node"]);
+        assert_contains(&run(&["3000/tcp"]).stdout, &["node (pid ", "IPv4 and IPv6", "commonly used for"]);
+    });
+}
+
+#[test]
+fn a_udp_server_leaves_tcp_free() {
+    in_namespace(|| {
+        let Some(socat) = program("socat") else { return skip("no socat") };
+        let mut command = Command::new(socat);
+        command.args(["-d", "-d", "-u", "UDP4-RECV:5353", "STDOUT"]);
+        let server = Server::start(command, "starting data transfer loop", 1);
+
+        let answer = json(&["5353"]);
+        let (udp, tcp) = (port(&answer, 5353, "udp"), port(&answer, 5353, "tcp"));
+        assert_eq!((&udp["status"], codes(udp), owners(udp)), (&value!("held"), vec!["listener"], vec![server.pid()]));
+        assert_eq!((&tcp["status"], codes(tcp)), (&value!("free"), vec!["free"]));
+        assert_contains(&run(&["5353/udp"]).stdout, &["socat (pid ", "receives on 0.0.0.0:5353"]);
+    });
+}
+
+#[test]
+fn two_servers_share_a_port_on_two_addresses() {
+    in_namespace(|| {
+        let Some(python) = program("python3") else { return skip("no python3") };
+        let directory = tempfile::tempdir().unwrap();
+        let [one, another] = ["127.0.0.1", "::1"].map(|address| {
+            let mut command = Command::new(&python);
+            command.args(["-u", "-m", "http.server", "8000", "--bind", address]).current_dir(&directory);
+            Server::start(command, "Serving HTTP on", 1)
+        });
+
+        let mut both = vec![one.pid(), another.pid()];
+        both.sort_unstable();
+        let answer = json(&["8000/tcp"]);
+        let tcp = port(&answer, 8000, "tcp");
+        assert_eq!((owners(tcp), holders(8000)), (both.clone(), both));
+        assert_eq!(codes(tcp), ["listener", "listener", "split-localhost"]);
+        let report = run(&["8000/tcp"]).stdout;
+        let rows = rows(8000);
+        assert_eq!(rows.len(), 2, "{rows:?}");
+        for (server, address, full) in [(one, "127.0.0.1", "127.0.0.1:8000"), (another, "::1", "[::1]:8000")] {
+            let pid = server.pid();
+            assert_contains(&report, &[&format!("python3 (pid {pid}) listens on {full}\n")]);
+            let row = rows.iter().find(|row| row.contains(&format!(" {pid} "))).unwrap();
+            assert!(row.split_whitespace().any(|word| word == address), "{row}");
+            let finding = tcp["findings"].as_array().unwrap().iter().find(|finding| finding["pids"][0] == pid).unwrap();
+            assert_contains(finding["summary"].as_str().unwrap(), &[full]);
+        }
+    });
+}
+
+/// The places of Docker's own cgroups that do not exist yet. It leaves them behind, so we remove them when dropped.
+struct DockerCgroups(Vec<PathBuf>);
+
+impl DockerCgroups {
+    fn absent() -> Self {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let cgroups = mounts.lines().filter_map(|line| line.split_once(" - cgroup")?.0.split(' ').nth(4));
+        Self(cgroups.map(|mount| PathBuf::from(mount).join("docker")).filter(|path| !path.exists()).collect())
+    }
+}
+
+impl Drop for DockerCgroups {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = std::fs::remove_dir(path);
+        }
+    }
+}
+
+#[test]
+fn a_docker_container_is_named() {
+    in_namespace(|| {
+        let [Some(dockerd), Some(docker), Some(busybox)] = ["dockerd", "docker", "busybox"].map(program) else {
+            return skip("no dockerd, docker or busybox");
+        };
+        if !is_root() {
+            return skip("dockerd needs root");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::create_dir_all(path("image/bin")).unwrap();
+        std::fs::copy(busybox, path("image/bin/busybox")).unwrap();
+        // A busybox that is linked dynamically has no libraries in there.
+        if !Command::new("chroot").arg(path("image")).args(["/bin/busybox", "true"]).status().unwrap().success() {
+            return skip("no static busybox");
+        }
+        let host = format!("unix://{}", path("socket").display());
+        let docker = |arguments: &[&str]| {
+            let mut command = Command::new("timeout");
+            command
+                .arg("60")
+                .arg(&docker)
+                .args(arguments)
+                .env("DOCKER_HOST", &host)
+                .env("DOCKER_CONFIG", path("config"));
+            let run = Run::from(command.output().unwrap());
+            assert_eq!(run.code, 0, "{run:?}");
+            run.stdout.trim().to_owned()
+        };
+
+        let _cgroups = DockerCgroups::absent();
+        // Without /run it does not find a containerd that runs already, which would start containers in a network
+        // namespace other than ours.
+        let mut command = with_own_run(&dockerd, &[]);
+        for (option, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("--pidfile", "pid")] {
+            command.arg(option).arg(path(name));
+        }
+        command.args(["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"]);
+        command.args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--host", &host]);
+        let _server = Server::start(command, "API listen on", 1);
+
+        let archive = path("image.tar");
+        assert!(
+            Command::new("tar")
+                .arg("-C")
+                .arg(path("image"))
+                .arg("-cf")
+                .arg(&archive)
+                .arg(".")
+                .status()
+                .unwrap()
+                .success()
+        );
+        let image = docker(&["import", archive.to_str().unwrap()]);
+        let web = ["/bin/busybox", "httpd", "-f", "-p", "127.0.0.1:8099"];
+        // The first process of a container does not end by a signal that it does not handle.
+        let id = docker(&[&["run", "--detach", "--network=host", "--stop-signal=KILL", &image][..], &web].concat());
+        until("httpd listens", || !holders(8099).is_empty());
+
+        let answer = json(&["8099/tcp"]);
+        let tcp = port(&answer, 8099, "tcp");
+        assert_eq!((owners(tcp), owners(tcp).len()), (holders(8099), 1));
+        let process = &answer["processes"][0];
+        assert_eq!((&process["name"], &process["unit"]), (&value!("busybox"), &value!(null)));
+        assert_eq!(process["container"], value!({ "runtime": "docker", "id": id, "pod": null }));
+        let stop = format!("docker stop {}", &id[..12]);
+        assert_eq!(commands(&tcp["findings"][0], "stop its container"), [&*stop]);
+        assert_contains(&run(&["8099/tcp"]).stdout, &[&format!("docker {}", &id[..12]), &stop]);
+        assert_contains(&rows(8099)[0], &[&format!("docker {}", &id[..12])]);
+
+        // The socket tells by itself, where its cgroup is known.
+        let answer = json_as_nobody(&["8099/tcp"]);
+        let tcp = port(&answer, 8099, "tcp");
+        assert_eq!((&tcp["status"], codes(tcp)), (&value!("held"), vec!["hidden-owner"]));
+        if tcp["sockets"][0]["cgroup"].is_string() {
+            assert_eq!(tcp["findings"][0]["details"]["container"], id, "{tcp:#}");
+            assert_eq!(commands(&tcp["findings"][0], "stop its container"), [&*stop]);
+        }
+
+        // The remedy helps.
+        docker(&stop.split(' ').skip(1).collect::<Vec<_>>());
+        until("the port is free", || run(&["8099/tcp"]).code == 0);
+
+        // And so does portcheck, which runs it.
+        docker(&["start", &id]);
+        until("httpd listens again", || !holders(8099).is_empty());
+        let mut kill = portcheck(&["8099/tcp", "--kill", "--supervisor", "--yes", "--json"]);
+        kill.env("DOCKER_HOST", &host).env("DOCKER_CONFIG", path("config"));
+        let answer = json_of(kill);
+        assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("freed"), &value!(0)), "{answer:#}");
+        assert_eq!(answer["kill"]["steps"][0]["command"], value!(["docker", "stop", id]));
+    });
+}

@@ -1,0 +1,465 @@
+//! `--wait`: until a port listens, or is free, and not longer.
+
+use std::net::{Ipv6Addr, TcpListener, TcpStream};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::role::{Role, open};
+use crate::common::server::until;
+use crate::common::terminal::Terminal;
+use crate::common::{
+    NOBODY, Run, codes, has, in_namespace, is_root, json, json_as_nobody, json_of, port, portcheck,
+    portcheck_as_nobody, run, skip,
+};
+use serde_json::{Value, json as value};
+
+/// A wait that is going on.
+fn waiting(arguments: &[&str]) -> Child {
+    portcheck(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until `child` looks again and again: it sleeps in poll(2) by then.
+fn until_it_waits(child: &Child) {
+    let state = || std::fs::read_to_string(format!("/proc/{}/wchan", child.id())).unwrap_or_default();
+    until("it waits", || state().contains("poll"));
+}
+
+fn end(child: Child) -> (Value, i32) {
+    let run = Run::from(child.wait_with_output().unwrap());
+    (serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}")), run.code)
+}
+
+fn outcome(answer: &Value) -> (&str, i64) {
+    (answer["wait"]["outcome"].as_str().unwrap(), answer["exit_code"].as_i64().unwrap())
+}
+
+#[test]
+fn a_server_that_comes_up_late_is_waited_for() {
+    in_namespace(|| {
+        let wait = waiting(&["8080", "--wait", "listening", "--json"]);
+        until_it_waits(&wait);
+        let _server = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let (answer, code) = end(wait);
+        assert_eq!((outcome(&answer), code), (("met", 0), 0));
+        assert_eq!(answer["command"], "wait");
+        let goal = value!({ "target": "8080/tcp", "remote": false, "met": true, "note": null });
+        assert_eq!(answer["wait"]["goals"], value!([goal]));
+        assert_eq!(port(&answer, 8080, "tcp")["status"], "held");
+        let words = run(&["8080", "--wait", "listening"]);
+        assert!(words.first_line().starts_with("8080/tcp listens, after "), "{words:?}");
+        let (me, pid) = (std::fs::read_to_string("/proc/self/comm").unwrap(), std::process::id());
+        assert!(words.stdout.contains(&format!("{} (pid {pid}) listens on 127.0.0.1:8080", me.trim())), "{words:?}");
+    });
+}
+
+#[test]
+fn a_server_that_never_comes_up_ends_in_124_with_the_diagnosis() {
+    in_namespace(|| {
+        // Bound is not listening.
+        let _bound = open("127.0.0.1:8080".parse().unwrap(), socket2::Type::STREAM, &[]);
+        let start = Instant::now();
+        let answer = json(&["8080", "--wait", "listening", "--timeout", "200ms"]);
+        assert!(start.elapsed() >= Duration::from_millis(200));
+        assert_eq!(outcome(&answer), ("timeout", 124));
+        assert_eq!((&answer["wait"]["timeout_ms"], &answer["wait"]["for"]), (&value!(200), &value!("listening")));
+        assert_eq!(codes(port(&answer, 8080, "tcp")), ["bound-not-listening"]);
+        let words = run(&["8080", "--wait", "listening", "--timeout", "0.1"]);
+        assert_eq!(words.code, 124);
+        assert!(words.first_line().starts_with("8080/tcp does not listen, after "), "{words:?}");
+        assert!(words.stdout.contains("has bound 127.0.0.1:8080 without listening"), "{words:?}");
+        assert_eq!(
+            (run(&["8080", "--wait", "listening", "--timeout", "1ms", "-q"]).stdout, words.stderr),
+            (String::new(), String::new())
+        );
+    });
+}
+
+#[test]
+fn the_end_of_the_awaited_process_ends_the_wait() {
+    in_namespace(|| {
+        let mut server = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = server.id().to_string();
+        let wait = waiting(&["8080", "--wait", "listening", "--timeout", "20s", "--pid", &pid, "--json"]);
+        until_it_waits(&wait);
+        let start = Instant::now();
+        server.kill().unwrap();
+        let (answer, _) = end(wait);
+        assert!(start.elapsed() < Duration::from_secs(10));
+        assert_eq!(outcome(&answer), ("process-ended", 1));
+        assert_eq!(answer["wait"]["ended_pid"], server.id());
+        server.wait().unwrap();
+        // One that has ended before is no different, and one that did its work before it ended has done it.
+        assert_eq!(outcome(&json(&["8080", "--wait", "listening", "--pid", &pid])), ("process-ended", 1));
+        let _server = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let answer = json(&["8080", "--wait", "listening", "--pid", &pid, "--timeout", "0"]);
+        assert_eq!((outcome(&answer), &answer["wait"]["timeout_ms"]), (("met", 0), &value!(null)));
+    });
+}
+
+#[test]
+fn a_port_taken_by_the_wrong_process_is_a_failure_at_once() {
+    in_namespace(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let alias = directory.path().join("thief");
+        std::os::unix::fs::symlink(std::env::current_exe().unwrap(), &alias).unwrap();
+        let mut thief = Role::start_as(&alias, "listen 127.0.0.1:8080");
+        let wait = waiting(&["8080", "--wait", "listening", "--timeout", "20s", "--by", "sleep", "--json"]);
+        until_it_waits(&wait);
+        thief.go();
+        let (answer, _) = end(wait);
+        assert_eq!(outcome(&answer), ("taken-by-another", 1));
+        assert_eq!(answer["wait"]["by"], "sleep");
+        let own = std::process::id().to_string();
+        for (by, expected) in
+            [("thief", 0), ("thie", 1), (&*thief.pid().to_string(), 0), (&*own, 0), ("1", 0), ("999999", 1)]
+        {
+            let run = run(&["8080", "--wait", "listening", "--timeout", "1s", "--by", by]);
+            assert_eq!(run.code, expected, "{by}: {run:?}");
+        }
+    });
+}
+
+#[test]
+fn who_listens_may_be_out_of_sight() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to be two users");
+        }
+        let (role, _) = Role::playing("listen 127.0.0.1:8080");
+        assert_eq!(outcome(&json_as_nobody(&["8080", "--wait", "listening"])), ("met", 0));
+        let pid = role.pid().to_string();
+        assert_eq!(outcome(&json_as_nobody(&["8080", "--wait", "listening", "--by", &pid])), ("unknown", 3));
+    });
+}
+
+#[test]
+fn both_families_count() {
+    in_namespace(|| {
+        let Ok(_six) = TcpListener::bind((Ipv6Addr::LOCALHOST, 8080)) else { return skip("no IPv6") };
+        let met =
+            |arguments: &[&str]| outcome(&json(&[arguments, &["--wait", "listening", "--timeout", "10ms"]].concat())).1;
+        assert_eq!(met(&["localhost:8080"]), 0);
+        assert_eq!(met(&["8080"]), 0);
+        assert_eq!(met(&["8080", "-6"]), 0);
+        assert_eq!(met(&["8080", "-4"]), 124);
+        assert_eq!(met(&["127.0.0.1:8080"]), 124);
+        assert_eq!(met(&["8080/udp"]), 124);
+        let free = |target: &str| json(&[target, "--wait", "free", "--timeout", "10ms"])["exit_code"].as_i64().unwrap();
+        assert_eq!(
+            (free("127.0.0.1:8080"), free("[::1]:8080"), free("localhost:8080"), free("8080")),
+            (0, 124, 124, 124)
+        );
+        let _udp = std::net::UdpSocket::bind("127.0.0.1:8081").unwrap();
+        assert_eq!((met(&["8081/udp"]), met(&["8081"]), met(&["8081", "--udp"])), (0, 124, 0));
+        assert_eq!((free("8081/tcp"), free("8081/udp"), free("8081")), (0, 124, 124));
+    });
+}
+
+#[test]
+fn all_targets_are_waited_for_or_any() {
+    in_namespace(|| {
+        let _one = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let answer = json(&["8080", "8090-8092", "--wait", "listening", "--timeout", "50ms"]);
+        assert_eq!(outcome(&answer), ("timeout", 124));
+        let goals = answer["wait"]["goals"].as_array().unwrap();
+        let met: Vec<(&str, bool)> =
+            goals.iter().map(|goal| (goal["target"].as_str().unwrap(), goal["met"].as_bool().unwrap())).collect();
+        assert_eq!(met, [("8080/tcp", true), ("8090/tcp", false), ("8091/tcp", false), ("8092/tcp", false)]);
+        assert_eq!(outcome(&json(&["8080", "8090", "--wait", "listening", "--any"])), ("met", 0));
+        assert_eq!(outcome(&json(&["8080", "8090", "--wait", "free", "--any"])), ("met", 0));
+        let wait = waiting(&["8080,8090-8092", "--wait", "listening", "--json"]);
+        until_it_waits(&wait);
+        let _others: Vec<TcpListener> =
+            (8090..=8092).map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap()).collect();
+        assert_eq!(outcome(&end(wait).0), ("met", 0));
+    });
+}
+
+#[test]
+fn free_means_bindable_and_time_wait_is_waited_out_or_named() {
+    in_namespace(|| {
+        let server = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let wait = waiting(&["8080", "--wait", "free", "--json"]);
+        until_it_waits(&wait);
+        drop(server);
+        assert_eq!(outcome(&end(wait).0), ("met", 0));
+
+        let server = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        drop(server.accept().unwrap());
+        drop((server, client));
+        until("it is in TIME_WAIT", || codes(&json(&["8080/tcp"])["ports"][0]) == ["time-wait"]);
+        let answer = json(&["8080", "--wait", "free", "--timeout", "100ms"]);
+        assert_eq!((outcome(&answer), codes(port(&answer, 8080, "tcp"))), (("timeout", 124), vec!["time-wait"]));
+        // A server with SO_REUSEADDR need not wait.
+        assert_eq!(outcome(&json(&["8080", "--wait", "free", "--reuse-addr"])), ("met", 0));
+        let told = run(&["8080", "--wait", "free", "--timeout", "100ms", "-v"]);
+        assert!(told.stderr.contains("waiting until 8080 is free, at most 100 ms"), "{told:?}");
+        assert!(told.stderr.contains("keeps 8080/tcp in TIME_WAIT for"), "{told:?}");
+        if let Some(mut terminal) = Terminal::start("8080 --wait free --timeout 100ms") {
+            assert_eq!(terminal.end(), 124);
+            assert!(terminal.said.contains("now: 1 connection that has ended keep"), "{}", terminal.said);
+        }
+        // Root may end it, and the wait with it.
+        let wait = waiting(&["8080", "--wait", "free", "--json"]);
+        until_it_waits(&wait);
+        assert_eq!(json(&["8080", "--kill", "--remnants", "--yes"])["exit_code"], 0);
+        assert_eq!(outcome(&end(wait).0), ("met", 0));
+    });
+}
+
+/// Regression: bind works on a leased port and the diagnosis says that it is held, so that the wait went round without a pause
+/// and beyond its time.
+#[test]
+fn a_lease_is_waited_out_and_not_longer_than_allowed() {
+    in_namespace(|| {
+        let picked = run(&["--free", "--ttl", "20s"]).stdout;
+        let leased = picked.trim();
+        let late = json(&[leased, "--wait", "free", "--timeout", "300ms"]);
+        assert_eq!(outcome(&late), ("timeout", 124));
+        assert_eq!((&late["wait"]["goals"][0]["met"], &late["ports"][0]["status"]), (&false.into(), &"held".into()));
+        let wait = waiting(&[leased, "--wait", "free", "--timeout", "15s", "--json"]);
+        until_it_waits(&wait);
+        assert_eq!(run(&["--release", leased]).code, 0);
+        let (answer, _) = end(wait);
+        assert_eq!(outcome(&answer), ("met", 0));
+    });
+}
+
+#[test]
+fn a_terminal_is_told_who_holds_it_now() {
+    in_namespace(|| {
+        let (role, _) = Role::playing("listen 127.0.0.1:8080");
+        let Some(mut terminal) = Terminal::start("8080/tcp --wait free") else { return };
+        terminal.expect(&format!("(pid {}) listens on 127.0.0.1:8080", role.pid()));
+        drop(role);
+        assert_eq!(terminal.end(), 0, "{}", terminal.said);
+        assert!(terminal.said.contains("8080/tcp is free, after"), "{}", terminal.said);
+    });
+}
+
+#[test]
+fn a_port_that_may_not_be_bound_is_not_waited_for() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to be somebody without privilege");
+        }
+        let answer = json_as_nobody(&["80/tcp", "--wait", "free", "--timeout", "0"]);
+        assert_eq!((outcome(&answer), codes(port(&answer, 80, "tcp"))), (("blocked", 1), vec!["privileged-port"]));
+    });
+}
+
+#[test]
+fn the_command_takes_over_on_success_only() {
+    in_namespace(|| {
+        let script = "echo \"$1 $PPID\"; exit 7";
+        let done = run(&["8080", "--wait", "free", "--", "sh", "-c", script, "sh", "a b"]);
+        // By exec: its parent is ours, and its exit code is the command's own.
+        assert_eq!((done.code, done.stdout), (7, format!("a b {}\n", std::process::id())));
+        let not = run(&["8080", "--wait", "listening", "--timeout", "10ms", "--", "echo", "never"]);
+        assert_eq!((not.code, not.stdout.contains("never")), (124, false));
+        // As of a shell, and of `--free`.
+        for (command, code) in [("/no/such/program", 127), ("no-such-program", 127), ("/etc/passwd", 126), ("/", 126)] {
+            let run = run(&["8080", "--wait", "free", "--", command, "--json"]);
+            assert_eq!((run.code, &*run.stdout, run.stderr.lines().count()), (code, "", 1), "{run:?}");
+            assert!(run.stderr.starts_with(&format!("portcheck: cannot run '{command}': ")), "{run:?}");
+        }
+        // Its exit code could not be the one in our JSON.
+        let both = run(&["8080", "--wait", "free", "--json", "--", "echo", "after"]);
+        let answer: Value = serde_json::from_str(&both.stdout).unwrap();
+        assert_eq!((both.code, &answer["exit_code"], &answer["error"]["kind"]), (2, &value!(2), &value!("usage")));
+    });
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_behind_and_is_130_to_a_shell() {
+    in_namespace(|| {
+        let mut wait = waiting(&["8080", "--wait", "listening", "--timeout", "0"]);
+        until_it_waits(&wait);
+        let pid = rustix::process::Pid::from_child(&wait);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        assert_eq!(wait.wait().unwrap().signal(), Some(2));
+        // A terminal's Ctrl-C goes to all that runs there; what the shell says of it is the last line.
+        let Some(mut terminal) =
+            Terminal::start_after("trap : INT;", "8080 --wait listening --timeout 0; echo code=$?")
+        else {
+            return;
+        };
+        terminal.expect("nobody is there");
+        terminal.type_bytes(b"\x03");
+        terminal.end();
+        assert!(terminal.said.contains("code=130"), "{}", terminal.said);
+    });
+}
+
+#[test]
+fn other_machines_are_tried_by_connecting() {
+    in_namespace(|| {
+        if !has("ip") {
+            return skip("no ip(8) to make addresses");
+        }
+        let ip = |arguments: &str| {
+            assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
+        };
+        // An address of another machine, by way of a name of ours: 127.0.0.1 is local by its text.
+        let wait = waiting(&["ip6-loopback-alias:8080", "--wait", "listening", "--timeout", "300ms", "--json"]);
+        let (answer, _) = end(wait);
+        assert_eq!(outcome(&answer), ("timeout", 124));
+        let goal = &answer["wait"]["goals"][0];
+        assert_eq!((&goal["target"], &goal["remote"]), (&value!("ip6-loopback-alias:8080"), &value!(true)));
+        // Some libraries (musl) take seconds to find out that there is no name server.
+        let note = goal["note"].as_str().unwrap();
+        assert!(note.contains("cannot be resolved") || note == "no answer yet", "{goal}");
+        assert_eq!(answer["ports"], value!([]));
+
+        // What is routed to us without being an address of ours counts as another machine's.
+        ip("route add local 192.0.2.0/24 dev lo");
+        let refused = run(&["192.0.2.7:8080", "--wait", "listening", "--timeout", "100ms"]);
+        assert!(refused.code == 124 && refused.stdout.contains("192.0.2.7:8080: Connection refused"), "{refused:?}");
+        let wait = waiting(&["http://192.0.2.7:8080/health", "8081", "--wait", "listening", "--json"]);
+        until_it_waits(&wait);
+        let server = TcpListener::bind("0.0.0.0:8080").unwrap();
+        let _second = TcpListener::bind("0.0.0.0:8081").unwrap();
+        let (answer, _) = end(wait);
+        assert_eq!(outcome(&answer), ("met", 0));
+        assert_eq!(
+            answer["wait"]["goals"][1],
+            value!({ "target": "192.0.2.7:8080", "remote": true, "met": true, "note": "192.0.2.7:8080" })
+        );
+        // It was connected to, and hung up on.
+        assert_eq!(std::io::Read::read(&mut server.accept().unwrap().0, &mut [0]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_connection_to_itself_is_no_server() {
+    in_namespace(|| {
+        if !has("ip") {
+            return skip("no ip(8) to make addresses");
+        }
+        let routed = Command::new("ip").args(["route", "add", "local", "192.0.2.0/24", "dev", "lo"]).status();
+        assert!(routed.unwrap().success());
+        // The only port that the kernel has to give is the one that is tried: every try connects to itself.
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40000").unwrap();
+        let answer = json(&["192.0.2.7:40000", "--wait", "listening", "--timeout", "400ms"]);
+        assert_eq!(outcome(&answer), ("timeout", 124), "{answer:#}");
+        let goal = &answer["wait"]["goals"][0];
+        assert!(goal["note"].as_str().unwrap().contains("this very try"), "{goal}");
+        // It did not even leave a TIME_WAIT in the way of the server.
+        TcpListener::bind("192.0.2.7:40000").unwrap();
+        assert_eq!(json(&["40000", "--all"])["ports"][0]["sockets"], value!([]));
+    });
+}
+
+/// Regression: `-4` and `-6` were ignored for other machines.
+#[test]
+fn other_machines_are_tried_in_the_family_that_is_asked_for() {
+    in_namespace(|| {
+        if !has("ip") {
+            return skip("no ip(8) to make addresses");
+        }
+        let routed = Command::new("ip").args(["route", "add", "local", "192.0.2.0/24", "dev", "lo"]).status();
+        assert!(routed.unwrap().success());
+        let _server = TcpListener::bind("0.0.0.0:8080").unwrap();
+        let met = |option| json(&["192.0.2.7:8080", "--wait", "listening", "--timeout", "300ms", option]);
+        assert_eq!(outcome(&met("-4")), ("met", 0));
+        let answer = met("-6");
+        assert_eq!(outcome(&answer), ("timeout", 124));
+        assert_eq!(answer["wait"]["goals"][0]["note"], "192.0.2.7 has no IPv6 address");
+    });
+}
+
+/// Regression: each port got a thread of its own, and a thread that could not be started was a panic.
+#[test]
+fn a_range_on_another_machine_takes_few_threads_and_none_is_a_failure() {
+    in_namespace(|| {
+        if !has("ip") || !has("prlimit") {
+            return skip("no ip(8) or prlimit(1)");
+        }
+        let routed = Command::new("ip").args(["route", "add", "local", "192.0.2.0/24", "dev", "lo"]).status();
+        assert!(routed.unwrap().success());
+        let wait = waiting(&["192.0.2.7:8001-8100", "--wait", "listening", "--timeout", "2s", "--json"]);
+        until_it_waits(&wait);
+        let threads = std::fs::read_dir(format!("/proc/{}/task", wait.id())).unwrap().count();
+        assert!((2..=17).contains(&threads), "{threads}");
+        let _server = TcpListener::bind("192.0.2.7:8100").unwrap();
+        let (answer, _) = end(wait);
+        assert_eq!(outcome(&answer), ("timeout", 124));
+        for goal in answer["wait"]["goals"].as_array().unwrap() {
+            let is_served = goal["target"] == "192.0.2.7:8100";
+            let note = goal["note"].as_str().unwrap();
+            assert!(goal["met"] == is_served && note.contains("refused") != is_served, "{goal}");
+        }
+        if !is_root() {
+            return skip("needs root to be somebody whom a limit of processes stops");
+        }
+        let limited = portcheck_as_nobody(&["192.0.2.7:8080", "--wait", "listening", "--timeout", "300ms"]);
+        let mut prlimit = Command::new("prlimit");
+        prlimit
+            .arg("--nproc=1")
+            .arg(limited.get_program())
+            .args(limited.get_args())
+            .current_dir("/")
+            .uid(NOBODY)
+            .gid(NOBODY);
+        let run = Run::from(prlimit.output().unwrap());
+        assert_eq!((run.code, &*run.stdout, run.stderr.lines().count()), (4, "", 1), "{run:?}");
+        assert!(run.stderr.contains("thread"), "{run:?}");
+    });
+}
+
+#[test]
+fn a_hundred_waits_in_parallel_all_end() {
+    in_namespace(|| {
+        let waits: Vec<Child> =
+            (0..100).map(|_| waiting(&["8080", "--wait", "listening", "--timeout", "1m", "-q"])).collect();
+        until_it_waits(waits.last().unwrap());
+        let server = TcpListener::bind("127.0.0.1:8080").unwrap();
+        for wait in waits {
+            assert_eq!(Run::from(wait.wait_with_output().unwrap()).code, 0);
+        }
+        let waits: Vec<Child> =
+            (0..100).map(|_| waiting(&["8080", "--wait", "free", "--timeout", "1m", "-q"])).collect();
+        until_it_waits(waits.last().unwrap());
+        drop(server);
+        for wait in waits {
+            assert_eq!(Run::from(wait.wait_with_output().unwrap()).code, 0);
+        }
+    });
+}
+
+#[test]
+fn a_holder_of_another_user_is_waited_for_too() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to be two users");
+        }
+        let (_role, _) = Role::playing_as_user(NOBODY, "listen 127.0.0.1:8080");
+        assert_eq!(run(&["8080", "--wait", "listening", "--by", &NOBODY.to_string(), "--timeout", "1s"]).code, 1);
+        assert_eq!(run(&["8080", "--wait", "free", "--timeout", "10ms"]).code, 124);
+    });
+}
+
+#[test]
+fn mistakes_are_one_line_and_exit_2() {
+    let cases: [(&[&str], &str); 11] = [
+        (&["--wait", "listening"], "needs to be told what to wait for"),
+        (&["8080", "--wait"], "listening, free"),
+        (&["8080", "--wait", "open"], "listening, free"),
+        (&["8080", "--timeout", "5s"], "--wait"),
+        (&["8080", "--wait", "free", "--timeout", "soon"], "30s"),
+        (&["8080", "--wait", "free", "--by", ""], "--by"),
+        (&["8080", "--wait", "free", "--no-probe"], "--no-probe"),
+        (&["8080", "--wait", "free", "--format", "ndjson"], "--json"),
+        (&["db.internal:80", "--wait", "free"], "this machine only"),
+        (&["db.internal:53/udp", "--wait", "listening"], "UDP"),
+        (&["8080", "--", "ls"], "--wait"),
+    ];
+    for (arguments, hint) in cases {
+        let run = run(arguments);
+        assert_eq!((run.code, &*run.stdout, run.stderr.lines().count()), (2, "", 1), "{arguments:?}: {run:?}");
+        assert!(run.stderr.contains(hint), "{arguments:?}: {}", run.stderr);
+    }
+    assert_eq!(json_of(portcheck(&["--json", "8080", "--wait", "open"]))["error"]["kind"], "usage");
+}
