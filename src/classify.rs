@@ -75,7 +75,7 @@ impl Exposure {
         match &socket.device {
             _ if address.is_loopback() => Self::Loopback,
             Some(device) if device == "lo" => Self::Loopback,
-            None if address.is_unspecified() => Self::All,
+            None if socket.is_wildcard() => Self::All,
             _ => Self::Interface,
         }
     }

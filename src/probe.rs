@@ -164,10 +164,15 @@ pub fn wildcards(family: Option<Family>) -> Vec<Spot> {
         .collect()
 }
 
-/// The spot of an address that was asked about. `::` is taken as dual stack, as most servers bind it.
+/// The spot of an address that was asked about. `::` is taken as dual stack, as most servers bind it, and a v4-mapped
+/// address needs a socket that takes IPv4 as well.
 #[must_use]
 pub fn spot_of(address: IpAddr, scope: u32) -> Spot {
-    Spot { address, v6only: address.is_ipv6().then_some(!address.is_unspecified()), scope }
+    let v6only = match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(!address.is_unspecified() && address.to_ipv4_mapped().is_none()),
+    };
+    Spot { address, v6only, scope }
 }
 
 /// Tries each spot without SO_REUSEADDR, and for TCP with it.
@@ -218,9 +223,7 @@ pub fn bind(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> i
     };
     let socket = Socket::new(Domain::for_address(address), kind, None)?;
     if let Some(v6only) = spot.v6only {
-        // A v4-mapped address needs a socket that takes IPv4 as well.
-        let is_mapped = matches!(spot.address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
-        socket.set_only_v6(v6only && !is_mapped)?;
+        socket.set_only_v6(v6only)?;
     }
     socket.set_reuse_address(reuse_address)?;
     #[cfg(target_os = "windows")]

@@ -211,9 +211,7 @@ impl FreeArgs {
             Some(address) => place(address)?,
             None => (Vec::new(), 0),
         };
-        if let (false, Some(family)) = (addresses.is_empty(), shared.family)
-            && !addresses.iter().any(|&address| Family::of(address) == family)
-        {
+        if !addresses.is_empty() && !addresses.iter().any(|&address| Family::fits(shared.family, address)) {
             return Err(usage("--addr is of the other family"));
         }
         let near = match &self.near {

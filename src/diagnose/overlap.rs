@@ -26,7 +26,7 @@ pub static WILDCARD: Rule = Rule {
             .iter()
             .map(|group| {
                 let theirs = group.addresses();
-                let is_wildcard = group.sockets.iter().any(|socket| socket.local.ip().is_unspecified());
+                let is_wildcard = group.sockets.iter().any(|socket| socket.is_wildcard());
                 let effect = if is_wildcard { "takes every address" } else { "keeps the wildcard from being bound" };
                 let free = free_spots(facts);
                 let rest = if free.is_empty() {
@@ -84,12 +84,16 @@ pub static DUAL_STACK: Rule = Rule {
 };
 
 fn excludes_by_wildcard(facts: &Facts<'_>, socket: &Socket) -> bool {
-    let theirs = socket.local.ip().to_canonical();
-    let is_same_family = |address: IpAddr| Family::of(address) == Family::of(theirs);
-    if theirs.is_unspecified() {
-        return facts.addresses.iter().any(|address| is_same_family(*address) && !address.is_unspecified());
+    let theirs = Family::of(socket.local.ip().to_canonical());
+    let is_same_family = |address: IpAddr| Family::fits(Some(theirs), address);
+    let asks_for = |wildcard: bool| {
+        let mut asked = facts.addresses.iter().filter(|&&address| is_same_family(address));
+        asked.any(|address| address.to_canonical().is_unspecified() == wildcard)
+    };
+    if socket.is_wildcard() {
+        return asks_for(false);
     }
-    if facts.addresses.iter().any(|address| is_same_family(*address) && address.is_unspecified()) {
+    if asks_for(true) {
         return true;
     }
     // Somebody who can bind anywhere hears of it if a specific address is left.

@@ -49,5 +49,5 @@ fn server_of<'a>(facts: &Facts<'a>, address: IpAddr) -> Option<&'a Socket> {
         .sockets
         .iter()
         .filter(|socket| socket.state == State::Listen && socket.overlaps(address))
-        .min_by_key(|socket| (socket.local.ip().is_unspecified(), socket.local.is_ipv4() != address.is_ipv4()))
+        .min_by_key(|socket| (socket.is_wildcard(), socket.local.is_ipv4() != address.is_ipv4()))
 }

@@ -26,10 +26,10 @@ impl Family {
         }
     }
 
-    /// Whether `address` is of the family that is wanted, if one is.
+    /// Whether traffic to `address` is of the family that is wanted, if one is. To an IPv4-mapped address it is IPv4.
     #[must_use]
     pub fn fits(wanted: Option<Self>, address: IpAddr) -> bool {
-        wanted.is_none_or(|wanted| Self::of(address) == wanted)
+        wanted.is_none_or(|wanted| Self::of(address.to_canonical()) == wanted)
     }
 }
 
@@ -336,6 +336,13 @@ impl Socket {
         }
     }
 
+    /// Whether it is bound to every address of a family: `0.0.0.0`, `::`, or the first of them as an IPv6 socket
+    /// has it, `::ffff:0.0.0.0`.
+    #[must_use]
+    pub const fn is_wildcard(&self) -> bool {
+        self.local.ip().to_canonical().is_unspecified()
+    }
+
     /// Whether this socket takes IPv4 traffic: an IPv4 socket, or an IPv6 one that is not restricted to IPv6.
     #[must_use]
     pub fn serves_ipv4(&self) -> bool {
@@ -378,10 +385,8 @@ impl Socket {
         match address.to_canonical() {
             IpAddr::V4(v4) if v4.is_unspecified() => self.serves_ipv4(),
             IpAddr::V6(v6) if v6.is_unspecified() => true,
-            canonical @ IpAddr::V4(_) => {
-                mine.to_canonical() == canonical || (mine.is_unspecified() && self.serves_ipv4())
-            }
-            canonical @ IpAddr::V6(_) => mine == canonical || (mine.is_unspecified() && self.serves_ipv6()),
+            canonical @ IpAddr::V4(_) => mine.to_canonical() == canonical || (self.is_wildcard() && self.serves_ipv4()),
+            canonical @ IpAddr::V6(_) => mine == canonical || (self.is_wildcard() && self.serves_ipv6()),
         }
     }
 }
@@ -417,5 +422,12 @@ mod tests {
     #[test]
     fn a_v4_mapped_address_is_an_ipv4_one() {
         overlaps("[::ffff:127.0.0.1]:1", Some(false), &["127.0.0.1", "0.0.0.0", "::"], &["::1", "127.0.0.2"]);
+    }
+
+    #[test]
+    fn the_v4_mapped_wildcard_overlaps_every_ipv4_address_and_no_ipv6_one() {
+        let ipv4 = ["127.0.0.1", "127.0.0.2", "0.0.0.0", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "::"];
+        overlaps("[::ffff:0.0.0.0]:1", Some(false), &ipv4, &["::1", "fe80::1"]);
+        overlaps("127.0.0.1:1", None, &["::ffff:0.0.0.0"], &[]);
     }
 }

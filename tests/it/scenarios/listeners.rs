@@ -15,6 +15,7 @@ scenarios! {
     a_v6only_listener: rows ["3"], proves ["listener"];
     a_listener_on_another_address: rows ["4"], proves ["wildcard-overlap", "free"];
     a_v4_mapped_listener: rows ["5"], proves ["dual-stack-overlap"];
+    a_v4_mapped_wildcard: rows ["5"], proves ["wildcard-overlap", "dual-stack-overlap"];
     bound_and_never_listening: rows ["6"], proves ["bound-not-listening"];
     bound_with_reuse_address: rows ["7"], proves ["bound-not-listening"];
     two_bound_and_one_listens: rows ["8"], proves ["bound-not-listening", "listener"];
@@ -89,6 +90,32 @@ fn a_v4_mapped_listener(stage: &Stage) -> Result<(), String> {
     let look = stage.expect("8080/tcp", "held", expected, &[server.pid()]);
     assert_eq!((look.bind("127.0.0.1"), look.bind("::1")), ("in-use", "ok"));
     stage.expect("127.0.0.1:8080/tcp", "held", expected, &[server.pid()]);
+    Ok(())
+}
+
+/// It was once no holder of `127.0.0.1`: a port that could not be bound was called free.
+fn a_v4_mapped_wildcard(stage: &Stage) -> Result<(), String> {
+    let (server, _) = Role::playing("listen [::ffff:0.0.0.0]:8080");
+    let overlap = &["listener", "wildcard-overlap", "dual-stack-overlap"];
+    for address in ["127.0.0.1", "127.0.0.2", "[::ffff:127.0.0.1]"] {
+        let target = format!("{address}:8080/tcp");
+        let look = stage.expect(&target, "held", overlap, &[server.pid()]);
+        assert!(look.finding("wildcard-overlap")["summary"].as_str().unwrap().contains("takes every address"));
+        stage.look(&[&target, "--no-probe"]).is("held", overlap, &[server.pid()]);
+        stage.look(&[&target, "-4"]).is("held", overlap, &[server.pid()]);
+        let wait = crate::common::run(&[&target, "--wait", "listening", "--timeout", "20s"]);
+        assert_eq!(wait.code, 0, "{wait:?}");
+    }
+    for address in ["0.0.0.0", "[::ffff:0.0.0.0]"] {
+        let expected = &["listener", "dual-stack-overlap"];
+        stage.expect(&format!("{address}:8080/tcp"), "held", expected, &[server.pid()]);
+    }
+    // IPv6 is left to others.
+    for arguments in [&["[::1]:8080/tcp"][..], &["8080/tcp", "-6"], &["[::1]:8080/tcp", "--no-probe"]] {
+        stage.look(arguments).is("free", &["free"], &[]);
+    }
+    stage.look(&["127.0.0.1:8080/tcp"]).cure("listener");
+    becomes_free("8080/tcp");
     Ok(())
 }
 
