@@ -49,6 +49,13 @@ impl PortSet {
         Self { ranges: self.ranges.iter().map(cut).filter(|(from, to)| from <= to).collect() }
     }
 
+    /// What of it is not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let ports = self.ranges.iter().flat_map(|&(first, last)| first..=last);
+        ports.filter(|&port| !other.contains(port)).map(|port| (port, port)).collect()
+    }
+
     /// The ranges, ascending, first and last port of each.
     #[must_use]
     pub fn ranges(&self) -> &[(u16, u16)] {
@@ -108,6 +115,14 @@ mod tests {
         let set: PortSet = [(10, 20), (30, 40), (50, 60)].into_iter().collect();
         assert_eq!(set.intersect((15, 50)).ranges(), [(15, 20), (30, 40), (50, 50)]);
         assert_eq!((set.len(), set.intersect((21, 29)).len(), PortSet::all().len()), (33, 0, 65_535));
+    }
+
+    #[test]
+    fn what_is_taken_out_is_gone() {
+        let set: PortSet = [(10, 20), (65_534, 65_535)].into_iter().collect();
+        let out = [(1, 10), (15, 16), (65_535, 65_535)].into_iter().collect();
+        assert_eq!(set.without(&out).ranges(), [(11, 14), (17, 20), (65_534, 65_534)]);
+        assert_eq!((set.without(&PortSet::default()), set.without(&PortSet::all())), (set, PortSet::default()));
     }
 
     #[test]

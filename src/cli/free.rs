@@ -40,9 +40,12 @@ pub struct FreeArgs {
           conflicts_with_all = ["all", "process", "user", "exposed", "sort", "reuse_addr", "no_probe", "quick", "explain", "kill", "wait"])]
     #[expect(clippy::option_option, reason = "not given, given, given with a number")]
     free: Option<Option<u16>>,
-    /// Pick from these: 3000-3999, instead of 20000-29999
+    /// Pick from these ports, instead of 20000-29999: 3000-3999, or 3000-3999,8000-8099
     #[arg(long, value_name = "A-B", help_heading = HEADING)]
-    range: Option<String>,
+    range: Vec<String>,
+    /// Never pick these: 3000, or 3000-3010,8080
+    #[arg(long, value_name = "PORTS", help_heading = HEADING)]
+    exclude: Vec<String>,
     /// Try these first, in this order, whatever else is said: 3000, or 3000,3001
     #[arg(long, value_name = "PORT", help_heading = HEADING)]
     prefer: Vec<String>,
@@ -220,13 +223,17 @@ impl FreeArgs {
         };
         let key = self.sticky.as_deref().map(sticky_key).transpose()?;
         let wanted = Wanted {
-            range: self.range.as_deref().map(range).transpose()?,
+            range: if self.range.is_empty() { None } else { Some(port_set("--range", &self.range)?) },
+            exclude: port_set("--exclude", &self.exclude)?,
             class: shared.class,
             preferred: ports("--prefer", &self.prefer)?,
             near,
         };
-        if wanted.span().is_empty() {
+        if wanted.span().is_empty() && wanted.exclude.is_empty() {
             return Err(usage("--range and --class have no port in common"));
+        }
+        if wanted.span().is_empty() {
+            return Err(usage("--exclude leaves no port to pick from"));
         }
         let handover = match (self.pass_fds, self.release_on_exec) {
             (true, _) => Handover::Servers,
@@ -316,8 +323,9 @@ fn port(option: &str, typed: &str) -> Result<u16, Stop> {
     }
 }
 
-fn range(typed: &str) -> Result<PortSet, Stop> {
-    Ok(target::ports_of(&targets("--range", typed)?))
+fn port_set(option: &str, typed: &[String]) -> Result<PortSet, Stop> {
+    let targets = typed.iter().map(|typed| targets(option, typed)).collect::<Result<Vec<_>, Stop>>()?;
+    Ok(target::ports_of(&targets.concat()))
 }
 
 /// Reads an address of this machine, and the index of its interface if it names one.

@@ -1,7 +1,7 @@
 //! The candidates: which ports are worth trying, and why the others are not.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use super::order::Order;
 use crate::classify::{Class, browser, iana};
@@ -21,29 +21,43 @@ const BEYOND_WELL_KNOWN: (u16, u16) = (1024, u16::MAX);
 /// What a person says about the ports that would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
-    /// Only these; the usual ones if `None`.
+    /// Only these, each of them if need be; the usual ones if `None`.
     pub range: Option<PortSet>,
+    /// None of these, not even a preferred one.
+    pub exclude: PortSet,
     /// Only ports of this class.
     pub class: Option<Class>,
-    /// These before all others, in this order, whatever else is said: who names a port knows it.
+    /// These before all others, in this order, wherever they lie: who names a port knows it.
     pub preferred: Vec<u16>,
     /// As near to this one as possible.
     pub near: Option<u16>,
 }
 
 impl Wanted {
-    /// The ports to choose from, before anything is excluded.
+    /// The ports to choose from, before those are left out that somebody may claim.
     #[must_use]
     pub fn span(&self) -> PortSet {
         let class = self.class.map(Class::range);
-        match (&self.range, class, self.near) {
+        let span = match (&self.range, class, self.near) {
             (Some(range), None, _) => range.clone(),
             (Some(range), Some(class), _) => range.intersect(class),
             (None, Some(class), _) => [class].into_iter().collect(),
             // Near 8080 is not where the usual ports are.
             (None, None, Some(_)) => [BEYOND_WELL_KNOWN].into_iter().collect(),
             (None, None, None) => [USUAL].into_iter().collect(),
+        };
+        span.without(&self.exclude)
+    }
+
+    /// The preferred ports, each once: naming a port twice does not make it two.
+    fn preferred(&self) -> Vec<u16> {
+        let mut ports = Vec::new();
+        for &port in &self.preferred {
+            if !ports.contains(&port) && !self.exclude.contains(port) {
+                ports.push(port);
+            }
         }
+        ports
     }
 }
 
@@ -100,6 +114,50 @@ impl Reason {
     }
 }
 
+/// Who may claim a port, whether or not it is in use now.
+struct Claims<'a> {
+    host: &'a Host,
+    assigned: PortSet,
+}
+
+impl<'a> Claims<'a> {
+    fn on(span: &PortSet, protocols: &[Protocol], host: &'a Host) -> Self {
+        let of_range = |&(first, last): &(u16, u16)| iana::assigned(first, last, protocols);
+        let assigned = span.ranges().iter().flat_map(of_range).map(|port| (port, port)).collect();
+        Self { host, assigned }
+    }
+
+    /// The first reason not to pick a port that nobody asked for.
+    fn reason_against(&self, port: u16) -> Option<Reason> {
+        if self.host.ephemeral_range.is_some_and(|(first, last)| (first..=last).contains(&port)) {
+            Some(Reason::Ephemeral)
+        } else if self.host.reserved_ports.contains(port) {
+            Some(Reason::Reserved)
+        } else if (NODE_PORTS.0..=NODE_PORTS.1).contains(&port) {
+            Some(Reason::NodePort)
+        } else if self.assigned.contains(port) {
+            Some(Reason::Assigned)
+        } else {
+            browser::refuses(port).then_some(Reason::BrowserRefused)
+        }
+    }
+
+    /// How late a port is tried that was asked for: the likelier another claims it, the later.
+    fn reluctance(&self, port: u16) -> u8 {
+        match self.reason_against(port) {
+            None | Some(Reason::Leased | Reason::InUse | Reason::NotPermitted) => 0,
+            Some(Reason::Assigned) => 1,
+            Some(Reason::BrowserRefused) => 2,
+            Some(Reason::NodePort) => 3,
+            Some(Reason::Reserved) => 4,
+            // The kernel gives no connection a reserved port of its range.
+            Some(Reason::Ephemeral) if self.host.reserved_ports.contains(port) => 4,
+            // connect(2) takes even ports first, and odd ones only if there is no other.
+            Some(Reason::Ephemeral) => 6 - u8::from(port % 2 == 1),
+        }
+    }
+}
+
 /// The candidates, and what was excluded from the beginning.
 #[derive(Debug, Clone)]
 pub struct Pool {
@@ -107,11 +165,12 @@ pub struct Pool {
     pub span: PortSet,
     /// How many candidates there are.
     pub size: usize,
-    /// What was excluded from `span`; each port once, by the first reason that holds.
+    /// What was excluded from `span`; each port once, by the first reason that holds. Nothing of a range that was asked
+    /// for.
     pub excluded: Vec<(Reason, PortSet)>,
     preferred: std::vec::IntoIter<u16>,
-    /// By ascending rank.
-    others: BinaryHeap<Reverse<(u64, u16)>>,
+    /// By ascending reluctance, then rank.
+    others: BinaryHeap<Reverse<(u8, u64, u16)>>,
 }
 
 impl Pool {
@@ -119,41 +178,17 @@ impl Pool {
     #[must_use]
     pub fn new(wanted: &Wanted, order: Order, protocols: &[Protocol], host: &Host) -> Self {
         let span = wanted.span();
-        let of_range = |&(first, last): &(u16, u16)| iana::assigned(first, last, protocols);
-        let assigned: PortSet = span.ranges().iter().flat_map(of_range).map(|port| (port, port)).collect();
-        let reason_against = |port: u16| {
-            if host.ephemeral_range.is_some_and(|(first, last)| (first..=last).contains(&port)) {
-                Some(Reason::Ephemeral)
-            } else if host.reserved_ports.contains(port) {
-                Some(Reason::Reserved)
-            } else if (NODE_PORTS.0..=NODE_PORTS.1).contains(&port) {
-                Some(Reason::NodePort)
-            } else if assigned.contains(port) {
-                Some(Reason::Assigned)
-            } else {
-                browser::refuses(port).then_some(Reason::BrowserRefused)
-            }
-        };
-        // Naming a port twice does not make it two.
-        let mut preferred: Vec<u16> = Vec::new();
-        for &port in &wanted.preferred {
-            if !preferred.contains(&port) {
-                preferred.push(port);
-            }
-        }
+        let claims = Claims::on(&span, protocols, host);
+        let preferred = wanted.preferred();
         let mut others = Vec::new();
-        let mut excluded: Vec<(Reason, Vec<(u16, u16)>)> = Vec::new();
-        for port in span.ranges().iter().flat_map(|&(first, last)| first..=last) {
-            match reason_against(port) {
-                _ if preferred.contains(&port) => {}
-                None => others.push(Reverse((order.rank(port), port))),
-                Some(reason) => match excluded.iter_mut().find(|(known, _)| *known == reason) {
-                    Some((_, ports)) => ports.push((port, port)),
-                    None => excluded.push((reason, vec![(port, port)])),
-                },
+        let mut excluded: BTreeMap<Reason, Vec<(u16, u16)>> = BTreeMap::new();
+        let ports = span.ranges().iter().flat_map(|&(first, last)| first..=last);
+        for port in ports.filter(|port| !preferred.contains(port)) {
+            match claims.reason_against(port) {
+                Some(reason) if wanted.range.is_none() => excluded.entry(reason).or_default().push((port, port)),
+                _ => others.push(Reverse((claims.reluctance(port), order.rank(port), port))),
             }
         }
-        excluded.sort_by_key(|&(reason, _)| reason);
         Self {
             span,
             size: preferred.len() + others.len(),
@@ -169,7 +204,7 @@ impl Iterator for Pool {
     type Item = u16;
 
     fn next(&mut self) -> Option<u16> {
-        self.preferred.next().or_else(|| self.others.pop().map(|Reverse((_, port))| port))
+        self.preferred.next().or_else(|| self.others.pop().map(|Reverse((.., port))| port))
     }
 }
 
@@ -201,7 +236,8 @@ mod tests {
     #[test]
     fn each_port_is_excluded_once_and_for_the_first_reason() {
         let host = Host { reserved_ports: [(30_000, 30_001), (40_000, 40_000)].into_iter().collect(), ..host() };
-        let wanted = Wanted { range: Some([(29_990, 40_000)].into_iter().collect()), ..Wanted::default() };
+        let exclude = [(1, 29_989), (40_001, u16::MAX)].into_iter().collect();
+        let wanted = Wanted { near: Some(30_000), exclude, ..Wanted::default() };
         let pool = Pool::new(&wanted, Order::Scattered(1), &Protocol::ALL, &host);
         // IANA has nothing in 29990-29998.
         assert_eq!(
@@ -216,9 +252,33 @@ mod tests {
         assert_eq!(pool.size, 9);
     }
 
+    /// Once `--range 5000-5010` had no port at all.
+    #[test]
+    fn a_range_that_is_asked_for_is_obeyed_and_what_others_may_claim_comes_last() {
+        let of =
+            |first, last| pool(&Wanted { range: Some([(first, last)].into_iter().collect()), ..Wanted::default() });
+        let assigned = of(5000, 5010);
+        assert_eq!((assigned.size, &assigned.excluded[..]), (11, &[][..]));
+        let is_assigned: Vec<bool> =
+            assigned.map(|port| iana::assigned(port, port, &Protocol::ALL).next().is_some()).collect();
+        assert!(is_assigned.is_sorted() && is_assigned[10], "{is_assigned:?}");
+        let mixed: Vec<u16> = of(32_760, 32_771).collect();
+        assert!(mixed[..8].iter().all(|port| (32_760..=32_767).contains(port)), "{mixed:?}");
+        assert!(mixed[8..10].iter().all(|port| [32_769, 32_771].contains(port)), "{mixed:?}");
+    }
+
+    #[test]
+    fn what_is_excluded_is_never_picked() {
+        let exclude: PortSet = [(20_010, 20_012), (8080, 8080)].into_iter().collect();
+        let range = Some([(20_010, 20_014)].into_iter().collect());
+        let pool = pool(&Wanted { range, exclude, preferred: vec![8080, 20_013], ..Wanted::default() });
+        assert_eq!((pool.span.ranges(), pool.size), (&[(20_013, 20_014)][..], 2));
+        assert_eq!(pool.collect::<Vec<_>>(), [20_013, 20_014]);
+    }
+
     #[test]
     fn browsers_and_classes_count() {
-        let wanted = Wanted { range: Some([(6664, 6670)].into_iter().collect()), ..Wanted::default() };
+        let wanted = Wanted { near: Some(6667), ..Wanted::default() };
         assert!(pool(&wanted).all(|port| !browser::refuses(port)));
         let wanted = Wanted { class: Some(Class::Dynamic), ..Wanted::default() };
         let dynamic = pool(&wanted);
