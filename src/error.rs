@@ -73,6 +73,12 @@ pub enum Error {
          keeps the port from others who ask --free"
     )]
     NoHold(&'static str),
+    /// Process ids mean different things to /proc and to system calls.
+    #[error(
+        "process {0} cannot be told from others: /proc shows the processes of another pid namespace. Mount the right one first: \
+         mount -t proc proc /proc"
+    )]
+    ForeignProcesses(u32),
     /// No processes can be held on to on this platform, so none is ended or waited for.
     #[error("portcheck cannot end or watch processes on {0}: --kill and --wait work on Linux, macOS and Windows")]
     NoActions(&'static str),

@@ -26,7 +26,7 @@ mod unsupported;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
 use unsupported as system;
 
-pub use system::{Handle, allow_descriptors, exec, loops_in_a_shell, wait_for_exits};
+pub use system::{Handle, allow_descriptors, exec, ids_are_ours, loops_in_a_shell, wait_for_exits};
 
 use crate::collect;
 use crate::model::{Container, Pid, Unit};
@@ -44,6 +44,8 @@ pub struct Surroundings {
     pub container: Option<Container>,
     /// Its effective user id.
     pub euid: Option<u32>,
+    /// Whether the process ids that it reads mean other processes than those that it can signal.
+    pub reads_foreign_ids: bool,
 }
 
 impl Surroundings {
@@ -53,7 +55,8 @@ impl Surroundings {
         let own = std::process::id();
         let supervisor = collect::supervisor_of(own);
         let (unit, container) = (supervisor.unit, supervisor.container);
-        Self { own, ancestors: collect::ancestors_of(own), unit, container, euid }
+        let reads_foreign_ids = !ids_are_ours();
+        Self { own, ancestors: collect::ancestors_of(own), unit, container, euid, reads_foreign_ids }
     }
 
     /// Whether `pid` must not be ended: it is portcheck, one of those that it was started from, or the first process.

@@ -27,6 +27,8 @@ mod free_lease;
 #[cfg(target_os = "linux")]
 mod kill;
 #[cfg(target_os = "linux")]
+mod kill_namespace;
+#[cfg(target_os = "linux")]
 mod kill_reuse;
 #[cfg(target_os = "linux")]
 mod kill_supervisor;

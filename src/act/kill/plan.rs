@@ -179,6 +179,9 @@ impl Planner<'_> {
     /// Why a group of processes that hold the port may not be ended. If one of them may not, the others need not: the socket
     /// stays.
     fn refuse(&self, port: &PortAnswer, group: &Group<'_>, pids: &[Pid]) -> Option<Refused> {
+        if let (true, Some(&pid)) = (self.surroundings.reads_foreign_ids, pids.first()) {
+            return Some(Refused::For(self.refuse_foreign(port, pids, pid)));
+        }
         let mut processes = pids.iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
         if let Some(manager) = processes.find(|process| process.name == "systemd") {
             return Some(self.socket_unit(port, group, manager));
@@ -219,6 +222,16 @@ impl Planner<'_> {
         let (&pid, reason) = pids.iter().find_map(|pid| Some((pid, reason(pid)?)))?;
         let remedies = remedies_of(port, group);
         Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason.to_owned(), remedies)))
+    }
+
+    fn refuse_foreign(&self, port: &PortAnswer, pids: &[Pid], pid: Pid) -> Refusal {
+        let reason = "cannot be signalled: /proc shows the processes of another pid namespace, so its id means another \
+                      process here";
+        let remedy = Remedy {
+            text: "see the processes of this namespace".to_owned(),
+            command: Some("mount -t proc proc /proc".to_owned()),
+        };
+        Self::refusal(port, pids, self.name(pid), reason.to_owned(), vec![remedy])
     }
 
     /// Who is to be stopped by a supervisor that cannot be told to, is left to whoever can; and a proxy of Docker to Docker,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// If the kernel has no pidfds (before Linux 5.3), a sandbox forbids them, or this process has too many descriptors.
+    /// If the kernel has no pidfds (before Linux 5.3), a sandbox forbids them, this process has too many descriptors, or
+    /// /proc has another process under this id.
     pub fn open(pid: Pid) -> Result<Option<Self>, Error> {
         let Some(raw) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return Ok(None) };
         let Some(before) = stat(pid) else { return Ok(None) };
@@ -43,7 +44,21 @@ impl Handle {
             Err(errno) => return Err(Error::Call { call: "pidfd_open", source: errno.into() }),
         };
         let handle = Self { pid, pidfd, started: before.started };
-        Ok(handle.is_alive().then_some(handle))
+        if !handle.is_alive() {
+            return Ok(None);
+        }
+        // It may have ended since: then /proc knows the pidfd as -1.
+        if !ids_are_ours() || (!handle.is_known_to_proc() && !handle.has_ended()) {
+            return Err(Error::ForeignProcesses(pid));
+        }
+        Ok(Some(handle))
+    }
+
+    /// Whether /proc calls the process by the same id: `Pid:` in the fdinfo of a pidfd is the id in the pid namespace that
+    /// /proc was mounted in (pidfd_open(2)).
+    fn is_known_to_proc(&self) -> bool {
+        let info = format!("/proc/self/fdinfo/{}", self.pidfd.as_raw_fd());
+        fs::read_to_string(info).is_ok_and(|info| field(&info, "Pid") == Some(&self.pid.to_string()))
     }
 
     /// Its id.
@@ -90,6 +105,21 @@ impl Handle {
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(pidfd_send_signal(&self.pidfd, raw_signal(signal))?)
     }
+}
+
+/// Whether the ids in /proc are those of our pid namespace. After `unshare --pid --fork` it still shows the outer one.
+#[must_use]
+pub fn ids_are_ours() -> bool {
+    let own = std::process::id().to_string();
+    // A process has an id in the pid namespace of /proc, and in each one below down to its own (proc_pid_status(5)).
+    // Without pid namespaces in the kernel there is only `Pid:`.
+    fs::read_to_string("/proc/self/status")
+        .is_ok_and(|status| field(&status, "NSpid").or_else(|| field(&status, "Pid")) == Some(&own))
+}
+
+/// The value of a line `NAME:\tVALUE`.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 fn has_open(descriptors: &Path, inodes: &[u64]) -> bool {

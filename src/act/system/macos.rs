@@ -6,7 +6,7 @@ use std::io;
 use rustix::process::kill_process;
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
 
-pub use super::polling::wait_for_exits;
+pub use super::polling::{ids_are_ours, wait_for_exits};
 pub use super::unix::exec;
 
 use super::unix::raw_signal;

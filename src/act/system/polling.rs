@@ -8,6 +8,12 @@ use crate::error::Error;
 /// How often processes are looked at while waiting for one of them.
 const TICK: Duration = Duration::from_millis(10);
 
+/// Ids mean one thing here.
+#[must_use]
+pub fn ids_are_ours() -> bool {
+    true
+}
+
 /// Waits until one of the processes has ended, or `timeout` is over, or for ever without one. Which have ended.
 ///
 /// # Errors

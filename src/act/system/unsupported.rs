@@ -62,6 +62,12 @@ impl Handle {
     }
 }
 
+/// Ids mean one thing here.
+#[must_use]
+pub fn ids_are_ours() -> bool {
+    true
+}
+
 /// Waits for `timeout`.
 ///
 /// # Errors
