@@ -14,7 +14,7 @@ use crate::port_set::PortSet;
 
 pub use circumstances::{Circumstances, ExcludedRange, InterfaceAddress, Sandbox};
 pub use lease::{Client, Lease, LeaseKind};
-pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit};
+pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit, name_or_stand_in};
 pub use socket::{Family, Forward, KernelUser, Owners, Socket, State, Timer, TimerKind, Via};
 
 /// A process id, in the pid namespace of this process.

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::model::{Ancestor, Backend, Family, Host, Owners, Pid, Process, Protocol, Socket, State};
 
@@ -55,7 +56,7 @@ pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
         cwd: Some(PathBuf::from("/srv/demo")),
         user: Some("ada".to_owned()),
         uid: Some(1000),
-        started_at: Some(1_795_253_400),
+        started_at: jiff::Timestamp::from_second(1_795_253_400).ok().map(SystemTime::from),
         is_stopped: false,
         frozen_cgroup: None,
         legacy: None,

@@ -2,6 +2,7 @@
 //! drop sockets that are not its own.
 
 use std::io;
+use std::time::SystemTime;
 
 use super::{Detail, Scope, native};
 use crate::error::Error;
@@ -60,6 +61,11 @@ pub fn circumstances(_is_refused: bool, addresses: Vec<InterfaceAddress>) -> Cir
 /// See [`super::owners_of`]. There are no such numbers.
 pub fn owners_of(_inodes: &[u64]) -> Vec<(u64, Pid)> {
     Vec::new()
+}
+
+/// When a process started, more precisely than sysinfo tells it. No system tells that here.
+pub fn started_at(_pid: Pid) -> Option<SystemTime> {
+    None
 }
 
 /// See [`super::supervisor_of`]. Nothing is known of any.

@@ -31,6 +31,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::SystemTime;
 
 pub use destroy::drop_remnants;
 pub use watch::Watch;
@@ -41,6 +42,7 @@ use holder::Holder;
 use owners::Sweep;
 use search::Search;
 use sock_diag::{Entry, States};
+use stat::Stat;
 use tables::Tables;
 
 use super::{Detail, Scope, leaders_first, processes};
@@ -80,6 +82,11 @@ pub fn supervisor_of(pid: Pid) -> supervisor::Supervisor {
         merged.container = merged.container.or(found.container);
     }
     merged
+}
+
+/// When a process started, more precisely than sysinfo tells it.
+pub fn started_at(pid: Pid) -> Option<SystemTime> {
+    Stat::read(&Path::new(PROC).join(pid.to_string()))?.started_at()
 }
 
 /// Whether processes can be listed at all, for who does not survive it if they cannot.

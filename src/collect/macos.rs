@@ -8,7 +8,7 @@ use super::{Detail, Scope, bare_host, pcb, portable, procargs, processes};
 use crate::error::Error;
 use crate::model::{Family, Gap, Hides, Host, Pid, Process, ShownBy, Snapshot, Socket};
 
-pub use super::common::{Watch, circumstances, drop_remnants, owners_of, supervisor_of, waiting};
+pub use super::common::{Watch, circumstances, drop_remnants, owners_of, started_at, supervisor_of, waiting};
 
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {

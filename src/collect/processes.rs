@@ -1,11 +1,13 @@
 //! Details of the owners, and only of them, by sysinfo. Never the environment.
 
+use std::time::{Duration, SystemTime};
+
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, Uid, UpdateKind};
 
-use super::Detail;
+use super::{Detail, native};
 use crate::error::Error;
 use crate::local::IS_WINDOWS;
-use crate::model::{Ancestor, Pid, Process};
+use crate::model::{Ancestor, Pid, Process, name_or_stand_in};
 
 /// More generations than any real process has; a bound in case ids are reused while we read.
 const MOST_ANCESTORS: usize = 64;
@@ -45,6 +47,7 @@ pub fn details(
     if detail == Detail::Full {
         refresh_ancestors(&mut system, &wanted, brief);
     }
+    refresh_nameless(&mut system, brief);
 
     let found = wanted.iter().filter_map(|&pid| {
         let process = system.process(pid)?;
@@ -52,16 +55,16 @@ pub fn details(
         Some(Process {
             pid: pid.as_u32(),
             ppid: process.parent().map(sysinfo::Pid::as_u32),
-            name: process.name().to_string_lossy().into_owned(),
+            name: name_of(process),
             // Windows gives an empty one where it does not tell.
             exe: process.exe().filter(|path| !path.as_os_str().is_empty()).map(ToOwned::to_owned),
             is_exe_deleted: false,
-            command: process.cmd().iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+            command: command_of(process),
             cwd: process.cwd().filter(|path| !path.as_os_str().is_empty()).map(ToOwned::to_owned),
             user: uid.and_then(&mut user_name),
             // Windows has identifiers that are no numbers.
             uid: uid.and_then(|uid| uid.to_string().parse().ok()),
-            started_at: (process.start_time() != 0).then(|| process.start_time()),
+            started_at: native::started_at(pid.as_u32()).or_else(|| start_by_seconds(process)),
             is_stopped: matches!(process.status(), ProcessStatus::Stop | ProcessStatus::Tracing),
             frozen_cgroup: None,
             legacy: None,
@@ -92,6 +95,31 @@ fn refresh_ancestors(system: &mut System, pids: &[sysinfo::Pid], kind: ProcessRe
     }
 }
 
+/// Reads what stands in for the names of processes that have none.
+fn refresh_nameless(system: &mut System, kind: ProcessRefreshKind) {
+    let is_nameless = |process: &&sysinfo::Process| process.name().to_string_lossy().trim().is_empty();
+    let nameless: Vec<sysinfo::Pid> =
+        system.processes().values().filter(is_nameless).map(sysinfo::Process::pid).collect();
+    if !nameless.is_empty() {
+        let kind = kind.with_exe(UpdateKind::OnlyIfNotSet).with_cmd(UpdateKind::OnlyIfNotSet);
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&nameless), false, kind);
+    }
+}
+
+fn name_of(process: &sysinfo::Process) -> String {
+    name_or_stand_in(&process.name().to_string_lossy(), process.exe(), &command_of(process))
+}
+
+fn command_of(process: &sysinfo::Process) -> Vec<String> {
+    process.cmd().iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+/// The start in whole seconds, which is all that sysinfo tells.
+fn start_by_seconds(process: &sysinfo::Process) -> Option<SystemTime> {
+    let seconds = Some(process.start_time()).filter(|&seconds| seconds != 0)?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
 fn ancestors(system: &System, pid: sysinfo::Pid) -> Vec<Ancestor> {
     let parent_of = |pid: sysinfo::Pid| {
         let child = system.process(pid)?;
@@ -101,7 +129,7 @@ fn ancestors(system: &System, pid: sysinfo::Pid) -> Vec<Ancestor> {
     };
     std::iter::successors(parent_of(pid), |process| parent_of(process.pid()))
         .take(MOST_ANCESTORS)
-        .map(|process| Ancestor { pid: process.pid().as_u32(), name: process.name().to_string_lossy().into_owned() })
+        .map(|process| Ancestor { pid: process.pid().as_u32(), name: name_of(process) })
         .collect()
 }
 
@@ -121,9 +149,8 @@ mod tests {
         assert_eq!(process.command.first(), std::env::args().next().as_ref());
         assert_eq!(process.ancestors.first().map(|ancestor| ancestor.pid), process.ppid);
         assert_eq!(process.user, process.uid.map(|uid| format!("user{uid}")));
-        let age = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-            - process.started_at.unwrap();
-        assert!(age < 3600, "{age}");
+        let age = SystemTime::now().duration_since(process.started_at.unwrap()).unwrap();
+        assert!(age < Duration::from_hours(1), "{age:?}");
     }
 
     #[test]

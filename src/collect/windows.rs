@@ -15,7 +15,7 @@ use crate::model::{
     Snapshot, Socket, find_process,
 };
 
-pub use super::common::{Watch, drop_remnants, owners_of, supervisor_of, waiting};
+pub use super::common::{Watch, drop_remnants, owners_of, started_at, supervisor_of, waiting};
 
 /// The process that stands for the kernel and its drivers.
 const SYSTEM: Pid = 4;

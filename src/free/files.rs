@@ -146,7 +146,7 @@ fn take(port: u16) -> io::Result<Option<Lock>> {
 fn is_valid(record: &Record) -> bool {
     let client_is_there = || match &record.client {
         Some(client) if client.ends_lease => {
-            process(client.pid).is_some_and(|process| process.started_at == client.started)
+            process(client.pid).is_some_and(|process| started(&process) == client.started)
         }
         _ => true,
     };
@@ -263,7 +263,7 @@ pub fn reclaim(port: u16, key: u64) -> bool {
     let is_over = record.client.is_none_or(|client| {
         let is_caller =
             watch_caller().is_some_and(|caller| (caller.pid, caller.started) == (client.pid, client.started));
-        is_caller || process(client.pid).is_none_or(|process| process.started_at != client.started)
+        is_caller || process(client.pid).is_none_or(|process| started(&process) != client.started)
     });
     is_over && Record::remove(&directory(), port).is_ok()
 }
@@ -275,7 +275,7 @@ pub fn reclaim(port: u16, key: u64) -> bool {
 /// If there is none.
 pub fn watch(pid: Pid) -> io::Result<Watched> {
     let process = process(pid).ok_or(io::ErrorKind::NotFound)?;
-    Ok(Watched { pid, name: process.name, started: process.started_at })
+    Ok(Watched { pid, started: started(&process), name: process.name })
 }
 
 /// Watches the process that called us. `None` if it has ended already.
@@ -284,7 +284,12 @@ pub fn watch_caller() -> Option<Watched> {
     let own = process(std::process::id())?;
     let caller = watch(own.ppid?).ok()?;
     // Had it ended, another process might have its id by now.
-    (caller.started <= own.started_at).then_some(caller)
+    (caller.started <= started(&own)).then_some(caller)
+}
+
+/// When a process started, as records have it: in seconds since 1970.
+fn started(process: &Process) -> Option<u64> {
+    Some(process.started_at?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
 }
 
 fn process(pid: Pid) -> Option<Process> {

@@ -23,7 +23,7 @@ use std::path::Path;
 use rustix::process::{Pid as RawPid, PidfdFlags, getppid, pidfd_open};
 
 use crate::collect::Stat;
-use crate::model::Pid;
+use crate::model::{Pid, name_or_stand_in};
 
 /// Whether a bound socket can keep a port for a server that binds it too.
 pub const CAN_HOLD: bool = true;
@@ -91,7 +91,8 @@ fn parent_of(pid: Pid) -> Option<Pid> {
 
 fn name_of(pid: Pid) -> String {
     let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned()
+    let exe = fs::read_link(format!("/proc/{pid}/exe")).ok();
+    name_or_stand_in(String::from_utf8_lossy(&name).trim_end_matches('\n'), exe.as_deref(), &[])
 }
 
 /// Names our pid namespace: the same number means the same process only within one.

@@ -1,6 +1,7 @@
 //! Processes, and who looks after them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::Pid;
 
@@ -94,7 +95,8 @@ pub struct Process {
     pub pid: Pid,
     /// Its parent. `None` when unknown, and for the first process.
     pub ppid: Option<Pid>,
-    /// Its name (`comm`, at most 15 bytes on Linux), which the process can set at will.
+    /// Its name (`comm`, at most 15 bytes on Linux), which the process can set at will, or what stands in for it
+    /// ([`name_or_stand_in`]).
     pub name: String,
     /// The program file.
     pub exe: Option<PathBuf>,
@@ -108,8 +110,8 @@ pub struct Process {
     pub user: Option<String>,
     /// Its effective user id.
     pub uid: Option<u32>,
-    /// When it was started, in seconds since 1970-01-01 UTC.
-    pub started_at: Option<u64>,
+    /// When it was started, never earlier than it was.
+    pub started_at: Option<SystemTime>,
     /// Whether it is stopped, by a signal or a debugger.
     pub is_stopped: bool,
     /// The directory of the cgroup that keeps it from running, if one is frozen (`cgroup.freeze`, cgroups(7)).
@@ -140,4 +142,30 @@ pub struct Ancestor {
     pub pid: Pid,
     /// Its name.
     pub name: String,
+}
+
+/// What to call a process whose own name may be blank: then by its program file, its first argument, or `unnamed`.
+#[must_use]
+pub fn name_or_stand_in(own: &str, exe: Option<&Path>, command: &[String]) -> String {
+    let program = exe.and_then(Path::file_name).map(|file| file.to_string_lossy().into_owned());
+    let own = Some(own.to_owned());
+    let names = [own, program, command.first().cloned()];
+    let is_visible = |name: &String| !name.trim().is_empty();
+    names.into_iter().flatten().find(is_visible).unwrap_or_else(|| "unnamed".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blank_name_has_a_stand_in() {
+        let exe = Path::new("/usr/bin/perl");
+        let command = ["/opt/serve".to_owned(), "--port".to_owned()];
+        assert_eq!(name_or_stand_in("web", Some(exe), &command), "web");
+        assert_eq!(name_or_stand_in("", Some(exe), &command), "perl");
+        assert_eq!(name_or_stand_in(" \t", None, &command), "/opt/serve");
+        assert_eq!(name_or_stand_in("", None, &[String::new(), "--port".to_owned()]), "unnamed");
+        assert_eq!(name_or_stand_in("", Some(Path::new("/")), &[]), "unnamed");
+    }
 }

@@ -237,8 +237,7 @@ fn owners(socket: &model::Socket) -> WireOwners<'_> {
 }
 
 fn process(process: &model::Process) -> WireProcess<'_> {
-    let started =
-        process.started_at.and_then(|seconds| jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
+    let started = process.started_at.and_then(|start| jiff::Timestamp::try_from(start).ok());
     let path = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
     WireProcess {
         pid: process.pid,
@@ -249,7 +248,7 @@ fn process(process: &model::Process) -> WireProcess<'_> {
         cwd: process.cwd.as_ref().map(path),
         user: process.user.as_deref(),
         uid: process.uid,
-        started_at: started.map(|time| time.to_string()),
+        started_at: started.map(|start| format!("{start:.3}")),
         ancestors: process
             .ancestors
             .iter()

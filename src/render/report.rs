@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::time::SystemTime;
 
 use super::paper::Paper;
 use super::rows::{name, name_supervisor, on};
@@ -320,7 +321,7 @@ fn process(process: &Process, style: &Style, paper: &mut Paper<'_>) -> io::Resul
         (None, None) => {}
     }
     if let Some(started) = process.started_at {
-        paper.field("running", &age(style.now.saturating_sub(started), started))?;
+        paper.field("running", &age(style.now, started))?;
     }
     if !process.ancestors.is_empty() {
         let chain: Vec<String> =
@@ -334,16 +335,18 @@ fn process(process: &Process, style: &Style, paper: &mut Paper<'_>) -> io::Resul
 }
 
 /// `for 2h 5m, since 2026-11-21 09:30:00 UTC`.
-fn age(seconds: u64, started: u64) -> String {
+fn age(now: u64, started: SystemTime) -> String {
+    let start = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = now.saturating_sub(start);
     let coarse = match seconds {
         0..120 => seconds,
         120..7200 => seconds - seconds % 60,
         _ => seconds - seconds % 3600,
     };
     let age = jiff::SignedDuration::from_secs(i64::try_from(coarse).unwrap_or(i64::MAX));
-    match i64::try_from(started).ok().and_then(|started| jiff::Timestamp::from_second(started).ok()) {
-        Some(start) => format!("for {age:#}, since {} UTC", start.strftime("%F %T")),
-        None => format!("for {age:#}"),
+    match jiff::Timestamp::try_from(started) {
+        Ok(start) => format!("for {age:#}, since {} UTC", start.strftime("%F %T")),
+        Err(_) => format!("for {age:#}"),
     }
 }
 

@@ -36,6 +36,8 @@ mod kill_supervisor;
 mod limits;
 #[cfg(target_os = "linux")]
 mod list;
+#[cfg(target_os = "linux")]
+mod owners;
 mod portable;
 #[cfg(target_os = "linux")]
 mod privilege;

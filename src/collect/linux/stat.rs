@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::model::Pid;
 
@@ -39,6 +42,27 @@ impl Stat {
             started: number(22)?,
         })
     }
+
+    /// When it started: at most a tick late, and never early, as the kernel cuts off what is less than a tick.
+    pub fn started_at(&self) -> Option<SystemTime> {
+        /// `USER_HZ` is 100 on every architecture that Rust builds for.
+        const TICK: Duration = Duration::from_millis(10);
+        let ticks = u32::try_from(self.started.checked_add(1)?).ok()?;
+        let start = booted_at()?.checked_add(TICK.checked_mul(ticks)?)?;
+        Some(start.min(SystemTime::now()))
+    }
+}
+
+/// When the machine started, with the fraction of the second that `btime` in /proc/stat leaves out.
+fn booted_at() -> Option<SystemTime> {
+    let look = || {
+        let uptime = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
+        let now = SystemTime::now();
+        let after = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
+        Some((after.checked_sub(uptime)?, now.checked_sub(uptime)?))
+    };
+    // We may be interrupted between two clocks: the look that took least counts.
+    std::iter::repeat_with(look).take(3).flatten().min().map(|(_, boot)| boot)
 }
 
 #[cfg(test)]
@@ -51,6 +75,18 @@ mod tests {
         assert_eq!(Stat::parse(line), Some(Stat { state: 'T', parent: 7, session: 39, started: 98765 }));
         for broken in ["", "42", "42 (x", "42 (x)", "42 (x) S 1"] {
             assert_eq!(Stat::parse(broken.as_bytes()), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_process_starts_when_it_does() {
+        for _ in 0..20 {
+            let before = SystemTime::now();
+            let mut child = std::process::Command::new("true").spawn().unwrap();
+            let stat = Stat::read(Path::new(&format!("/proc/{}", child.id()))).unwrap();
+            let started = stat.started_at().unwrap();
+            assert!(before <= started && started <= SystemTime::now(), "{before:?} {started:?}");
+            child.wait().unwrap();
         }
     }
 

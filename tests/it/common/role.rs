@@ -96,6 +96,7 @@ fn say(text: &str) {
 /// Plays the part that the environment names, if it names one.
 ///
 /// - `listen ADDRESS [OPTION...]`: listens, says the address
+/// - `nameless ADDRESS [OPTION...]`: the same, after it has blanked its own name
 /// - `bind ADDRESS [OPTION...]`: binds without listening, says the address
 /// - `udp ADDRESS [OPTION...]`: binds a UDP socket, says the address
 /// - `connect ADDRESS [from=ADDRESS]`: connects, says its own address
@@ -119,7 +120,10 @@ pub fn play() {
     let say_address = |socket: &Socket| say(&socket.local_addr().unwrap().as_socket().unwrap().to_string());
     // What stays open until we are ended.
     let _kept = match verb {
-        "listen" => {
+        "listen" | "nameless" => {
+            if verb == "nameless" {
+                std::fs::write("/proc/self/comm", [0]).unwrap();
+            }
             let socket = listening(address(), options);
             say_address(&socket);
             socket
