@@ -2,14 +2,14 @@
 
 mod listing;
 pub mod picking;
+mod relevant;
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use crate::classify::Class;
-use crate::classify::services::{Service, Services};
+use crate::classify::services::Services;
 use crate::collect::{self, Detail, Scope};
-use crate::diagnose::{Facts, Finding, Status, diagnose};
+use crate::diagnose::{Facts, Observed, PortReport, Status, diagnose};
 use crate::error::Error;
 use crate::free;
 use crate::local;
@@ -49,37 +49,6 @@ impl Command {
     }
 }
 
-/// What is to be said about one port of one protocol.
-#[derive(Debug, Clone)]
-pub struct PortAnswer {
-    /// The port.
-    pub port: u16,
-    /// The protocol.
-    pub protocol: Protocol,
-    /// The addresses asked about; every one if empty.
-    pub addresses: Vec<IpAddr>,
-    /// The interface named behind them.
-    pub zone: Option<String>,
-    /// Whether others were asked about in the same breath, so that its name alone does not tell which ones are meant.
-    pub is_one_of_several_places: bool,
-    /// The class of the port.
-    pub class: Class,
-    /// What is usually there.
-    pub service: Option<Service>,
-    /// Whether it can be had.
-    pub status: Status,
-    /// Why.
-    pub findings: Vec<Finding>,
-    /// What bind(2) answered; empty if it was not asked.
-    pub attempts: Vec<Attempt>,
-    /// What it answered on other addresses than those asked about, if it does not work on these.
-    pub attempts_elsewhere: Vec<Attempt>,
-    /// The sockets that hold it on these addresses.
-    pub sockets: Vec<Socket>,
-    /// Who has it from `portcheck --free`.
-    pub lease: Option<Lease>,
-}
-
 /// A whole answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -88,11 +57,13 @@ pub struct Answer {
     /// The machine.
     pub host: Host,
     /// A line for each port and protocol.
-    pub ports: Vec<PortAnswer>,
+    pub ports: Vec<PortReport>,
     /// The owners, by ascending pid.
     pub processes: Vec<Process>,
     /// What could not be looked at.
     pub gaps: Vec<Gap>,
+    /// Our sandbox and addresses, where bind(2) gave a reason to look at them.
+    pub circumstances: Circumstances,
     /// What [`Command::Free`] has to say besides.
     pub free: Option<picking::Free>,
 }
@@ -136,6 +107,26 @@ impl Exit {
 }
 
 impl Answer {
+    /// An answer that is not about ports, or not yet.
+    pub fn without_ports(command: Command, host: Host) -> Self {
+        let circumstances = Circumstances::default();
+        Self { command, host, ports: Vec::new(), processes: Vec::new(), gaps: Vec::new(), circumstances, free: None }
+    }
+
+    /// What the rules see of a port.
+    pub fn facts<'a>(&'a self, request: &'a Request, observed: &'a Observed) -> Facts<'a> {
+        Facts {
+            observed,
+            family: request.family,
+            processes: &self.processes,
+            gaps: &self.gaps,
+            reuse_address: request.reuse_address,
+            host: &self.host,
+            circumstances: &self.circumstances,
+            program: &request.program,
+        }
+    }
+
     /// What the answer amounts to. Known before anything is written, so that a reader who hangs up changes nothing.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -144,7 +135,7 @@ impl Answer {
             (_, Some(free)) => return if free.is_done { Exit::Yes } else { Exit::No },
             _ => {}
         }
-        let worst = self.ports.iter().map(|port| port.status).min();
+        let worst = self.ports.iter().map(|port| port.verdict.status).min();
         match worst {
             Some(Status::Held | Status::Blocked) => Exit::No,
             Some(Status::Unknown) => Exit::Unknown,
@@ -181,24 +172,13 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
             };
             let answer = look()?;
             // Somebody may have taken a port between the two looks: who, the next one tells.
-            if answer.ports.iter().any(PortAnswer::is_taken_by_nobody) { look() } else { Ok(answer) }
+            if answer.ports.iter().any(|port| port.observed.sockets.is_empty() && port.observed.is_in_use()) {
+                look()
+            } else {
+                Ok(answer)
+            }
         }
         Question::List(filter, sort) => Ok(list(request, filter, *sort, collect::snapshot(&scope)?)),
-    }
-}
-
-/// Addresses that were asked about together, and the interface named behind them.
-pub type Place<'a> = (&'a [IpAddr], Option<&'a str>);
-
-impl PortAnswer {
-    /// Where the port was asked about: with its number and protocol, what tells two answers apart.
-    #[must_use]
-    pub fn place(&self) -> Place<'_> {
-        (&self.addresses, self.zone.as_deref())
-    }
-
-    fn is_taken_by_nobody(&self) -> bool {
-        self.sockets.is_empty() && is_in_use(&self.attempts)
     }
 }
 
@@ -208,111 +188,99 @@ fn protocols(request: &Request, targets: &[Target]) -> Vec<Protocol> {
     request.protocols.iter().copied().filter(is_asked).collect()
 }
 
-fn is_in_use(attempts: &[Attempt]) -> bool {
-    attempts.iter().any(|attempt| attempt.outcome == Outcome::InUse)
-}
-
 fn check(request: &Request, targets: &[Target], leases: Result<Vec<Lease>, Error>, mut snapshot: Snapshot) -> Answer {
     let leases = join_leases(request, leases, &mut snapshot);
-    let by_port = by_port(&snapshot);
-    let mut asked = HashSet::new();
-    let mut all_seen = Vec::new();
+    let mut ports = observe_all(request, targets, &snapshot);
+    for observed in &mut ports {
+        observed.lease = leases.iter().find(|lease| lease.port == observed.port).cloned();
+    }
+    tell_of_each_other(&mut ports);
+    judge(Command::Check, request, ports, snapshot)
+}
+
+/// Looks at every port that the targets ask about, each once.
+fn observe_all(request: &Request, targets: &[Target], snapshot: &Snapshot) -> Vec<Observed> {
+    let by_port = by_port(snapshot);
     let questions: usize = targets.iter().map(|target| target.ports().len()).sum();
+    let mut asked = HashSet::new();
+    let mut all = Vec::new();
     for target in targets {
-        let spots = spots(request, target);
+        let looker = Looker { request, target, spots: spots(request, target), questions };
         for port in target.ports() {
             for &protocol in request.protocols.iter().filter(|&&protocol| target.wants(protocol)) {
                 if asked.insert((port, protocol, &target.addresses, &target.zone)) {
                     let sockets: &[&Socket] = by_port.get(&(port, protocol)).map_or(&[], Vec::as_slice);
-                    let is_thorough = questions <= MOST_THOROUGH_PROBES;
-                    all_seen.push(look(request, target, (port, protocol), &spots, sockets, is_thorough));
+                    all.push(looker.observe(port, protocol, sockets));
                 }
             }
         }
     }
-    let surroundings = Surroundings::of(request, &all_seen);
-    let lease_on = |port: u16| leases.iter().find(|lease| lease.port == port);
-    let is_free = |seen: &&Seen| seen.is_free() && lease_on(seen.port).is_none();
-    let free: HashSet<(u16, Protocol, Place<'_>)> =
-        all_seen.iter().filter(is_free).map(|seen| (seen.port, seen.protocol, seen.place())).collect();
-    let has_free_other = |seen: &Seen| free.contains(&(seen.port, seen.protocol.other(), seen.place()));
-    let others_are_free: Vec<bool> = all_seen.iter().map(has_free_other).collect();
-    let judge_one = |(seen, other_is_free): (Seen, bool)| {
-        judge(request, &snapshot, &surroundings, lease_on(seen.port), other_is_free, seen)
-    };
-    let mut ports: Vec<PortAnswer> = all_seen.into_iter().zip(others_are_free).map(judge_one).collect();
-    if ports.iter().any(|port| port.place() != ports[0].place()) {
-        for port in &mut ports {
-            port.is_one_of_several_places = true;
+    all
+}
+
+/// Says of each port what the others tell: whether the other protocol is free, and whether its addresses have to be named.
+fn tell_of_each_other(ports: &mut [Observed]) {
+    let free: HashSet<(u16, Protocol, Vec<IpAddr>, Option<String>)> =
+        ports.iter().filter(|port| port.is_free()).map(|port| key(port, port.protocol)).collect();
+    let is_several = ports.iter().any(|port| port.place() != ports[0].place());
+    for port in ports {
+        port.other_is_free = free.contains(&key(port, port.protocol.other()));
+        port.is_one_of_several_places = is_several;
+    }
+}
+
+fn key(port: &Observed, protocol: Protocol) -> (u16, Protocol, Vec<IpAddr>, Option<String>) {
+    (port.port, protocol, port.addresses.clone(), port.zone.clone())
+}
+
+/// Looks at the ports of one target.
+struct Looker<'a> {
+    request: &'a Request,
+    target: &'a Target,
+    /// Where bind is to be tried.
+    spots: Vec<Spot>,
+    /// How many ports all targets together ask about.
+    questions: usize,
+}
+
+impl Looker<'_> {
+    /// Looks at one port of one protocol: which of its `sockets` count for the target, and what bind(2) says.
+    fn observe(&self, port: u16, protocol: Protocol, sockets: &[&Socket]) -> Observed {
+        let Self { request, target, .. } = self;
+        let asked = relevant::Asked { target, family: request.family, spots: &self.spots };
+        let attempts = self.bind(port, protocol, sockets.iter().any(|socket| asked.covers(socket)));
+        let observed = Observed {
+            addresses: target.addresses.clone(),
+            zone: target.zone.clone(),
+            sockets: asked.relevant(sockets, request.probe.then_some(&attempts)),
+            attempts,
+            ..Observed::of(port, protocol)
+        };
+        let attempts_elsewhere = self.bind_elsewhere(&observed);
+        Observed { attempts_elsewhere, ..observed }
+    }
+
+    /// Asks bind(2): everywhere and in every way, unless many ports are asked about.
+    fn bind(&self, port: u16, protocol: Protocol, is_covered: bool) -> Vec<Attempt> {
+        let Self { request, target, .. } = self;
+        let is_thorough = self.questions <= MOST_THOROUGH_PROBES
+            || !target.addresses.is_empty()
+            || (request.reuse_address && is_covered);
+        match (request.probe, is_thorough) {
+            (true, true) => probe::probe(port, protocol, &self.spots),
+            (true, false) if !is_covered => probe::probe_briefly(port, protocol, request.family),
+            _ => Vec::new(),
         }
     }
-    assemble(Command::Check, ports, snapshot)
-}
 
-/// Looks at one port of one protocol: which of its `sockets` count for the target, and what bind(2) says.
-fn look(
-    request: &Request,
-    target: &Target,
-    (port, protocol): (u16, Protocol),
-    spots: &[Spot],
-    sockets: &[&Socket],
-    is_thorough: bool,
-) -> Seen {
-    let clone = |sockets: &[&Socket]| sockets.iter().map(|&socket| socket.clone()).collect::<Vec<_>>();
-    let counts = |socket: &&Socket| socket.serves(request.family) && target.covers(socket);
-    let mut counting = clone(&sockets.iter().copied().filter(counts).collect::<Vec<_>>());
-    let is_thorough = is_thorough || !target.addresses.is_empty() || (request.reuse_address && !counting.is_empty());
-    let attempts = match (request.probe, is_thorough) {
-        (true, true) => probe::probe(port, protocol, spots),
-        (true, false) if counting.is_empty() => probe::probe_briefly(port, protocol, request.family),
-        _ => Vec::new(),
-    };
-    let is_anywhere = |outcome: Outcome| attempts.iter().any(|attempt| attempt.outcome == outcome);
-    // A connection that got its port by itself is in the way of more than its address tells: one from ::1 keeps the IPv4
-    // wildcard from being bound. Without asking bind, which of them did is not known.
-    let is_stray = |socket: &&Socket| socket.family == Family::Ipv6 && !socket.state.is_waiting() && !counts(socket);
-    let strays = || clone(&sockets.iter().copied().filter(is_stray).collect::<Vec<_>>());
-    let is_ipv4_wildcard = |spot: &Spot| spot.address == IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let refused = |attempt: &Attempt| attempt.outcome == Outcome::InUse && is_ipv4_wildcard(&attempt.spot);
-    if counting.is_empty() && attempts.iter().any(refused) {
-        counting = strays();
-    } else if !request.probe && spots.iter().any(is_ipv4_wildcard) {
-        counting.extend(strays());
-    } else if !attempts.is_empty() && attempts.iter().all(|attempt| attempt.outcome.is_about_the_address()) {
-        // Nobody is in the way of an address that is not there.
-        counting.clear();
+    /// Where else it could be bound, if it cannot on the addresses asked about.
+    fn bind_elsewhere(&self, observed: &Observed) -> Vec<Attempt> {
+        if observed.addresses.is_empty() || !observed.is_in_use() {
+            return Vec::new();
+        }
+        let others = probe::usual_spots(self.request.family).into_iter().filter(|spot| !self.spots.contains(spot));
+        probe::probe(observed.port, observed.protocol, &others.collect::<Vec<_>>())
     }
-    if learn_v6only(&mut counting, &attempts) {
-        counting.retain(|socket| counts(&socket));
-    }
-    let attempts_elsewhere = if is_anywhere(Outcome::InUse) && !target.addresses.is_empty() {
-        let others = probe::usual_spots(request.family).into_iter().filter(|spot| !spots.contains(spot));
-        probe::probe(port, protocol, &others.collect::<Vec<_>>())
-    } else {
-        Vec::new()
-    };
-    let (addresses, zone) = (target.addresses.clone(), target.zone.clone());
-    Seen { port, protocol, addresses, zone, sockets: counting, attempts, attempts_elsewhere }
-}
-
-/// A socket on `::` that let an IPv4 address be bound does not take IPv4, where the system does not tell. Whether that was learnt of
-/// any.
-fn learn_v6only(sockets: &mut [Socket], attempts: &[Attempt]) -> bool {
-    let is_bound = |attempt: &Attempt| {
-        let is_address = attempt.spot.address.is_ipv4() && !attempt.spot.address.is_unspecified();
-        is_address && attempt.outcome == Outcome::Bound && !attempt.reuse_address
-    };
-    let is_open = |socket: &&mut Socket| {
-        socket.v6only.is_none()
-            && socket.state.is_waiting()
-            && matches!(socket.local.ip(), IpAddr::V6(ip) if ip.is_unspecified())
-    };
-    let mut untold = sockets.iter_mut().filter(is_open).peekable();
-    let learns = untold.peek().is_some() && attempts.iter().any(is_bound);
-    if learns {
-        untold.for_each(|socket| socket.v6only = Some(true));
-    }
-    learns
 }
 
 /// Joins the leases with the snapshot: the processes that keep them, or that none could be seen.
@@ -359,70 +327,55 @@ pub(crate) fn spots(request: &Request, target: &Target) -> Vec<Spot> {
 }
 
 fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> Answer {
-    let surroundings = Surroundings::of(request, &[]);
-    let mut ports: Vec<PortAnswer> = by_port(&snapshot)
-        .into_iter()
-        .filter_map(|(key, sockets)| {
-            let sockets: Vec<Socket> = sockets
-                .into_iter()
-                .filter(|socket| socket.serves(request.family))
-                .filter(|socket| request.connections || socket.state.is_waiting())
-                .filter(|socket| listing::fits(filter, socket, &snapshot.processes))
-                .cloned()
-                .collect();
-            let (port, protocol) = key;
-            let seen = Seen {
-                port,
-                protocol,
-                addresses: Vec::new(),
-                zone: None,
-                sockets,
-                attempts: Vec::new(),
-                attempts_elsewhere: Vec::new(),
-            };
-            (!seen.sockets.is_empty()).then(|| judge(request, &snapshot, &surroundings, None, false, seen))
-        })
-        .collect();
-    ports.sort_by(|a, b| listing::compare(sort, a, b, &snapshot.processes));
-    assemble(Command::List, ports, snapshot)
-}
-
-/// What else the judgement of every port rests on.
-#[derive(Debug, Default)]
-struct Surroundings {
-    services: Option<Services>,
-    circumstances: Circumstances,
-}
-
-impl Surroundings {
-    fn of(request: &Request, all_seen: &[Seen]) -> Self {
-        let any = |is: fn(Outcome) -> bool| {
-            all_seen.iter().flat_map(|seen| &seen.attempts).any(|attempt| is(attempt.outcome))
+    let observe = |((port, protocol), sockets): ((u16, Protocol), Vec<&Socket>)| {
+        let is_shown = |socket: &&Socket| {
+            socket.serves(request.family)
+                && (request.connections || socket.state.is_waiting())
+                && listing::fits(filter, socket, &snapshot.processes)
         };
-        let is_refused = any(Outcome::is_refused);
-        // An address or family that nobody asked about may be missing.
-        let is_about_the_address =
-            all_seen.iter().any(|seen| !seen.addresses.is_empty()) && any(Outcome::is_about_the_address);
-        Self {
-            // Names of services are looked up only for somebody who reads them.
-            services: (request.detail > Detail::Nothing).then(Services::load),
-            circumstances: if is_refused || is_about_the_address {
-                collect::circumstances(is_refused)
-            } else {
-                Circumstances::default()
-            },
+        let sockets: Vec<Socket> = sockets.into_iter().filter(is_shown).cloned().collect();
+        (!sockets.is_empty()).then(|| Observed { sockets, ..Observed::of(port, protocol) })
+    };
+    let ports = by_port(&snapshot).into_iter().filter_map(observe).collect();
+    let mut answer = judge(Command::List, request, ports, snapshot);
+    answer.ports.sort_by(|a, b| listing::compare(sort, &a.observed, &b.observed, &answer.processes));
+    answer
+}
+
+/// Applies the rules to each port, and leaves out the processes that none of them is about.
+fn judge(command: Command, request: &Request, mut ports: Vec<Observed>, snapshot: Snapshot) -> Answer {
+    let circumstances = circumstances(&ports);
+    // Names of services are looked up only for somebody who reads them.
+    if request.detail > Detail::Nothing {
+        let services = Services::load();
+        for port in &mut ports {
+            port.service = services.lookup(port.port, port.protocol);
         }
     }
+    let Snapshot { host, processes, gaps, .. } = snapshot;
+    let mut answer = Answer { processes, gaps, circumstances, ..Answer::without_ports(command, host) };
+    answer.ports = ports
+        .into_iter()
+        .map(|observed| {
+            let verdict = diagnose(&answer.facts(request, &observed)).into();
+            PortReport { observed, verdict }
+        })
+        .collect();
+    let owners = answer.ports.iter().flat_map(|port| &port.observed.sockets).flat_map(|socket| socket.owners.pids());
+    let found = answer.ports.iter().flat_map(|port| &port.verdict.findings).flat_map(|finding| &finding.pids);
+    let shown: HashSet<Pid> = owners.chain(found).copied().collect();
+    answer.processes.retain(|process| shown.contains(&process.pid));
+    answer
 }
 
-/// Leaves out the processes whose sockets are not part of the answer.
-fn assemble(command: Command, ports: Vec<PortAnswer>, snapshot: Snapshot) -> Answer {
-    let Snapshot { host, mut processes, gaps, .. } = snapshot;
-    let owners = ports.iter().flat_map(|port| &port.sockets).flat_map(|socket| socket.owners.pids());
-    let found = ports.iter().flat_map(|port| &port.findings).flat_map(|finding| &finding.pids);
-    let shown: HashSet<Pid> = owners.chain(found).copied().collect();
-    processes.retain(|process| shown.contains(&process.pid));
-    Answer { command, host, ports, processes, gaps, free: None }
+/// Our sandbox and addresses, if bind(2) gave a reason to look at them.
+fn circumstances(ports: &[Observed]) -> Circumstances {
+    let is_any = |port: &Observed, is: fn(Outcome) -> bool| port.attempts.iter().any(|attempt| is(attempt.outcome));
+    let is_refused = ports.iter().any(|port| is_any(port, Outcome::is_refused));
+    // An address or family that nobody asked about may be missing.
+    let is_about_the_address = ports.iter().any(|port| !port.addresses.is_empty())
+        && ports.iter().any(|port| is_any(port, Outcome::is_about_the_address));
+    if is_refused || is_about_the_address { collect::circumstances(is_refused) } else { Circumstances::default() }
 }
 
 /// The sockets of each port.
@@ -436,71 +389,4 @@ fn by_port(snapshot: &Snapshot) -> HashMap<(u16, Protocol), Vec<&Socket>> {
         sockets.sort_by_key(|socket| (socket.local, socket.state, socket.remote, socket.inode));
     }
     by_port
-}
-
-/// What was seen of one port of one protocol.
-struct Seen {
-    port: u16,
-    protocol: Protocol,
-    addresses: Vec<IpAddr>,
-    zone: Option<String>,
-    sockets: Vec<Socket>,
-    attempts: Vec<Attempt>,
-    attempts_elsewhere: Vec<Attempt>,
-}
-
-impl Seen {
-    fn place(&self) -> Place<'_> {
-        (&self.addresses, self.zone.as_deref())
-    }
-
-    fn is_free(&self) -> bool {
-        self.sockets.is_empty()
-            && !self.attempts.is_empty()
-            && self.attempts.iter().all(|attempt| attempt.outcome == Outcome::Bound)
-    }
-}
-
-fn judge(
-    request: &Request,
-    snapshot: &Snapshot,
-    surroundings: &Surroundings,
-    lease: Option<&Lease>,
-    other_is_free: bool,
-    seen: Seen,
-) -> PortAnswer {
-    let Seen { port, protocol, addresses, zone, sockets, attempts, attempts_elsewhere } = seen;
-    let findings = diagnose(&Facts {
-        port,
-        protocol,
-        addresses: &addresses,
-        zone: zone.as_deref(),
-        family: request.family,
-        sockets: &sockets,
-        processes: &snapshot.processes,
-        gaps: &snapshot.gaps,
-        attempts: &attempts,
-        attempts_elsewhere: &attempts_elsewhere,
-        other_is_free,
-        lease,
-        reuse_address: request.reuse_address,
-        host: &snapshot.host,
-        circumstances: &surroundings.circumstances,
-        program: &request.program,
-    });
-    PortAnswer {
-        port,
-        protocol,
-        class: Class::of(port),
-        service: surroundings.services.as_ref().and_then(|services| services.lookup(port, protocol)),
-        status: Status::of(&findings),
-        findings,
-        addresses,
-        zone,
-        is_one_of_several_places: false,
-        attempts,
-        attempts_elsewhere,
-        sockets,
-        lease: lease.cloned(),
-    }
 }

@@ -158,7 +158,7 @@ pub fn write_error(
 }
 
 fn is_one_port(answer: &Answer) -> bool {
-    answer.ports.first().is_some_and(|first| answer.ports.iter().all(|port| port.port == first.port))
+    answer.ports.first().is_some_and(|first| answer.ports.iter().all(|port| port.observed.port == first.observed.port))
 }
 
 /// The colours of the program. Meaning never rests on them alone.

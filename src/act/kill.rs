@@ -241,7 +241,7 @@ impl Prepared {
     /// Whether every port asked about is free already.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        self.answer.ports.iter().all(|port| port.status == Status::Free)
+        self.answer.ports.iter().all(|port| port.verdict.status == Status::Free)
     }
 
     /// What processes are ended with first.

@@ -18,8 +18,9 @@ pub use remote::{Remote, parse as parse_remote};
 
 use super::Handle;
 use super::system::wait_for_exits;
-use crate::answer::{self, Answer, Command, Exit, PortAnswer};
+use crate::answer::{self, Answer, Command, Exit};
 use crate::collect;
+use crate::diagnose::PortReport;
 use crate::error::Error;
 use crate::model::{Pid, Protocol};
 use crate::request::{Question, Request};
@@ -285,23 +286,15 @@ impl Wait<'_> {
             return Ok(Answer { command: Command::Wait, ..answer });
         }
         // A question about no port would be one about all of them.
-        let host = collect::host(self.request.backend);
-        Ok(Answer {
-            command: Command::Wait,
-            host,
-            ports: Vec::new(),
-            processes: Vec::new(),
-            gaps: Vec::new(),
-            free: None,
-        })
+        Ok(Answer::without_ports(Command::Wait, collect::host(self.request.backend)))
     }
 
     /// Whether the ordinary diagnosis agrees: between the look and it, a server may have gone, or somebody come. Goals that it does
     /// not agree with are not met.
     fn confirm(&mut self, answer: &Answer) -> bool {
-        let mut by_port: HashMap<u16, Vec<&PortAnswer>> = HashMap::new();
+        let mut by_port: HashMap<u16, Vec<&PortReport>> = HashMap::new();
         for port in &answer.ports {
-            by_port.entry(port.port).or_default().push(port);
+            by_port.entry(port.observed.port).or_default().push(port);
         }
         let agrees = |goal: &Goal| match &goal.place {
             Place::There(_) => true,
@@ -320,8 +313,10 @@ impl Wait<'_> {
 }
 
 /// Whether a diagnosis is about a target.
-fn is_of(port: &PortAnswer, target: &Target) -> bool {
-    port.port == target.first && target.wants(port.protocol) && port.addresses == target.addresses
+fn is_of(port: &PortReport, target: &Target) -> bool {
+    port.observed.port == target.first
+        && target.wants(port.observed.protocol)
+        && port.observed.addresses == target.addresses
 }
 
 #[cfg(test)]

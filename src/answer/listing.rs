@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::PortAnswer;
 use crate::classify::{Class, Exposure};
+use crate::diagnose::Observed;
 use crate::model::{Pid, Process, Socket, find_process};
 use crate::request::{Filter, Sort};
 
@@ -27,7 +27,7 @@ pub fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
 }
 
 /// Which of two ports comes first.
-pub fn compare(sort: Sort, a: &PortAnswer, b: &PortAnswer, processes: &[Process]) -> Ordering {
+pub fn compare(sort: Sort, a: &Observed, b: &Observed, processes: &[Process]) -> Ordering {
     let by = match sort {
         Sort::Port => Ordering::Equal,
         Sort::Protocol => a.protocol.cmp(&b.protocol),
@@ -45,26 +45,26 @@ fn unknown_last<T: Ord>(a: Option<T>, b: Option<T>) -> Ordering {
     (a.is_none(), a).cmp(&(b.is_none(), b))
 }
 
-fn service(answer: &PortAnswer) -> Option<&str> {
+fn service(answer: &Observed) -> Option<&str> {
     answer.service.as_ref().and_then(|service| service.name.as_deref())
 }
 
-fn lowest_address(answer: &PortAnswer) -> Option<std::net::IpAddr> {
+fn lowest_address(answer: &Observed) -> Option<std::net::IpAddr> {
     answer.sockets.iter().map(|socket| socket.local.ip()).min()
 }
 
-fn widest(answer: &PortAnswer) -> Option<Exposure> {
+fn widest(answer: &Observed) -> Option<Exposure> {
     answer.sockets.iter().map(Exposure::of).max()
 }
 
-fn first_pid(answer: &PortAnswer) -> Option<Pid> {
+fn first_pid(answer: &Observed) -> Option<Pid> {
     answer.sockets.iter().find_map(|socket| socket.owners.pids().first().copied())
 }
 
-fn first_process(answer: &PortAnswer, processes: &[Process]) -> Option<String> {
+fn first_process(answer: &Observed, processes: &[Process]) -> Option<String> {
     find_process(processes, first_pid(answer)?).map(|process| process.name.to_lowercase())
 }
 
-fn user(answer: &PortAnswer) -> Option<&str> {
+fn user(answer: &Observed) -> Option<&str> {
     answer.sockets.iter().find_map(|socket| socket.user.as_deref())
 }

@@ -1,9 +1,8 @@
 //! The answers of `--free`, `--leases` and `--release`.
 
-use super::{Answer, Command, PortAnswer};
-use crate::classify::Class;
+use super::{Answer, Command};
 use crate::collect;
-use crate::diagnose::{Facts, Status, diagnose};
+use crate::diagnose::{Facts, Observed, PortReport, diagnose};
 use crate::error::Error;
 use crate::free::{self, Choice, Release};
 use crate::model::{Backend, Host, Lease, Protocol};
@@ -79,27 +78,14 @@ pub fn picked(choice: Choice, found: &[Found], leases: Vec<Lease>, host: Host) -
         action: Action::Pick(choice),
         is_done: true,
     };
-    Answer { command: Command::Free, host, ports, processes: Vec::new(), gaps, free: Some(free) }
+    Answer { ports, gaps, free: Some(free), ..Answer::without_ports(Command::Free, host) }
 }
 
 /// What there is to say about a port that was ours a moment ago.
-fn free_port(port: u16, protocol: Protocol, attempts: Vec<Attempt>, host: &Host) -> PortAnswer {
-    let findings = diagnose(&Facts { attempts: &attempts, ..Facts::of(port, protocol, host) });
-    PortAnswer {
-        port,
-        protocol,
-        addresses: Vec::new(),
-        zone: None,
-        is_one_of_several_places: false,
-        class: Class::of(port),
-        service: None,
-        status: Status::of(&findings),
-        findings,
-        attempts,
-        attempts_elsewhere: Vec::new(),
-        sockets: Vec::new(),
-        lease: None,
-    }
+fn free_port(port: u16, protocol: Protocol, attempts: Vec<Attempt>, host: &Host) -> PortReport {
+    let observed = Observed { attempts, ..Observed::of(port, protocol) };
+    let verdict = diagnose(&Facts::of(&observed, host)).into();
+    PortReport { observed, verdict }
 }
 
 /// The answer to a pick that did not find enough.
@@ -190,5 +176,5 @@ pub fn release_leases(ports: &[u16]) -> Result<Answer, Error> {
 
 fn without_ports(free: Free, host: Host) -> Answer {
     let gaps = if let Action::Pick(choice) = &free.action { choice.gaps.clone() } else { Vec::new() };
-    Answer { command: Command::Free, host, ports: Vec::new(), processes: Vec::new(), gaps, free: Some(free) }
+    Answer { gaps, free: Some(free), ..Answer::without_ports(Command::Free, host) }
 }

@@ -30,7 +30,7 @@ fn describe(facts: &Facts<'_>, group: &Group<'_>) -> Observation {
         pids: group.owners.pids().to_vec(),
         remedies: vec![
             remedy("switch it off: System Settings, General, AirDrop & Handoff, AirPlay Receiver", None),
-            remedy("or take another port", Some(format!("{} --free --near {}", facts.program, facts.port))),
+            remedy("or take another port", Some(format!("{} --free --near {}", facts.program, facts.observed.port))),
         ],
         ..Observation::default()
     }

@@ -20,7 +20,7 @@ pub static RULE: Rule = Rule {
 
 /// Whether the socket is what keeps a leased port: then there is more to say, and better to do, than to end its process.
 fn is_hold(facts: &Facts<'_>, socket: &crate::model::Socket) -> bool {
-    facts.lease.is_some_and(|lease| lease.pids.iter().any(|pid| socket.owners.pids().contains(pid)))
+    facts.observed.lease.as_ref().is_some_and(|lease| lease.pids.iter().any(|pid| socket.owners.pids().contains(pid)))
 }
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {

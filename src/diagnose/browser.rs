@@ -14,10 +14,10 @@ pub static RULE: Rule = Rule {
         remedy: "Take another port for whatever a browser is to open.",
     },
     check: |facts| {
-        if facts.protocol != Protocol::Tcp || !browser::refuses(facts.port) {
+        if facts.observed.protocol != Protocol::Tcp || !browser::refuses(facts.observed.port) {
             return Vec::new();
         }
-        let summary = format!("browsers refuse to open http://localhost:{}/ (ERR_UNSAFE_PORT)", facts.port);
+        let summary = format!("browsers refuse to open http://localhost:{}/ (ERR_UNSAFE_PORT)", facts.observed.port);
         vec![Observation { summary, ..Observation::default() }]
     },
 };

@@ -24,7 +24,7 @@ pub static OUTGOING: Rule = Rule {
             socket.state != State::TimeWait
                 && socket.owners != Owners::None
                 && !is_self_connected(socket)
-                && (is_ephemeral(facts) || facts.protocol == Protocol::Udp)
+                && (is_ephemeral(facts) || facts.observed.protocol == Protocol::Udp)
         })
         .map(|group| Observation {
             summary: format!(
@@ -61,7 +61,7 @@ pub static LEFTOVER: Rule = Rule {
             socket.state != State::TimeWait
                 && socket.owners != Owners::None
                 && !is_self_connected(socket)
-                && facts.protocol == Protocol::Tcp
+                && facts.observed.protocol == Protocol::Tcp
                 && !is_ephemeral(facts)
         })
         .map(|group| Observation {
@@ -85,7 +85,7 @@ pub fn connections<'a>(
     facts: &Facts<'a>,
     filter: impl Fn(&Facts<'a>, &Socket) -> bool,
 ) -> impl Iterator<Item = super::Group<'a>> {
-    let explained = facts.sockets.iter().any(|socket| socket.state.is_waiting());
+    let explained = facts.observed.sockets.iter().any(|socket| socket.state.is_waiting());
     let groups = if explained {
         Vec::new()
     } else {
@@ -95,7 +95,7 @@ pub fn connections<'a>(
 }
 
 fn is_ephemeral(facts: &Facts<'_>) -> bool {
-    facts.host.picks_by_itself(facts.port)
+    facts.host.picks_by_itself(facts.observed.port)
 }
 
 /// `a connection to 192.0.2.1:443`, `3 connections`.

@@ -15,7 +15,9 @@ pub static PRIVILEGED: Rule = Rule {
                  AmbientCapabilities=CAP_NET_BIND_SERVICE.",
     },
     check: |facts| {
-        let Some(start) = facts.host.unprivileged_start.filter(|&start| facts.port < start) else { return Vec::new() };
+        let Some(start) = facts.host.unprivileged_start.filter(|&start| facts.observed.port < start) else {
+            return Vec::new();
+        };
         if !facts.fails_with(Outcome::AccessDenied) {
             return Vec::new();
         }
@@ -36,7 +38,7 @@ fn allow(facts: &Facts<'_>) -> Vec<Remedy> {
             None,
         )];
     }
-    let sysctl = format!("sudo sysctl net.ipv4.ip_unprivileged_port_start={}", facts.port);
+    let sysctl = format!("sudo sysctl net.ipv4.ip_unprivileged_port_start={}", facts.observed.port);
     vec![
         remedy("allow it to one program", Some("sudo setcap cap_net_bind_service=+ep /path/to/program".to_owned())),
         remedy("allow it to everyone", Some(sysctl)),
@@ -56,7 +58,7 @@ pub static SANDBOX: Rule = Rule {
         remedy: "Loosen what set the sandbox up, or ask outside of it: a server outside may be able to bind.",
     },
     check: |facts| {
-        let is_privileged = facts.host.unprivileged_start.is_some_and(|start| facts.port < start);
+        let is_privileged = facts.host.unprivileged_start.is_some_and(|start| facts.observed.port < start);
         let denied = |outcome: Outcome| facts.answers().any(|attempt| attempt.outcome == outcome);
         let outcome = if denied(Outcome::NotPermitted) {
             Outcome::NotPermitted
@@ -136,7 +138,7 @@ fn suspects(facts: &Facts<'_>, outcome: Outcome) -> Vec<Suspect> {
         }
         // Without CAP_SYS_ADMIN only one that gave up new privileges can be restricted (landlock(7)).
         let can_be_restricted = sandbox.no_new_privileges != Some(false) || facts.host.euid == Some(0);
-        if facts.protocol == Protocol::Tcp && can_be_restricted {
+        if facts.observed.protocol == Protocol::Tcp && can_be_restricted {
             suspects.push(LANDLOCK);
         }
     }

@@ -13,7 +13,7 @@ pub static EPHEMERAL: Rule = Rule {
         remedy: "Move the server below the range, or keep the port out of it with net.ipv4.ip_local_reserved_ports.",
     },
     check: |facts| match facts.host.ephemeral_range {
-        Some((first, last)) if facts.host.picks_by_itself(facts.port) => vec![Observation {
+        Some((first, last)) if facts.host.picks_by_itself(facts.observed.port) => vec![Observation {
             summary: format!(
                 "{} lies in {first}-{last}, from which any outgoing connection may take it",
                 facts.port_name()
@@ -35,7 +35,7 @@ pub static RESERVED: Rule = Rule {
         remedy: "Nothing to do.",
     },
     check: |facts| {
-        if !facts.host.reserved_ports.contains(facts.port) {
+        if !facts.host.reserved_ports.contains(facts.observed.port) {
             return Vec::new();
         }
         vec![Observation {

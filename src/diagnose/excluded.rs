@@ -17,7 +17,7 @@ pub static RULE: Rule = Rule {
     },
     check: |facts| {
         // Who holds the port is a better reason.
-        let is_the_reason = facts.fails_with(Outcome::AccessDenied) && facts.sockets.is_empty();
+        let is_the_reason = facts.fails_with(Outcome::AccessDenied) && facts.observed.sockets.is_empty();
         let Some(range) = range_of(facts).filter(|_| is_the_reason) else {
             return Vec::new();
         };
@@ -45,8 +45,9 @@ pub static RULE: Rule = Rule {
 
 /// The range that `facts` are about, if there is one.
 pub fn range_of<'a>(facts: &Facts<'a>) -> Option<&'a ExcludedRange> {
-    let has_it =
-        |range: &&ExcludedRange| range.protocol == facts.protocol && (range.first..=range.last).contains(&facts.port);
+    let has_it = |range: &&ExcludedRange| {
+        range.protocol == facts.observed.protocol && (range.first..=range.last).contains(&facts.observed.port)
+    };
     facts.circumstances.excluded_ranges.iter().flatten().find(has_it)
 }
 
@@ -65,7 +66,7 @@ fn remedies(facts: &Facts<'_>, range: &ExcludedRange) -> Vec<Remedy> {
     } else {
         let set_aside = format!(
             "netsh interface ipv4 add excludedportrange protocol={protocol} startport={} numberofports=1",
-            facts.port
+            facts.observed.port
         );
         remedies
             .push(remedy("keep it for your server: stop WinNAT, in an elevated prompt", "net stop winnat".to_owned()));

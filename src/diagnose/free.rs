@@ -17,22 +17,22 @@ pub static RULE: Rule = Rule {
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
     // What the kernel lets us bind is free, whatever could not be seen. Without its word, all must have been seen.
-    let is_free = if facts.attempts.is_empty() {
-        facts.sockets.is_empty() && facts.hiding_gaps().next().is_none()
+    let is_free = if facts.observed.attempts.is_empty() {
+        facts.observed.sockets.is_empty() && facts.hiding_gaps().next().is_none()
     } else {
-        facts.can_bind() && !facts.sockets.iter().any(|socket| facts.is_in_the_way(socket))
+        facts.can_bind() && !facts.observed.sockets.iter().any(|socket| facts.is_in_the_way(socket))
     };
-    if !is_free || facts.lease.is_some() {
+    if !is_free || facts.observed.lease.is_some() {
         return Vec::new();
     }
-    let place = match facts.addresses {
+    let place = match &facts.observed.addresses[..] {
         [] => String::new(),
         addresses => {
             let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             format!(" on {}", addresses.join(" and "))
         }
     };
-    let summary = if facts.sockets.is_empty() {
+    let summary = if facts.observed.sockets.is_empty() {
         format!("nothing holds {}{place}", facts.port_name())
     } else {
         format!("a server that sets SO_REUSEADDR can bind {}{place}", facts.port_name())

@@ -30,7 +30,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     if are_unlisted(facts) {
         return Vec::new();
     }
-    if facts.sockets.is_empty() && facts.fails_with(Outcome::InUse) {
+    if facts.observed.sockets.is_empty() && facts.fails_with(Outcome::InUse) {
         return vec![Observation {
             summary: format!("something that cannot be seen holds {}: bind fails with EADDRINUSE", facts.port_name()),
             details: facts.hiding_gaps().map(|gap| ("gap", Detail::Text(gap.code.to_owned()))).collect(),

@@ -61,7 +61,7 @@ pub static DELETED: Rule = Rule {
 
 /// The processes that are known to hold the port, each once.
 fn holders<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Process> {
-    let waiting = facts.sockets.iter().filter(|socket| socket.state.is_waiting());
+    let waiting = facts.observed.sockets.iter().filter(|socket| socket.state.is_waiting());
     let known = waiting.filter_map(|socket| match &socket.owners {
         Owners::Known(pids) => Some(pids),
         _ => None,

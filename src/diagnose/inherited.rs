@@ -41,6 +41,7 @@ fn heirs<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Process> {
         |process: &Process| matches!(process.legacy, Some(Legacy { survives_exec: true, serves: Some(false) }));
     let mut named = Vec::new();
     facts
+        .observed
         .sockets
         .iter()
         .filter(|socket| socket.state.is_waiting())

@@ -20,7 +20,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
-    let Some(lease) = facts.lease else { return Vec::new() };
+    let Some(lease) = &facts.observed.lease else { return Vec::new() };
     let name = facts.port_name();
     let whom = lease.client.as_ref().map(|client| format!(" for {}", name_of(client))).unwrap_or_default();
     let summary = match (lease.kind, lease.expires_in) {
@@ -73,14 +73,14 @@ fn release(facts: &Facts<'_>, lease: &Lease) -> Vec<Remedy> {
     let sudo = if is_ours { "" } else { "sudo " };
     vec![Remedy {
         text: "release it".to_owned(),
-        command: Some(format!("{sudo}{} --release {}", facts.program, facts.port)),
+        command: Some(format!("{sudo}{} --release {}", facts.program, facts.observed.port)),
     }]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::{Finding, Status, diagnose};
+    use crate::diagnose::{Finding, Observed, Status, diagnose};
     use crate::model::{Process, Protocol};
     use crate::testing::{host, process};
 
@@ -98,7 +98,8 @@ mod tests {
 
     /// The only finding on a port with nothing but a lease.
     fn finding(lease: &Lease, processes: &[Process]) -> Finding {
-        let found = diagnose(&Facts { processes, lease: Some(lease), ..Facts::of(62893, Protocol::Tcp, &host()) });
+        let observed = Observed { lease: Some(lease.clone()), ..Observed::of(62893, Protocol::Tcp) };
+        let found = diagnose(&Facts { processes, ..Facts::of(&observed, &host()) });
         assert_eq!((found.len(), found[0].code, Status::of(&found)), (1, "leased", Status::Held), "{found:?}");
         found[0].clone()
     }

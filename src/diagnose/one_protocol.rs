@@ -28,9 +28,9 @@ pub static TCP: Rule = Rule {
 };
 
 fn observe(facts: &Facts<'_>, held: Protocol) -> Vec<Observation> {
-    if facts.protocol != held || !facts.other_is_free || facts.obstacles().next().is_none() {
+    if facts.observed.protocol != held || !facts.observed.other_is_free || facts.obstacles().next().is_none() {
         return Vec::new();
     }
-    let summary = format!("{}/{} is free: only {held} is held", facts.port, held.other());
+    let summary = format!("{}/{} is free: only {held} is held", facts.observed.port, held.other());
     vec![Observation { summary, ..Observation::default() }]
 }

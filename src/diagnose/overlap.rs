@@ -87,7 +87,7 @@ fn excludes_by_wildcard(facts: &Facts<'_>, socket: &Socket) -> bool {
     let theirs = Family::of(socket.local.ip().to_canonical());
     let is_same_family = |address: IpAddr| Family::fits(Some(theirs), address);
     let asks_for = |wildcard: bool| {
-        let mut asked = facts.addresses.iter().filter(|&&address| is_same_family(address));
+        let mut asked = facts.observed.addresses.iter().filter(|&&address| is_same_family(address));
         asked.any(|address| address.to_canonical().is_unspecified() == wildcard)
     };
     if socket.is_wildcard() {
@@ -104,14 +104,14 @@ fn excludes_by_wildcard(facts: &Facts<'_>, socket: &Socket) -> bool {
                 && is_same_family(attempt.spot.address)
         })
     };
-    facts.addresses.is_empty() && says(Outcome::InUse, true) && says(Outcome::Bound, false)
+    facts.observed.addresses.is_empty() && says(Outcome::InUse, true) && says(Outcome::Bound, false)
 }
 
 fn excludes_by_family(facts: &Facts<'_>, socket: &Socket) -> bool {
     if socket.family != Family::Ipv6 {
         return false;
     }
-    let is_asked = match facts.addresses {
+    let is_asked = match &facts.observed.addresses[..] {
         [] => facts.answers().any(is_ipv4_in_use),
         addresses => addresses.iter().any(|address| address.to_canonical().is_ipv4()),
     };
@@ -128,7 +128,8 @@ fn is_ipv4_in_use(attempt: &crate::probe::Attempt) -> bool {
 
 /// Where a bind works, of all that was tried.
 fn free_spots(facts: &Facts<'_>) -> Vec<Spot> {
-    let tried = facts.answers().chain(facts.attempts_elsewhere.iter().filter(|attempt| !attempt.reuse_address));
+    let tried =
+        facts.answers().chain(facts.observed.attempts_elsewhere.iter().filter(|attempt| !attempt.reuse_address));
     tried.filter(|attempt| attempt.outcome == Outcome::Bound).map(|attempt| attempt.spot).collect()
 }
 

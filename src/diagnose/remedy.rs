@@ -38,7 +38,7 @@ fn spare(broker: Broker, process: &Process, facts: &Facts<'_>) -> Remedy {
             Some(format!("tasklist /svc /fi \"PID eq {}\"", process.pid)),
         ),
         Broker::Windows => {
-            ("take another port".to_owned(), Some(format!("{} --free --near {}", facts.program, facts.port)))
+            ("take another port".to_owned(), Some(format!("{} --free --near {}", facts.program, facts.observed.port)))
         }
     };
     Remedy { text, command }
@@ -178,14 +178,15 @@ pub fn thaw(process: &Process) -> Option<String> {
 /// How to keep the kernel from giving the port to clients, where it does: a better port, or the setting with what it has
 /// already.
 pub fn keep_out_of_range(facts: &Facts<'_>) -> Vec<Remedy> {
-    let Some((first, last)) = facts.host.ephemeral_range.filter(|_| facts.host.picks_by_itself(facts.port)) else {
+    let Some((first, last)) = facts.host.ephemeral_range.filter(|_| facts.host.picks_by_itself(facts.observed.port))
+    else {
         return Vec::new();
     };
     let mut remedies = vec![Remedy {
         text: format!("take a port outside {first}-{last}, the range that outgoing connections get theirs from"),
         command: None,
     }];
-    let own = [(facts.port, facts.port)];
+    let own = [(facts.observed.port, facts.observed.port)];
     match facts.host.os {
         "linux" => {
             let reserved: PortSet = facts.host.reserved_ports.ranges().iter().copied().chain(own).collect();
@@ -198,7 +199,7 @@ pub fn keep_out_of_range(facts: &Facts<'_>) -> Vec<Remedy> {
             text: "keep the port from being given out again, in an elevated prompt".to_owned(),
             command: Some(format!(
                 "netsh interface ipv4 add excludedportrange protocol={} startport={} numberofports=1",
-                facts.protocol, facts.port
+                facts.observed.protocol, facts.observed.port
             )),
         }),
         _ => {}

@@ -94,7 +94,7 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
             let count = group.sockets.len();
             let (noun, verb) =
                 if count == 1 { ("connection that has", "keeps") } else { ("connections that have", "keep") };
-            let helps = facts.attempts.iter().any(|attempt| attempt.reuse_address) && !stubborn;
+            let helps = facts.observed.attempts.iter().any(|attempt| attempt.reuse_address) && !stubborn;
             let text = match (stubborn, helps) {
                 (true, _) => format!("{wait}; SO_REUSEADDR does not help"),
                 (false, true) => format!("set SO_REUSEADDR in the server, which helps here, or {wait}"),
@@ -115,20 +115,21 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
 /// one's own are listed, and those of other users let nobody else bind with it either (in_pcbbind, bsd/netinet/in_pcb.c of XNU).
 pub fn are_unlisted(facts: &Facts<'_>) -> bool {
     let works_with_reuse = |failed: &Attempt| {
-        let mut others = facts.attempts.iter().filter(|other| other.reuse_address && other.spot == failed.spot);
+        let mut others =
+            facts.observed.attempts.iter().filter(|other| other.reuse_address && other.spot == failed.spot);
         others.any(|other| other.outcome == Outcome::Bound)
     };
     let mut failures = facts.answers().filter(|attempt| attempt.outcome == Outcome::InUse).peekable();
     facts.host.os == "macos"
-        && facts.protocol == Protocol::Tcp
-        && facts.sockets.is_empty()
+        && facts.observed.protocol == Protocol::Tcp
+        && facts.observed.sockets.is_empty()
         && failures.peek().is_some()
         && failures.all(works_with_reuse)
 }
 
 /// Whether bind(2) was asked with SO_REUSEADDR too, and found the port in use all the same.
 fn reuse_is_in_vain(facts: &Facts<'_>) -> bool {
-    facts.attempts.iter().any(|attempt| attempt.reuse_address && attempt.outcome == Outcome::InUse)
+    facts.observed.attempts.iter().any(|attempt| attempt.reuse_address && attempt.outcome == Outcome::InUse)
 }
 
 /// The milliseconds until the last of the sockets is gone, where the kernel tells.

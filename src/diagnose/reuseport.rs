@@ -35,7 +35,7 @@ pub static OTHER_USER: Rule = Rule {
 fn observe(facts: &Facts<'_>, of_another_user: bool) -> Vec<Observation> {
     let listeners: Vec<&Socket> = facts.obstacles().filter(|socket| socket.state == State::Listen).collect();
     // Datagram sockets may share an address by SO_REUSEADDR as well, which cannot be told apart.
-    if facts.protocol != Protocol::Tcp {
+    if facts.observed.protocol != Protocol::Tcp {
         return Vec::new();
     }
     groups(&listeners)

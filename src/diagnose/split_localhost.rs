@@ -46,6 +46,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
 /// wildcard of its own family before a dual-stack one (`compute_score`, net/ipv4/inet_hashtables.c).
 fn server_of<'a>(facts: &Facts<'a>, address: IpAddr) -> Option<&'a Socket> {
     facts
+        .observed
         .sockets
         .iter()
         .filter(|socket| socket.state == State::Listen && socket.overlaps(address))

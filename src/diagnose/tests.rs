@@ -7,13 +7,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    ExcludedRange, Family, Forward, Hides, KernelUser, Manager, Owners, ShownBy, State, Timer, TimerKind, Unit,
+    Circumstances, ExcludedRange, Family, Forward, Gap, Hides, Host, KernelUser, Manager, Owners, Process, Protocol,
+    ShownBy, Socket, State, Timer, TimerKind, Unit,
 };
+use crate::probe::{Attempt, Outcome};
 use crate::testing::{expect_file, host, listener, owned, process};
 
 /// The findings on port 62893/tcp.
 fn findings(sockets: &[Socket], processes: &[Process], gaps: &[Gap]) -> Vec<Finding> {
-    diagnose(&Facts { sockets, processes, gaps, ..Facts::of(62893, Protocol::Tcp, &host()) })
+    let observed = Observed { sockets: sockets.to_vec(), ..Observed::of(62893, Protocol::Tcp) };
+    diagnose(&Facts { processes, gaps, ..Facts::of(&observed, &host()) })
 }
 
 fn gap(hides: Hides, protocol: Option<Protocol>, root_would_see: bool) -> Gap {
@@ -229,11 +232,10 @@ proptest! {
     fn a_port_with_a_socket_is_held(sockets in prop::collection::vec(any_socket(), 1..6), udp in any::<bool>()) {
         let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
         for ephemeral_range in [None, Some((1, 65535)), Some((1, 2))] {
-            let found = diagnose(&Facts {
-sockets: &sockets,
-processes: &[process(42, 1, "web")],
-..Facts::of(62893, protocol, &Host { ephemeral_range, ..host() })
-});
+            let observed = Observed { sockets: sockets.clone(), ..Observed::of(62893, protocol) };
+            let host = Host { ephemeral_range, ..host() };
+            let processes = [process(42, 1, "web")];
+            let found = diagnose(&Facts { processes: &processes, ..Facts::of(&observed, &host) });
             prop_assert_eq!(Status::of(&found), Status::Held);
             prop_assert!(found.iter().all(|finding| !finding.summary.is_empty() && !finding.summary.ends_with('.')));
         }
@@ -290,8 +292,9 @@ fn findings_on(
 ) -> Vec<Finding> {
     let port = sockets.first().map_or(8080, |socket| socket.local.port());
     let host = Host { os, ephemeral_range: None, unprivileged_start: None, euid: None, ..host() };
-    let facts = Facts::of(port, Protocol::Tcp, &host);
-    diagnose(&Facts { sockets, processes, attempts, circumstances, ..facts })
+    let observed =
+        Observed { sockets: sockets.to_vec(), attempts: attempts.to_vec(), ..Observed::of(port, Protocol::Tcp) };
+    diagnose(&Facts { processes, circumstances, ..Facts::of(&observed, &host) })
 }
 
 fn denied() -> Vec<Attempt> {
@@ -361,7 +364,8 @@ fn a_low_port_of_macos_is_free_if_the_wildcards_can_be_bound() {
     use Outcome::{AccessDenied, Bound, InUse};
     let on = |os, of: &[(&str, bool, Outcome)]| {
         let host = Host { os, unprivileged_start: Some(1024), ..host() };
-        codes(&diagnose(&Facts { attempts: &attempts(of), ..Facts::of(80, Protocol::Tcp, &host) }))
+        let observed = Observed { attempts: attempts(of), ..Observed::of(80, Protocol::Tcp) };
+        codes(&diagnose(&Facts::of(&observed, &host)))
     };
     let usual = [("127.0.0.1", false, AccessDenied), ("0.0.0.0", false, Bound), ("::", false, Bound)];
     assert_eq!(on("macos", &usual), ["free"]);
@@ -401,10 +405,12 @@ fn a_link_local_address_needs_its_interface_whatever_the_error_is() {
     let circumstances = Circumstances { addresses: vec![here], ..Circumstances::default() };
     let of = |outcome, circumstances: &Circumstances| {
         let host = Host { os: "macos", ..host() };
-        let tried = attempts(&[("fe80::1", false, outcome)]);
-        let facts =
-            Facts { addresses: &[address], attempts: &tried, circumstances, ..Facts::of(8080, Protocol::Tcp, &host) };
-        diagnose(&facts)
+        let observed = Observed {
+            addresses: vec![address],
+            attempts: attempts(&[("fe80::1", false, outcome)]),
+            ..Observed::of(8080, Protocol::Tcp)
+        };
+        diagnose(&Facts { circumstances, ..Facts::of(&observed, &host) })
     };
     for outcome in [Outcome::Invalid, Outcome::NotAvailable] {
         let found = of(outcome, &circumstances);

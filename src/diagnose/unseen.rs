@@ -21,7 +21,7 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
-    if !facts.sockets.is_empty() || !facts.attempts.is_empty() {
+    if !facts.observed.sockets.is_empty() || !facts.observed.attempts.is_empty() {
         return Vec::new();
     }
     facts
@@ -36,10 +36,11 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
 
 /// The finding for a bind that failed though `findings` say nothing against it: such a port is not free.
 pub fn unexplained(facts: &Facts<'_>, findings: &[Finding]) -> Option<Finding> {
-    if Status::of(findings) != Status::Free || facts.attempts.is_empty() || facts.can_bind() {
+    if Status::of(findings) != Status::Free || facts.observed.attempts.is_empty() || facts.can_bind() {
         return None;
     }
-    let failures: BTreeSet<String> = facts.attempts.iter().filter_map(|attempt| reason(attempt.outcome)).collect();
+    let failures: BTreeSet<String> =
+        facts.observed.attempts.iter().filter_map(|attempt| reason(attempt.outcome)).collect();
     let reasons = failures.into_iter().collect::<Vec<_>>().join(", or ");
     Some(Finding {
         code: RULE.code,

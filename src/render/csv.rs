@@ -31,12 +31,12 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
     let rows = rows(answer, style.connections);
     let mut rows = rows.iter().peekable();
     for port in &answer.ports {
-        let service = port.service.as_ref();
+        let service = port.observed.service.as_ref();
         let start = [
-            port.port.to_string(),
-            port.protocol.to_string(),
-            port.status.as_str().to_owned(),
-            port.class.as_str().to_owned(),
+            port.observed.port.to_string(),
+            port.observed.protocol.to_string(),
+            port.verdict.status.as_str().to_owned(),
+            port.observed.class().as_str().to_owned(),
             service.and_then(|service| service.name.clone()).unwrap_or_default(),
             service.and_then(|service| service.common_use).unwrap_or_default().to_owned(),
         ];

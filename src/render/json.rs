@@ -13,10 +13,10 @@ use serde::Serialize;
 use serde_json::Serializer;
 
 use crate::act;
-use crate::answer::{Answer, Command, Exit, PortAnswer};
+use crate::answer::{Answer, Command, Exit};
 use crate::classify::Exposure;
 use crate::classify::services::{Service, Source};
-use crate::diagnose::{self, Finding};
+use crate::diagnose::{self, Finding, PortReport};
 use crate::model::{self, Hides, KernelUser, Manager, Owners, ShownBy, find_process};
 use crate::probe::Attempt;
 use formatter::Escaping;
@@ -101,7 +101,8 @@ pub fn error(
 /// A line for each port, to be read one by one.
 pub fn lines(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     for answered in &answer.ports {
-        let mut pids: Vec<u32> = answered.sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
+        let mut pids: Vec<u32> =
+            answered.observed.sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
         pids.sort_unstable();
         pids.dedup();
         let processes = pids.iter().filter_map(|&pid| find_process(&answer.processes, pid)).map(process).collect();
@@ -127,18 +128,18 @@ fn host(host: &model::Host) -> WireHost<'_> {
     }
 }
 
-fn port(answer: &PortAnswer) -> WirePort<'_> {
+fn port(answer: &PortReport) -> WirePort<'_> {
     WirePort {
-        port: answer.port,
-        protocol: answer.protocol.as_str(),
-        addresses: answer.addresses.iter().map(ToString::to_string).collect(),
-        class: answer.class.as_str(),
-        service: answer.service.as_ref().map(service),
-        status: answer.status.as_str(),
-        bind: answer.attempts.iter().map(bind).collect(),
-        bind_elsewhere: answer.attempts_elsewhere.iter().map(bind).collect(),
-        findings: answer.findings.iter().map(finding).collect(),
-        sockets: answer.sockets.iter().map(socket).collect(),
+        port: answer.observed.port,
+        protocol: answer.observed.protocol.as_str(),
+        addresses: answer.observed.addresses.iter().map(ToString::to_string).collect(),
+        class: answer.observed.class().as_str(),
+        service: answer.observed.service.as_ref().map(service),
+        status: answer.verdict.status.as_str(),
+        bind: answer.observed.attempts.iter().map(bind).collect(),
+        bind_elsewhere: answer.observed.attempts_elsewhere.iter().map(bind).collect(),
+        findings: answer.verdict.findings.iter().map(finding).collect(),
+        sockets: answer.observed.sockets.iter().map(socket).collect(),
     }
 }
 

@@ -7,8 +7,8 @@ use super::rows::{name, on};
 use super::{Style, colour, escape};
 use crate::act::kill::{Action, Holder, Keeper, Outcome, Plan, Prepared, Refusal, Report, Step, StepResult};
 use crate::act::words;
-use crate::answer::{Answer, Exit, PortAnswer};
-use crate::diagnose::{Remedy, Status};
+use crate::answer::{Answer, Exit};
+use crate::diagnose::{PortReport, Remedy, Status};
 
 /// Writes the plan.
 pub fn plan(prepared: &Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
@@ -190,13 +190,16 @@ fn advice(report: &Report, paper: &mut Paper<'_>) -> io::Result<()> {
 
 /// `8080/tcp`, `8080 and 8081`, `12 ports`, and how many these are: all of them, or those that are not free.
 fn names(answer: &Answer, all: bool) -> (String, usize) {
-    let ports: Vec<&PortAnswer> = answer.ports.iter().filter(|port| all || port.status != Status::Free).collect();
+    let ports: Vec<&PortReport> =
+        answer.ports.iter().filter(|port| all || port.verdict.status != Status::Free).collect();
     let mut names: Vec<String> = Vec::new();
     for port in &ports {
-        let is_same = |other: &&&PortAnswer| other.port == port.port && other.place() == port.place();
+        let is_same = |other: &&&PortReport| {
+            other.observed.port == port.observed.port && other.observed.place() == port.observed.place()
+        };
         let both = ports.iter().filter(is_same).count() > 1;
         let joint = if all { "and" } else { "or" };
-        let name = if both { format!("{}{}", port.port, on(port, joint)) } else { name(port) };
+        let name = if both { format!("{}{}", port.observed.port, on(port, joint)) } else { name(port) };
         if !names.contains(&name) {
             names.push(name);
         }

@@ -17,8 +17,8 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
     let mut rows = rows.iter().peekable();
     for port in &answer.ports {
         let start = [
-            format!("{}/{}", port.port, port.protocol),
-            port.status.as_str().to_owned(),
+            format!("{}/{}", port.observed.port, port.observed.protocol),
+            port.verdict.status.as_str().to_owned(),
             cell(&service(port).unwrap_or_default()),
         ];
         if rows.peek().is_none_or(|row| !std::ptr::eq(row.port, port)) {

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use super::paper::Paper;
 use super::rows::{name, name_supervisor, on};
 use super::{Style, colour, escape};
-use crate::answer::{Answer, PortAnswer};
-use crate::diagnose::{Finding, Group, Severity, Status, groups, name_spot, name_spots};
+use crate::answer::Answer;
+use crate::diagnose::{Finding, Group, PortReport, Severity, Status, groups, name_spot, name_spots};
 use crate::model::{Gap, Hides, Owners, Pid, Process, ShownBy, Socket, find_process};
 use crate::probe::{Attempt, Outcome};
 
@@ -16,7 +16,7 @@ use crate::probe::{Attempt, Outcome};
 pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let paper = &mut Paper::new(style.width, out);
     let mut places = by_place(&answer.ports);
-    places.sort_by_key(|ports| ports.iter().map(|port| port.status).min());
+    places.sort_by_key(|ports| ports.iter().map(|port| port.verdict.status).min());
     for (index, ports) in places.into_iter().enumerate() {
         if index > 0 {
             paper.gap()?;
@@ -27,10 +27,10 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
 }
 
 /// The ports, those in the same place together.
-fn by_place(ports: &[PortAnswer]) -> Vec<Vec<&PortAnswer>> {
-    let mut places: Vec<Vec<&PortAnswer>> = Vec::new();
+fn by_place(ports: &[PortReport]) -> Vec<Vec<&PortReport>> {
+    let mut places: Vec<Vec<&PortReport>> = Vec::new();
     for port in ports {
-        match places.iter_mut().find(|others| others[0].place() == port.place()) {
+        match places.iter_mut().find(|others| others[0].observed.place() == port.observed.place()) {
             Some(place) => place.push(port),
             None => places.push(vec![port]),
         }
@@ -41,18 +41,18 @@ fn by_place(ports: &[PortAnswer]) -> Vec<Vec<&PortAnswer>> {
 /// Writes what there is to say about the port on the same addresses, each protocol in turn, the worst first.
 fn place(
     answer: &Answer,
-    mut ports: Vec<&PortAnswer>,
+    mut ports: Vec<&PortReport>,
     is_first: bool,
     style: &Style,
     paper: &mut Paper<'_>,
 ) -> io::Result<()> {
-    ports.sort_by_key(|port| port.status);
+    ports.sort_by_key(|port| port.verdict.status);
     if let [first, .., last] = &ports[..]
-        && last.status == Status::Free
-        && first.status == Status::Free
+        && last.verdict.status == Status::Free
+        && first.verdict.status == Status::Free
     {
-        let protocols: Vec<&str> = ports.iter().map(|port| port.protocol.as_str()).collect();
-        headline(first.status, &format!("{}{} is free", first.port, on(first, "and")), paper)?;
+        let protocols: Vec<&str> = ports.iter().map(|port| port.observed.protocol.as_str()).collect();
+        headline(first.verdict.status, &format!("{}{} is free", first.observed.port, on(first, "and")), paper)?;
         paper.sentence(&format!("{}: {}", protocols.join(" and "), reach(first)))?;
         warnings(first, paper)?;
         // Once is enough, whatever the address.
@@ -60,7 +60,7 @@ fn place(
     }
     if let [port] = ports[..] {
         self::port(answer, port, style, paper)?;
-        return if port.status == Status::Free && is_first { about(port, paper) } else { Ok(()) };
+        return if port.verdict.status == Status::Free && is_first { about(port, paper) } else { Ok(()) };
     }
     let left = ports.iter().filter(|port| !is_told_with_others(port, &ports));
     for (index, port) in left.enumerate() {
@@ -73,21 +73,22 @@ fn place(
 }
 
 /// Whether it is free, and nothing is to be said of it that a finding on another one does not say: `8080/udp is free: …`.
-fn is_told_with_others(port: &PortAnswer, ports: &[&PortAnswer]) -> bool {
+fn is_told_with_others(port: &PortReport, ports: &[&PortReport]) -> bool {
     let headline = format!("{} is free", bare_name(port));
-    let is_quiet = port.findings.iter().all(|finding| finding.severity > Severity::Warning);
-    let mut others = ports.iter().filter(|other| other.status != Status::Free).flat_map(|other| &other.findings);
-    is_quiet && port.status == Status::Free && others.any(|finding| finding.summary.starts_with(&headline))
+    let is_quiet = port.verdict.findings.iter().all(|finding| finding.severity > Severity::Warning);
+    let mut others =
+        ports.iter().filter(|other| other.verdict.status != Status::Free).flat_map(|other| &other.verdict.findings);
+    is_quiet && port.verdict.status == Status::Free && others.any(|finding| finding.summary.starts_with(&headline))
 }
 
 /// `80/tcp`, as findings begin that speak of the port as a whole.
-fn bare_name(port: &PortAnswer) -> String {
-    format!("{}/{}", port.port, port.protocol)
+fn bare_name(port: &PortReport) -> String {
+    format!("{}/{}", port.observed.port, port.observed.protocol)
 }
 
 /// What a finding says. If it is that the other protocol is free, then on the addresses asked about.
-fn summary<'a>(finding: &'a Finding, port: &PortAnswer) -> Cow<'a, str> {
-    let other = format!("{}/{}", port.port, port.protocol.other());
+fn summary<'a>(finding: &'a Finding, port: &PortReport) -> Cow<'a, str> {
+    let other = format!("{}/{}", port.observed.port, port.observed.protocol.other());
     match finding.summary.strip_prefix(&other).filter(|rest| rest.starts_with(" is free")) {
         Some(rest) => format!("{other}{}{rest}", on(port, "and")).into(),
         None => Cow::Borrowed(&finding.summary),
@@ -95,27 +96,29 @@ fn summary<'a>(finding: &'a Finding, port: &PortAnswer) -> Cow<'a, str> {
 }
 
 /// Writes what there is to say about one port of one protocol.
-pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+pub fn port(answer: &Answer, port: &PortReport, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     let name = name(port);
-    let groups = groups(&port.sockets);
+    let groups = groups(&port.observed.sockets);
     let mut told = None;
-    match port.status {
+    match port.verdict.status {
         Status::Free => {
-            headline(port.status, &format!("{name} is free"), paper)?;
+            headline(port.verdict.status, &format!("{name} is free"), paper)?;
             paper.sentence(&reach(port))?;
             return warnings(port, paper);
         }
-        Status::Unknown => headline(port.status, &format!("{name}: cannot tell whether it is free"), paper)?,
-        Status::Blocked => headline(port.status, &format!("{name} may not be bound, though nobody holds it"), paper)?,
+        Status::Unknown => headline(port.verdict.status, &format!("{name}: cannot tell whether it is free"), paper)?,
+        Status::Blocked => {
+            headline(port.verdict.status, &format!("{name} may not be bound, though nobody holds it"), paper)?;
+        }
         Status::Held => {
             let held = held(&name, &groups, answer);
             let (text, finding) = with_finding(held, port);
-            headline(port.status, &text, paper)?;
+            headline(port.verdict.status, &text, paper)?;
             told = finding;
         }
     }
     let is_told = |finding: &&Finding| told.is_some_and(|told| std::ptr::eq(told, *finding));
-    for finding in port.findings.iter().filter(|finding| !is_told(finding)) {
+    for finding in port.verdict.findings.iter().filter(|finding| !is_told(finding)) {
         paper.sentence(&summary(finding, port))?;
     }
     binds(port, paper)?;
@@ -126,14 +129,14 @@ pub fn port(answer: &Answer, port: &PortAnswer, style: &Style, paper: &mut Paper
     }
     remedies(port, paper)?;
     if style.verbose {
-        evidence(&port.sockets, paper)?;
+        evidence(&port.observed.sockets, paper)?;
     }
     Ok(())
 }
 
 /// Joins the headline with the first conflict that goes on about the same holder:
 /// `… is held by python3 (pid 4242), which listens on 127.0.0.1:62893`.
-fn with_finding(held: Held, port: &PortAnswer) -> (String, Option<&Finding>) {
+fn with_finding(held: Held, port: &PortReport) -> (String, Option<&Finding>) {
     let Held { text, only_holder } = held;
     // A finding that speaks of the port as a whole is a headline by itself.
     let rest_of_headline = |finding: &Finding| {
@@ -141,7 +144,7 @@ fn with_finding(held: Held, port: &PortAnswer) -> (String, Option<&Finding>) {
         rest.starts_with(" is ").then(|| rest.to_owned())
     };
     let conflicts = |finding: &&Finding| finding.severity == Severity::Conflict;
-    if let Some(finding) = port.findings.iter().find(conflicts)
+    if let Some(finding) = port.verdict.findings.iter().find(conflicts)
         && let Some(rest) = rest_of_headline(finding)
     {
         return (format!("{}{rest}", name(port)), Some(finding));
@@ -150,7 +153,7 @@ fn with_finding(held: Held, port: &PortAnswer) -> (String, Option<&Finding>) {
         let rest = finding.summary.strip_prefix(only_holder.as_ref()?)?.strip_prefix(' ')?;
         (finding.severity == Severity::Conflict).then(|| rest.to_owned())
     };
-    match port.findings.iter().find_map(|finding| Some((rest_of(finding)?, finding))) {
+    match port.verdict.findings.iter().find_map(|finding| Some((rest_of(finding)?, finding))) {
         Some((rest, finding)) => (format!("{text}, which {rest}"), Some(finding)),
         None => (text, None),
     }
@@ -189,11 +192,11 @@ fn held(name: &str, groups: &[Group<'_>], answer: &Answer) -> Held {
     Held { text, only_holder: if holders.len() == 1 { holders.pop() } else { None } }
 }
 
-fn reach(port: &PortAnswer) -> String {
-    if !port.sockets.is_empty() {
+fn reach(port: &PortReport) -> String {
+    if !port.observed.sockets.is_empty() {
         return "what is left of old connections is in no way of a server that sets SO_REUSEADDR".to_owned();
     }
-    match &port.addresses[..] {
+    match &port.observed.addresses[..] {
         [] => "nothing holds it on any address of this machine".to_owned(),
         addresses => {
             let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -203,8 +206,8 @@ fn reach(port: &PortAnswer) -> String {
 }
 
 /// What there is to know although the port is free, which is the last of its findings.
-fn warnings(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
-    let findings = port.findings.split_last().map_or(&[][..], |(_, others)| others);
+fn warnings(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
+    let findings = port.verdict.findings.split_last().map_or(&[][..], |(_, others)| others);
     for finding in findings {
         let but = if finding.severity == Severity::Warning { "but " } else { "" };
         paper.sentence(&format!("{but}{}", finding.summary))?;
@@ -213,8 +216,8 @@ fn warnings(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
 }
 
 /// Where bind works: `bind: 127.0.0.1 in use · ::1 free`. One word says it if it is the same everywhere.
-fn binds(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
-    let plain: Vec<&Attempt> = port.attempts.iter().filter(|attempt| !attempt.reuse_address).collect();
+fn binds(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
+    let plain: Vec<&Attempt> = port.observed.attempts.iter().filter(|attempt| !attempt.reuse_address).collect();
     let word = |attempt: &Attempt| match attempt.outcome {
         Outcome::Bound => "free".to_owned(),
         Outcome::InUse => "in use".to_owned(),
@@ -230,9 +233,9 @@ fn binds(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
 }
 
 /// Where else bind works, of an address that is taken: `elsewhere: 127.0.0.1 free`.
-fn free_elsewhere(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
+fn free_elsewhere(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
     let is_free = |attempt: &&Attempt| !attempt.reuse_address && attempt.outcome == Outcome::Bound;
-    let free: Vec<_> = port.attempts_elsewhere.iter().filter(is_free).map(|attempt| attempt.spot).collect();
+    let free: Vec<_> = port.observed.attempts_elsewhere.iter().filter(is_free).map(|attempt| attempt.spot).collect();
     if free.is_empty() {
         return Ok(());
     }
@@ -240,10 +243,10 @@ fn free_elsewhere(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
 }
 
 /// Class and service: `a registered port; IANA: hbci; commonly Node, Rails, Grafana`.
-fn about(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
-    let (first, last) = port.class.range();
-    let mut text = format!("{} port ({first}-{last})", port.class.as_str());
-    if let Some(service) = &port.service {
+fn about(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
+    let (first, last) = port.observed.class().range();
+    let mut text = format!("{} port ({first}-{last})", port.observed.class().as_str());
+    if let Some(service) = &port.observed.service {
         match (&service.name, service.iana) {
             (Some(own), Some(iana)) if own != iana => text.extend(["; ", own, " here, ", iana, " at IANA"]),
             (Some(own), None) => text.extend(["; ", own, " in the services file"]),
@@ -386,9 +389,9 @@ fn sockets(sockets: &[&Socket], style: &Style, paper: &mut Paper<'_>) -> io::Res
     Ok(())
 }
 
-fn remedies(port: &PortAnswer, paper: &mut Paper<'_>) -> io::Result<()> {
+fn remedies(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
     let mut seen = Vec::new();
-    for remedy in port.findings.iter().flat_map(|finding| &finding.remedies) {
+    for remedy in port.verdict.findings.iter().flat_map(|finding| &finding.remedies) {
         if seen.contains(&remedy) {
             continue;
         }
@@ -436,7 +439,7 @@ fn evidence(sockets: &[Socket], paper: &mut Paper<'_>) -> io::Result<()> {
 
 /// What was kept from sight, each said once.
 pub fn notes(answer: &Answer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
-    let is_unsure = |port: &PortAnswer| port.sockets.iter().any(|socket| socket.owners.is_unsure());
+    let is_unsure = |port: &PortReport| port.observed.sockets.iter().any(|socket| socket.owners.is_unsure());
     let unsure = answer.ports.iter().any(is_unsure);
     let matters = |gap: &Gap| match gap.hides {
         Hides::Sockets => true,

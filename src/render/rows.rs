@@ -1,8 +1,8 @@
 //! The rows of a listing, for every format that has rows: a process on a port, with all the addresses it has there.
 
-use crate::answer::{Answer, PortAnswer};
+use crate::answer::Answer;
 use crate::classify::Exposure;
-use crate::diagnose::{Group, Status, groups};
+use crate::diagnose::{Group, PortReport, Status, groups};
 use crate::model::{Container, Manager, Owners, Pid, Process, Socket, State, Unit, find_process};
 use crate::supervisor::{self, Supervisor};
 
@@ -10,7 +10,7 @@ use crate::supervisor::{self, Supervisor};
 #[derive(Debug)]
 pub struct Row<'a> {
     /// The port and protocol it belongs to.
-    pub port: &'a PortAnswer,
+    pub port: &'a PortReport,
     /// The local addresses, without the port.
     pub addresses: Vec<String>,
     /// The state of the sockets; several if they differ.
@@ -34,8 +34,8 @@ pub struct Row<'a> {
 }
 
 /// The addresses in the row of a port without any holder: those asked about.
-pub fn asked(port: &PortAnswer) -> Vec<String> {
-    port.addresses.iter().map(ToString::to_string).collect()
+pub fn asked(port: &PortReport) -> Vec<String> {
+    port.observed.addresses.iter().map(ToString::to_string).collect()
 }
 
 /// The rows of an answer. With connections, each socket has a row of its own.
@@ -44,15 +44,15 @@ pub fn rows<'a>(answer: &'a Answer, connections: bool) -> Vec<Row<'a>> {
     for port in &answer.ports {
         if connections {
             let single = |socket: &'a Socket| Group { owners: &socket.owners, sockets: vec![socket] };
-            rows.extend(port.sockets.iter().map(|socket| row(port, &single(socket), &answer.processes)));
+            rows.extend(port.observed.sockets.iter().map(|socket| row(port, &single(socket), &answer.processes)));
         } else {
-            rows.extend(groups(&port.sockets).iter().map(|group| row(port, group, &answer.processes)));
+            rows.extend(groups(&port.observed.sockets).iter().map(|group| row(port, group, &answer.processes)));
         }
     }
     rows
 }
 
-fn row<'a>(port: &'a PortAnswer, group: &Group<'a>, processes: &'a [Process]) -> Row<'a> {
+fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) -> Row<'a> {
     let first = group.sockets[0];
     let pids = group.owners.pids();
     let leader = pids.first().and_then(|&pid| find_process(processes, pid));
@@ -119,26 +119,26 @@ pub fn name_supervisor(container: Option<&Container>, unit: Option<&Unit>) -> Op
 }
 
 /// `80/tcp`, and the addresses if several are asked about: `80/tcp on 127.0.0.1`.
-pub fn name(port: &PortAnswer) -> String {
+pub fn name(port: &PortReport) -> String {
     // It is free on all of them, and held on any.
-    let joint = if port.status == Status::Free { "and" } else { "or" };
-    format!("{}/{}{}", port.port, port.protocol, on(port, joint))
+    let joint = if port.verdict.status == Status::Free { "and" } else { "or" };
+    format!("{}/{}{}", port.observed.port, port.observed.protocol, on(port, joint))
 }
 
 /// ` on 127.0.0.1 and ::1`, or nothing if there is no other place to tell it from.
-pub fn on(port: &PortAnswer, joint: &str) -> String {
-    if port.addresses.is_empty() || !port.is_one_of_several_places {
+pub fn on(port: &PortReport, joint: &str) -> String {
+    if port.observed.addresses.is_empty() || !port.observed.is_one_of_several_places {
         return String::new();
     }
-    let zone = port.zone.as_ref().map(|zone| format!("%{zone}")).unwrap_or_default();
-    let addresses: Vec<String> = port.addresses.iter().map(|address| format!("{address}{zone}")).collect();
+    let zone = port.observed.zone.as_ref().map(|zone| format!("%{zone}")).unwrap_or_default();
+    let addresses: Vec<String> = port.observed.addresses.iter().map(|address| format!("{address}{zone}")).collect();
     format!(" on {}", addresses.join(&format!(" {joint} ")))
 }
 
 /// What is usually on a port, in a column: what developers use it for in parentheses, since nobody assigned that and
 /// the assigned name would mislead.
-pub fn service(port: &PortAnswer) -> Option<String> {
-    let service = port.service.as_ref()?;
+pub fn service(port: &PortReport) -> Option<String> {
+    let service = port.observed.service.as_ref()?;
     match service.common_use {
         Some(common) => Some(format!("({common})")),
         None => service.name.clone(),

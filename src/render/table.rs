@@ -7,8 +7,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use super::paper::Paper;
 use super::rows::{Row, name, on, rows, service};
 use super::{Style, colour, escape, report};
-use crate::answer::{Answer, PortAnswer};
-use crate::diagnose::Status;
+use crate::answer::Answer;
+use crate::diagnose::{PortReport, Status};
 use crate::model::{Gap, Owners};
 
 /// A column of a table. Which columns a table has is its own business; which of them give way first when the terminal
@@ -61,10 +61,10 @@ impl Column {
 
     fn cell(self, row: &Row<'_>) -> String {
         let text = match self {
-            Self::Port => row.port.port.to_string(),
-            Self::Protocol => row.port.protocol.to_string(),
+            Self::Port => row.port.observed.port.to_string(),
+            Self::Protocol => row.port.observed.protocol.to_string(),
             Self::State => row.states.join(", "),
-            Self::Class => row.port.class.as_str().to_owned(),
+            Self::Class => row.port.observed.class().as_str().to_owned(),
             Self::Service => service(row.port).unwrap_or_default(),
             Self::Address => row.addresses.join(", "),
             Self::Peer => row.peer.clone().unwrap_or_default(),
@@ -187,14 +187,18 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
     for line in lines(&answer.ports) {
         let (status, ports, why) = match line {
             Line::Free { first, last, protocol } => {
-                let range = if first.port == last { last.to_string() } else { format!("{}-{last}", first.port) };
+                let range = if first.observed.port == last {
+                    last.to_string()
+                } else {
+                    format!("{}-{last}", first.observed.port)
+                };
                 let protocol = protocol.map(|protocol| format!("/{protocol}")).unwrap_or_default();
                 (Status::Free, format!("{range}{protocol}{}", on(first, "and")), String::new())
             }
             Line::One(port) => {
-                let first = port.findings.first().filter(|_| port.status != Status::Free);
+                let first = port.verdict.findings.first().filter(|_| port.verdict.status != Status::Free);
                 let why = first.map(|finding| finding.summary.as_str()).unwrap_or_default();
-                (port.status, name(port), escape::terminal(why).into_owned())
+                (port.verdict.status, name(port), escape::terminal(why).into_owned())
             }
         };
         statuses.push(status);
@@ -205,7 +209,7 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
     }
     print_with_status(&table, &statuses, out)?;
     if style.verbose {
-        for port in answer.ports.iter().filter(|port| port.status != Status::Free) {
+        for port in answer.ports.iter().filter(|port| port.verdict.status != Status::Free) {
             writeln!(out)?;
             report::port(answer, port, style, &mut Paper::new(style.width, out))?;
         }
@@ -214,28 +218,30 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
 }
 
 enum Line<'a> {
-    One(&'a PortAnswer),
-    Free { first: &'a PortAnswer, last: u16, protocol: Option<crate::model::Protocol> },
+    One(&'a PortReport),
+    Free { first: &'a PortReport, last: u16, protocol: Option<crate::model::Protocol> },
 }
 
 /// Puts free neighbours together. A port that is free by every protocol asked about counts as one.
-fn lines(ports: &[PortAnswer]) -> Vec<Line<'_>> {
+fn lines(ports: &[PortReport]) -> Vec<Line<'_>> {
     let mut lines = Vec::new();
-    for group in ports.chunk_by(|a, b| a.port == b.port && a.place() == b.place()) {
-        let all_free = group.iter().all(|port| port.status == Status::Free);
+    for group in ports.chunk_by(|a, b| a.observed.port == b.observed.port && a.observed.place() == b.observed.place()) {
+        let all_free = group.iter().all(|port| port.verdict.status == Status::Free);
         if !all_free {
             lines.extend(group.iter().map(Line::One));
             continue;
         }
         let free = &group[0];
-        let only = if let [single] = group { Some(single.protocol) } else { None };
+        let only = if let [single] = group { Some(single.observed.protocol) } else { None };
         match lines.last_mut() {
             Some(Line::Free { first, last, protocol })
-                if last.checked_add(1) == Some(free.port) && *protocol == only && first.place() == free.place() =>
+                if last.checked_add(1) == Some(free.observed.port)
+                    && *protocol == only
+                    && first.observed.place() == free.observed.place() =>
             {
-                *last = free.port;
+                *last = free.observed.port;
             }
-            _ => lines.push(Line::Free { first: free, last: free.port, protocol: only }),
+            _ => lines.push(Line::Free { first: free, last: free.observed.port, protocol: only }),
         }
     }
     lines
@@ -284,7 +290,7 @@ fn print_with_status(table: &Table, statuses: &[Status], out: &mut dyn Write) ->
 /// What was kept from sight, once, and the command that would show more, if one would.
 fn notes(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     report::notes(answer, style, &mut Paper::new(style.width, out))?;
-    let unsure = |port: &PortAnswer| port.sockets.iter().any(|socket| socket.owners.is_unsure());
+    let unsure = |port: &PortReport| port.observed.sockets.iter().any(|socket| socket.owners.is_unsure());
     let root_would_see = answer.gaps.iter().any(Gap::hides_owners_from_us_only);
     if root_would_see && answer.ports.iter().any(unsure) {
         let elevated = if answer.host.os == "windows" { ", in an elevated prompt" } else { "" };

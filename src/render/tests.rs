@@ -1,10 +1,8 @@
 //! The reports and tables as they look, on answers made by hand.
 
 use super::*;
-use crate::answer::PortAnswer;
-use crate::classify::Class;
 use crate::classify::services::Services;
-use crate::diagnose::{Facts, Status, diagnose};
+use crate::diagnose::{Facts, Observed, PortReport, diagnose};
 use crate::model::{Container, Gap, Hides, Owners, Process, Protocol, Runtime, ShownBy, Socket};
 use crate::testing::{host, listener, owned, process};
 
@@ -17,30 +15,13 @@ fn answer(
 ) -> Answer {
     let services = Services::default();
     let judge = |(port, protocol, sockets): (u16, Protocol, Vec<Socket>)| {
-        let findings = diagnose(&Facts {
-            sockets: &sockets,
-            processes: &processes,
-            gaps: &gaps,
-            ..Facts::of(port, protocol, &host())
-        });
-        PortAnswer {
-            port,
-            protocol,
-            addresses: Vec::new(),
-            zone: None,
-            is_one_of_several_places: false,
-            attempts: Vec::new(),
-            attempts_elsewhere: Vec::new(),
-            class: Class::of(port),
-            service: services.lookup(port, protocol),
-            status: Status::of(&findings),
-            findings,
-            sockets,
-            lease: None,
-        }
+        let service = services.lookup(port, protocol);
+        let observed = Observed { service, sockets, ..Observed::of(port, protocol) };
+        let findings = diagnose(&Facts { processes: &processes, gaps: &gaps, ..Facts::of(&observed, &host()) });
+        PortReport { observed, verdict: findings.into() }
     };
     let ports = facts.into_iter().map(judge).collect();
-    Answer { command, host: host(), ports, processes, gaps, free: None }
+    Answer { ports, processes, gaps, ..Answer::without_ports(command, host()) }
 }
 
 fn show(answer: &Answer, style: &Style) -> String {

@@ -28,7 +28,7 @@ pub fn now(goals: &[Goal], options: &Options, answer: &Answer, style: &Style, ou
 /// Who is there: the conflicts that the diagnosis found.
 fn situation(answer: &Answer, paper: &mut Paper<'_>) -> io::Result<()> {
     const MOST: usize = 8;
-    let conflicts = answer.ports.iter().flat_map(|port| &port.findings);
+    let conflicts = answer.ports.iter().flat_map(|port| &port.verdict.findings);
     let conflicts: Vec<_> = conflicts.filter(|finding| finding.severity <= Severity::Unknown).collect();
     for finding in conflicts.iter().take(MOST) {
         paper.sentence(&format!("  now: {}", finding.summary))?;
@@ -60,7 +60,7 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
         return super::write(&report.answer, style, paper.out);
     }
     if report.options.awaited == Awaited::Listening {
-        let listens = report.answer.ports.iter().flat_map(|port| &port.findings);
+        let listens = report.answer.ports.iter().flat_map(|port| &port.verdict.findings);
         for finding in listens.filter(|finding| finding.severity == Severity::Conflict && !finding.pids.is_empty()) {
             paper.sentence(&finding.summary)?;
         }

@@ -75,7 +75,7 @@ impl Prepared {
     fn heirs(&self, inodes: &[u64], seen: &mut Vec<Pid>) -> Result<Vec<Victim>, Error> {
         let now = answer::answer(&Request { detail: Detail::Brief, ..self.request.clone() })?;
         let mut heirs = Vec::new();
-        for socket in now.ports.iter().flat_map(|port| &port.sockets) {
+        for socket in now.ports.iter().flat_map(|port| &port.observed.sockets) {
             let Owners::Known(pids) = &socket.owners else { continue };
             let is_ours = socket.inode.is_some_and(|inode| inodes.contains(&inode));
             let is_protected = pids.iter().any(|pid| self.surroundings.protects(*pid));
@@ -233,7 +233,7 @@ impl Run<'_> {
         };
         let is_its =
             |socket: &Socket| is_same(socket) && matches!(&socket.owners, Owners::Known(pids) if pids.contains(&pid));
-        Ok(now.ports.iter().flat_map(|port| &port.sockets).any(is_its) && victim.handle.is_alive())
+        Ok(now.ports.iter().flat_map(|port| &port.observed.sockets).any(is_its) && victim.handle.is_alive())
     }
 
     fn push(&mut self, victim: &Victim, signal: Signal, result: StepResult, reason: Option<String>, took: Duration) {
@@ -247,8 +247,9 @@ impl Run<'_> {
         for _ in 0..ROUNDS {
             let request = Request { detail: Detail::Brief, connections: true, ..self.request.clone() };
             let now = answer::answer(&request)?;
-            let wanted = now.ports.into_iter().filter(|port| !self.plan.refuses(port.port, port.protocol));
-            let sockets = wanted.flat_map(|port| port.sockets).filter(plan::is_remnant);
+            let wanted =
+                now.ports.into_iter().filter(|port| !self.plan.refuses(port.observed.port, port.observed.protocol));
+            let sockets = wanted.flat_map(|port| port.observed.sockets).filter(plan::is_remnant);
             let mut is_over = true;
             for (socket, dropped) in collect::drop_remnants(sockets.collect()) {
                 let (result, reason) = of_drop(dropped);

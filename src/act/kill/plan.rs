@@ -5,9 +5,9 @@
 
 use super::{Keeper, Options, keeper};
 use crate::act::{Surroundings, system};
-use crate::answer::{Answer, PortAnswer};
+use crate::answer::Answer;
 use crate::broker::Broker;
-use crate::diagnose::{Facts, Group, Remedy, Severity, Status, groups, is_airplay_receiver, remedy};
+use crate::diagnose::{Facts, Group, PortReport, Remedy, Severity, Status, groups, is_airplay_receiver, remedy};
 use crate::model::{Lease, LeaseKind, Owners, Pid, Process, Protocol, Socket, State, find_process};
 use crate::request::Request;
 use crate::supervisor;
@@ -113,23 +113,12 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn add_port(&self, port: &PortAnswer, plan: &mut Plan) {
-        if port.status == Status::Free {
+    fn add_port(&self, port: &PortReport, plan: &mut Plan) {
+        if port.verdict.status == Status::Free {
             return;
         }
-        let facts = Facts {
-            addresses: &port.addresses,
-            zone: port.zone.as_deref(),
-            family: self.request.family,
-            sockets: &port.sockets,
-            processes: &self.answer.processes,
-            gaps: &self.answer.gaps,
-            attempts: &port.attempts,
-            reuse_address: self.request.reuse_address,
-            program: &self.request.program,
-            ..Facts::of(port.port, port.protocol, &self.answer.host)
-        };
-        let groups = groups(port.sockets.iter().filter(|socket| facts.is_in_the_way(socket)));
+        let facts = self.answer.facts(self.request, &port.observed);
+        let groups = groups(port.observed.sockets.iter().filter(|socket| facts.is_in_the_way(socket)));
         let is_explained = groups.iter().any(|group| group.sockets[0].state.is_waiting());
         let (mut holders, mut stops, mut remnants, mut refusals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for group in &groups {
@@ -154,7 +143,7 @@ impl Planner<'_> {
             }
         }
         if groups.is_empty() {
-            let worst = port.findings.iter().find(|finding| finding.severity <= Severity::Unknown);
+            let worst = port.verdict.findings.iter().find(|finding| finding.severity <= Severity::Unknown);
             refusals.extend(worst.map(|finding| {
                 Self::refusal(port, &[], String::new(), finding.summary.clone(), finding.remedies.clone())
             }));
@@ -178,7 +167,7 @@ impl Planner<'_> {
 
     /// Why a group of processes that hold the port may not be ended. If one of them may not, the others need not: the socket
     /// stays.
-    fn refuse(&self, port: &PortAnswer, group: &Group<'_>, pids: &[Pid]) -> Option<Refused> {
+    fn refuse(&self, port: &PortReport, group: &Group<'_>, pids: &[Pid]) -> Option<Refused> {
         if let (true, Some(&pid)) = (self.surroundings.reads_foreign_ids, pids.first()) {
             return Some(Refused::For(self.refuse_foreign(port, pids, pid)));
         }
@@ -189,7 +178,7 @@ impl Planner<'_> {
         // A process that keeps a port for a caller of --free may keep others for others.
         let keeps =
             |lease: &&Lease| lease.kind != LeaseKind::Command && pids.iter().all(|pid| lease.pids.contains(pid));
-        if let (Some(lease), Some(&pid)) = (port.lease.as_ref().filter(keeps), pids.first()) {
+        if let (Some(lease), Some(&pid)) = (port.observed.lease.as_ref().filter(keeps), pids.first()) {
             let remedy = Remedy {
                 text: "release it".to_owned(),
                 command: Some(format!("{} --release {}", self.request.program, lease.port)),
@@ -224,7 +213,7 @@ impl Planner<'_> {
         Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason.to_owned(), remedies)))
     }
 
-    fn refuse_foreign(&self, port: &PortAnswer, pids: &[Pid], pid: Pid) -> Refusal {
+    fn refuse_foreign(&self, port: &PortReport, pids: &[Pid], pid: Pid) -> Refusal {
         let reason = "cannot be signalled: /proc shows the processes of another pid namespace, so its id means another \
                       process here";
         let remedy = Remedy {
@@ -236,7 +225,7 @@ impl Planner<'_> {
 
     /// Who is to be stopped by a supervisor that cannot be told to, is left to whoever can; and a proxy of Docker to Docker,
     /// as its container would run on without it.
-    fn refuse_kept(&self, port: &PortAnswer, holder: &Holder) -> Option<Refusal> {
+    fn refuse_kept(&self, port: &PortReport, holder: &Holder) -> Option<Refusal> {
         let keeper = holder.keeper.as_ref().filter(|_| !holder.is_stopped_by_keeper)?;
         let name = keeper.name();
         let reason = match keeper {
@@ -253,7 +242,7 @@ impl Planner<'_> {
 
     /// A service manager listens in the name of a socket unit (systemd.socket(5)). It is never ended itself, and stopping
     /// the service alone would not free the port. What is done about the unit.
-    fn socket_unit(&self, port: &PortAnswer, group: &Group<'_>, manager: &Process) -> Refused {
+    fn socket_unit(&self, port: &PortReport, group: &Group<'_>, manager: &Process) -> Refused {
         let unit = group.sockets[0].activated_by.as_ref().map(|unit| unit.seen_by(self.answer.host.euid));
         let unit = unit.as_ref();
         // The services that it has passed the socket on to.
@@ -274,7 +263,7 @@ impl Planner<'_> {
     }
 
     /// Why those who were not seen to hold the port, or hold it in a way that was not asked for, are left alone.
-    fn why_not(&self, port: &PortAnswer, group: &Group<'_>, facts: &Facts<'_>) -> Refusal {
+    fn why_not(&self, port: &PortReport, group: &Group<'_>, facts: &Facts<'_>) -> Refusal {
         let pids = group.owners.pids();
         let mut remedies = remedies_of(port, group);
         let (who, reason) = match group.owners {
@@ -292,7 +281,7 @@ impl Planner<'_> {
             Owners::Kernel => ("the kernel".to_owned(), "holds it itself: there is no process to end".to_owned()),
             Owners::None | Owners::NotAsked => {
                 let are_remnants = group.sockets.iter().all(|socket| is_remnant(socket));
-                if are_remnants && port.protocol == Protocol::Tcp && !self.options.remnants {
+                if are_remnants && port.observed.protocol == Protocol::Tcp && !self.options.remnants {
                     remedies.extend(remedy::drop_remnants(facts));
                 }
                 let what = if group.sockets.len() == 1 {
@@ -306,11 +295,18 @@ impl Planner<'_> {
         Self::refusal(port, pids, who, reason, remedies)
     }
 
-    fn refusal(port: &PortAnswer, pids: &[Pid], who: String, reason: String, remedies: Vec<Remedy>) -> Refusal {
-        Refusal { port: port.port, protocol: port.protocol, pids: pids.to_vec(), who, reason, remedies }
+    fn refusal(port: &PortReport, pids: &[Pid], who: String, reason: String, remedies: Vec<Remedy>) -> Refusal {
+        Refusal {
+            port: port.observed.port,
+            protocol: port.observed.protocol,
+            pids: pids.to_vec(),
+            who,
+            reason,
+            remedies,
+        }
     }
 
-    fn holder(&self, port: &PortAnswer, group: &Group<'_>, pid: Pid) -> Holder {
+    fn holder(&self, port: &PortReport, group: &Group<'_>, pid: Pid) -> Holder {
         let process = find_process(&self.answer.processes, pid);
         let keeper = process.and_then(|process| Keeper::of(process, self.surroundings, system::loops_in_a_shell));
         let user =
@@ -323,7 +319,7 @@ impl Planner<'_> {
             name: process.map_or_else(String::new, |process| process.name.clone()),
             command: process.map(|process| process.command.clone()).unwrap_or_default(),
             user,
-            ports: vec![(port.port, port.protocol)],
+            ports: vec![(port.observed.port, port.observed.protocol)],
             inodes,
             is_stopped_by_keeper: self.options.supervisor
                 && keeper.as_ref().is_some_and(|keeper| keeper.stop_command().is_some()),
@@ -362,11 +358,11 @@ fn states(group: &Group<'_>) -> String {
 }
 
 /// What the diagnosis advises about a group, but for ending it.
-fn remedies_of(port: &PortAnswer, group: &Group<'_>) -> Vec<Remedy> {
+fn remedies_of(port: &PortReport, group: &Group<'_>) -> Vec<Remedy> {
     let is_about = |finding: &&crate::diagnose::Finding| {
         finding.severity <= Severity::Warning && finding.pids == group.owners.pids()
     };
-    let all = port.findings.iter().filter(is_about).flat_map(|finding| &finding.remedies);
+    let all = port.verdict.findings.iter().filter(is_about).flat_map(|finding| &finding.remedies);
     let ends = |remedy: &&Remedy| remedy.command.as_deref().is_some_and(|command| command.contains(" --kill"));
     let mut remedies: Vec<Remedy> = Vec::new();
     for remedy in all.filter(|remedy| !ends(remedy)) {

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::{Keeper, Outcome, Taker, plan};
 use crate::act::{Surroundings, system};
-use crate::answer::{self, Answer, Command, PortAnswer};
+use crate::answer::{self, Answer, Command};
 use crate::collect::Detail;
-use crate::diagnose::{Remedy, Status};
+use crate::diagnose::{PortReport, Remedy, Status};
 use crate::error::Error;
 use crate::model::{Ancestor, Owners, Process, Socket, find_process};
 use crate::probe;
@@ -49,28 +49,33 @@ pub fn verify(
 }
 
 /// Whether nobody has the port any more. A lease that a caller of --free has on it goes on, and is in no server's way.
-fn is_freed(port: &PortAnswer) -> bool {
-    let can_bind =
-        || !port.attempts.is_empty() && port.attempts.iter().all(|attempt| attempt.outcome == probe::Outcome::Bound);
-    port.status == Status::Free || (port.lease.is_some() && port.sockets.is_empty() && can_bind())
+fn is_freed(port: &PortReport) -> bool {
+    let can_bind = || {
+        !port.observed.attempts.is_empty()
+            && port.observed.attempts.iter().all(|attempt| attempt.outcome == probe::Outcome::Bound)
+    };
+    port.verdict.status == Status::Free
+        || (port.observed.lease.is_some() && port.observed.sockets.is_empty() && can_bind())
 }
 
 /// What it came to, by comparing the diagnoses before and after.
 fn outcome(before: &Answer, after: &Answer) -> Outcome {
-    let is_held = |port: &&PortAnswer| port.status == Status::Held && !is_freed(port);
+    let is_held = |port: &&PortReport| port.verdict.status == Status::Held && !is_freed(port);
     let mut held = after.ports.iter().filter(is_held).peekable();
     if held.peek().is_none() {
-        return match after.ports.iter().filter(|port| !is_freed(port)).map(|port| port.status).min() {
+        return match after.ports.iter().filter(|port| !is_freed(port)).map(|port| port.verdict.status).min() {
             Some(Status::Blocked) => Outcome::Blocked,
             Some(Status::Unknown) => Outcome::Unknown,
             _ => Outcome::Freed,
         };
     }
     let is_new = |socket: &Socket| is_taken(before, socket);
-    let sockets = || after.ports.iter().filter(is_held).flat_map(|port| &port.sockets);
+    let sockets = || after.ports.iter().filter(is_held).flat_map(|port| &port.observed.sockets);
     match () {
         () if sockets().any(is_new) => Outcome::TakenAgain,
-        () if held.all(|port| !port.sockets.is_empty() && port.sockets.iter().all(plan::is_remnant)) => {
+        () if held
+            .all(|port| !port.observed.sockets.is_empty() && port.observed.sockets.iter().all(plan::is_remnant)) =>
+        {
             Outcome::Remnants
         }
         () => Outcome::StillHeld,
@@ -79,7 +84,7 @@ fn outcome(before: &Answer, after: &Answer) -> Outcome {
 
 /// Whether a socket that waits on its port was not there before: by its inode, or by its owners where there are none.
 fn is_taken(before: &Answer, socket: &Socket) -> bool {
-    let mut known = before.ports.iter().flat_map(|port| &port.sockets);
+    let mut known = before.ports.iter().flat_map(|port| &port.observed.sockets);
     let is_known = match (socket.inode, socket.owners.pids()) {
         (Some(_), _) => known.any(|known| known.inode == socket.inode),
         (None, []) => true,
@@ -91,7 +96,7 @@ fn is_taken(before: &Answer, socket: &Socket) -> bool {
 /// Who has sockets on the ports that were not there before.
 fn takers(before: &Answer, after: &Answer, surroundings: &Surroundings) -> Vec<Taker> {
     let mut takers: Vec<Taker> = Vec::new();
-    for socket in after.ports.iter().flat_map(|port| &port.sockets).filter(|socket| is_taken(before, socket)) {
+    for socket in after.ports.iter().flat_map(|port| &port.observed.sockets).filter(|socket| is_taken(before, socket)) {
         // The leader of a group speaks for it.
         let Owners::Known(pids) = &socket.owners else { continue };
         let Some(process) = pids.first().and_then(|&pid| find_process(&after.processes, pid)) else { continue };

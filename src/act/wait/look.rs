@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path;
 
 use super::{Awaited, Goal, Options, Place, remote};
-use crate::answer::{self, PortAnswer};
+use crate::answer;
 use crate::collect::{self, Detail, Watch};
-use crate::diagnose::{Facts, Status};
+use crate::diagnose::{Facts, Observed, PortReport, Status};
 use crate::error::Error;
 use crate::local::IS_WINDOWS;
 use crate::model::{Family, Host, Owners, Pid, Process, Protocol, Socket, find_process};
@@ -240,13 +240,9 @@ impl<'a> Looker<'a> {
             } else {
                 probe::probe_briefly(target.first, protocol, self.request.family)
             };
-            let facts = Facts {
-                addresses: &target.addresses,
-                attempts: &attempts,
-                reuse_address: self.request.reuse_address,
-                program: &self.request.program,
-                ..Facts::of(target.first, protocol, &self.host)
-            };
+            let observed =
+                Observed { addresses: target.addresses.clone(), attempts, ..Observed::of(target.first, protocol) };
+            let facts = Facts { reuse_address: self.request.reuse_address, ..Facts::of(&observed, &self.host) };
             // Time does not change what this user may do.
             if facts.fails_with(Outcome::AccessDenied) || facts.fails_with(Outcome::NotPermitted) {
                 look.failure = Some(super::Outcome::Blocked);
@@ -262,7 +258,7 @@ impl<'a> Looker<'a> {
         for (index, goal) in goals.iter().enumerate() {
             let Place::Here(target) = &goal.place else { continue };
             let ports = answer.ports.iter().filter(|port| super::is_of(port, target));
-            let sockets = ports.flat_map(|port| &port.sockets).filter(|socket| socket.state.is_listening());
+            let sockets = ports.flat_map(|port| &port.observed.sockets).filter(|socket| socket.state.is_listening());
             // On Linux, one without an inode is just being closed. Elsewhere there are none.
             let listeners = sockets.filter(|socket| socket.inode.is_some() || answer.host.os != "linux");
             let owners: Vec<&Owners> = listeners.map(|socket| &socket.owners).collect();
@@ -281,10 +277,12 @@ impl<'a> Looker<'a> {
 }
 
 /// Whether the ordinary diagnosis of a port says what was waited for.
-pub fn is_as_awaited(awaited: Awaited, port: &PortAnswer, target: &Target) -> bool {
+pub fn is_as_awaited(awaited: Awaited, port: &PortReport, target: &Target) -> bool {
     match awaited {
-        Awaited::Free => port.status == Status::Free,
-        Awaited::Listening => port.sockets.iter().any(|socket| socket.state.is_listening() && target.covers(socket)),
+        Awaited::Free => port.verdict.status == Status::Free,
+        Awaited::Listening => {
+            port.observed.sockets.iter().any(|socket| socket.state.is_listening() && target.covers(socket))
+        }
     }
 }
 

@@ -5,9 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::act::Signal;
 use crate::answer::Command;
-use crate::classify::Class;
 use crate::collect::Detail;
-use crate::diagnose::diagnose;
+use crate::diagnose::{Facts, Observed, diagnose};
 use crate::model::{Ancestor, Backend, Runtime};
 use crate::probe::{Attempt, Outcome, spot_of};
 use crate::request::Question;
@@ -44,29 +43,10 @@ fn request() -> Request {
 fn answer(sockets: Vec<Socket>, processes: Vec<Process>) -> Answer {
     let attempts =
         vec![Attempt { spot: spot_of([0, 0, 0, 0].into(), 0), reuse_address: false, outcome: Outcome::InUse }];
-    let host = host();
-    let findings = diagnose(&Facts {
-        sockets: &sockets,
-        processes: &processes,
-        attempts: &attempts,
-        ..Facts::of(62893, Protocol::Tcp, &host)
-    });
-    let port = PortAnswer {
-        port: 62893,
-        protocol: Protocol::Tcp,
-        addresses: Vec::new(),
-        zone: None,
-        is_one_of_several_places: false,
-        class: Class::of(62893),
-        service: None,
-        status: Status::of(&findings),
-        findings,
-        attempts,
-        attempts_elsewhere: Vec::new(),
-        sockets,
-        lease: None,
-    };
-    Answer { command: Command::Kill, host, ports: vec![port], processes, gaps: Vec::new(), free: None }
+    let observed = Observed { sockets, attempts, ..Observed::of(62893, Protocol::Tcp) };
+    let findings = diagnose(&Facts { processes: &processes, ..Facts::of(&observed, &host()) });
+    let port = PortReport { observed, verdict: findings.into() };
+    Answer { ports: vec![port], processes, ..Answer::without_ports(Command::Kill, host()) }
 }
 
 fn plan_of(sockets: Vec<Socket>, processes: Vec<Process>, options: &Options) -> Plan {
@@ -214,7 +194,7 @@ fn a_supervisor_stops_its_own_and_one_that_cannot_be_told_is_named() {
 #[test]
 fn a_free_port_needs_nothing() {
     let mut answer = answer(Vec::new(), Vec::new());
-    answer.ports[0].status = Status::Free;
+    answer.ports[0].verdict.status = Status::Free;
     assert_eq!(plan(&answer, &Surroundings::default(), &options(), &request()), Plan::default());
 }
 

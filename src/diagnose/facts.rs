@@ -1,0 +1,148 @@
+//! What the rules look at, and what several of them ask of it.
+
+use std::net::IpAddr;
+
+use super::Observed;
+use crate::model::{Circumstances, Family, Gap, Hides, Host, Pid, Process, Socket, State, find_process};
+use crate::probe::{Attempt, Outcome};
+
+/// What the rules look at: everything that concerns one port of one protocol.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// What was observed of the port.
+    pub observed: &'a Observed,
+    /// The family asked about; both if `None`.
+    pub family: Option<Family>,
+    /// The processes, by ascending pid.
+    pub processes: &'a [Process],
+    /// What could not be looked at.
+    pub gaps: &'a [Gap],
+    /// Whether to judge for a server that sets SO_REUSEADDR.
+    pub reuse_address: bool,
+    /// The machine.
+    pub host: &'a Host,
+    /// Our sandbox and the addresses, where bind(2) gave a reason to look at them.
+    pub circumstances: &'a Circumstances,
+    /// What this program is called by, for remedies that call it again.
+    pub program: &'a str,
+}
+
+/// Nothing, for facts that need no more.
+static NO_CIRCUMSTANCES: Circumstances =
+    Circumstances { addresses: Vec::new(), ipv6_disabled_by: None, sandbox: None, excluded_ranges: None };
+
+impl<'a> Facts<'a> {
+    /// Nothing but what was observed of a port on a machine. To be completed with what else is known.
+    pub fn of(observed: &'a Observed, host: &'a Host) -> Self {
+        Self {
+            observed,
+            family: None,
+            processes: &[],
+            gaps: &[],
+            reuse_address: false,
+            host,
+            circumstances: &NO_CIRCUMSTANCES,
+            program: "portcheck",
+        }
+    }
+
+    /// The process `pid`, unless it has ended since.
+    #[must_use]
+    pub fn process(&self, pid: Pid) -> Option<&'a Process> {
+        find_process(self.processes, pid)
+    }
+
+    /// The gaps that could hide a holder of this port.
+    pub fn hiding_gaps(&self) -> impl Iterator<Item = &'a Gap> {
+        let protocol = self.observed.protocol;
+        self.gaps
+            .iter()
+            .filter(move |gap| gap.hides == Hides::Sockets && gap.protocol.is_none_or(|only| only == protocol))
+    }
+
+    /// The answers of bind(2) that count: those for a server as it is judged for. An address or a family that this
+    /// machine does not have says nothing about the port, unless it is all that was asked about. Nor does a low port on loopback, on
+    /// macOS: everybody may bind it on the wildcards, and root only elsewhere.
+    pub fn answers(&self) -> impl Iterator<Item = &'a Attempt> + use<'a> {
+        // UDP is not tried with SO_REUSEADDR, and whole ranges are not either.
+        let reuse_address = self.reuse_address && self.observed.attempts.iter().any(|attempt| attempt.reuse_address);
+        let is_all_there_is = !self.observed.addresses.is_empty()
+            && self.observed.attempts.iter().all(|attempt| attempt.outcome.is_about_the_address());
+        let may_bind_wildcards = self.host.os == "macos"
+            && self.observed.addresses.is_empty()
+            && self
+                .observed
+                .attempts
+                .iter()
+                .any(|attempt| attempt.spot.address.is_unspecified() && !attempt.outcome.is_refused());
+        self.observed.attempts.iter().filter(move |attempt| {
+            attempt.reuse_address == reuse_address
+                && (is_all_there_is || !attempt.outcome.is_about_the_address())
+                && !(may_bind_wildcards && attempt.outcome == Outcome::AccessDenied)
+        })
+    }
+
+    /// Whether bind(2) was asked, and worked everywhere.
+    #[must_use]
+    pub fn can_bind(&self) -> bool {
+        let mut answers = self.answers().peekable();
+        answers.peek().is_some() && answers.all(|attempt| attempt.outcome == Outcome::Bound)
+    }
+
+    /// Whether `socket` is in the way of the server that is judged for. Who waits for peers always is; bound sockets and
+    /// connections are not if bind(2) says that the port can be shared with them.
+    #[must_use]
+    pub fn is_in_the_way(&self, socket: &Socket) -> bool {
+        match socket.state {
+            State::Listen | State::Unconnected => true,
+            State::Bound => !(self.reuse_address && self.can_bind()),
+            _ => !self.can_bind(),
+        }
+    }
+
+    /// The sockets that are in the way of the server that is judged for.
+    pub fn obstacles(&self) -> impl Iterator<Item = &'a Socket> + use<'a> {
+        let facts = *self;
+        self.observed.sockets.iter().filter(move |socket| facts.is_in_the_way(socket))
+    }
+
+    /// Whether bind(2) failed somewhere with `outcome`.
+    #[must_use]
+    pub fn fails_with(&self, outcome: Outcome) -> bool {
+        self.answers().any(|attempt| attempt.outcome == outcome)
+    }
+
+    /// `80/tcp`.
+    #[must_use]
+    pub fn port_name(&self) -> String {
+        format!("{}/{}", self.observed.port, self.observed.protocol)
+    }
+
+    /// The command that asks the same about this port: `portcheck 127.0.0.1:80/tcp`.
+    #[must_use]
+    pub fn call(&self) -> String {
+        self.call_on(self.observed.addresses.iter().map(|&address| (address, self.observed.zone.as_deref())))
+    }
+
+    /// The command that asks about this port on these addresses, each with its interface if it needs one, or on every one if there
+    /// are none.
+    #[must_use]
+    pub fn call_on(&self, places: impl IntoIterator<Item = (IpAddr, Option<&'a str>)>) -> String {
+        let name = self.port_name();
+        let targets = places.into_iter().map(|(address, zone)| match (address, zone) {
+            (IpAddr::V4(address), _) => format!("{address}:{name}"),
+            // To a shell, what is in brackets is a pattern.
+            (IpAddr::V6(address), None) => format!("\"[{address}]:{name}\""),
+            (IpAddr::V6(address), Some(zone)) => format!("\"[{address}%{zone}]:{name}\""),
+        });
+        let mut words = vec![self.program.to_owned()];
+        words.extend(targets);
+        if words.len() == 1 {
+            words.push(name.clone());
+            // An address says it by itself.
+            words.extend(self.family.map(|family| if family == Family::Ipv4 { "-4" } else { "-6" }.to_owned()));
+        }
+        words.extend(self.reuse_address.then(|| "--reuse-addr".to_owned()));
+        words.join(" ")
+    }
+}

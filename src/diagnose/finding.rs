@@ -1,0 +1,80 @@
+//! What a rule finds, and how much it stands in the way.
+
+use crate::model::Pid;
+
+/// How much a finding stands in the way of a bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// A bind fails because of it.
+    Conflict,
+    /// A bind fails, though nobody holds the port.
+    Blocked,
+    /// Whether a bind works cannot be told.
+    Unknown,
+    /// A bind works, or fails for another reason; this may surprise.
+    Warning,
+    /// Good to know.
+    Info,
+}
+
+impl Severity {
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Blocked => "blocked",
+            Self::Unknown => "unknown",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// What to do about a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remedy {
+    /// In words.
+    pub text: String,
+    /// The exact command, if there is one.
+    pub command: Option<String>,
+}
+
+/// A fact that a finding rests on, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detail {
+    /// A count, an id, or milliseconds where the name says so.
+    Number(u64),
+    /// Anything else.
+    Text(String),
+}
+
+/// What a rule found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The code of the rule.
+    pub code: &'static str,
+    /// The severity of the rule.
+    pub severity: Severity,
+    /// One sentence without a full stop.
+    pub summary: String,
+    /// The processes it is about, the leader first.
+    pub pids: Vec<Pid>,
+    /// Facts that the summary rests on.
+    pub details: Vec<(&'static str, Detail)>,
+    /// What to do about it, the best first.
+    pub remedies: Vec<Remedy>,
+}
+
+/// What a check found, before the rule puts its name to it.
+#[derive(Debug, Clone, Default)]
+pub struct Observation {
+    /// See [`Finding::summary`].
+    pub summary: String,
+    /// See [`Finding::pids`].
+    pub pids: Vec<Pid>,
+    /// See [`Finding::details`].
+    pub details: Vec<(&'static str, Detail)>,
+    /// See [`Finding::remedies`].
+    pub remedies: Vec<Remedy>,
+}

@@ -1,0 +1,149 @@
+//! One port of one protocol: what was observed of it, and the verdict on that.
+
+use std::net::IpAddr;
+
+use super::{Finding, Severity};
+use crate::classify::Class;
+use crate::classify::services::Service;
+use crate::model::{Lease, Protocol, Socket};
+use crate::probe::{Attempt, Outcome};
+
+/// What was observed of one port of one protocol.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The port.
+    pub port: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The addresses asked about; every one if empty.
+    pub addresses: Vec<IpAddr>,
+    /// The interface named behind them.
+    pub zone: Option<String>,
+    /// Whether other addresses were asked about as well, so that the port alone does not say which are meant.
+    pub is_one_of_several_places: bool,
+    /// What is usually there.
+    pub service: Option<Service>,
+    /// The sockets that hold it on these addresses.
+    pub sockets: Vec<Socket>,
+    /// What bind(2) answered; empty if it was not asked.
+    pub attempts: Vec<Attempt>,
+    /// What it answered on other addresses than those asked about; empty if these can be bound.
+    pub attempts_elsewhere: Vec<Attempt>,
+    /// Whether the port of the other protocol was asked about too, and can be bound.
+    pub other_is_free: bool,
+    /// Who has it from `portcheck free`.
+    pub lease: Option<Lease>,
+}
+
+/// Addresses that were asked about together, and the interface named behind them.
+pub type Place<'a> = (&'a [IpAddr], Option<&'a str>);
+
+impl Observed {
+    /// Nothing but a port: no socket was seen, and bind(2) was not asked.
+    pub fn of(port: u16, protocol: Protocol) -> Self {
+        Self {
+            port,
+            protocol,
+            addresses: Vec::new(),
+            zone: None,
+            is_one_of_several_places: false,
+            service: None,
+            sockets: Vec::new(),
+            attempts: Vec::new(),
+            attempts_elsewhere: Vec::new(),
+            other_is_free: false,
+            lease: None,
+        }
+    }
+
+    /// The class of the port.
+    pub fn class(&self) -> Class {
+        Class::of(self.port)
+    }
+
+    /// `80/tcp`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.port, self.protocol)
+    }
+
+    /// Where the port was asked about: with its number and protocol, what tells two answers apart.
+    pub fn place(&self) -> Place<'_> {
+        (&self.addresses, self.zone.as_deref())
+    }
+
+    /// Whether bind(2) worked wherever it was asked, and nobody is there.
+    pub fn is_free(&self) -> bool {
+        self.sockets.is_empty() && self.can_bind() && self.lease.is_none()
+    }
+
+    /// Whether bind(2) was asked, and worked wherever it was.
+    pub fn can_bind(&self) -> bool {
+        !self.attempts.is_empty() && self.attempts.iter().all(|attempt| attempt.outcome == Outcome::Bound)
+    }
+
+    /// Whether bind(2) failed somewhere because the port is in use.
+    pub fn is_in_use(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.outcome == Outcome::InUse)
+    }
+}
+
+/// What the rules say of a port.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Whether it can be had.
+    pub status: Status,
+    /// Why.
+    pub findings: Vec<Finding>,
+}
+
+impl From<Vec<Finding>> for Verdict {
+    fn from(findings: Vec<Finding>) -> Self {
+        Self { status: Status::of(&findings), findings }
+    }
+}
+
+/// What there is to say about one port of one protocol.
+#[derive(Debug, Clone)]
+pub struct PortReport {
+    /// What was observed.
+    pub observed: Observed,
+    /// What that amounts to.
+    pub verdict: Verdict,
+}
+
+/// Whether a port can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// Somebody or something holds it.
+    Held,
+    /// Nobody holds it, and still it may not be bound.
+    Blocked,
+    /// What could not be seen may hold it.
+    Unknown,
+    /// It can be bound.
+    Free,
+}
+
+impl Status {
+    /// The status that findings amount to.
+    #[must_use]
+    pub fn of(findings: &[Finding]) -> Self {
+        match findings.iter().map(|finding| finding.severity).min() {
+            Some(Severity::Conflict) => Self::Held,
+            Some(Severity::Blocked) => Self::Blocked,
+            Some(Severity::Unknown) => Self::Unknown,
+            Some(Severity::Warning | Severity::Info) | None => Self::Free,
+        }
+    }
+
+    /// The name used in every output format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Blocked => "blocked",
+            Self::Unknown => "unknown",
+            Self::Free => "free",
+        }
+    }
+}
