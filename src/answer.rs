@@ -298,8 +298,8 @@ fn join_leases(request: &Request, leases: Result<Vec<Lease>, Error>, snapshot: &
             return Vec::new();
         }
     };
-    let keepers = leases.iter().flat_map(|lease| &lease.pids).copied();
-    let unknown: Vec<Pid> = keepers.filter(|&pid| find_process(&snapshot.processes, pid).is_none()).collect();
+    let daemons = leases.iter().flat_map(|lease| &lease.pids).copied();
+    let unknown: Vec<Pid> = daemons.filter(|&pid| find_process(&snapshot.processes, pid).is_none()).collect();
     if request.detail > Detail::Nothing && !unknown.is_empty() {
         // They add to the answer, and are not what it rests on.
         snapshot.processes.extend(collect::describe(unknown, request.detail).unwrap_or_default());

@@ -5,27 +5,16 @@
 //! only then it is bound, exclusively and wherever a server might want it (`claim`): a bind that is tried on a port
 //! which another caller was given could be in the way of that one's server. What is found is kept until all are found.
 //!
-//! Then the port is handed over. To a caller: the lock goes to a keeper in the background, the *lease*, and with `--hold`
+//! Then the port is handed over. To a caller: the lock goes to a lease daemon in the background, the *lease*, and with `--hold`
 //! the bound sockets too. To a command: it inherits them, as this process becomes the command.
-//!
-//! On Linux nothing of it is written anywhere (`linux`); elsewhere leases are files (`files`), and there are no holds.
 
 mod claim;
 mod env_file;
+mod lease;
 mod limit;
 mod names;
 mod order;
 mod pool;
-
-#[cfg(target_os = "linux")]
-mod linux;
-#[cfg(target_os = "linux")]
-use linux as system;
-
-#[cfg(not(target_os = "linux"))]
-mod files;
-#[cfg(not(target_os = "linux"))]
-use files as system;
 
 use std::ffi::OsString;
 use std::io;
@@ -41,14 +30,14 @@ use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Outcome, Spot};
 
 use claim::{Claim, Refusal, claim};
+use lease::{Kept, Lock};
 use limit::{Limit, make_room};
-use system::{Kept, Lock};
 
 pub use env_file::EnvFile;
+pub use lease::{Watched, leases, release, serve as serve_as_lease_daemon, watch, watch_caller};
 pub use names::{highest_placeholder, is_name, usual as usual_names};
 pub use order::Order;
 pub use pool::{Pool, Reason, USUAL, Wanted};
-pub use system::{Watched, leases, release, serve as serve_as_keeper, watch, watch_caller};
 
 /// What is to be picked.
 #[derive(Debug, Clone)]
@@ -89,14 +78,14 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// The lease on `port` that `keeper` keeps.
-    fn lease(&self, port: u16, keeper: Option<Pid>) -> Lease {
+    /// The lease on `port` that the process `daemon` keeps.
+    fn lease(&self, port: u16, daemon: Option<Pid>) -> Lease {
         Lease {
             port,
             kind: if self.hold { LeaseKind::Held } else { LeaseKind::Reserved },
             uid: None,
             user: None,
-            pids: keeper.into_iter().collect(),
+            pids: daemon.into_iter().collect(),
             client: self.client.as_ref().map(|client| Client {
                 name: client.name.clone(),
                 pid: Some(client.pid),
@@ -167,14 +156,14 @@ impl Picked {
         self.ports.iter().map(|own| (own.claim.port, own.claim.attempts.clone()))
     }
 
-    /// Hands them over to a keeper, and returns its leases. Without a hold anybody can bind them as soon as this returns.
+    /// Hands them over to a lease daemon, and returns its leases. Without a hold anybody can bind them as soon as this returns.
     ///
     /// # Errors
     ///
     /// If it cannot be started. Then nothing is kept.
     pub fn keep(self, terms: &Terms) -> Result<Vec<Lease>, Error> {
         let failed = |call| move |source| Error::Call { call, source };
-        if terms.hold && !system::CAN_HOLD {
+        if terms.hold && !lease::CAN_HOLD {
             return Err(Error::NoHold(std::env::consts::OS));
         }
         let mut kept = Vec::new();
@@ -188,8 +177,8 @@ impl Picked {
             kept.push(Kept { lock, holds });
         }
         let ports: Vec<u16> = kept.iter().map(Kept::port).collect();
-        let keeper = system::keep(terms, &kept).map_err(failed("keeping the lease"))?;
-        Ok(ports.into_iter().map(|port| terms.lease(port, keeper)).collect())
+        let daemon = lease::keep(terms, &kept).map_err(failed("keeping the lease"))?;
+        Ok(ports.into_iter().map(|port| terms.lease(port, daemon)).collect())
     }
 
     /// Becomes `command`, which has the ports for as long as it runs. Returns only if that fails.
@@ -201,7 +190,7 @@ impl Picked {
             locks.extend(lock);
             let sockets = match handover {
                 // Where no server would get past it, a lock is all that there is.
-                Handover::Hold if !system::CAN_HOLD => Ok(()),
+                Handover::Hold if !lease::CAN_HOLD => Ok(()),
                 Handover::Hold => claim.into_hold().map(|sockets| holds.extend(sockets)),
                 Handover::Servers => claim.into_servers().map(|sockets: Vec<Socket>| servers.extend(sockets)),
                 Handover::Release => Ok(()),
@@ -210,8 +199,8 @@ impl Picked {
                 return error;
             }
         }
-        let inheritance = system::Inheritance { names, ports, locks, holds, servers, limit: self.limit };
-        system::become_command(command, inheritance)
+        let inheritance = lease::Inheritance { names, ports, locks, holds, servers, limit: self.limit };
+        lease::become_command(command, inheritance)
     }
 }
 
@@ -299,11 +288,11 @@ fn try_one(
     taken: &mut Taken,
     no_lease: &mut Option<String>,
 ) -> Result<Option<Own>, Error> {
-    let mut locked = system::lock(port);
+    let mut locked = lease::lock(port);
     if let (Ok(None), Some(key)) = (&locked, key)
-        && system::reclaim(port, key)
+        && lease::reclaim(port, key)
     {
-        locked = system::lock(port);
+        locked = lease::lock(port);
     }
     let lock = match locked {
         Ok(Some(lock)) => Some(lock),
@@ -316,7 +305,7 @@ fn try_one(
             None
         }
     };
-    if system::LETS_COEXIST && !can_bind_loopback(port, spots) {
+    if lease::LETS_COEXIST && !can_bind_loopback(port, spots) {
         taken.0.push((Reason::InUse, port));
         return Ok(None);
     }

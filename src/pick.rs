@@ -118,7 +118,7 @@ fn fail(error: &Error, printing: &Printing) -> Exit {
 
 /// Is the process in the background. Nobody reads what it prints, unless it was called by hand.
 pub fn keep_leases() -> Exit {
-    match free::serve_as_keeper() {
+    match free::serve_as_lease_daemon() {
         Ok(()) => Exit::Yes,
         Err(error) => {
             let message = format!("--keep-leases is for the process in the background: {error}");

@@ -20,7 +20,7 @@ impl Limit {
 #[cfg(unix)]
 #[must_use]
 pub fn make_room(descriptors: usize) -> Option<Limit> {
-    /// What is open besides: standard streams, netlink, the keeper's channel, what the caller left open.
+    /// What is open besides: standard streams, netlink, the lease daemon's channel, what the caller left open.
     const SPARE: u64 = 512;
     let before = getrlimit(Resource::Nofile);
     let needed = u64::try_from(descriptors).unwrap_or(u64::MAX).saturating_add(SPARE);

@@ -4,16 +4,16 @@
 //! user they are and whatever files they see; it is known in one network namespace, as the port itself; and it is gone
 //! with the last process that has it open, so nothing is ever left behind.
 
-mod keeper;
+mod command;
+mod daemon;
 mod lock;
-mod message;
-mod register;
-mod run;
+mod protocol;
+mod registry;
 
-pub use keeper::{Kept, keep, serve};
+pub use command::{Inheritance, become_command};
+pub use daemon::{Kept, keep, serve};
 pub use lock::{Lock, lock};
-pub use register::{leases, reclaim, release};
-pub use run::{Inheritance, become_command};
+pub use registry::{leases, reclaim, release};
 
 use std::fs;
 use std::io;

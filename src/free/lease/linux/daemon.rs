@@ -1,4 +1,4 @@
-//! The keeper: a small process of our own in the background, in which leases and holds outlive the command that took them.
+//! The lease daemon: a small process of our own in the background, in which leases and holds outlive the command that took them.
 //!
 //! It is this program again, started with `--keep-leases` and one end of a socket pair as its standard input, through
 //! which it is given the descriptors. It has no terminal, no directory, no file and no environment, so nothing waits
@@ -22,8 +22,8 @@ use rustix::net::{
 use socket2::Socket;
 
 use super::lock::Lock;
-use super::message::{DONE, LONGEST, REFUSED, Request, Story};
 use super::pid_namespace;
+use super::protocol::{DONE, LONGEST, REFUSED, Request, Story};
 use crate::free::Terms;
 use crate::model::{Lease, Pid};
 
@@ -51,7 +51,7 @@ const PORT: &str = "port ";
 /// Comes after the last one.
 const END: &[u8] = b"end";
 
-/// Starts a keeper for `kept`, and returns its id.
+/// Starts a lease daemon for `kept`, and returns its id.
 ///
 /// Nothing has to be waited for: descriptors that are under way keep what they stand for, and who asks meanwhile waits in
 /// the queue of the lock.
@@ -61,7 +61,7 @@ const END: &[u8] = b"end";
 /// If it cannot be started. Then nothing is kept.
 pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Option<Pid>> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    // What our caller left open for us is none of the keeper's business: a pipe would seem never to end.
+    // What our caller left open for us is none of the daemon's business: a pipe would seem never to end.
     CloseFdsBuilder::new().cloexecfrom(3);
     let mut child = Command::new("/proc/self/exe")
         // Listings of command lines would show where it was started from.
@@ -123,29 +123,29 @@ fn receive_with(channel: impl AsFd) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     Ok((packet, descriptors))
 }
 
-/// Is the keeper: takes over what comes through standard input, keeps it, and returns when nothing is left to keep.
+/// Is the lease daemon: takes over what comes through standard input, keeps it, and returns when nothing is left to keep.
 ///
 /// # Errors
 ///
 /// If standard input is not what `--free` gives it.
 pub fn serve() -> io::Result<()> {
-    let mut keeper = Keeper::take_over(io::stdin())?;
+    let mut daemon = Daemon::take_over(io::stdin())?;
     // Out of reach of the terminal's signals. It can only fail if we lead a session already.
     let _ = rustix::process::setsid();
     // Listings of processes would show what was executed: "exe".
     let _ = rustix::thread::set_name(c"portcheck");
-    for kept in &keeper.kept {
+    for kept in &daemon.kept {
         // Again: what connecting tells of the peer is who called this last.
         listen(&kept.lock.socket, MOST_CONNECTIONS)?;
     }
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
-    keeper.run()
+    daemon.run()
 }
 
 /// So many may ask at the same time. Who asks and says nothing gives way to the next.
 const MOST_CONNECTIONS: i32 = 64;
 
-struct Keeper {
+struct Daemon {
     kept: Vec<Kept>,
     story: Story,
     /// Can be polled for the client's end.
@@ -157,7 +157,7 @@ struct Keeper {
     connections: Vec<(u16, OwnedFd)>,
 }
 
-impl Keeper {
+impl Daemon {
     fn take_over(channel: impl AsFd) -> io::Result<Self> {
         let no_order = || io::Error::new(io::ErrorKind::InvalidInput, "only --free can start it");
         let (packet, mut descriptors) = receive_with(&channel)?;
@@ -165,7 +165,7 @@ impl Keeper {
         let key = String::from_utf8_lossy(&packet)
             .lines()
             .find_map(|line| u64::from_str_radix(line.strip_prefix("key ")?, 16).ok());
-        let mut keeper = Self {
+        let mut daemon = Self {
             kept: Vec::new(),
             // A time beyond all counting does not come.
             deadline: Instant::now().checked_add(story.expires_in),
@@ -178,12 +178,12 @@ impl Keeper {
         loop {
             let (packet, mut descriptors) = receive_with(&channel)?;
             if packet == END {
-                return Ok(keeper);
+                return Ok(daemon);
             }
             let port = std::str::from_utf8(&packet).ok().and_then(|text| text.strip_prefix(PORT)?.parse().ok());
             let (Some(port), false) = (port, descriptors.is_empty()) else { return Err(no_order()) };
             let lock = Lock { port, socket: descriptors.remove(0) };
-            keeper.kept.push(Kept { lock, holds: descriptors.into_iter().map(Socket::from).collect() });
+            daemon.kept.push(Kept { lock, holds: descriptors.into_iter().map(Socket::from).collect() });
         }
     }
 

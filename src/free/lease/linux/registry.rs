@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, connect, recv, send};
 
 use super::lock::{self, PREFIX};
-use super::message::{DONE, LONGEST, Request, Story};
+use super::protocol::{DONE, LONGEST, Request, Story};
 use super::{caller, pid_namespace};
 use crate::collect;
 use crate::collect::unix_sockets::{self, UnixSocket};
@@ -20,7 +20,7 @@ use crate::free::Release;
 use crate::model::{Client, Lease, LeaseKind, Pid};
 use crate::port_set::PortSet;
 
-/// How long we wait for keepers that do not answer, all in all. They do nothing else; but anybody can take the name of one.
+/// How long we wait for lease daemons that do not answer, all in all. They do nothing else; but anybody can take the name of one.
 struct Patience(Duration);
 
 impl Patience {
@@ -28,7 +28,7 @@ impl Patience {
         Self(Duration::from_secs(2))
     }
 
-    /// Asks the keeper of `port`. `None` if there is none, or it does not answer in time.
+    /// Asks the lease daemon of `port`. `None` if there is none, or it does not answer in time.
     fn ask(&mut self, port: u16, request: Request) -> Option<Answer> {
         let start = Instant::now();
         let answer = ask(port, request, start + self.0);
@@ -90,9 +90,9 @@ pub fn reclaim(port: u16, key: u64) -> bool {
     Patience::new().ask(port, request).is_some_and(|answer| answer.packet == DONE)
 }
 
-/// What the keeper of `port` tells; `None` if it has just ended.
+/// What the lease daemon of `port` tells; `None` if it has just ended.
 fn told(port: u16, patience: &mut Patience) -> Option<Lease> {
-    // Until the keeper has taken over, the kernel names the one who started it. Once it has answered, it has.
+    // Until the daemon has taken over, the kernel names the one who started it. Once it has answered, it has.
     let answer = patience.ask(port, Request::Tell).and_then(|_| patience.ask(port, Request::Tell));
     let unknown = Lease { kind: LeaseKind::Reserved, ..of_command(port) };
     let Some(answer) = answer else {
@@ -126,7 +126,7 @@ struct Answer {
     pid: Option<Pid>,
 }
 
-/// Asks the keeper of `port`. `None` if there is none, or it does not answer until `deadline`.
+/// Asks the lease daemon of `port`. `None` if there is none, or it does not answer until `deadline`.
 fn ask(port: u16, request: Request, deadline: Instant) -> Option<Answer> {
     let socket = lock::socket(SocketFlags::NONBLOCK).ok()?;
     connect(&socket, &lock::address(port).ok()?).ok()?;

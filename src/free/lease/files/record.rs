@@ -17,7 +17,7 @@ pub struct Record {
     /// In milliseconds since 1970.
     pub expires_at_ms: u64,
     /// The process that has the lock, of a command.
-    pub keeper: Option<Pid>,
+    pub process: Option<Pid>,
     pub client: Option<Client>,
 }
 
@@ -72,7 +72,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let client = Client { pid: 42, name: "sh".to_owned(), started: Some(1), ends_lease: true };
         let record =
-            Record { kind: RecordKind::Reserved, key: Some(7), expires_at_ms: 5, keeper: None, client: Some(client) };
+            Record { kind: RecordKind::Reserved, key: Some(7), expires_at_ms: 5, process: None, client: Some(client) };
         assert_eq!(Record::read(directory.path(), 20123), None);
         record.write(directory.path(), 20123).unwrap();
         record.write(directory.path(), 20123).unwrap();

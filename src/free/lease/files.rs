@@ -4,10 +4,10 @@
 //! record needs no process. It counts among the processes of one user; between users bind(2) has the last word. What has run out is
 //! replaced by the next one.
 
+mod command;
 mod record;
-mod run;
 
-pub use run::become_command;
+pub use command::become_command;
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -17,10 +17,10 @@ use std::time::{Duration, SystemTime};
 
 use socket2::Socket;
 
-use super::limit::Limit;
-use super::{Release, Terms};
 use crate::collect::{self, Detail};
 use crate::error::Error;
+use crate::free::limit::Limit;
+use crate::free::{Release, Terms};
 use crate::model::{Client, Lease, LeaseKind, Pid, Process};
 use crate::port_set::PortSet;
 
@@ -170,7 +170,7 @@ pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Option<Pid>> {
         kind: RecordKind::Reserved,
         key: terms.key,
         expires_at_ms: u64::try_from(expires.as_millis()).unwrap_or(u64::MAX),
-        keeper: None,
+        process: None,
         client: terms.client.as_ref().map(|client| record::Client {
             pid: client.pid,
             name: client.name.clone(),
@@ -182,7 +182,7 @@ pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Option<Pid>> {
     Ok(None)
 }
 
-/// Is a keeper, of which there are none here.
+/// Is a lease daemon, of which there are none here.
 ///
 /// # Errors
 ///
@@ -223,7 +223,7 @@ fn lease(port: u16) -> Option<Lease> {
         },
         uid: None,
         user: None,
-        pids: record.keeper.into_iter().collect(),
+        pids: record.process.into_iter().collect(),
         expires_in: (record.kind == RecordKind::Reserved).then(|| remaining(&record)).flatten(),
         client: record.client.map(|client| Client {
             name: client.name,
@@ -302,7 +302,7 @@ fn record_command(locks: &[Lock]) {
         kind: RecordKind::Command,
         key: None,
         expires_at_ms: 0,
-        keeper: Some(std::process::id()),
+        process: Some(std::process::id()),
         client: None,
     };
     for lock in locks {
@@ -314,6 +314,6 @@ fn record_command(locks: &[Lock]) {
 /// An argument of a command, with its ports put in.
 fn filled(argument: &OsString, ports: &[u16]) -> OsString {
     let Some(text) = argument.to_str() else { return argument.clone() };
-    let filled = super::names::fill(text.as_bytes(), ports);
+    let filled = crate::free::names::fill(text.as_bytes(), ports);
     String::from_utf8(filled).map_or_else(|_| argument.clone(), OsString::from)
 }
