@@ -64,6 +64,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
     match style.format {
         Format::Json => json::document(answer, out),
         Format::Ndjson => json::lines(answer, out),
+        Format::Csv if let Some(free) = &answer.free => csv::leases(free, out),
         Format::Csv => csv::write(answer, style, out),
         Format::Markdown => markdown::write(answer, style, out),
         Format::Table if let Some(free) = &answer.free => free::write(free, style, out),

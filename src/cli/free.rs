@@ -142,8 +142,8 @@ impl FreeArgs {
     /// What is asked for; `None` if it is something else. `command` is what stands behind `--`.
     pub fn wish(self, shared: Shared<'_>, command: &[OsString]) -> Result<Option<FreeWish>, Stop> {
         let is_ours = self.leases || self.free.is_some() || !self.release.is_empty();
-        if is_ours && !matches!(shared.format, Format::Table | Format::Json) {
-            return Err(usage("--free prints ports, or JSON: leave --format out, or say --json"));
+        if is_ours && !matches!(shared.format, Format::Table | Format::Json | Format::Csv) {
+            return Err(usage("--free prints ports, --json or --format csv, and no other format"));
         }
         if self.leases {
             return Ok(Some(FreeWish::Leases));
@@ -179,6 +179,11 @@ impl FreeArgs {
         }
         if shared.format == Format::Json && !command.is_empty() {
             return Err(usage(JSON_BESIDE_COMMAND));
+        }
+        if shared.format == Format::Csv && !command.is_empty() {
+            return Err(usage(
+                "--format csv: standard output is the command's own, so leave --format or the command out",
+            ));
         }
         if self.hold && ttl.is_zero() {
             return Err(usage("--hold needs a time: leave --ttl 0 out"));

@@ -1,11 +1,14 @@
-//! Comma-separated values (RFC 4180): a heading, then a row for each process on a port, escaped as for a terminal.
+//! Comma-separated values (RFC 4180): a heading, then a row for each process on a port, or for each port that was picked,
+//! leased or released. Texts are escaped as for a terminal.
 
 use std::io::{self, Write};
 use std::iter::repeat_n;
 
 use super::rows::{asked, rows};
 use super::{Style, escape};
+use crate::act::milliseconds;
 use crate::answer::Answer;
+use crate::answer::picking::Free;
 
 /// Writes a row for each holder, and one for each port without any.
 pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
@@ -61,6 +64,27 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
             ];
             writer.write_record(start.iter().chain(&rest).map(|text| cell(text)))?;
         }
+    }
+    writer.flush()
+}
+
+/// Writes a row for each port of `--free`, `--leases` or `--release`, with its lease if there is one.
+pub fn leases(free: &Free, out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(["port", "kind", "expires_in_ms", "client", "client_pid", "pids", "user"])?;
+    for port in &free.ports {
+        let lease = free.leases.iter().find(|lease| lease.port == *port);
+        let client = lease.and_then(|lease| lease.client.as_ref());
+        let pids = lease.iter().flat_map(|lease| &lease.pids).map(ToString::to_string);
+        writer.write_record([
+            port.to_string(),
+            lease.map_or("", |lease| lease.kind.as_str()).to_owned(),
+            lease.and_then(|lease| lease.expires_in).map(|left| milliseconds(left).to_string()).unwrap_or_default(),
+            client.map(|client| cell(&client.name)).unwrap_or_default(),
+            client.and_then(|client| client.pid).map(|pid| pid.to_string()).unwrap_or_default(),
+            pids.collect::<Vec<_>>().join(" "),
+            lease.and_then(|lease| lease.user.as_deref()).map(cell).unwrap_or_default(),
+        ])?;
     }
     writer.flush()
 }

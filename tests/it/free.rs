@@ -72,6 +72,36 @@ fn verbose_tells_the_same_on_standard_error() {
     });
 }
 
+/// The rows under the heading, which says what the first of them are.
+#[track_caller]
+fn rows_of_csv(arguments: &[&str]) -> Vec<csv::StringRecord> {
+    let run = run(&[arguments, &["--format", "csv"]].concat());
+    assert_eq!((run.code, &*run.stderr), (0, ""), "{arguments:?}: {run:?}");
+    let mut reader = csv::Reader::from_reader(run.stdout.as_bytes());
+    let heading = ["port", "kind", "expires_in_ms", "client", "client_pid", "pids", "user"];
+    assert_eq!(reader.headers().unwrap(), &heading[..]);
+    reader.records().map(Result::unwrap).collect()
+}
+
+#[test]
+fn csv_has_a_row_for_each_port() {
+    in_namespace(|| {
+        let _leases = Leases;
+        let picked = rows_of_csv(&["--free", "2"]);
+        assert_eq!(picked.len(), 2);
+        for row in &picked {
+            assert_eq!((&row[1], &row[2], &row[4]), ("reserved", "60000", &*std::process::id().to_string()));
+        }
+        let mut ports: Vec<u16> = picked.iter().map(|row| row[0].parse().unwrap()).collect();
+        let unleased = rows_of_csv(&["--free", "--ttl", "0"]);
+        assert_eq!(unleased[0].iter().skip(1).collect::<String>(), "");
+        ports.sort_unstable();
+        let listed = rows_of_csv(&["--leases"]);
+        assert_eq!(listed.iter().map(|row| row[0].parse().unwrap()).collect::<Vec<u16>>(), ports);
+        assert_eq!(rows_of_csv(&["--release", &picked[0][0]])[0][0], picked[0][0]);
+    });
+}
+
 #[test]
 fn the_kernels_own_ports_are_left_to_it() {
     in_namespace(|| {
@@ -369,7 +399,7 @@ fn ports_go_into_a_file_for_ci() {
 
 #[test]
 fn mistakes_are_one_line_each() {
-    let cases: [(&[&str], &str); 29] = [
+    let cases: [(&[&str], &str); 30] = [
         (&["--free", "0"], "'0'"),
         (&["--free", "70000"], "70000"),
         (&["--free", "x"], "'x'"),
@@ -398,7 +428,8 @@ fn mistakes_are_one_line_each() {
         (&["--free", "2", "--env", "A", "--", "true"], "do not fit"),
         (&["--free", "--", "echo", "{port2}"], "--free 2"),
         (&["--range", "1-2"], "--free"),
-        (&["--free", "--format", "csv"], "--json"),
+        (&["--free", "--format", "markdown"], "--format csv"),
+        (&["--free", "--format", "csv", "--", "true"], "the command's own"),
     ];
     for (arguments, hint) in cases {
         let run = run(arguments);
