@@ -64,6 +64,8 @@ pub struct Answer {
     pub gaps: Vec<Gap>,
     /// Our sandbox and addresses, where bind(2) gave a reason to look at them.
     pub circumstances: Circumstances,
+    /// Of a listing that shows nothing, how many connections it would show.
+    pub connections_left_out: usize,
     /// What [`Command::Free`] has to say besides.
     pub free: Option<picking::Free>,
 }
@@ -109,8 +111,16 @@ impl Exit {
 impl Answer {
     /// An answer that is not about ports, or not yet.
     pub fn without_ports(command: Command, host: Host) -> Self {
-        let circumstances = Circumstances::default();
-        Self { command, host, ports: Vec::new(), processes: Vec::new(), gaps: Vec::new(), circumstances, free: None }
+        Self {
+            command,
+            host,
+            ports: Vec::new(),
+            processes: Vec::new(),
+            gaps: Vec::new(),
+            circumstances: Circumstances::default(),
+            connections_left_out: 0,
+            free: None,
+        }
     }
 
     /// What the rules see of a port.
@@ -178,7 +188,13 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
                 Ok(answer)
             }
         }
-        Question::List(filter, sort) => Ok(list(request, filter, *sort, collect::snapshot(&scope)?)),
+        Question::List(filter, sort) => {
+            let answer = list(request, filter, *sort, collect::snapshot(&scope)?);
+            let is_read = !scope.connections && scope.detail > Detail::Nothing;
+            let connections_left_out =
+                if answer.ports.is_empty() && is_read { count_connections(&scope, filter)? } else { 0 };
+            Ok(Answer { connections_left_out, ..answer })
+        }
     }
 }
 
@@ -340,6 +356,13 @@ fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> A
     let mut answer = judge(Command::List, request, ports, snapshot);
     answer.ports.sort_by(|a, b| listing::compare(sort, &a.observed, &b.observed, &answer.processes));
     answer
+}
+
+/// How many connections fit a filter.
+fn count_connections(scope: &Scope, filter: &Filter) -> Result<usize, Error> {
+    let snapshot = collect::snapshot(&Scope { connections: true, ..scope.clone() })?;
+    let fits = |socket: &&Socket| socket.serves(scope.family) && listing::fits(filter, socket, &snapshot.processes);
+    Ok(snapshot.sockets.iter().filter(fits).count())
 }
 
 /// Applies the rules to each port, and leaves out the processes that none of them is about.

@@ -16,7 +16,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, ColorChoice, CommandFactory, FromArgMatches, Id, Parser};
 use portcheck::act::kill;
 use portcheck::act::wait::{self, Remote};
-use portcheck::collect::Detail;
+use portcheck::collect::{self, Detail};
 use portcheck::diagnose::{self, Rule};
 use portcheck::local;
 use portcheck::model::{Family, Protocol};
@@ -75,7 +75,7 @@ struct Cli {
     /// List only what these processes hold; with --wait, give up when one of them ends; with --free, end the lease then
     #[arg(long, value_name = "PID", value_delimiter = ',', help_heading = "Selecting")]
     pid: Vec<u32>,
-    /// List only what processes with NAME in their name hold
+    /// List only what processes with NAME in their name or command line hold
     #[arg(long, value_name = "NAME", conflicts_with = "targets", help_heading = "Selecting")]
     process: Option<String>,
     /// List only what this user holds, by name or id
@@ -249,6 +249,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Wish, Stop> {
             class: cli.class.map(Into::into),
             exposed: cli.exposed,
         };
+        require_owners(&filter)?;
         Question::List(filter, cli.sort.map_or(Sort::Port, Into::into))
     } else {
         Question::Check(targets)
@@ -311,6 +312,20 @@ fn parse_targets(cli: &Cli) -> Result<(Vec<Target>, Vec<Remote>), Stop> {
         }
     }
     Ok((targets, remotes))
+}
+
+/// The processes and the user that a listing is narrowed to have to exist: an empty list would say something else.
+fn require_owners(filter: &Filter) -> Result<(), Stop> {
+    if let Some(pid) = filter.pids.iter().find(|&&pid| !collect::is_process(pid)) {
+        return Err(Stop::Usage(format!("--pid: no process has the id {pid}")));
+    }
+    match &filter.user {
+        // Not every id has a name.
+        Some(user) if user.parse::<u32>().is_err() && !collect::is_user(user) => {
+            Err(Stop::Usage(format!("--user: this machine has no user '{user}'; an id such as 1000 works too")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Leaves the addresses of the other family out, where one was asked for: `localhost` has both.

@@ -43,6 +43,9 @@ mod unsupported;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
 use unsupported as native;
 
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+mod unix;
+
 /// What has no answer of its own there.
 #[cfg(not(target_os = "linux"))]
 mod common;
@@ -135,6 +138,18 @@ pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, 
 /// If processes cannot be seen at all.
 pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
     native::describe(pids, detail)
+}
+
+/// Whether a process has the id `pid`, also one that may not be looked at.
+#[must_use]
+pub fn is_process(pid: Pid) -> bool {
+    native::is_process(pid)
+}
+
+/// Whether this machine has a user of this name.
+#[must_use]
+pub fn is_user(name: &str) -> bool {
+    native::is_user(name)
 }
 
 /// The processes that have sockets with these inodes open, as far as they can be seen.

@@ -45,7 +45,7 @@ pub enum Question {
 pub struct Filter {
     /// Owned by one of these processes; any if empty.
     pub pids: Vec<Pid>,
-    /// Owned by a process with this text in its name, in whatever case.
+    /// Owned by a process with this text in its name or command line, in whatever case.
     pub process: Option<String>,
     /// Created by this user, or owned by a process of this user, by name or id.
     pub user: Option<String>,

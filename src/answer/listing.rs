@@ -11,10 +11,7 @@ use crate::request::{Filter, Sort};
 pub fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
     let owners = || socket.owners.pids().iter().filter_map(|&pid| find_process(processes, pid));
     let has_pid = filter.pids.is_empty() || socket.owners.pids().iter().any(|pid| filter.pids.contains(pid));
-    let has_name = filter.process.as_ref().is_none_or(|name| {
-        let name = name.to_lowercase();
-        owners().any(|process| process.name.to_lowercase().contains(&name))
-    });
+    let has_name = filter.process.as_ref().is_none_or(|name| owners().any(|process| is_called(process, name)));
     let is_users = filter.user.as_ref().is_none_or(|wanted| {
         let is = |name: &Option<String>, uid: Option<u32>| {
             name.as_ref() == Some(wanted) || uid.is_some_and(|uid| uid.to_string() == *wanted)
@@ -24,6 +21,14 @@ pub fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
     let has_class = filter.class.is_none_or(|class| Class::of(socket.local.port()) == class);
     let is_exposed = !filter.exposed || Exposure::of(socket) != Exposure::Loopback;
     has_pid && has_name && is_users && has_class && is_exposed
+}
+
+/// Whether a process has this text, in whatever case, in its name or its command line: a script is called by its
+/// interpreter's name.
+fn is_called(process: &Process, text: &str) -> bool {
+    let text = text.to_lowercase();
+    let has = |name: &str| name.to_lowercase().contains(&text);
+    has(&process.name) || has(&process.command.join(" "))
 }
 
 /// Which of two ports comes first.

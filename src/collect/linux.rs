@@ -36,6 +36,8 @@ use std::time::SystemTime;
 pub use destroy::drop_remnants;
 pub use watch::Watch;
 
+pub use super::unix::{is_process, is_user};
+
 use attribute::{Attributed, Attribution};
 use cgroup::Hierarchy;
 use holder::Holder;

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::model::{Family, Gap, Hides, Host, Pid, Process, ShownBy, Snapshot, Socket};
 
 pub use super::common::{Watch, circumstances, drop_remnants, owners_of, started_at, supervisor_of, waiting};
+pub use super::unix::{is_process, is_user};
 
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {

@@ -123,6 +123,16 @@ fn ask_netsh(arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// See [`super::is_process`].
+pub fn is_process(pid: Pid) -> bool {
+    describe(vec![pid], Detail::Brief).is_ok_and(|found| !found.is_empty())
+}
+
+/// See [`super::is_user`].
+pub fn is_user(name: &str) -> bool {
+    winsafe::LookupAccountName(None, name).is_ok()
+}
+
 /// The name of an account by its security identifier. `sysinfo` would list all accounts for that.
 fn user_name(uid: &Uid) -> Option<String> {
     let sid = winsafe::ConvertStringSidToSid(&uid.to_string()).ok()?;

@@ -92,7 +92,11 @@ const GUTTER: u16 = 2;
 pub fn list(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let rows = rows(answer, style.connections);
     if rows.is_empty() {
-        writeln!(out, "nothing to show: no socket fits")?;
+        match answer.connections_left_out {
+            0 => writeln!(out, "nothing to show: no socket fits")?,
+            1 => writeln!(out, "nothing to show but 1 connection: add --all")?,
+            count => writeln!(out, "nothing to show but {count} connections: add --all")?,
+        }
         return notes(answer, style, out);
     }
     let mut columns = vec![Column::Port, Column::Protocol];

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 
 use crate::common::role::{Role, bound};
-use crate::common::{has, in_namespace, json, numbers, run, skip};
+use crate::common::{has, in_namespace, json, numbers, run, skip, until_it_listens};
 use serde_json::Value;
 
 /// A socket as every reading can tell it: protocol, address and port.
@@ -124,6 +124,7 @@ fn filters_and_order() {
         assert_eq!(ports(&["-6"]), [50000]);
         assert_eq!(ports(&["--pid", &other.pid().to_string()]), [50000]);
         assert_eq!(ports(&["--pid", "1"]), [] as [u64; 0]);
+        assert_eq!(ports(&["--user", "daemon"]), [] as [u64; 0]);
         assert_eq!(ports(&["--process", "IT-"]).len(), 4, "the name of this test binary");
         assert_eq!(ports(&["--process", "nobody-is-called-that"]), [] as [u64; 0]);
         assert_eq!(ports(&["--user", &rustix::process::geteuid().as_raw().to_string()]).len(), 4);
@@ -132,6 +133,69 @@ fn filters_and_order() {
         // A listing is no verdict.
         assert_eq!(run(&["--pid", "1"]).code, 0);
         assert!(run(&["--pid", "1"]).stdout.starts_with("nothing to show"));
+    });
+}
+
+/// Once both printed "nothing to show", with exit code 0.
+#[test]
+fn who_is_not_there_is_a_mistake() {
+    // No process has the last of all ids, as pid_max is beyond it.
+    for (arguments, expected) in [
+        (["--pid", "1,4194305"], "no process has the id 4194305"),
+        (["--user", "no-such-user"], "this machine has no user 'no-such-user'"),
+    ] {
+        let run = run(&arguments);
+        assert_eq!((run.code, &*run.stdout), (2, ""), "{run:?}");
+        assert!(run.stderr.contains(expected), "{run:?}");
+        let answer = json(&arguments);
+        assert_eq!((&answer["exit_code"], answer["error"]["kind"].as_str()), (&2.into(), Some("usage")));
+    }
+}
+
+#[test]
+fn who_has_nothing_but_connections_is_told_so() {
+    in_namespace(|| {
+        let (server, _) = Role::playing("listen 127.0.0.1:8080");
+        let own = std::process::id().to_string();
+        let list = |arguments: &[&str]| {
+            let run = run(&[&["--pid", &own], arguments].concat());
+            assert_eq!((run.code, &*run.stderr), (0, ""), "{run:?}");
+            run.stdout.lines().next().unwrap().to_owned()
+        };
+        assert_eq!(list(&[]), "nothing to show: no socket fits");
+        let _client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        assert_eq!(list(&[]), "nothing to show but 1 connection: add --all");
+        assert_eq!(list(&["-6"]), "nothing to show: no socket fits");
+        let _second = TcpStream::connect("127.0.0.1:8080").unwrap();
+        assert_eq!(list(&[]), "nothing to show but 2 connections: add --all");
+        assert!(list(&["--all"]).trim_start().starts_with("PORT"));
+        drop(server);
+    });
+}
+
+/// Once only the name counted, which of a script is that of its interpreter.
+#[test]
+fn a_process_is_found_by_its_script_and_arguments() {
+    in_namespace(|| {
+        if !has("python3") {
+            return skip("no python3");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let script = directory.path().join("Vite-like.py");
+        std::fs::write(&script, "import http.server\nhttp.server.test(port=3000, bind='127.0.0.1')").unwrap();
+        let _script = crate::common::Background::spawn(Command::new("python3").arg(&script));
+        let module = ["-m", "http.server", "--bind", "127.0.0.1", "3001"];
+        let _module = crate::common::Background::spawn(Command::new("python3").args(module));
+        until_it_listens(3000);
+        until_it_listens(3001);
+        let ports = |name: &str| -> Vec<u64> {
+            let answer = json(&["--process", name]);
+            answer["ports"].as_array().unwrap().iter().map(|port| port["port"].as_u64().unwrap()).collect()
+        };
+        assert_eq!(ports("vite-like"), [3000]);
+        assert_eq!(ports("http.server --bind"), [3001]);
+        assert_eq!(ports("python"), [3000, 3001]);
+        assert_eq!(ports("gunicorn"), [] as [u64; 0]);
     });
 }
 

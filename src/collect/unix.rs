@@ -1,0 +1,30 @@
+//! Which processes and users there are, as Linux and macOS tell alike.
+
+use rustix::io::Errno;
+
+use crate::model::Pid;
+
+/// See [`super::is_process`].
+pub fn is_process(pid: Pid) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // EPERM: it is there, and somebody else's.
+    pid.is_some_and(|pid| matches!(rustix::process::test_kill_process(pid), Ok(()) | Err(Errno::PERM)))
+}
+
+/// See [`super::is_user`].
+pub fn is_user(name: &str) -> bool {
+    uzers::get_user_by_name(name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_and_users_that_are_there_and_that_are_not() {
+        assert!(is_process(std::process::id()) && is_process(1));
+        // Beyond the largest pid_max, and no id at all.
+        assert!(!is_process(4_194_305) && !is_process(0) && !is_process(u32::MAX));
+        assert!(is_user("root") && !is_user("no-such-user") && !is_user("a\0b"));
+    }
+}
