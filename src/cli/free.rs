@@ -167,6 +167,22 @@ impl FreeArgs {
         given.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
     }
 
+    /// The ports that would do.
+    fn wanted(&self, class: Option<Class>) -> Result<Wanted, Stop> {
+        let wanted = Wanted {
+            range: if self.range.is_empty() { None } else { Some(port_set("--range", &self.range)?) },
+            exclude: port_set("--exclude", &self.exclude)?,
+            class,
+            preferred: ports("--prefer", &self.prefer)?,
+            near: self.near.as_deref().map(|near| port("--near", near)).transpose()?,
+        };
+        match (wanted.span().is_empty(), wanted.exclude.is_empty()) {
+            (true, true) => Err(usage("--range and --class have no port in common")),
+            (true, false) => Err(usage("--exclude leaves no port to pick from")),
+            _ => Ok(wanted),
+        }
+    }
+
     fn picking(self, count: Option<u16>, shared: Shared<'_>, command: &[OsString]) -> Result<Picking, Stop> {
         if command.is_empty()
             && let Some(option) = self.option_for_a_command()
@@ -206,6 +222,7 @@ impl FreeArgs {
             [pid] => Some(*pid),
             _ => return Err(usage("--pid: a lease ends with one process, not with several")),
         };
+        let wanted = self.wanted(shared.class)?;
         let names = names(self.env, count, !command.is_empty() || self.env_file.is_some())?;
         let highest =
             command.iter().map(|argument| free::highest_placeholder(argument.as_encoded_bytes())).max().unwrap_or(0);
@@ -222,30 +239,13 @@ impl FreeArgs {
         if !addresses.is_empty() && !addresses.iter().any(|&address| Family::fits(shared.family, address)) {
             return Err(usage("--addr is of the other family"));
         }
-        let near = match &self.near {
-            Some(near) => Some(port("--near", near)?),
-            None => None,
-        };
         let key = self.sticky.as_deref().map(sticky_key).transpose()?;
-        let wanted = Wanted {
-            range: if self.range.is_empty() { None } else { Some(port_set("--range", &self.range)?) },
-            exclude: port_set("--exclude", &self.exclude)?,
-            class: shared.class,
-            preferred: ports("--prefer", &self.prefer)?,
-            near,
-        };
-        if wanted.span().is_empty() && wanted.exclude.is_empty() {
-            return Err(usage("--range and --class have no port in common"));
-        }
-        if wanted.span().is_empty() {
-            return Err(usage("--exclude leaves no port to pick from"));
-        }
         let handover = match (self.pass_fds, self.release_on_exec) {
             (true, _) => Handover::Servers,
             (_, true) => Handover::Release,
             _ => Handover::Hold,
         };
-        let order = match (near, key) {
+        let order = match (wanted.near, key) {
             (Some(near), _) => Order::Near(near),
             (_, Some(key)) => Order::Scattered(key),
             _ => Order::random(),
