@@ -21,6 +21,8 @@ pub mod classify;
 pub mod collect;
 pub mod diagnose;
 pub mod error;
+#[cfg(target_os = "linux")]
+mod foreign;
 pub mod free;
 pub mod local;
 pub mod model;

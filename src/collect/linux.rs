@@ -160,7 +160,7 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
         processes = read_processes(proc, owners, scope.detail, &mut users)?;
         if scope.detail == Detail::Full {
             look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
-            socket_units::assign(&mut sockets, &processes);
+            gaps.extend(socket_units::assign(&mut sockets, &processes));
         }
         leaders_first(&mut sockets, &processes);
     }

@@ -17,6 +17,8 @@ mod explain;
 #[cfg(target_os = "linux")]
 mod families;
 #[cfg(target_os = "linux")]
+mod foreign_files;
+#[cfg(target_os = "linux")]
 mod free;
 #[cfg(target_os = "linux")]
 mod free_command;

@@ -6,10 +6,12 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use uzers::os::unix::UserExt;
 
-use crate::model::{Manager, Owners, Pid, Process, Protocol, Socket, Unit, find_process};
+use crate::foreign;
+use crate::model::{Gap, Hides, Manager, Owners, Pid, Process, Protocol, ShownBy, Socket, Unit, find_process};
 
 /// Where units are looked for, the strongest first (systemd.unit(5)).
 const SYSTEM: &[&str] = &[
@@ -56,9 +58,9 @@ impl SocketUnits {
                     continue;
                 }
                 let mut listens = Vec::new();
-                parse(&fs::read_to_string(entry.path()).unwrap_or_default(), &mut listens);
+                parse(&read_unit(&entry.path()), &mut listens);
                 for drop_in in drop_ins(&directories, &name) {
-                    parse(&fs::read_to_string(drop_in).unwrap_or_default(), &mut listens);
+                    parse(&read_unit(&drop_in), &mut listens);
                 }
                 units.push((name, listens));
             }
@@ -71,6 +73,12 @@ impl SocketUnits {
         let (name, _) = self.units.iter().find(|(_, listens)| listens.iter().any(|listen| listen.is(socket)))?;
         Some(Unit { name: name.clone(), manager: self.manager, user: None })
     }
+}
+
+/// The text of a unit or drop-in, or of what it links to; none if that is no unit file.
+fn read_unit(path: &Path) -> String {
+    let bytes = fs::canonicalize(path).and_then(|path| foreign::read(&path)).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Listen {
@@ -125,30 +133,57 @@ fn parse_listen(protocol: Protocol, value: &str) -> Option<Listen> {
     Some(Listen { protocol, address: Some(address.ip()), port: address.port() })
 }
 
-/// Names the socket unit of each socket that a manager opened and a unit names.
-///
-/// A manager is known by its name and place, as one of the owners; or, where that may not be seen, by the cgroup in which
-/// the socket was made.
-pub fn assign(sockets: &mut [Socket], processes: &[Process]) {
-    let is_manager = |pid: &&Pid| find_process(processes, **pid).is_some_and(|process| process.name == "systemd");
-    let mut read: Vec<(Manager, Option<u32>, SocketUnits)> = Vec::new();
-    for socket in sockets.iter_mut().filter(|socket| socket.state.is_waiting()) {
-        let manager = match &socket.owners {
-            Owners::Known(pids) => {
-                pids.iter().find(is_manager).map(|&pid| if pid == 1 { Manager::System } else { Manager::User })
-            }
-            Owners::Likely { .. } | Owners::Hidden { .. } => socket.cgroup.as_deref().and_then(manager_of_cgroup),
-            _ => None,
-        };
-        let Some(manager) = manager else { continue };
-        let user = socket.uid.filter(|_| manager == Manager::User);
-        let index = read.iter().position(|&(known, of, _)| (known, of) == (manager, user)).unwrap_or_else(|| {
-            let home = user.and_then(uzers::get_user_by_uid).map(|user| user.home_dir().to_owned());
-            read.push((manager, user, SocketUnits::read(Path::new("/"), manager, home.as_deref())));
-            read.len() - 1
-        });
-        socket.activated_by = read[index].2.of(socket).map(|unit| Unit { user, ..unit });
+/// How long the unit files of all managers may take: a home directory may be on a server that does not answer.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Names the socket unit of each socket that a manager opened and a unit names. What could not be read.
+pub fn assign(sockets: &mut [Socket], processes: &[Process]) -> Option<Gap> {
+    let managers: Vec<Option<(Manager, Option<u32>)>> =
+        sockets.iter().map(|socket| manager_of(socket, processes)).collect();
+    let mut wanted: Vec<(Manager, Option<u32>)> = managers.iter().copied().flatten().collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    if wanted.is_empty() {
+        return None;
     }
+    let Some(read) = foreign::within(DEADLINE, || wanted.into_iter().map(read_units).collect::<Vec<_>>()) else {
+        return Some(Gap {
+            code: "unit-files-late",
+            hides: Hides::Details,
+            protocol: None,
+            summary: "the unit files of systemd could not be read in time".to_owned(),
+            shown_by: ShownBy::Nothing,
+        });
+    };
+    for (socket, manager) in sockets.iter_mut().zip(managers) {
+        let units = read.iter().find(|(of, _)| Some(*of) == manager);
+        socket.activated_by = units.and_then(|((_, user), units)| Some(Unit { user: *user, ..units.of(socket)? }));
+    }
+    None
+}
+
+/// Reads the units of a manager. Those in the home directory of another user are that user's word, which nobody else
+/// should take.
+fn read_units(of: (Manager, Option<u32>)) -> ((Manager, Option<u32>), SocketUnits) {
+    let (manager, user) = of;
+    let own = user.filter(|&user| user == rustix::process::geteuid().as_raw());
+    let home = own.and_then(uzers::get_user_by_uid).map(|user| user.home_dir().to_owned());
+    (of, SocketUnits::read(Path::new("/"), manager, home.as_deref()))
+}
+
+/// The manager that opened a socket, and whose it is if it is a user's. It is known by its name and place, as one of the
+/// owners; or, where that may not be seen, by the cgroup in which the socket was made.
+fn manager_of(socket: &Socket, processes: &[Process]) -> Option<(Manager, Option<u32>)> {
+    let is_manager = |pid: &&Pid| find_process(processes, **pid).is_some_and(|process| process.name == "systemd");
+    let manager = match &socket.owners {
+        _ if !socket.state.is_waiting() => None,
+        Owners::Known(pids) => {
+            pids.iter().find(is_manager).map(|&pid| if pid == 1 { Manager::System } else { Manager::User })
+        }
+        Owners::Likely { .. } | Owners::Hidden { .. } => socket.cgroup.as_deref().and_then(manager_of_cgroup),
+        _ => None,
+    }?;
+    Some((manager, socket.uid.filter(|_| manager == Manager::User)))
 }
 
 /// The manager that makes its sockets in this cgroup: managers are in a scope of their own.
