@@ -34,14 +34,16 @@ mod remnants;
 mod reuseport;
 mod self_connect;
 mod split_localhost;
+mod statement;
 mod unseen;
 mod windows_services;
 
 pub use airplay::is_receiver as is_airplay_receiver;
 pub use facts::Facts;
 pub use finding::{Detail, Finding, Observation, Remedy, Severity};
-pub use holders::{Group, groups, name_spot, name_spots};
+pub use holders::{Group, enumerate, groups, name_spot, name_spots};
 pub use port::{Observed, Place, PortReport, Status, Verdict};
+pub use statement::{Holder, IS, Phrase, Statement, Subject, Verb};
 
 /// The text of a rule, from which `docs/verdicts.md` is made.
 #[derive(Debug, Clone, Copy)]
@@ -129,10 +131,10 @@ pub fn rule(code: &str) -> Option<&'static Rule> {
 pub fn diagnose(facts: &Facts<'_>) -> Vec<Finding> {
     let apply = |rule: &&Rule| {
         let Rule { code, severity, check, .. } = **rule;
-        check(facts).into_iter().map(move |Observation { summary, pids, details, remedies }| Finding {
+        check(facts).into_iter().map(move |Observation { statement, pids, details, remedies }| Finding {
             code,
             severity,
-            summary,
+            statement,
             pids,
             details,
             remedies,

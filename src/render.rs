@@ -9,6 +9,7 @@ mod json;
 mod kill;
 mod markdown;
 mod paper;
+pub(crate) mod prose;
 mod report;
 mod rows;
 mod table;

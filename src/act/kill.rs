@@ -13,7 +13,7 @@ mod verify;
 use std::time::Duration;
 
 pub use keeper::Keeper;
-pub use plan::{Holder, Plan, Refusal, plan};
+pub use plan::{Holder, Plan, Reason, Refusal, plan};
 
 use super::{Handle, Signal, Surroundings, system};
 use crate::answer::{self, Answer, Command, Exit};

@@ -1,7 +1,7 @@
 //! The verdict `socket-activation`: systemd itself listens, and stopping the service does not free the port.
 
 use super::holders::groups_where;
-use super::{Detail, Explanation, Observation, Remedy, Rule, Severity, remedy};
+use super::{Detail, Explanation, Observation, Remedy, Rule, Severity, Statement, Subject, Verb, remedy};
 
 pub static RULE: Rule = Rule {
     code: "socket-activation",
@@ -17,17 +17,17 @@ pub static RULE: Rule = Rule {
             .iter()
             .filter_map(|group| Some((group, group.sockets[0].activated_by.as_ref()?)))
             .map(|(group, unit)| Observation {
-                summary: format!(
-                    "systemd holds {} for {}: stopping its service does not free it",
-                    group.addresses(),
-                    unit.name
-                ),
                 pids: group.owners.pids().to_vec(),
                 details: vec![("unit", Detail::Text(unit.name.clone()))],
                 remedies: remedy::stop_unit(&unit.seen_by(facts.host.euid))
                     .map(|command| Remedy { text: "stop its socket unit".to_owned(), command: Some(command) })
                     .into_iter()
                     .collect(),
+                ..Observation::of(Statement::new(
+                    Subject::Thing("systemd".to_owned()),
+                    Verb("holds", "hold"),
+                    format!("{} for {}: stopping the service does not free it", group.addresses(), unit.name),
+                ))
             })
             .collect()
     },

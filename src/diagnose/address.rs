@@ -4,7 +4,7 @@
 use std::iter;
 use std::net::IpAddr;
 
-use super::{Explanation, Facts, Observation, Remedy, Rule, Severity};
+use super::{Explanation, Facts, IS, Observation, Remedy, Rule, Severity, Statement, Subject, Verb};
 use crate::model::{Family, InterfaceAddress};
 use crate::probe::Outcome;
 
@@ -25,14 +25,17 @@ pub static NOT_LOCAL: Rule = Rule {
         failing(facts, Outcome::NotAvailable)
             .filter(|&address| is_foreign(address))
             .map(|address| Observation {
-                summary: format!("{address} is no address of this machine, which has {}", own(facts)),
                 remedies: iter::once(Remedy {
                     text: "bind one of this machine's addresses, or a wildcard".to_owned(),
                     command: None,
                 })
                 .chain(nonlocal_bind(facts, address))
                 .collect(),
-                ..Observation::default()
+                ..Observation::of(about(
+                    address,
+                    IS,
+                    format!("not an address of this machine, which has {}", own(facts)),
+                ))
             })
             .collect()
     },
@@ -55,14 +58,15 @@ pub static TENTATIVE: Rule = Rule {
         failing(facts, Outcome::NotAvailable)
             .filter_map(on)
             .map(|(address, InterfaceAddress { interface, .. })| Observation {
-                summary: format!(
-                    "{address} on {interface} may not be used yet: whether it is a duplicate is being found out"
-                ),
                 remedies: vec![Remedy {
                     text: "wait a second or two; or add the address without that detection (nodad)".to_owned(),
                     command: None,
                 }],
-                ..Observation::default()
+                ..Observation::of(about(
+                    address,
+                    Verb("cannot be used yet", "cannot be used yet"),
+                    format!("on {interface}: duplicate address detection is not over"),
+                ))
             })
             .collect()
     },
@@ -98,9 +102,12 @@ pub static NEEDS_SCOPE: Rule = Rule {
                 };
                 let having = facts.circumstances.addresses.iter().filter(|known| known.address == address);
                 Observation {
-                    summary: format!("{address} is link-local, and cannot be bound without its interface"),
                     remedies: having.map(ask).collect(),
-                    ..Observation::default()
+                    ..Observation::of(about(
+                        address,
+                        IS,
+                        "link-local, and cannot be bound without its interface".to_owned(),
+                    ))
                 }
             })
             .collect()
@@ -130,9 +137,12 @@ pub static NO_IPV6: Rule = Rule {
             command: Some(format!("sudo sysctl {setting}=0")),
         }));
         vec![Observation {
-            summary: format!("{address} cannot be bound: this machine {why}"),
             remedies,
-            ..Observation::default()
+            ..Observation::of(about(
+                *address,
+                Verb("cannot be bound", "cannot be bound"),
+                format!("here: this machine {why}"),
+            ))
         }]
     },
 };
@@ -173,4 +183,8 @@ fn nonlocal_bind(facts: &Facts<'_>, address: IpAddr) -> Option<Remedy> {
         text: "let servers bind addresses that are not there yet".to_owned(),
         command: Some(format!("sudo sysctl net.{family}.ip_nonlocal_bind=1")),
     })
+}
+
+fn about(address: IpAddr, verb: Verb, object: String) -> Statement {
+    Statement::new(Subject::Thing(address.to_string()), verb, object)
 }

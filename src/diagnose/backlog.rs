@@ -1,7 +1,7 @@
 //! The verdicts `backlog-full` and `accept-queue`: connections wait for a listener that does not accept them.
 
 use super::holders::groups_where;
-use super::{Detail, Explanation, Facts, Observation, Rule, Severity};
+use super::{Detail, Explanation, Facts, Observation, Rule, Severity, Verb};
 use crate::model::{Socket, State};
 
 pub static FULL: Rule = Rule {
@@ -41,17 +41,12 @@ fn waiting(facts: &Facts<'_>, over_limit: bool) -> Vec<Observation> {
         let count =
             |queue: fn(&Socket) -> Option<u32>| group.sockets.iter().filter_map(|socket| queue(socket)).sum::<u32>();
         let (waiting, limit) = (count(|socket| socket.receive_queue), count(|socket| socket.send_queue));
-        let connections = if waiting == 1 { "connection waits" } else { "connections wait" };
-        let limited = if over_limit { format!(", of at most {limit}") } else { String::new() };
+        let connections = if waiting == 1 { "connection" } else { "connections" };
+        let limited = if over_limit { format!(" (limit {limit})") } else { String::new() };
+        let object = format!("{waiting} {connections} on {}{limited}", group.addresses());
         Observation {
-            summary: format!(
-                "{waiting} {connections}{limited} to be accepted on {} by {}",
-                group.addresses(),
-                group.holder(facts.processes)
-            ),
-            pids: group.owners.pids().to_vec(),
             details: vec![("waiting", Detail::Number(waiting.into())), ("limit", Detail::Number(limit.into()))],
-            remedies: Vec::new(),
+            ..Observation::about(group, Verb("has not yet accepted", "have not yet accepted"), object)
         }
     };
     groups.iter().map(observe).collect()

@@ -2,7 +2,7 @@
 //! `thread-owned`. Every other tool shows such a socket without an owner.
 
 use super::holders::groups_where;
-use super::{Detail, Explanation, Facts, Group, Observation, Remedy, Rule, Severity, listener};
+use super::{Detail, Explanation, Facts, Group, Observation, Remedy, Rule, Severity, Verb, listener};
 use crate::model::Via;
 
 pub static IN_FLIGHT: Rule = Rule {
@@ -21,19 +21,17 @@ pub static IN_FLIGHT: Rule = Rule {
         by(facts, |via| via == Via::UnixQueue)
             .iter()
             .map(|group| Observation {
-                summary: format!(
-                    "{} is inside a message that waits in a unix socket of {}",
-                    group.addresses(),
-                    group.holder(facts.processes)
-                ),
-                pids: group.owners.pids().to_vec(),
                 // No command: who is only likely to have it is not to be killed on our word.
                 remedies: vec![Remedy {
                     text: "let that process read its messages, or end it: what waits in its queue is closed with it"
                         .to_owned(),
                     command: None,
                 }],
-                ..Observation::default()
+                ..Observation::about(
+                    group,
+                    Verb("has", "have"),
+                    format!("{} in an unread message of a unix socket", group.addresses()),
+                )
             })
             .collect()
     },
@@ -52,13 +50,10 @@ pub static IO_URING: Rule = Rule {
     check: |facts| {
         by(facts, |via| via == Via::IoUring)
             .iter()
-            .map(|group| Observation {
-                summary: format!(
-                    "{} {}, by a file registered with an io_uring",
-                    group.holder(facts.processes),
-                    group.waits_on()
-                ),
-                ..listener::held_by(facts, group)
+            .map(|group| {
+                let mut observation = listener::held_by(facts, group);
+                observation.statement.object.push(", by a file registered with an io_uring".into());
+                observation
             })
             .collect()
     },
@@ -79,13 +74,12 @@ pub static THREAD: Rule = Rule {
         for group in by(facts, |via| matches!(via, Via::Thread(_))) {
             let Via::Thread(thread) = group.sockets[0].via else { continue };
             observations.push(Observation {
-                summary: format!(
-                    "only thread {thread} of {} has the socket, in a descriptor table of its own",
-                    group.holder(facts.processes)
-                ),
-                pids: group.owners.pids().to_vec(),
                 details: vec![("tid", Detail::Number(thread.into()))],
-                remedies: Vec::new(),
+                ..Observation::about(
+                    &group,
+                    Verb("has", "have"),
+                    format!("the socket only in thread {thread}, which has its own descriptor table"),
+                )
             });
         }
         observations

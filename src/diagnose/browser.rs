@@ -1,6 +1,6 @@
 //! The verdict `browser-blocked`: a server there could be bound, but browsers would not talk to it.
 
-use super::{Explanation, Observation, Rule, Severity};
+use super::{Explanation, Observation, Rule, Severity, Statement, Subject, Verb};
 use crate::classify::browser;
 use crate::model::Protocol;
 
@@ -17,7 +17,10 @@ pub static RULE: Rule = Rule {
         if facts.observed.protocol != Protocol::Tcp || !browser::refuses(facts.observed.port) {
             return Vec::new();
         }
-        let summary = format!("browsers refuse to open http://localhost:{}/ (ERR_UNSAFE_PORT)", facts.observed.port);
-        vec![Observation { summary, ..Observation::default() }]
+        vec![Observation::of(Statement::new(
+            Subject::Things("browsers".to_owned()),
+            Verb("refuses to open", "refuse to open"),
+            format!("http://localhost:{}/ (ERR_UNSAFE_PORT)", facts.observed.port),
+        ))]
     },
 };

@@ -3,7 +3,7 @@
 
 use super::holders::groups_where;
 use super::self_connect::is_self_connected;
-use super::{Detail, Explanation, Facts, Observation, Rule, Severity, remedy};
+use super::{Detail, Explanation, Facts, Observation, Rule, Severity, Verb, remedy};
 use crate::model::{Owners, Protocol, Socket, State};
 
 pub static OUTGOING: Rule = Rule {
@@ -27,13 +27,6 @@ pub static OUTGOING: Rule = Rule {
                 && (is_ephemeral(facts) || facts.observed.protocol == Protocol::Udp)
         })
         .map(|group| Observation {
-            summary: format!(
-                "{} uses {} for {}, and nothing listens there",
-                group.holder(facts.processes),
-                facts.port_name(),
-                peers(&group.sockets),
-            ),
-            pids: group.owners.pids().to_vec(),
             details: count(group.sockets.len()),
             remedies: {
                 let better = remedy::keep_out_of_range(facts);
@@ -41,6 +34,11 @@ pub static OUTGOING: Rule = Rule {
                 let see = remedy::see_holder(facts).filter(|_| group.owners.is_unsure());
                 see.into_iter().chain(or_end).collect()
             },
+            ..Observation::about(
+                &group,
+                Verb("uses", "use"),
+                format!("{} for {}, and nothing listens there", facts.port_name(), peers(&group.sockets)),
+            )
         })
         .collect()
     },
@@ -65,15 +63,13 @@ pub static LEFTOVER: Rule = Rule {
                 && !is_ephemeral(facts)
         })
         .map(|group| Observation {
-            summary: format!(
-                "{} still has {} on {}, and nothing listens there",
-                group.holder(facts.processes),
-                peers(&group.sockets),
-                facts.port_name()
-            ),
-            pids: group.owners.pids().to_vec(),
             details: count(group.sockets.len()),
             remedies: remedy::end_holder(facts, &group),
+            ..Observation::about(
+                &group,
+                Verb("still has", "still have"),
+                format!("{} on {}, and nothing listens there", peers(&group.sockets), facts.port_name()),
+            )
         })
         .collect()
     },

@@ -1,6 +1,6 @@
 //! The verdicts `privileged-port` and `sandbox-denied`: nobody holds the port, and still it may not be bound.
 
-use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, excluded};
+use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, Statement, Subject, Verb, excluded};
 use crate::model::Protocol;
 use crate::probe::Outcome;
 
@@ -22,10 +22,13 @@ pub static PRIVILEGED: Rule = Rule {
             return Vec::new();
         }
         vec![Observation {
-            summary: format!("{} needs privilege: ports below {start} may not be bound by everyone", facts.port_name()),
             details: vec![("unprivileged_start", Detail::Number(start.into()))],
             remedies: allow(facts),
-            ..Observation::default()
+            ..Observation::of(Statement::new(
+                Subject::port(facts),
+                Verb("needs", "need"),
+                format!("privilege: only root may bind ports below {start}"),
+            ))
         }]
     },
 };
@@ -86,10 +89,13 @@ pub static SANDBOX: Rule = Rule {
             suspects.iter().map(|suspect| Remedy { text: suspect.remedy.to_owned(), command: None }).collect();
         remedies.push(Remedy { text: "or ask outside of it".to_owned(), command: None });
         vec![Observation {
-            summary: format!("{sandbox} does not let this process bind {}: {errno}", facts.port_name()),
             details,
             remedies,
-            ..Observation::default()
+            ..Observation::of(Statement::new(
+                Subject::Thing(sandbox),
+                Verb("does not let", "do not let"),
+                format!("this process bind {}: {errno}", facts.port_name()),
+            ))
         }]
     },
 };

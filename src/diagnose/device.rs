@@ -1,7 +1,7 @@
 //! The verdict `device-bound`: the holder serves one interface only, and is in the way on all.
 
 use super::holders::groups_where;
-use super::{Detail, Explanation, Observation, Rule, Severity};
+use super::{Detail, Explanation, Observation, Rule, Severity, Statement, Subject, Verb};
 use crate::model::Socket;
 
 pub static RULE: Rule = Rule {
@@ -21,10 +21,13 @@ pub static RULE: Rule = Rule {
             .map(|group| {
                 let device = group.sockets[0].device.clone().unwrap_or_default();
                 Observation {
-                    summary: format!("{} receives on the device {device} only", group.addresses()),
                     pids: group.owners.pids().to_vec(),
-                    details: vec![("device", Detail::Text(device))],
-                    ..Observation::default()
+                    details: vec![("device", Detail::Text(device.clone()))],
+                    ..Observation::of(Statement::new(
+                        Subject::sockets(group),
+                        Verb("receives on", "receive on"),
+                        format!("the device {device} only"),
+                    ))
                 }
             })
             .collect()

@@ -1,7 +1,7 @@
 //! The verdicts on what the kernel does with the port by itself: `ephemeral-port`, which an outgoing connection may take
 //! at any moment, and `reserved-port`, which none takes.
 
-use super::{Explanation, Observation, Rule, Severity};
+use super::{Explanation, IS, Observation, Rule, Severity, Statement, Subject, Verb};
 
 pub static EPHEMERAL: Rule = Rule {
     code: "ephemeral-port",
@@ -13,13 +13,13 @@ pub static EPHEMERAL: Rule = Rule {
         remedy: "Move the server below the range, or keep the port out of it with net.ipv4.ip_local_reserved_ports.",
     },
     check: |facts| match facts.host.ephemeral_range {
-        Some((first, last)) if facts.host.picks_by_itself(facts.observed.port) => vec![Observation {
-            summary: format!(
-                "{} lies in {first}-{last}, from which any outgoing connection may take it",
-                facts.port_name()
-            ),
-            ..Observation::default()
-        }],
+        Some((first, last)) if facts.host.picks_by_itself(facts.observed.port) => {
+            vec![Observation::of(Statement::new(
+                Subject::port(facts),
+                Verb("lies in", "lie in"),
+                format!("the ephemeral range {first}-{last}: any outgoing connection may take it"),
+            ))]
+        }
         _ => Vec::new(),
     },
 };
@@ -38,9 +38,10 @@ pub static RESERVED: Rule = Rule {
         if !facts.host.reserved_ports.contains(facts.observed.port) {
             return Vec::new();
         }
-        vec![Observation {
-            summary: format!("{} is reserved: the kernel gives it to nobody who asks for any port", facts.port_name()),
-            ..Observation::default()
-        }]
+        vec![Observation::of(Statement::new(
+            Subject::port(facts),
+            IS,
+            "reserved: the kernel does not pick it for outgoing connections or bind(0)",
+        ))]
     },
 };

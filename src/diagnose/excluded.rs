@@ -1,6 +1,6 @@
 //! The verdict `excluded-range`: Windows keeps the port for itself, and nobody holds it.
 
-use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity};
+use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, Statement, Subject, Verb};
 use crate::model::ExcludedRange;
 use crate::probe::Outcome;
 
@@ -28,17 +28,17 @@ pub static RULE: Rule = Rule {
             "taken by Hyper-V, WinNAT or another driver"
         };
         vec![Observation {
-            summary: format!(
-                "Windows excludes {}: {first}-{last} is {by}, and nobody holds the port",
-                facts.port_name()
-            ),
             details: vec![
                 ("first", Detail::Number((*first).into())),
                 ("last", Detail::Number((*last).into())),
                 ("origin", Detail::Text(if *is_administered { "administrator" } else { "dynamic" }.to_owned())),
             ],
             remedies: remedies(facts, range),
-            ..Observation::default()
+            ..Observation::of(Statement::new(
+                Subject::Thing("Windows".to_owned()),
+                Verb("excludes", "exclude"),
+                format!("{}: {first}-{last} is {by}, and nobody holds the port", facts.port_name()),
+            ))
         }]
     },
 };

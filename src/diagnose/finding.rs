@@ -1,5 +1,6 @@
 //! What a rule finds, and how much it stands in the way.
 
+use super::{Group, Phrase, Statement, Verb};
 use crate::model::Pid;
 
 /// How much a finding stands in the way of a bind.
@@ -56,25 +57,37 @@ pub struct Finding {
     pub code: &'static str,
     /// The severity of the rule.
     pub severity: Severity,
-    /// One sentence without a full stop.
-    pub summary: String,
+    /// What it says.
+    pub statement: Statement,
     /// The processes it is about, the leader first.
     pub pids: Vec<Pid>,
-    /// Facts that the summary rests on.
+    /// Facts that the statement rests on.
     pub details: Vec<(&'static str, Detail)>,
     /// What to do about it, the best first.
     pub remedies: Vec<Remedy>,
 }
 
 /// What a check found, before the rule puts its name to it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Observation {
-    /// See [`Finding::summary`].
-    pub summary: String,
+    /// See [`Finding::statement`].
+    pub statement: Statement,
     /// See [`Finding::pids`].
     pub pids: Vec<Pid>,
     /// See [`Finding::details`].
     pub details: Vec<(&'static str, Detail)>,
     /// See [`Finding::remedies`].
     pub remedies: Vec<Remedy>,
+}
+
+impl Observation {
+    /// An observation with nothing but a statement.
+    pub fn of(statement: Statement) -> Self {
+        Self { statement, pids: Vec::new(), details: Vec::new(), remedies: Vec::new() }
+    }
+
+    /// One with a statement about somebody who holds the port.
+    pub fn about(group: &Group<'_>, verb: Verb, object: impl Into<Phrase>) -> Self {
+        Self { pids: group.owners.pids().to_vec(), ..Self::of(Statement::new(group, verb, object)) }
+    }
 }

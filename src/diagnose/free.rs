@@ -1,6 +1,6 @@
 //! The verdict `free`: nothing holds the port.
 
-use super::{Explanation, Facts, Observation, Rule, Severity};
+use super::{Explanation, Facts, Observation, Rule, Severity, Statement, Subject, Verb};
 
 pub static RULE: Rule = Rule {
     code: "free",
@@ -32,10 +32,11 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
             format!(" on {}", addresses.join(" and "))
         }
     };
-    let summary = if facts.observed.sockets.is_empty() {
-        format!("nothing holds {}{place}", facts.port_name())
+    let (subject, verb) = if facts.observed.sockets.is_empty() {
+        ("nothing", Verb("holds", "hold"))
     } else {
-        format!("a server that sets SO_REUSEADDR can bind {}{place}", facts.port_name())
+        ("a server that sets SO_REUSEADDR", Verb("can bind", "can bind"))
     };
-    vec![Observation { summary, ..Observation::default() }]
+    let object = format!("{}{place}", facts.port_name());
+    vec![Observation::of(Statement::new(Subject::Thing(subject.to_owned()), verb, object))]
 }

@@ -2,7 +2,7 @@
 
 use super::holders::groups_where;
 use super::remnants::are_unlisted;
-use super::{Detail, Explanation, Facts, Observation, Rule, Severity, listener, remedy};
+use super::{Detail, Explanation, Facts, Observation, Rule, Severity, Statement, Subject, Verb, listener, remedy};
 use crate::model::{Owners, Via};
 use crate::probe::Outcome;
 use crate::supervisor;
@@ -32,9 +32,12 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     }
     if facts.observed.sockets.is_empty() && facts.fails_with(Outcome::InUse) {
         return vec![Observation {
-            summary: format!("something that cannot be seen holds {}: bind fails with EADDRINUSE", facts.port_name()),
             details: facts.hiding_gaps().map(|gap| ("gap", Detail::Text(gap.code.to_owned()))).collect(),
-            ..Observation::default()
+            ..Observation::of(Statement::new(
+                Subject::Thing("something that cannot be seen".to_owned()),
+                Verb("holds", "hold"),
+                format!("{}: bind fails with EADDRINUSE", facts.port_name()),
+            ))
         }];
     }
     groups_where(facts, is_hidden)

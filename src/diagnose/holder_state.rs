@@ -1,6 +1,8 @@
 //! The verdicts on the state that a holder is in: `stopped-holder`, `deleted-executable`.
 
-use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, remedy};
+use super::{
+    Detail, Explanation, Facts, Holder, IS, Observation, Remedy, Rule, Severity, Statement, Subject, Verb, remedy,
+};
 use crate::model::{Owners, Process};
 
 pub static STOPPED: Rule = Rule {
@@ -23,10 +25,10 @@ pub static STOPPED: Rule = Rule {
                     ("frozen", Remedy { text: "thaw its cgroup".to_owned(), command: remedy::thaw(process) })
                 };
                 Observation {
-                    summary: format!("{} (pid {}) is {state}, and does not answer", process.name, process.pid),
                     pids: vec![process.pid],
                     details: vec![("state", Detail::Text(state.to_owned()))],
                     remedies: vec![remedy],
+                    ..Observation::of(about(process, IS, format!("{state}, and does not answer")))
                 }
             })
             .collect()
@@ -47,19 +49,24 @@ pub static DELETED: Rule = Rule {
             .filter(|process| process.is_exe_deleted)
             .filter_map(|process| Some((process, process.exe.as_ref()?.to_string_lossy().into_owned())))
             .map(|(process, path)| Observation {
-                summary: format!(
-                    "{} (pid {}) runs a program that was replaced or removed: {path}",
-                    process.name, process.pid
-                ),
                 pids: vec![process.pid],
-                details: vec![("path", Detail::Text(path))],
-                remedies: Vec::new(),
+                details: vec![("path", Detail::Text(path.clone()))],
+                ..Observation::of(about(
+                    process,
+                    Verb("runs", "run"),
+                    format!("a program file that was replaced or removed: {path}"),
+                ))
             })
             .collect()
     },
 };
 
 /// The processes that are known to hold the port, each once.
+/// A statement about one process.
+pub fn about(process: &Process, verb: Verb, object: String) -> Statement {
+    Statement::new(Subject::Holder(Holder::Processes(vec![process.pid])), verb, object)
+}
+
 fn holders<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Process> {
     let waiting = facts.observed.sockets.iter().filter(|socket| socket.state.is_waiting());
     let known = waiting.filter_map(|socket| match &socket.owners {

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::Facts;
+use super::{Facts, Holder, Verb};
 use crate::model::{Owners, Pid, Process, Socket, State, find_process};
 use crate::probe::Spot;
+use crate::supervisor::Supervisor;
 
 /// Sockets with the same owners.
 #[derive(Debug, Clone)]
@@ -41,62 +42,28 @@ pub fn groups<'a>(sockets: impl IntoIterator<Item = &'a Socket>) -> Vec<Group<'a
 
 impl Group<'_> {
     /// The holder as the subject of a sentence: `python3 (pid 4242)`.
-    #[must_use]
     pub fn holder(&self, processes: &[Process]) -> String {
-        match self.owners {
-            Owners::Known(pids) => name_all(pids, processes),
-            Owners::Likely { pids, .. } => match &pids[..] {
-                [pid] => format!("probably {}", name(*pid, processes)),
-                [first, others @ ..] => {
-                    format!("probably {} or one of {} more", name(*first, processes), others.len())
-                }
-                [] => "a process".to_owned(),
-            },
-            Owners::Kernel => "the kernel".to_owned(),
-            Owners::Hidden { .. } => self.hidden_holder(),
-            Owners::None => "no process".to_owned(),
-            Owners::NotAsked => "a process".to_owned(),
-        }
+        Holder::from(self).name(processes)
     }
 
-    /// What the tables tell of a holder that could not be seen.
-    fn hidden_holder(&self) -> String {
-        let socket = self.sockets[0];
-        let supervisor = socket.cgroup.as_deref().map(crate::supervisor::of_cgroup).unwrap_or_default();
-        let place = match (supervisor.container, supervisor.unit) {
-            (Some(container), _) => {
-                format!(" in {} container {}", container.runtime.as_str(), container.short_id())
-            }
-            (None, Some(unit)) => format!(" of {}", unit.name),
-            (None, None) => String::new(),
-        };
-        match (&socket.user, socket.uid) {
-            (Some(user), _) => format!("a hidden process of user {user}{place}"),
-            (None, Some(uid)) => format!("a hidden process of uid {uid}{place}"),
-            (None, None) => format!("a hidden process{place}"),
-        }
-    }
-
-    /// What the holder does there, as the rest of a sentence: `listens on 127.0.0.1:80`, `have bound [::1]:80 without
-    /// listening`.
-    #[must_use]
-    pub fn waits_on(&self) -> String {
-        let is_several = matches!(self.owners, Owners::Known(pids) if pids.len() > 1);
+    /// What the holder does there: `listens on 127.0.0.1:80`, `has bound [::1]:80 without listening`.
+    pub fn waits(&self) -> (Verb, String) {
         let addresses = self.addresses();
-        let state = self.sockets[0].state;
-        match (state, is_several) {
-            (State::Bound, false) => format!("has bound {addresses} without listening"),
-            (State::Bound, true) => format!("have bound {addresses} without listening"),
-            (State::Unconnected, false) => format!("receives on {addresses}"),
-            (State::Unconnected, true) => format!("receive on {addresses}"),
-            (_, false) => format!("listens on {addresses}"),
-            (_, true) => format!("listen on {addresses}"),
+        match self.sockets[0].state {
+            State::Bound => (Verb("has bound", "have bound"), format!("{addresses} without listening")),
+            State::Unconnected => (Verb("receives on", "receive on"), addresses),
+            _ => (Verb("listens on", "listen on"), addresses),
         }
     }
 
     /// The addresses of the sockets, `127.0.0.1:80 and [::1]:80`.
     #[must_use]
     pub fn addresses(&self) -> String {
+        enumerate(&self.local_names(), "and")
+    }
+
+    /// The same one by one.
+    pub fn local_names(&self) -> Vec<String> {
         let mut addresses: Vec<String> = Vec::new();
         for socket in &self.sockets {
             let address = socket.local_name();
@@ -104,12 +71,50 @@ impl Group<'_> {
                 addresses.push(address);
             }
         }
-        enumerate(&addresses, "and")
+        addresses
+    }
+}
+
+impl Holder {
+    /// The holder as the subject of a sentence: `python3 (pid 4242)`, `probably python3 (pid 4242)`.
+    pub fn name(&self, processes: &[Process]) -> String {
+        let probably = if matches!(self, Self::Likely(_)) { "probably " } else { "" };
+        format!("{probably}{}", self.bare_name(processes))
+    }
+
+    /// The same without a word on how likely it is.
+    pub fn bare_name(&self, processes: &[Process]) -> String {
+        match self {
+            Self::Processes(pids) => name_all(pids, processes),
+            Self::Likely(pids) => match &pids[..] {
+                [pid] => name(*pid, processes),
+                [first, others @ ..] => format!("{} or one of {} more", name(*first, processes), others.len()),
+                [] => "a process".to_owned(),
+            },
+            Self::Hidden { user, uid, supervisor } => hidden(user.as_deref(), *uid, supervisor),
+            Self::Kernel => "the kernel".to_owned(),
+            Self::Nobody => "no process".to_owned(),
+            Self::Somebody => "a process".to_owned(),
+        }
+    }
+}
+
+/// What the tables tell of a holder that could not be seen.
+fn hidden(user: Option<&str>, uid: Option<u32>, supervisor: &Supervisor) -> String {
+    let place = match (&supervisor.container, &supervisor.unit) {
+        (Some(container), _) => format!(" in {} container {}", container.runtime.as_str(), container.short_id()),
+        (None, Some(unit)) => format!(" of {}", unit.name),
+        (None, None) => String::new(),
+    };
+    match (user, uid) {
+        (Some(user), _) => format!("a hidden process of user {user}{place}"),
+        (None, Some(uid)) => format!("a hidden process of uid {uid}{place}"),
+        (None, None) => format!("a hidden process{place}"),
     }
 }
 
 /// `a, b and c`.
-fn enumerate(items: &[String], conjunction: &str) -> String {
+pub fn enumerate(items: &[String], conjunction: &str) -> String {
     match items.split_last() {
         None => String::new(),
         Some((only, [])) => only.clone(),

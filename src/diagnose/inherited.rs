@@ -1,6 +1,7 @@
 //! The verdict `inherited-socket`: the process that opened the socket is gone, and one that it had started has it still.
 
-use super::{Explanation, Facts, Observation, Remedy, Rule, Severity};
+use super::holder_state::about;
+use super::{Explanation, Facts, Observation, Remedy, Rule, Severity, Verb};
 use crate::model::{Legacy, Owners, Process};
 
 pub static RULE: Rule = Rule {
@@ -19,16 +20,16 @@ pub static RULE: Rule = Rule {
     check: |facts| {
         heirs(facts)
             .map(|process| Observation {
-                summary: format!(
-                    "{} (pid {}) seems to have inherited the socket from a server that has ended, and does not serve it",
-                    process.name, process.pid
-                ),
                 pids: vec![process.pid],
                 remedies: vec![Remedy {
                     text: "so that it does not happen again, let the server set FD_CLOEXEC on its sockets".to_owned(),
                     command: None,
                 }],
-                ..Observation::default()
+                ..Observation::of(about(
+                    process,
+                    Verb("seems to have", "seem to have"),
+                    "inherited the socket from a server that has ended, and does not serve it".to_owned(),
+                ))
             })
             .collect()
     },

@@ -2,8 +2,10 @@
 
 use super::holders::groups_where;
 use super::remedy::quote;
-use super::{Detail, Explanation, Observation, Remedy, Rule, Severity};
+use super::{Detail, Explanation, Observation, Remedy, Rule, Severity, Verb};
 use crate::model::{KernelUser, Owners};
+
+const HOLDS: Verb = Verb("holds", "hold");
 
 pub static RULE: Rule = Rule {
     code: "kernel-owned",
@@ -22,15 +24,13 @@ pub static RULE: Rule = Rule {
             .map(|group| {
                 let addresses = group.addresses();
                 let Some(user) = &group.sockets[0].kernel_user else {
-                    let summary = format!("the kernel itself holds {addresses}");
-                    return Observation { summary, ..Observation::default() };
+                    return Observation::about(group, HOLDS, format!("{addresses} itself"));
                 };
                 let (name, text, command) = describe(user);
                 Observation {
-                    summary: format!("the kernel holds {addresses} for {name}"),
-                    details: vec![("kernel_user", Detail::Text(name))],
+                    details: vec![("kernel_user", Detail::Text(name.clone()))],
                     remedies: vec![Remedy { text: text.to_owned(), command }],
-                    ..Observation::default()
+                    ..Observation::about(group, HOLDS, format!("{addresses} for {name}"))
                 }
             })
             .collect()

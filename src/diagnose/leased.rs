@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity};
+use super::{Detail, Explanation, Facts, Holder, Observation, Remedy, Rule, Severity, Statement, Subject, Verb};
 use crate::model::{Client, Lease, LeaseKind};
+
+const LEASED: Verb = Verb("is leased by", "are leased by");
+const HELD: Verb = Verb("is held by", "are held by");
 
 pub static RULE: Rule = Rule {
     code: "leased",
@@ -21,22 +24,21 @@ pub static RULE: Rule = Rule {
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let Some(lease) = &facts.observed.lease else { return Vec::new() };
-    let name = facts.port_name();
     let whom = lease.client.as_ref().map(|client| format!(" for {}", name_of(client))).unwrap_or_default();
-    let summary = match (lease.kind, lease.expires_in) {
+    let (verb, object) = match (lease.kind, lease.expires_in) {
         (LeaseKind::Command, _) => match &lease.pids[..] {
-            [] => format!("{name} is leased by portcheck --free for as long as a command runs that cannot be seen"),
+            [] => (LEASED, vec![" for as long as a command runs that cannot be seen".into()]),
             [pid, ..] => {
-                let command = facts
-                    .process(*pid)
-                    .map_or_else(|| format!("pid {pid}"), |found| format!("{} (pid {pid})", found.name));
-                format!("{name} is leased by portcheck --free for as long as {command} runs")
+                let command = Holder::Processes(vec![*pid]);
+                (LEASED, vec![" for as long as ".into(), command.into(), " runs".into()])
             }
         },
-        (LeaseKind::Held, Some(left)) => format!("{name} is held by portcheck --free{whom}, {}", until(left, lease)),
-        (_, Some(left)) => format!("{name} is leased by portcheck --free{whom}, {}", until(left, lease)),
-        (_, None) => format!("{name} is leased by portcheck --free{whom}, who keeps it does not tell for how long"),
+        (LeaseKind::Held, Some(left)) => (HELD, vec![format!("{whom}, {}", until(left, lease)).into()]),
+        (_, Some(left)) => (LEASED, vec![format!("{whom}, {}", until(left, lease)).into()]),
+        (_, None) => (LEASED, vec![format!("{whom}; the lease daemon does not say for how long").into()]),
     };
+    let object = std::iter::once("portcheck --free".into()).chain(object).collect();
+    let statement = Statement { subject: Subject::port(facts), verb, object };
     let mut details = vec![("kind", Detail::Text(lease.kind.as_str().to_owned()))];
     let left = lease.expires_in.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
     details.extend(left.map(|left| ("expires_in_ms", Detail::Number(left))));
@@ -46,7 +48,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         details.push(("client", Detail::Text(name.clone())));
         details.extend(pid.map(|pid| ("client_pid", Detail::Number(pid.into()))));
     }
-    vec![Observation { summary, pids: lease.pids.clone(), details, remedies: release(facts, lease) }]
+    vec![Observation { statement, pids: lease.pids.clone(), details, remedies: release(facts, lease) }]
 }
 
 fn name_of(client: &Client) -> String {
@@ -82,6 +84,7 @@ mod tests {
     use super::*;
     use crate::diagnose::{Finding, Observed, Status, diagnose};
     use crate::model::{Process, Protocol};
+    use crate::render::prose::sentence;
     use crate::testing::{host, process};
 
     fn lease() -> Lease {
@@ -107,7 +110,7 @@ mod tests {
     #[test]
     fn it_tells_for_whom_and_how_long_and_how_to_end_it() {
         let found = finding(&lease(), &[]);
-        assert_eq!(found.summary, "62893/tcp is leased by portcheck --free for bash (pid 4100), for 53 s");
+        assert_eq!(sentence(&found, &[]), "62893/tcp is leased by portcheck --free for bash (pid 4100), for 53 s");
         assert_eq!((&found.pids[..], found.remedies.len()), (&[4300][..], 1));
         assert_eq!(found.remedies[0].command.as_deref(), Some("portcheck --release 62893"));
         let theirs = finding(&Lease { uid: Some(0), ..lease() }, &[]);
@@ -118,14 +121,17 @@ mod tests {
     fn each_kind_is_told_as_what_it_is() {
         let client = Some(Client { name: "bash".to_owned(), pid: None, ends_lease: true });
         let held = Lease { kind: LeaseKind::Held, client, ..lease() };
-        let summary = finding(&held, &[]).summary;
+        let summary = sentence(&finding(&held, &[]), &[]);
         assert_eq!(summary, "62893/tcp is held by portcheck --free for bash, for 53 s or until that ends");
 
         let command = Lease { kind: LeaseKind::Command, client: None, expires_in: None, ..lease() };
         let found = finding(&command, &[process(4300, 4100, "make")]);
-        assert_eq!(found.summary, "62893/tcp is leased by portcheck --free for as long as make (pid 4300) runs");
+        assert_eq!(
+            sentence(&found, &[process(4300, 4100, "make")]),
+            "62893/tcp is leased by portcheck --free for as long as make (pid 4300) runs"
+        );
         assert!(found.remedies.is_empty(), "it ends with the command");
-        let unseen = finding(&Lease { pids: Vec::new(), ..command }, &[]).summary;
+        let unseen = sentence(&finding(&Lease { pids: Vec::new(), ..command }, &[]), &[]);
         assert!(unseen.ends_with("for as long as a command runs that cannot be seen"), "{unseen}");
     }
 }

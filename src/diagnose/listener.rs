@@ -32,10 +32,6 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
 
 /// What there is to say about a group that waits on the port: who, where, and how to end it.
 pub fn held_by(facts: &Facts<'_>, group: &Group<'_>) -> Observation {
-    Observation {
-        summary: format!("{} {}", group.holder(facts.processes), group.waits_on()),
-        pids: group.owners.pids().to_vec(),
-        details: Vec::new(),
-        remedies: remedy::end_holder(facts, group),
-    }
+    let (verb, object) = group.waits();
+    Observation { remedies: remedy::end_holder(facts, group), ..Observation::about(group, verb, object) }
 }

@@ -1,6 +1,6 @@
 //! The verdicts `udp-only` and `tcp-only`: the port is held for one protocol, and free for the other.
 
-use super::{Explanation, Facts, Observation, Rule, Severity};
+use super::{Explanation, Facts, IS, Observation, Rule, Severity, Statement, Subject};
 use crate::model::Protocol;
 
 pub static UDP: Rule = Rule {
@@ -31,6 +31,6 @@ fn observe(facts: &Facts<'_>, held: Protocol) -> Vec<Observation> {
     if facts.observed.protocol != held || !facts.observed.other_is_free || facts.obstacles().next().is_none() {
         return Vec::new();
     }
-    let summary = format!("{}/{} is free: only {held} is held", facts.observed.port, held.other());
-    vec![Observation { summary, ..Observation::default() }]
+    let subject = Subject::Port(facts.observed.port, held.other());
+    vec![Observation::of(Statement::new(subject, IS, format!("free: only {held} is held")))]
 }

@@ -4,9 +4,11 @@
 use std::net::IpAddr;
 
 use super::holders::{groups_where, name_spots};
-use super::{Explanation, Facts, Observation, Remedy, Rule, Severity};
+use super::{Explanation, Facts, IS, Observation, Remedy, Rule, Severity, Statement, Subject, Verb};
 use crate::model::{Family, Socket};
 use crate::probe::{Outcome, Spot};
+
+const KEEPS: Verb = Verb("keeps", "keep");
 
 pub static WILDCARD: Rule = Rule {
     code: "wildcard-overlap",
@@ -25,20 +27,21 @@ pub static WILDCARD: Rule = Rule {
         groups_where(facts, |socket| excludes_by_wildcard(facts, socket))
             .iter()
             .map(|group| {
-                let theirs = group.addresses();
                 let is_wildcard = group.sockets.iter().any(|socket| socket.is_wildcard());
-                let effect = if is_wildcard { "takes every address" } else { "keeps the wildcard from being bound" };
-                let free = free_spots(facts);
-                let rest = if free.is_empty() {
-                    String::new()
+                let (verb, object) = if is_wildcard {
+                    (Verb("takes", "take"), "every address")
                 } else {
-                    format!("; {} can be bound", name_spots(&free, "and"))
+                    (KEEPS, "the wildcard from being bound")
+                };
+                let free = free_spots(facts);
+                let rest = match &free[..] {
+                    [] => String::new(),
+                    spots => format!("; {} can be bound", name_spots(spots, "and")),
                 };
                 Observation {
-                    summary: format!("{theirs} {effect}{rest}"),
                     pids: group.owners.pids().to_vec(),
                     remedies: bind_instead(&free),
-                    ..Observation::default()
+                    ..Observation::of(Statement::new(Subject::sockets(group), verb, format!("{object}{rest}")))
                 }
             })
             .collect()
@@ -62,12 +65,10 @@ pub static DUAL_STACK: Rule = Rule {
             .iter()
             .map(|group| {
                 let takes_all = group.sockets.iter().any(|socket| socket.local.ip().is_unspecified());
-                let summary = match (takes_all, group.sockets.iter().any(|socket| socket.serves_ipv4())) {
-                    (true, _) => format!("{} takes IPv4 as well: IPV6_V6ONLY is not set", group.addresses()),
-                    (false, true) => format!("{} is an IPv4 port, held by an IPv6 socket", group.addresses()),
-                    (false, false) => {
-                        format!("{} keeps the IPv4 wildcard from being bound, though it is IPv6", group.addresses())
-                    }
+                let (verb, object) = match (takes_all, group.sockets.iter().any(|socket| socket.serves_ipv4())) {
+                    (true, _) => (Verb("takes", "take"), "IPv4 as well: IPV6_V6ONLY is not set".to_owned()),
+                    (false, true) => (IS, "held on IPv4 by an IPv6 socket".to_owned()),
+                    (false, false) => (KEEPS, "the IPv4 wildcard from being bound, though it is IPv6".to_owned()),
                 };
                 let free = free_spots(facts);
                 let mut remedies = bind_instead(&free);
@@ -77,7 +78,8 @@ pub static DUAL_STACK: Rule = Rule {
                         command: None,
                     });
                 }
-                Observation { summary, pids: group.owners.pids().to_vec(), remedies, ..Observation::default() }
+                let statement = Statement::new(Subject::sockets(group), verb, object);
+                Observation { pids: group.owners.pids().to_vec(), remedies, ..Observation::of(statement) }
             })
             .collect()
     },

@@ -1,6 +1,6 @@
 //! The verdicts on who can reach the server: `loopback-only`, `exposed`.
 
-use super::{Explanation, Facts, Observation, Rule, Severity};
+use super::{Explanation, Facts, Observation, Rule, Severity, Statement, Subject, Verb};
 use crate::classify::Exposure;
 use crate::model::{Socket, State};
 
@@ -18,7 +18,7 @@ pub static LOOPBACK_ONLY: Rule = Rule {
         if sockets.is_empty() || sockets.iter().any(|socket| Exposure::of(socket) != Exposure::Loopback) {
             return Vec::new();
         }
-        vec![Observation { summary: "it can be reached from this machine only".to_owned(), ..Observation::default() }]
+        vec![reachable("from this machine only")]
     },
 };
 
@@ -33,14 +33,18 @@ pub static EXPOSED: Rule = Rule {
     },
     check: |facts| {
         let sockets = waiting(facts);
-        let summary = match sockets.iter().map(|socket| Exposure::of(socket)).max() {
-            Some(Exposure::All) => "it can be reached through every interface",
-            Some(Exposure::Interface) => "it can be reached from other machines, through its address",
+        let how = match sockets.iter().map(|socket| Exposure::of(socket)).max() {
+            Some(Exposure::All) => "through every interface",
+            Some(Exposure::Interface) => "from other machines, through its address",
             Some(Exposure::Loopback) | None => return Vec::new(),
         };
-        vec![Observation { summary: summary.to_owned(), ..Observation::default() }]
+        vec![reachable(how)]
     },
 };
+
+fn reachable(how: &str) -> Observation {
+    Observation::of(Statement::new(Subject::Thing("it".to_owned()), Verb("can be reached", "can be reached"), how))
+}
 
 fn waiting<'a>(facts: &Facts<'a>) -> Vec<&'a Socket> {
     facts.obstacles().filter(|socket| matches!(socket.state, State::Listen | State::Unconnected)).collect()

@@ -4,7 +4,7 @@
 use std::iter;
 
 use super::connections::{connections, count, peers};
-use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, remedy};
+use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, Statement, Subject, Verb, remedy};
 use crate::model::{Owners, Protocol, Socket, State};
 use crate::probe::{Attempt, Outcome};
 
@@ -22,7 +22,6 @@ pub static ORPHANED: Rule = Rule {
     check: |facts| {
         connections(facts, |_, socket| socket.state != State::TimeWait && socket.owners == Owners::None)
             .map(|group| {
-                let verb = if group.sockets.len() == 1 { "holds" } else { "hold" };
                 let wait = match longest(&group.sockets).map_or(0, |left| left.div_ceil(1000)) {
                     0 => "wait until the kernel has ended it; there is no process to end".to_owned(),
                     seconds => {
@@ -30,12 +29,15 @@ pub static ORPHANED: Rule = Rule {
                     }
                 };
                 Observation {
-                    summary: format!("{} without a process still {verb} {}", peers(&group.sockets), facts.port_name()),
                     details: remaining(&group.sockets),
                     remedies: iter::once(Remedy { text: wait, command: None })
                         .chain(remedy::drop_remnants(facts))
                         .collect(),
-                    ..Observation::default()
+                    ..Observation::of(Statement::new(
+                        subject(&group.sockets, format!("{} without a process", peers(&group.sockets))),
+                        Verb("still holds", "still hold"),
+                        facts.port_name(),
+                    ))
                 }
             })
             .collect()
@@ -71,6 +73,12 @@ pub static TIME_WAIT: Rule = Rule {
     check: |facts| time_wait(facts, false),
 };
 
+const KEEP: Verb = Verb("keeps", "keep");
+
+fn subject(sockets: &[&Socket], name: String) -> Subject {
+    if sockets.len() == 1 { Subject::Thing(name) } else { Subject::Things(name) }
+}
+
 fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
     if reuse_is_in_vain(facts) != stubborn {
         return Vec::new();
@@ -78,12 +86,12 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
     if are_unlisted(facts) {
         let text = "set SO_REUSEADDR in the server, which helps here, or wait for half a minute".to_owned();
         return vec![Observation {
-            summary: format!(
-                "connections that have ended keep {} in TIME_WAIT: nothing else lets a server bind with SO_REUSEADDR only",
-                facts.port_name()
-            ),
             remedies: vec![Remedy { text, command: None }],
-            ..Observation::default()
+            ..Observation::of(Statement::new(
+                Subject::Things("connections that have ended".to_owned()),
+                KEEP,
+                format!("{} in TIME_WAIT: only a server with SO_REUSEADDR can bind it", facts.port_name()),
+            ))
         }];
     }
     connections(facts, |_, socket| socket.state == State::TimeWait)
@@ -92,8 +100,7 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
             let seconds = longest(&group.sockets).map(|left| left.div_ceil(1000));
             let wait = seconds.map_or_else(|| "wait for a minute or two".to_owned(), |left| format!("wait {left} s"));
             let count = group.sockets.len();
-            let (noun, verb) =
-                if count == 1 { ("connection that has", "keeps") } else { ("connections that have", "keep") };
+            let noun = if count == 1 { "connection that has ended" } else { "connections that have ended" };
             let helps = facts.observed.attempts.iter().any(|attempt| attempt.reuse_address) && !stubborn;
             let text = match (stubborn, helps) {
                 (true, _) => format!("{wait}; SO_REUSEADDR does not help"),
@@ -102,10 +109,13 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
             };
             let left = seconds.map(|left| format!(" for {left} s more")).unwrap_or_default();
             Observation {
-                summary: format!("{count} {noun} ended {verb} {} in TIME_WAIT{left}", facts.port_name()),
                 details: remaining(&group.sockets),
                 remedies: iter::once(Remedy { text, command: None }).chain(remedy::drop_remnants(facts)).collect(),
-                ..Observation::default()
+                ..Observation::of(Statement::new(
+                    subject(&group.sockets, format!("{count} {noun}")),
+                    KEEP,
+                    format!("{} in TIME_WAIT{left}", facts.port_name()),
+                ))
             }
         })
         .collect()

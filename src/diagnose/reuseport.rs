@@ -1,6 +1,6 @@
 //! The verdicts on sockets that share an address by SO_REUSEPORT: `reuseport-group`, `reuseport-other-user`.
 
-use super::{Detail, Explanation, Facts, Observation, Rule, Severity};
+use super::{Detail, Explanation, Facts, Observation, Rule, Severity, Statement, Subject, Verb};
 use crate::model::{Pid, Protocol, Socket, State};
 
 pub static GROUP: Rule = Rule {
@@ -49,17 +49,16 @@ fn observe(facts: &Facts<'_>, of_another_user: bool) -> Vec<Observation> {
             let mut pids: Vec<Pid> = group.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
             pids.sort_unstable();
             pids.dedup();
-            let summary = if of_another_user {
+            let how = if of_another_user {
                 let user = group[0].user.clone().or(group[0].uid.map(|uid| format!("uid {uid}"))).unwrap_or_default();
-                format!(
-                    "{} sockets share {address} by SO_REUSEPORT, and only processes of {user} can join",
-                    group.len()
-                )
+                format!("{address} by SO_REUSEPORT, and only processes of {user} can join")
             } else {
-                format!("{} sockets share {address} on purpose, by SO_REUSEPORT", group.len())
+                format!("{address} on purpose, by SO_REUSEPORT")
             };
+            let subject = Subject::Things(format!("{} sockets", group.len()));
+            let statement = Statement::new(subject, Verb("shares", "share"), how);
             let details = vec![("sockets", Detail::Number(group.len() as u64))];
-            Observation { summary, pids, details, ..Observation::default() }
+            Observation { pids, details, ..Observation::of(statement) }
         })
         .collect()
 }

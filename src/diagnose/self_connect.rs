@@ -1,7 +1,7 @@
 //! The verdict `self-connect`: a client that has connected to itself holds the port.
 
 use super::holders::groups_where;
-use super::{Explanation, Observation, Rule, Severity, remedy};
+use super::{Explanation, Observation, Rule, Severity, Verb, remedy};
 use crate::model::{Owners, Socket};
 
 pub static RULE: Rule = Rule {
@@ -20,14 +20,12 @@ pub static RULE: Rule = Rule {
         groups_where(facts, |socket| is_self_connected(socket) && socket.owners != Owners::None)
             .iter()
             .map(|group| Observation {
-                summary: format!(
-                    "{} has connected to itself on {}, and keeps the server from coming back",
-                    group.holder(facts.processes),
-                    group.addresses()
-                ),
-                pids: group.owners.pids().to_vec(),
                 remedies: [remedy::end_holder(facts, group), remedy::keep_out_of_range(facts)].concat(),
-                ..Observation::default()
+                ..Observation::about(
+                    group,
+                    Verb("has connected to itself on", "have connected to themselves on"),
+                    format!("{}, and the server cannot come back", group.addresses()),
+                )
             })
             .collect()
     },

@@ -2,9 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::holders::{Group, groups};
-use super::{Explanation, Facts, Observation, Remedy, Rule, Severity};
-use crate::model::{Owners, Socket, State};
+use super::{Explanation, Facts, Holder, IS, Observation, Phrase, Remedy, Rule, Severity, Statement, Subject};
+use crate::model::{Owners, Pid, Socket, State};
 
 pub static RULE: Rule = Rule {
     code: "split-localhost",
@@ -29,13 +28,19 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     if first.iter().any(|pid| second.contains(pid)) {
         return Vec::new();
     }
-    let name = |socket: &Socket| groups([socket]).first().map(|group: &Group<'_>| group.holder(facts.processes));
+    let holder = |pids: &Vec<Pid>| Phrase::Holder(Holder::Processes(pids.clone()));
+    let statement = Statement {
+        subject: Subject::Thing("localhost".to_owned()),
+        verb: IS,
+        object: vec![
+            "two servers here: 127.0.0.1 reaches ".into(),
+            holder(first),
+            ", and ::1 reaches ".into(),
+            holder(second),
+        ],
+    };
     vec![Observation {
-        summary: format!(
-            "localhost is two servers here: 127.0.0.1 reaches {}, and ::1 reaches {}",
-            name(ipv4).unwrap_or_default(),
-            name(ipv6).unwrap_or_default()
-        ),
+        statement,
         pids: first.iter().chain(second).copied().collect(),
         details: Vec::new(),
         remedies: vec![Remedy { text: "name the address instead of localhost".to_owned(), command: None }],

@@ -11,6 +11,7 @@ use crate::model::{
     ShownBy, Socket, State, Timer, TimerKind, Unit,
 };
 use crate::probe::{Attempt, Outcome};
+use crate::render::prose::sentence;
 use crate::testing::{expect_file, host, listener, owned, process};
 
 /// The findings on port 62893/tcp.
@@ -58,7 +59,7 @@ fn one_process_on_two_addresses_is_one_finding_and_two_processes_are_two() {
     let processes = [process(42, 7, "web"), process(43, 7, "api")];
     let same = [owned("127.0.0.1:62893", &[42]), owned("[::1]:62893", &[42])];
     let found = findings(&same, &processes, &[]);
-    assert_eq!(found[0].summary, "web (pid 42) listens on 127.0.0.1:62893 and [::1]:62893");
+    assert_eq!(sentence(&found[0], &processes), "web (pid 42) listens on 127.0.0.1:62893 and [::1]:62893");
     assert_eq!(
         (codes(&found).len(), &found[0].pids[..], commands(&found[0])),
         (1, &[42][..], vec!["portcheck 62893/tcp --kill"])
@@ -102,13 +103,16 @@ fn a_holder_is_ended_by_itself_where_its_address_tells_it_apart() {
 fn a_fork_group_is_named_by_its_leader() {
     let processes = [process(42, 7, "nginx"), process(43, 42, "nginx"), process(44, 42, "nginx")];
     let found = findings(&[owned("0.0.0.0:62893", &[42, 43, 44])], &processes, &[]);
-    assert_eq!(found[0].summary, "nginx (pid 42) and 2 children of it listen on 0.0.0.0:62893");
+    assert_eq!(sentence(&found[0], &processes), "nginx (pid 42) and 2 children of it listen on 0.0.0.0:62893");
     assert_eq!(commands(&found[0]), ["portcheck 62893/tcp --kill"]);
 }
 
 #[test]
 fn a_process_that_ended_meanwhile_keeps_its_pid() {
-    assert_eq!(findings(&[owned("0.0.0.0:62893", &[42])], &[], &[])[0].summary, "pid 42 listens on 0.0.0.0:62893");
+    assert_eq!(
+        sentence(&findings(&[owned("0.0.0.0:62893", &[42])], &[], &[])[0], &[]),
+        "pid 42 listens on 0.0.0.0:62893"
+    );
 }
 
 #[test]
@@ -157,7 +161,7 @@ fn what_is_known_of_a_hidden_owner_is_told() {
         ..listener("0.0.0.0:62893")
     };
     let found = findings(&[hidden], &[], &[gap(Hides::Owners, None, true)]);
-    assert_eq!(found[0].summary, "a hidden process of user ada of web.service listens on 0.0.0.0:62893");
+    assert_eq!(sentence(&found[0], &[]), "a hidden process of user ada of web.service listens on 0.0.0.0:62893");
     assert_eq!(commands(&found[0]), ["sudo portcheck 62893/tcp", "sudo systemctl stop web.service"]);
     assert!(found[0].details.contains(&("unit", Detail::Text("web.service".to_owned()))));
 }
@@ -189,7 +193,7 @@ fn time_wait_tells_how_long() {
         ..listener("127.0.0.1:62893")
     };
     let found = findings(&[remnant(20), remnant(41)], &[], &[]);
-    assert_eq!(found[0].summary, "2 connections that have ended keep 62893/tcp in TIME_WAIT for 41 s more");
+    assert_eq!(sentence(&found[0], &[]), "2 connections that have ended keep 62893/tcp in TIME_WAIT for 41 s more");
     assert!(found[0].pids.is_empty());
     assert_eq!(commands(&found[0]), ["sudo portcheck 62893/tcp --kill --remnants"], "nobody is to be killed");
 }
@@ -237,7 +241,7 @@ proptest! {
             let processes = [process(42, 1, "web")];
             let found = diagnose(&Facts { processes: &processes, ..Facts::of(&observed, &host) });
             prop_assert_eq!(Status::of(&found), Status::Held);
-            prop_assert!(found.iter().all(|finding| !finding.summary.is_empty() && !finding.summary.ends_with('.')));
+            prop_assert!(found.iter().all(|finding| !sentence(finding, &[]).ends_with([' ', '.'])));
         }
     }
 }
@@ -312,7 +316,7 @@ fn an_excluded_range_is_named_and_another_refusal_is_not_called_one() {
     };
     let found = of(8000, 8099, false);
     assert_eq!((codes(&found), Status::of(&found)), (vec!["excluded-range"], Status::Blocked));
-    assert!(found[0].summary.contains("8000-8099"), "{found:?}");
+    assert!(sentence(&found[0], &[]).contains("8000-8099"), "{found:?}");
     assert!(commands(&found[0])[2].contains("startport=8080 numberofports=1"), "{found:?}");
     let administered = of(8080, 8081, true);
     assert!(
@@ -335,14 +339,17 @@ fn services_of_windows_are_told_from_processes() {
     let http = Socket { owners: Owners::Kernel, kernel_user: Some(KernelUser::HttpSys), ..listener("0.0.0.0:80") };
     let found = findings_on("windows", &[http], &[], &[], &Circumstances::default());
     assert_eq!((codes(&found), Status::of(&found)), (vec!["http-sys"], Status::Held));
-    assert!(found[0].summary.contains("pid 4") && commands(&found[0])[0].starts_with("netsh http show servicestate"));
+    assert!(
+        sentence(&found[0], &[]).contains("pid 4")
+            && commands(&found[0])[0].starts_with("netsh http show servicestate")
+    );
 
     let helper = process(1234, 800, "svchost.exe");
     let forward = Forward { kind: "v4tov6", listen_address: "*".to_owned(), target: "[fd00::1]:80".to_owned() };
     let proxy = Socket { forwards_to: Some(forward), ..owned("0.0.0.0:8080", &[1234]) };
     let found = findings_on("windows", &[proxy], std::slice::from_ref(&helper), &[], &Circumstances::default());
     assert_eq!((codes(&found), Status::of(&found)), (vec!["portproxy"], Status::Held));
-    assert_eq!(found[0].summary, "netsh's portproxy listens on 0.0.0.0:8080 and passes it on to [fd00::1]:80");
+    assert_eq!(sentence(&found[0], &[]), "netsh's portproxy listens on 0.0.0.0:8080 and forwards to [fd00::1]:80");
     let delete = "netsh interface portproxy delete v4tov6 listenport=8080";
     assert_eq!(commands(&found[0]), ["netsh interface portproxy show all", delete]);
 

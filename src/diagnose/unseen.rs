@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Detail, Explanation, Facts, Finding, Observation, Rule, Severity, Status};
+use super::{Detail, Explanation, Facts, Finding, Observation, Rule, Severity, Statement, Status, Subject, Verb};
 use crate::probe::Outcome;
 
 pub static RULE: Rule = Rule {
@@ -27,9 +27,8 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     facts
         .hiding_gaps()
         .map(|gap| Observation {
-            summary: format!("nothing was seen on {}, but {}", facts.port_name(), gap.summary),
             details: vec![("gap", Detail::Text(gap.code.to_owned()))],
-            ..Observation::default()
+            ..Observation::of(nothing_seen(facts, &gap.summary))
         })
         .collect()
 }
@@ -45,11 +44,16 @@ pub fn unexplained(facts: &Facts<'_>, findings: &[Finding]) -> Option<Finding> {
     Some(Finding {
         code: RULE.code,
         severity: RULE.severity,
-        summary: format!("nothing was seen on {}, but bind fails with {reasons}", facts.port_name()),
+        statement: nothing_seen(facts, &format!("bind fails with {reasons}")),
         pids: Vec::new(),
         details: vec![("errno", Detail::Text(reasons))],
         remedies: Vec::new(),
     })
+}
+
+fn nothing_seen(facts: &Facts<'_>, but: &str) -> Statement {
+    let subject = Subject::Thing("nothing".to_owned());
+    Statement::new(subject, Verb("was seen on", "were seen on"), format!("{}, but {but}", facts.port_name()))
 }
 
 /// The error by its name, or in the words of the system.

@@ -1,8 +1,10 @@
 //! The verdicts `http-sys` and `portproxy`: services of Windows that have the port for somebody else.
 
 use super::holders::groups_where;
-use super::{Detail, Explanation, Observation, Remedy, Rule, Severity};
+use super::{Detail, Explanation, Observation, Remedy, Rule, Severity, Statement, Subject, Verb};
 use crate::model::{Forward, KernelUser};
+
+const LISTENS: Verb = Verb("listens on", "listen on");
 
 pub static HTTP_SYS: Rule = Rule {
     code: "http-sys",
@@ -18,10 +20,6 @@ pub static HTTP_SYS: Rule = Rule {
         groups_where(facts, |socket| socket.kernel_user == Some(KernelUser::HttpSys))
             .iter()
             .map(|group| Observation {
-                summary: format!(
-                    "a driver listens on {}, most likely http.sys for a service of Windows (shown as System, pid 4)",
-                    group.addresses()
-                ),
                 remedies: vec![
                     Remedy {
                         text: "see which service it is".to_owned(),
@@ -32,7 +30,14 @@ pub static HTTP_SYS: Rule = Rule {
                         command: Some("net stop http".to_owned()),
                     },
                 ],
-                ..Observation::default()
+                ..Observation::of(Statement::new(
+                    Subject::Thing("a driver".to_owned()),
+                    LISTENS,
+                    format!(
+                        "{}, most likely http.sys for a service of Windows (shown as System, pid 4)",
+                        group.addresses()
+                    ),
+                ))
             })
             .collect()
     },
@@ -58,7 +63,6 @@ pub static PORTPROXY: Rule = Rule {
                     if listen_address == "*" { String::new() } else { format!(" listenaddress={listen_address}") };
                 let command = format!("netsh interface portproxy delete {kind} listenport={port}{address}");
                 Observation {
-                    summary: format!("netsh's portproxy listens on {} and passes it on to {target}", group.addresses()),
                     pids: group.owners.pids().to_vec(),
                     details: vec![("forwards_to", Detail::Text(target.clone()))],
                     remedies: vec![
@@ -68,6 +72,11 @@ pub static PORTPROXY: Rule = Rule {
                         },
                         Remedy { text: "delete it, in an elevated prompt".to_owned(), command: Some(command) },
                     ],
+                    statement: Statement::new(
+                        Subject::Thing("netsh's portproxy".to_owned()),
+                        LISTENS,
+                        format!("{} and forwards to {target}", group.addresses()),
+                    ),
                 }
             })
             .collect()

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::Serializer;
 
+use super::prose;
 use crate::act;
 use crate::answer::{Answer, Command, Exit};
 use crate::classify::Exposure;
@@ -59,7 +60,7 @@ fn envelope(answer: &Answer, exit: Exit) -> Envelope<'_> {
         command: Some(answer.command.as_str()),
         exit_code: exit.code(),
         host: host(&answer.host),
-        ports: answer.ports.iter().map(port).collect(),
+        ports: answer.ports.iter().map(|of| port(of, &answer.processes)).collect(),
         processes: answer.processes.iter().map(process).collect(),
         gaps: answer.gaps.iter().map(gap).collect(),
         kill: None,
@@ -106,7 +107,7 @@ pub fn lines(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
         pids.sort_unstable();
         pids.dedup();
         let processes = pids.iter().filter_map(|&pid| find_process(&answer.processes, pid)).map(process).collect();
-        let line = Line { port: port(answered), processes };
+        let line = Line { port: port(answered, &answer.processes), processes };
         line.serialize(&mut Serializer::with_formatter(&mut *out, Escaping::compact()))?;
         out.write_all(b"\n")?;
     }
@@ -128,7 +129,7 @@ fn host(host: &model::Host) -> WireHost<'_> {
     }
 }
 
-fn port(answer: &PortReport) -> WirePort<'_> {
+fn port<'a>(answer: &'a PortReport, processes: &[model::Process]) -> WirePort<'a> {
     WirePort {
         port: answer.observed.port,
         protocol: answer.observed.protocol.as_str(),
@@ -138,7 +139,7 @@ fn port(answer: &PortReport) -> WirePort<'_> {
         status: answer.verdict.status.as_str(),
         bind: answer.observed.attempts.iter().map(bind).collect(),
         bind_elsewhere: answer.observed.attempts_elsewhere.iter().map(bind).collect(),
-        findings: answer.verdict.findings.iter().map(finding).collect(),
+        findings: answer.verdict.findings.iter().map(|found| finding(found, processes)).collect(),
         sockets: answer.observed.sockets.iter().map(socket).collect(),
     }
 }
@@ -165,7 +166,7 @@ fn service(service: &Service) -> WireService<'_> {
     }
 }
 
-fn finding(finding: &Finding) -> WireFinding<'_> {
+fn finding<'a>(finding: &'a Finding, processes: &[model::Process]) -> WireFinding<'a> {
     let details = finding.details.iter().map(|(name, detail)| {
         let detail = match detail {
             diagnose::Detail::Number(number) => WireDetail::Number(*number),
@@ -176,7 +177,7 @@ fn finding(finding: &Finding) -> WireFinding<'_> {
     WireFinding {
         code: finding.code,
         severity: finding.severity.as_str(),
-        summary: &finding.summary,
+        summary: prose::sentence(finding, processes),
         pids: &finding.pids,
         details: details.collect(),
         remedies: finding.remedies.iter().map(remedy).collect(),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::paper::Paper;
 use super::rows::{name, on};
-use super::{Style, colour, escape};
+use super::{Style, colour, escape, prose};
 use crate::act::kill::{Action, Holder, Keeper, Outcome, Plan, Prepared, Refusal, Report, Step, StepResult};
 use crate::act::words;
 use crate::answer::{Answer, Exit};
@@ -14,7 +14,7 @@ use crate::diagnose::{PortReport, Remedy, Status};
 pub fn plan(prepared: &Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let paper = &mut Paper::new(style.width, out);
     intentions(&prepared.plan, prepared.signal(), paper)?;
-    refusals(&prepared.plan.refusals, paper)
+    refusals(&prepared.plan.refusals, &prepared.answer, paper)
 }
 
 /// Writes the report.
@@ -23,7 +23,7 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     match report.outcome {
         Outcome::WouldFree | Outcome::WouldNotFree => {
             intentions(&report.plan, report.options.signal, paper)?;
-            refusals(&report.plan.refusals, paper)?;
+            refusals(&report.plan.refusals, &report.answer, paper)?;
             let text = match report.outcome {
                 Outcome::WouldFree => "nothing was done: this was a dry run",
                 _ => "nothing was done, and not every holder could be ended",
@@ -36,7 +36,7 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     for step in &report.steps {
         self::step(step, paper)?;
     }
-    refusals(&report.plan.refusals, paper)?;
+    refusals(&report.plan.refusals, &report.answer, paper)?;
     let status = if report.exit() == Exit::Yes { Status::Free } else { Status::Held };
     paper.coloured(&conclusion(report), colour::of(status))?;
     advice(report, paper)?;
@@ -88,10 +88,10 @@ fn keepers(holders: &[Holder]) -> Vec<&Keeper> {
     keepers
 }
 
-fn refusals(refusals: &[Refusal], paper: &mut Paper<'_>) -> io::Result<()> {
+fn refusals(refusals: &[Refusal], answer: &Answer, paper: &mut Paper<'_>) -> io::Result<()> {
     for refusal in refusals {
         let port = format!("{}/{}", refusal.port, refusal.protocol);
-        paper.sentence(&format!("{port}: {}", refusal.sentence()))?;
+        paper.sentence(&format!("{port}: {}", prose::refusal(refusal, &answer.processes)))?;
         remedies(&refusal.remedies, paper)?;
     }
     Ok(())

@@ -6,9 +6,11 @@ use std::time::SystemTime;
 
 use super::paper::Paper;
 use super::rows::{name, name_supervisor, on};
-use super::{Style, colour, escape};
+use super::{Style, colour, escape, prose};
 use crate::answer::Answer;
-use crate::diagnose::{Finding, Group, PortReport, Severity, Status, groups, name_spot, name_spots};
+use crate::diagnose::{
+    Finding, Group, Holder, PortReport, Severity, Statement, Status, Subject, groups, name_spot, name_spots,
+};
 use crate::model::{Gap, Hides, Owners, Pid, Process, ShownBy, Socket, find_process};
 use crate::probe::{Attempt, Outcome};
 
@@ -54,7 +56,7 @@ fn place(
         let protocols: Vec<&str> = ports.iter().map(|port| port.observed.protocol.as_str()).collect();
         headline(first.verdict.status, &format!("{}{} is free", first.observed.port, on(first, "and")), paper)?;
         paper.sentence(&format!("{}: {}", protocols.join(" and "), reach(first)))?;
-        warnings(first, paper)?;
+        warnings(first, answer, paper)?;
         // Once is enough, whatever the address.
         return if is_first { about(first, paper) } else { Ok(()) };
     }
@@ -74,24 +76,26 @@ fn place(
 
 /// Whether it is free, and nothing is to be said of it that a finding on another one does not say: `8080/udp is free: …`.
 fn is_told_with_others(port: &PortReport, ports: &[&PortReport]) -> bool {
-    let headline = format!("{} is free", bare_name(port));
     let is_quiet = port.verdict.findings.iter().all(|finding| finding.severity > Severity::Warning);
-    let mut others =
-        ports.iter().filter(|other| other.verdict.status != Status::Free).flat_map(|other| &other.verdict.findings);
-    is_quiet && port.verdict.status == Status::Free && others.any(|finding| finding.summary.starts_with(&headline))
+    let held = ports.iter().filter(|other| other.verdict.status != Status::Free);
+    let mut others = held.flat_map(|other| &other.verdict.findings);
+    is_quiet && port.verdict.status == Status::Free && others.any(|finding| is_about(finding, port))
 }
 
-/// `80/tcp`, as findings begin that speak of the port as a whole.
-fn bare_name(port: &PortReport) -> String {
-    format!("{}/{}", port.observed.port, port.observed.protocol)
+/// Whether a finding speaks of a port as a whole.
+fn is_about(finding: &Finding, port: &PortReport) -> bool {
+    finding.statement.subject == Subject::Port(port.observed.port, port.observed.protocol)
 }
 
-/// What a finding says. If it is that the other protocol is free, then on the addresses asked about.
-fn summary<'a>(finding: &'a Finding, port: &PortReport) -> Cow<'a, str> {
-    let other = format!("{}/{}", port.observed.port, port.observed.protocol.other());
-    match finding.summary.strip_prefix(&other).filter(|rest| rest.starts_with(" is free")) {
-        Some(rest) => format!("{other}{}{rest}", on(port, "and")).into(),
-        None => Cow::Borrowed(&finding.summary),
+/// What a finding on a port says. If it is about the other protocol, then on the addresses asked about.
+fn sentence(finding: &Finding, port: &PortReport, processes: &[Process]) -> String {
+    let Statement { subject, .. } = &finding.statement;
+    match subject {
+        Subject::Port(_, protocol) if *protocol != port.observed.protocol => {
+            let name = prose::subject_name(subject, processes);
+            format!("{name}{} {}", on(port, "and"), prose::predicate(&finding.statement, processes))
+        }
+        _ => prose::sentence(finding, processes),
     }
 }
 
@@ -104,7 +108,7 @@ pub fn port(answer: &Answer, port: &PortReport, style: &Style, paper: &mut Paper
         Status::Free => {
             headline(port.verdict.status, &format!("{name} is free"), paper)?;
             paper.sentence(&reach(port))?;
-            return warnings(port, paper);
+            return warnings(port, answer, paper);
         }
         Status::Unknown => headline(port.verdict.status, &format!("{name}: cannot tell whether it is free"), paper)?,
         Status::Blocked => {
@@ -112,14 +116,14 @@ pub fn port(answer: &Answer, port: &PortReport, style: &Style, paper: &mut Paper
         }
         Status::Held => {
             let held = held(&name, &groups, answer);
-            let (text, finding) = with_finding(held, port);
+            let (text, finding) = with_finding(held, port, &answer.processes);
             headline(port.verdict.status, &text, paper)?;
             told = finding;
         }
     }
     let is_told = |finding: &&Finding| told.is_some_and(|told| std::ptr::eq(told, *finding));
     for finding in port.verdict.findings.iter().filter(|finding| !is_told(finding)) {
-        paper.sentence(&summary(finding, port))?;
+        paper.sentence(&sentence(finding, port, &answer.processes))?;
     }
     binds(port, paper)?;
     free_elsewhere(port, paper)?;
@@ -136,25 +140,16 @@ pub fn port(answer: &Answer, port: &PortReport, style: &Style, paper: &mut Paper
 
 /// Joins the headline with the first conflict that goes on about the same holder:
 /// `… is held by python3 (pid 4242), which listens on 127.0.0.1:62893`.
-fn with_finding(held: Held, port: &PortReport) -> (String, Option<&Finding>) {
+fn with_finding<'a>(held: Held, port: &'a PortReport, processes: &[Process]) -> (String, Option<&'a Finding>) {
     let Held { text, only_holder } = held;
+    let mut conflicts = port.verdict.findings.iter().filter(|finding| finding.severity == Severity::Conflict);
     // A finding that speaks of the port as a whole is a headline by itself.
-    let rest_of_headline = |finding: &Finding| {
-        let rest = finding.summary.strip_prefix(&bare_name(port))?;
-        rest.starts_with(" is ").then(|| rest.to_owned())
-    };
-    let conflicts = |finding: &&Finding| finding.severity == Severity::Conflict;
-    if let Some(finding) = port.verdict.findings.iter().find(conflicts)
-        && let Some(rest) = rest_of_headline(finding)
-    {
-        return (format!("{}{rest}", name(port)), Some(finding));
+    if let Some(finding) = conflicts.clone().next().filter(|finding| is_about(finding, port)) {
+        return (format!("{} {}", name(port), prose::predicate(&finding.statement, processes)), Some(finding));
     }
-    let rest_of = |finding: &'_ Finding| {
-        let rest = finding.summary.strip_prefix(only_holder.as_ref()?)?.strip_prefix(' ')?;
-        (finding.severity == Severity::Conflict).then(|| rest.to_owned())
-    };
-    match port.verdict.findings.iter().find_map(|finding| Some((rest_of(finding)?, finding))) {
-        Some((rest, finding)) => (format!("{text}, which {rest}"), Some(finding)),
+    let is_same = |finding: &&Finding| matches!(&finding.statement.subject, Subject::Holder(holder) if Some(holder) == only_holder.as_ref());
+    match conflicts.find(is_same) {
+        Some(finding) => (format!("{text}, which {}", prose::predicate(&finding.statement, processes)), Some(finding)),
         None => (text, None),
     }
 }
@@ -167,7 +162,7 @@ fn headline(status: Status, text: &str, paper: &mut Paper<'_>) -> io::Result<()>
 struct Held {
     text: String,
     /// The holder, if there is just one.
-    only_holder: Option<String>,
+    only_holder: Option<Holder>,
 }
 
 /// `62893/tcp is held by python3 (pid 4242)`.
@@ -178,18 +173,20 @@ fn held(name: &str, groups: &[Group<'_>], answer: &Answer) -> Held {
     if named.is_empty() {
         named = groups.iter().filter(|group| *group.owners != Owners::None).collect();
     }
-    let mut holders: Vec<String> = named.iter().map(|group| group.holder(&answer.processes)).collect();
-    let text = match &holders[..] {
-        [] if groups.is_empty() => format!("{name} is held by something that cannot be seen"),
-        [] => format!("{name} is held, by no process"),
-        [one] => match one.strip_prefix("probably ") {
-            Some(one) => format!("{name} is held, probably by {one}"),
-            None => format!("{name} is held by {one}"),
-        },
-        [one, another] => format!("{name} is held by {one}, and by {another}"),
-        [one, others @ ..] => format!("{name} is held by {one}, and by {} others", others.len()),
+    let holders: Vec<Holder> = named.into_iter().map(Holder::from).collect();
+    let names: Vec<String> = holders.iter().map(|holder| holder.name(&answer.processes)).collect();
+    let text = match (&holders[..], &names[..]) {
+        ([], _) if groups.is_empty() => format!("{name} is held by something that cannot be seen"),
+        ([], _) => format!("{name} is held, by no process"),
+        ([one @ Holder::Likely(_)], _) => format!("{name} is held, probably by {}", one.bare_name(&answer.processes)),
+        (_, [one]) => format!("{name} is held by {one}"),
+        (_, [one, another]) => format!("{name} is held by {one}, and by {another}"),
+        (_, [one, others @ ..]) => format!("{name} is held by {one}, and by {} others", others.len()),
+        (_, []) => name.to_owned(),
     };
-    Held { text, only_holder: if holders.len() == 1 { holders.pop() } else { None } }
+    let mut holders = holders.into_iter();
+    let only_holder = holders.next().filter(|_| holders.next().is_none());
+    Held { text, only_holder }
 }
 
 fn reach(port: &PortReport) -> String {
@@ -206,11 +203,11 @@ fn reach(port: &PortReport) -> String {
 }
 
 /// What there is to know although the port is free, which is the last of its findings.
-fn warnings(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
+fn warnings(port: &PortReport, answer: &Answer, paper: &mut Paper<'_>) -> io::Result<()> {
     let findings = port.verdict.findings.split_last().map_or(&[][..], |(_, others)| others);
     for finding in findings {
         let but = if finding.severity == Severity::Warning { "but " } else { "" };
-        paper.sentence(&format!("{but}{}", finding.summary))?;
+        paper.sentence(&format!("{but}{}", prose::sentence(finding, &answer.processes)))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::paper::Paper;
 use super::rows::{Row, name, on, rows, service};
-use super::{Style, colour, escape, report};
+use super::{Style, colour, escape, prose, report};
 use crate::answer::Answer;
 use crate::diagnose::{PortReport, Status};
 use crate::model::{Gap, Owners};
@@ -201,8 +201,8 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
             }
             Line::One(port) => {
                 let first = port.verdict.findings.first().filter(|_| port.verdict.status != Status::Free);
-                let why = first.map(|finding| finding.summary.as_str()).unwrap_or_default();
-                (port.verdict.status, name(port), escape::terminal(why).into_owned())
+                let why = first.map(|finding| prose::sentence(finding, &answer.processes)).unwrap_or_default();
+                (port.verdict.status, name(port), escape::terminal(&why).into_owned())
             }
         };
         statuses.push(status);

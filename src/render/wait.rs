@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::paper::Paper;
-use super::{Style, colour};
+use super::{Style, colour, prose};
 use crate::act::wait::{Awaited, By, Goal, Options, Outcome, Place, Report};
 use crate::act::words;
 use crate::answer::Answer;
@@ -31,7 +31,7 @@ fn situation(answer: &Answer, paper: &mut Paper<'_>) -> io::Result<()> {
     let conflicts = answer.ports.iter().flat_map(|port| &port.verdict.findings);
     let conflicts: Vec<_> = conflicts.filter(|finding| finding.severity <= Severity::Unknown).collect();
     for finding in conflicts.iter().take(MOST) {
-        paper.sentence(&format!("  now: {}", finding.summary))?;
+        paper.sentence(&format!("  now: {}", prose::sentence(finding, &answer.processes)))?;
     }
     match &conflicts[..] {
         [] if answer.ports.is_empty() => Ok(()),
@@ -62,7 +62,7 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     if report.options.awaited == Awaited::Listening {
         let listens = report.answer.ports.iter().flat_map(|port| &port.verdict.findings);
         for finding in listens.filter(|finding| finding.severity == Severity::Conflict && !finding.pids.is_empty()) {
-            paper.sentence(&finding.summary)?;
+            paper.sentence(&prose::sentence(finding, &report.answer.processes))?;
         }
     }
     Ok(())

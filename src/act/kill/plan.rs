@@ -7,7 +7,9 @@ use super::{Keeper, Options, keeper};
 use crate::act::{Surroundings, system};
 use crate::answer::Answer;
 use crate::broker::Broker;
-use crate::diagnose::{Facts, Group, PortReport, Remedy, Severity, Status, groups, is_airplay_receiver, remedy};
+use crate::diagnose::{
+    Facts, Group, PortReport, Remedy, Severity, Statement, Status, groups, is_airplay_receiver, remedy,
+};
 use crate::model::{Lease, LeaseKind, Owners, Pid, Process, Protocol, Socket, State, find_process};
 use crate::request::Request;
 use crate::supervisor;
@@ -55,20 +57,19 @@ pub struct Refusal {
     pub protocol: Protocol,
     /// The processes, as far as they are known.
     pub pids: Vec<Pid>,
-    /// Who it is: `sshd (pid 812)`.
-    pub who: String,
-    /// Why, as the rest of a sentence about them.
-    pub reason: String,
+    /// Why.
+    pub reason: Reason,
     /// What can be done instead.
     pub remedies: Vec<Remedy>,
 }
 
-impl Refusal {
-    /// Who is left alone and why, in one sentence.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        [&*self.who, &*self.reason].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
-    }
+/// Why somebody is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// Who it is, `sshd (pid 812)`, and the rest of a sentence about them.
+    Said(String, String),
+    /// What the diagnosis found of the port.
+    Found(Statement),
 }
 
 impl Plan {
@@ -144,8 +145,12 @@ impl Planner<'_> {
         }
         if groups.is_empty() {
             let worst = port.verdict.findings.iter().find(|finding| finding.severity <= Severity::Unknown);
-            refusals.extend(worst.map(|finding| {
-                Self::refusal(port, &[], String::new(), finding.summary.clone(), finding.remedies.clone())
+            refusals.extend(worst.map(|finding| Refusal {
+                port: port.observed.port,
+                protocol: port.observed.protocol,
+                pids: Vec::new(),
+                reason: Reason::Found(finding.statement.clone()),
+                remedies: finding.remedies.clone(),
             }));
         }
         if refusals.is_empty() {
@@ -300,8 +305,7 @@ impl Planner<'_> {
             port: port.observed.port,
             protocol: port.observed.protocol,
             pids: pids.to_vec(),
-            who,
-            reason,
+            reason: Reason::Said(who, reason),
             remedies,
         }
     }

@@ -7,6 +7,8 @@ use serde::Serialize;
 use super::parts::{WireEndpoint, WireRemedy, endpoint, remedy};
 use crate::act::kill::{Action, Holder, Keeper, Refusal, Report, Step, Taker};
 use crate::act::milliseconds;
+use crate::model::Process;
+use crate::render::prose;
 
 /// What --kill was to do, and did.
 #[derive(Debug, Serialize)]
@@ -132,7 +134,7 @@ pub fn kill(report: &Report) -> WireKill<'_> {
         grace_ms: milliseconds(report.options.grace),
         settle_ms: milliseconds(report.options.settle),
         holders: report.plan.holders.iter().map(holder).collect(),
-        refused: report.plan.refusals.iter().map(refusal).collect(),
+        refused: report.plan.refusals.iter().map(|one| refusal(one, &report.answer.processes)).collect(),
         steps: report.steps.iter().map(step).collect(),
         taken_by: report.takers.iter().map(taker).collect(),
     }
@@ -154,12 +156,12 @@ fn supervisor(keeper: &Keeper) -> WireSupervisor {
     WireSupervisor { kind: keeper.kind(), name: keeper.name(), stop: keeper.remedy().command }
 }
 
-fn refusal(refusal: &Refusal) -> WireRefusal<'_> {
+fn refusal<'a>(refusal: &'a Refusal, processes: &[Process]) -> WireRefusal<'a> {
     WireRefusal {
         port: refusal.port,
         protocol: refusal.protocol.as_str(),
         pids: &refusal.pids,
-        reason: refusal.sentence(),
+        reason: prose::refusal(refusal, processes),
         remedies: refusal.remedies.iter().map(remedy).collect(),
     }
 }

@@ -130,7 +130,7 @@ pub struct WireFinding<'a> {
     #[cfg_attr(test, schemars(extend("enum" = ["conflict", "blocked", "unknown", "warning", "info"])))]
     pub severity: &'static str,
     /// One sentence.
-    pub summary: &'a str,
+    pub summary: String,
     /// The processes it is about, the leader first.
     pub pids: &'a [u32],
     /// The facts it rests on, by name.

@@ -1,0 +1,141 @@
+//! What a finding says: who does what to what. Renderers make sentences of it.
+
+use super::{Facts, Group};
+use crate::model::{Owners, Pid, Protocol};
+use crate::supervisor::{self, Supervisor};
+
+/// A sentence in its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Who or what it is about.
+    pub subject: Subject,
+    /// What that does.
+    pub verb: Verb,
+    /// The rest of the sentence.
+    pub object: Vec<Phrase>,
+}
+
+/// Who or what a statement is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// Whoever holds the port.
+    Holder(Holder),
+    /// A port as a whole: `80/tcp`.
+    Port(u16, Protocol),
+    /// Sockets, by their addresses.
+    Sockets(Vec<String>),
+    /// Anything else that is one: `localhost`.
+    Thing(String),
+    /// Anything else that is several: `browsers`.
+    Things(String),
+}
+
+/// What a subject does, where it is one and where it is several: `listens on`, `listen on`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verb(pub &'static str, pub &'static str);
+
+/// `is`, `are`.
+pub const IS: Verb = Verb("is", "are");
+
+/// A part of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phrase {
+    /// Words.
+    Text(String),
+    /// The name of a holder.
+    Holder(Holder),
+}
+
+/// Who holds sockets, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// These processes, the leader first.
+    Processes(Vec<Pid>),
+    /// Probably one of these, the likeliest first.
+    Likely(Vec<Pid>),
+    /// A process that cannot be seen, and what the socket tells of it.
+    Hidden {
+        /// The name of its user.
+        user: Option<String>,
+        /// The id of its user.
+        uid: Option<u32>,
+        /// Its unit or container.
+        supervisor: Supervisor,
+    },
+    /// The kernel.
+    Kernel,
+    /// No process.
+    Nobody,
+    /// Some process: which one was not asked.
+    Somebody,
+}
+
+impl Statement {
+    /// A sentence whose object is one phrase.
+    pub fn new(subject: impl Into<Subject>, verb: Verb, object: impl Into<Phrase>) -> Self {
+        Self { subject: subject.into(), verb, object: vec![object.into()] }
+    }
+}
+
+impl Subject {
+    /// Whether it is about several things, so that the verb has to agree.
+    pub fn is_plural(&self) -> bool {
+        match self {
+            Self::Holder(Holder::Processes(pids)) => pids.len() > 1,
+            Self::Sockets(addresses) => addresses.len() > 1,
+            Self::Things(_) => true,
+            Self::Holder(_) | Self::Port(..) | Self::Thing(_) => false,
+        }
+    }
+
+    /// The port that is judged.
+    pub fn port(facts: &Facts<'_>) -> Self {
+        Self::Port(facts.observed.port, facts.observed.protocol)
+    }
+
+    /// The sockets of a group.
+    pub fn sockets(group: &Group<'_>) -> Self {
+        Self::Sockets(group.local_names())
+    }
+}
+
+impl From<&Group<'_>> for Subject {
+    fn from(group: &Group<'_>) -> Self {
+        Self::Holder(group.into())
+    }
+}
+
+impl From<&Group<'_>> for Holder {
+    fn from(group: &Group<'_>) -> Self {
+        match group.owners {
+            Owners::Known(pids) => Self::Processes(pids.clone()),
+            Owners::Likely { pids, .. } => Self::Likely(pids.clone()),
+            Owners::Kernel => Self::Kernel,
+            Owners::Hidden { .. } => {
+                let socket = group.sockets[0];
+                let supervisor = socket.cgroup.as_deref().map(supervisor::of_cgroup).unwrap_or_default();
+                Self::Hidden { user: socket.user.clone(), uid: socket.uid, supervisor }
+            }
+            Owners::None => Self::Nobody,
+            Owners::NotAsked => Self::Somebody,
+        }
+    }
+}
+
+impl From<Holder> for Phrase {
+    fn from(holder: Holder) -> Self {
+        Self::Holder(holder)
+    }
+}
+
+impl From<String> for Phrase {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Phrase {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}

@@ -1,0 +1,46 @@
+//! Sentences made of statements.
+
+use crate::act::kill::{Reason, Refusal};
+use crate::diagnose::{Finding, Phrase, Statement, Subject, enumerate};
+use crate::model::Process;
+
+/// What a finding says, as one sentence without a full stop.
+pub fn sentence(finding: &Finding, processes: &[Process]) -> String {
+    whole(&finding.statement, processes)
+}
+
+/// Who is left alone and why, as one sentence.
+pub fn refusal(refusal: &Refusal, processes: &[Process]) -> String {
+    match &refusal.reason {
+        Reason::Said(who, reason) => format!("{who} {reason}"),
+        Reason::Found(statement) => whole(statement, processes),
+    }
+}
+
+fn whole(statement: &Statement, processes: &[Process]) -> String {
+    format!("{} {}", subject_name(&statement.subject, processes), predicate(statement, processes))
+}
+
+/// What the subject of a statement is called.
+pub fn subject_name(subject: &Subject, processes: &[Process]) -> String {
+    match subject {
+        Subject::Holder(holder) => holder.name(processes),
+        Subject::Port(port, protocol) => format!("{port}/{protocol}"),
+        Subject::Sockets(addresses) => enumerate(addresses, "and"),
+        Subject::Thing(name) | Subject::Things(name) => name.clone(),
+    }
+}
+
+/// What a statement says of its subject: `listens on 127.0.0.1:80`.
+pub fn predicate(statement: &Statement, processes: &[Process]) -> String {
+    let verb = if statement.subject.is_plural() { statement.verb.1 } else { statement.verb.0 };
+    let object: String = statement.object.iter().map(|phrase| words(phrase, processes)).collect();
+    format!("{verb} {object}")
+}
+
+fn words(phrase: &Phrase, processes: &[Process]) -> String {
+    match phrase {
+        Phrase::Text(text) => text.clone(),
+        Phrase::Holder(holder) => holder.name(processes),
+    }
+}
