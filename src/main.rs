@@ -25,7 +25,7 @@ use cli::{Invocation, Stop, Wish};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let exit = match cli::parse(&arguments) {
+    let exit = match cli::parse(&arguments).and_then(cli::resolve) {
         Ok(Wish::Answer(invocation)) => run(&invocation),
         Ok(Wish::Kill(invocation, options, consent)) => killing::run(&invocation, options, consent),
         Ok(Wish::Wait(invocation, wait)) => waiting::run(&invocation, wait),

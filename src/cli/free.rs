@@ -1,4 +1,4 @@
-//! The options of `--free`, and what they mean.
+//! `portcheck free`: ports that stay free until they are used.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -6,9 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ArgAction;
 use portcheck::act::parse_duration;
-use portcheck::classify::Class;
 use portcheck::free::{self, Demand, Handover, Order, Wanted};
 use portcheck::local;
 use portcheck::model::{Family, Pid, Protocol};
@@ -17,10 +15,14 @@ use portcheck::probe::{self, Outcome};
 use portcheck::render::Format;
 use portcheck::target::{self, Target};
 
-use super::Stop;
-use super::act::JSON_BESIDE_COMMAND;
+use super::common::{Narrow, Output};
+use super::names::{ClassName, NativeOnly, PickingFormat, parse_pid};
+use super::rules::Rule;
+use super::wait::JSON_BESIDE_COMMAND;
+use super::{Printing, Stop, Wish};
 
-const HEADING: &str = "Picking free ports";
+const KEEPING: &str = "Keeping them";
+const USING: &str = "Using them";
 
 /// The longest that a lease may be asked for: a year.
 const LONGEST_TTL: Duration = Duration::from_hours(365 * 24);
@@ -28,63 +30,143 @@ const LONGEST_TTL: Duration = Duration::from_hours(365 * 24);
 /// How long a lease lasts if nobody says.
 const USUAL_TTL: Duration = Duration::from_mins(1);
 
-/// The options of `--free` that ask for something by themselves.
-pub const ACTIONS: [&str; 3] = ["leases", "release", "keep_leases"];
+/// The most ports that are picked at a time. Who asks for more most likely means a port by its number.
+const MOST: u16 = 1000;
 
-/// The options that only `--free` and its leases know. That they go with it is checked by hand, as clap does not always.
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
+#[command(next_help_heading = "Which ports")]
 pub struct FreeArgs {
-    /// Pick N ports that are really free (one, or as many as --env names), and print them, one a line
-    #[arg(long, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u16).range(1..), help_heading = HEADING,
-          conflicts_with_all = ["all", "process", "user", "exposed", "sort", "reuse_addr", "no_probe", "quick", "explain", "kill", "wait"])]
-    #[expect(clippy::option_option, reason = "not given, given, given with a number")]
-    free: Option<Option<u16>>,
-    /// Pick from these ports, instead of 20000-29999: 3000-3999, or 3000-3999,8000-8099
-    #[arg(long, value_name = "A-B", help_heading = HEADING)]
+    /// How many ports [default: 1, or as many as --env names]
+    #[arg(value_name = "N", value_parser = parse_count, help_heading = None)]
+    count: Option<u16>,
+    /// Pick from these ports: 3000-3999, or 3000-3999,8000-8099 [default: 20000-29999]
+    #[arg(long, value_name = "A-B")]
     range: Vec<String>,
     /// Never pick these: 3000, or 3000-3010,8080
-    #[arg(long, value_name = "PORTS", help_heading = HEADING)]
+    #[arg(long, value_name = "PORTS")]
     exclude: Vec<String>,
-    /// Try these first, in this order, whatever else is said: 3000, or 3000,3001
-    #[arg(long, value_name = "PORT", help_heading = HEADING)]
+    /// Try these first, in this order: 3000, or 3000,3001
+    #[arg(long, value_name = "PORT")]
     prefer: Vec<String>,
-    /// Pick what is nearest to this port
-    #[arg(long, value_name = "PORT", conflicts_with = "sticky", help_heading = HEADING)]
+    /// Pick the port nearest to this one
+    #[arg(long, value_name = "PORT", conflicts_with = "sticky")]
     near: Option<String>,
-    /// Free on this address only, such as 127.0.0.1, ::1 or localhost
-    #[arg(long, value_name = "ADDRESS", help_heading = HEADING)]
-    addr: Option<String>,
+    /// Only ports of this class
+    #[arg(long, value_enum, value_name = "CLASS")]
+    class: Option<ClassName>,
     /// The same port for the same NAME, directory and user, whenever it is free
-    #[arg(long, value_name = "NAME", help_heading = HEADING)]
+    #[arg(long, value_name = "NAME")]
     sticky: Option<String>,
-    /// How long nobody else who asks --free gets the port: 90s, 5m; 0 for not at all [default: 60s]
-    #[arg(long, value_name = "TIME", conflicts_with = "cmd", value_parser = parse_duration, allow_hyphen_values = true, help_heading = HEADING)]
+    /// Free on this address only, such as 127.0.0.1, ::1 or localhost
+    #[arg(long, value_name = "ADDRESS")]
+    addr: Option<String>,
+    #[command(flatten)]
+    narrow: Narrow,
+    /// How long to keep the port from other callers: 90s, 5m; 0 for not at all [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true, help_heading = KEEPING)]
     ttl: Option<Duration>,
-    /// Keep the port bound meanwhile: only a server that sets SO_REUSEADDR gets it. Ends with --pid, or our caller
-    #[arg(long, conflicts_with = "cmd", help_heading = HEADING)]
+    /// Keep the port bound until then; only a server that sets SO_REUSEADDR gets it
+    #[arg(long, help_heading = KEEPING)]
     hold: bool,
-    /// Call the ports by these names, for CMD and --env-file, instead of PORT, PORT2
-    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = HEADING)]
+    /// End the lease when this process ends
+    #[arg(long, value_name = "PID", value_parser = parse_pid, help_heading = KEEPING)]
+    pid: Option<Pid>,
+    /// Name the variables of the ports, instead of PORT, PORT2
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = USING)]
     env: Vec<String>,
     /// Append NAME=port lines to this file, such as "$GITHUB_ENV"
-    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    #[arg(long, value_name = "FILE", help_heading = USING)]
     env_file: Option<PathBuf>,
-    /// Give CMD listening sockets from descriptor 3 on, with LISTEN_FDS, as systemd does
-    #[arg(long, conflicts_with = "release_on_exec", help_heading = HEADING)]
+    /// Pass CMD listening sockets from descriptor 3 on, with LISTEN_FDS, as systemd does
+    #[arg(long, conflicts_with = "release_on_exec", help_heading = USING)]
     pass_fds: bool,
     /// Do not hold the port while CMD runs: for servers that do not set SO_REUSEADDR
-    #[arg(long, help_heading = HEADING)]
+    #[arg(long, help_heading = USING)]
     release_on_exec: bool,
-    /// List the ports that are leased
-    #[arg(long, conflicts_with_all = ["targets", "free", "explain"], help_heading = HEADING)]
-    leases: bool,
-    /// End the lease on a port
-    #[arg(long, value_name = "PORT", conflicts_with_all = ["targets", "free", "leases", "explain"], help_heading = HEADING)]
-    release: Vec<String>,
-    /// How the process in the background is started
-    #[arg(long, hide = true, action = ArgAction::SetTrue, exclusive = true)]
-    pub keep_leases: bool,
+    #[command(flatten)]
+    native: NativeOnly,
+    #[command(flatten)]
+    output: Output<PickingFormat>,
+    /// A command to run with PORT set, in place of portcheck; {port} and {port2} in it are replaced
+    #[arg(last = true, value_name = "CMD", help_heading = None)]
+    cmd: Vec<OsString>,
+}
+
+/// What does not go together.
+pub const RULES: &[Rule<FreeArgs>] = &[
+    Rule {
+        example: "free --pass-fds",
+        is_broken: |free| free.pass_fds && free.cmd.is_empty(),
+        message: "--pass-fds goes with a command: add '-- CMD'",
+    },
+    Rule {
+        example: "free --release-on-exec",
+        is_broken: |free| free.release_on_exec && free.cmd.is_empty(),
+        message: "--release-on-exec goes with a command: add '-- CMD'",
+    },
+    Rule {
+        example: "free --ttl 5s -- true",
+        is_broken: |free| free.ttl.is_some() && !free.cmd.is_empty(),
+        message: "--ttl does not go with a command, which has its ports for as long as it runs",
+    },
+    Rule {
+        example: "free --hold -- true",
+        is_broken: |free| free.hold && !free.cmd.is_empty(),
+        message: "--hold does not go with a command, which has its ports for as long as it runs",
+    },
+    Rule {
+        example: "free --pid 1 -- true",
+        is_broken: |free| free.pid.is_some() && !free.cmd.is_empty(),
+        message: "--pid does not go with a command, which has its ports for as long as it runs",
+    },
+    Rule {
+        example: "free --ttl 9000h",
+        is_broken: |free| free.ttl.is_some_and(|ttl| ttl > LONGEST_TTL),
+        message: "--ttl: give a time of at most a year, such as 90s or 5m",
+    },
+    Rule {
+        example: "free --json -- true",
+        is_broken: |free| free.output.format() == Format::Json && !free.cmd.is_empty(),
+        message: JSON_BESIDE_COMMAND,
+    },
+    Rule {
+        example: "free --format csv -- true",
+        is_broken: |free| free.output.format() == Format::Csv && !free.cmd.is_empty(),
+        message: "--format csv: standard output is the command's own, so leave --format or the command out",
+    },
+    Rule {
+        example: "free --hold --ttl 0",
+        is_broken: |free| free.hold && free.ttl == Some(Duration::ZERO),
+        message: "--hold needs a time: leave --ttl 0 out",
+    },
+    Rule {
+        example: "free --hold --udp",
+        is_broken: |free| free.hold && free.narrow.protocol() == Some(Protocol::Udp),
+        message: "--hold cannot keep UDP ports: the holder would get the datagrams. Leave --udp or --hold out",
+    },
+    Rule {
+        example: "free --class well-known",
+        is_broken: |free| matches!(free.class, Some(ClassName::WellKnown)),
+        message: "--class well-known is nothing to pick from: those ports belong to services of the system",
+    },
+    Rule {
+        example: "free --env A",
+        is_broken: |free| !free.env.is_empty() && free.cmd.is_empty() && free.env_file.is_none(),
+        message: "--env names variables for a command: add '-- CMD', or --env-file FILE",
+    },
+];
+
+/// Reads the number of ports. A number that is too large for one is a port that somebody would like to have.
+fn parse_count(typed: &str) -> Result<u16, String> {
+    match typed.parse::<u16>() {
+        Ok(0) => Err("asks for no port: leave it out for one".to_owned()),
+        Ok(count @ 1..=MOST) => Ok(count),
+        Ok(port) => Err(format!(
+            "is a number of ports, and at most {MOST} are picked at a time; \
+             to pick port {port} if it is free: portcheck free --prefer {port}"
+        )),
+        Err(_) => Err(format!("is no number of ports from 1 to {MOST}: write 'portcheck free 3'")),
+    }
 }
 
 /// What `--free`, `--leases` and `--release` ask for.
@@ -117,62 +199,62 @@ pub struct Picking {
     pub command: Option<(Vec<OsString>, Handover)>,
 }
 
-/// What the options that others know too mean here.
-pub struct Shared<'a> {
-    /// `--tcp`, `--udp`.
-    pub protocols: Vec<Protocol>,
-    /// `-4`, `-6`.
-    pub family: Option<Family>,
-    /// `--class`.
-    pub class: Option<Class>,
-    /// `--pid`.
-    pub pids: &'a [Pid],
-    /// `--json`, `--format`.
-    pub format: Format,
-    /// Whether ports are asked about.
-    pub has_targets: bool,
-}
-
 impl FreeArgs {
-    /// Whether ports are to be picked.
-    pub const fn picks(&self) -> bool {
-        self.free.is_some()
+    /// What it asks for.
+    pub fn resolve(self) -> Result<Wish, Stop> {
+        let printing = Printing::new(&self.output);
+        Ok(Wish::Free(FreeWish::Pick(Box::new(self.picking()?)), printing))
     }
 
-    /// What is asked for; `None` if it is something else. `command` is what stands behind `--`.
-    pub fn wish(self, shared: Shared<'_>, command: &[OsString]) -> Result<Option<FreeWish>, Stop> {
-        let is_ours = self.leases || self.free.is_some() || !self.release.is_empty();
-        if is_ours && !matches!(shared.format, Format::Table | Format::Json | Format::Csv) {
-            return Err(usage("--free prints ports, --json or --format csv, and no other format"));
-        }
-        if self.leases {
-            return Ok(Some(FreeWish::Leases));
-        }
-        if !self.release.is_empty() {
-            let ports = ports("--release", &self.release)?;
-            return Ok(Some(FreeWish::Release(ports)));
-        }
-        match self.free {
-            None => Ok(None),
-            Some(_) if shared.has_targets => {
-                Err(usage("--free picks ports by itself: --prefer 8080 picks 8080 if it is free"))
-            }
-            Some(count) => Ok(Some(FreeWish::Pick(Box::new(self.picking(count, shared, command)?)))),
-        }
+    fn picking(self) -> Result<Picking, Stop> {
+        let names = names(&self.env, self.count)?;
+        require_names(&names, &self.cmd)?;
+        let handover = self.handover();
+        Ok(Picking {
+            demand: self.demand(names.len())?,
+            ttl: self.ttl.unwrap_or(USUAL_TTL),
+            hold: self.hold,
+            pid: self.pid,
+            names,
+            env_file: self.env_file,
+            command: (!self.cmd.is_empty()).then_some((self.cmd, handover)),
+        })
     }
 
-    /// An option that says how a command gets its ports.
-    fn option_for_a_command(&self) -> Option<&'static str> {
-        let given = [("--pass-fds", self.pass_fds), ("--release-on-exec", self.release_on_exec)];
-        given.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
+    fn demand(&self, count: usize) -> Result<Demand, Stop> {
+        let (addresses, scope) = match &self.addr {
+            Some(address) => place(address)?,
+            None => (Vec::new(), 0),
+        };
+        let family = self.narrow.family();
+        if !addresses.is_empty() && !addresses.iter().any(|&address| Family::fits(family, address)) {
+            return Err(usage("--addr is of the other family"));
+        }
+        let wanted = self.wanted()?;
+        let key = self.sticky.as_deref().map(sticky_key).transpose()?;
+        Ok(Demand {
+            count,
+            order: match (wanted.near, key) {
+                (Some(near), _) => Order::Near(near),
+                (_, Some(key)) => Order::Scattered(key),
+                _ => Order::random(),
+            },
+            wanted,
+            key,
+            protocols: self.narrow.protocols(),
+            family,
+            addresses: addresses.into_iter().filter(|&address| Family::fits(family, address)).collect(),
+            scope,
+            as_servers: self.pass_fds,
+        })
     }
 
     /// The ports that would do.
-    fn wanted(&self, class: Option<Class>) -> Result<Wanted, Stop> {
+    fn wanted(&self) -> Result<Wanted, Stop> {
         let wanted = Wanted {
             range: if self.range.is_empty() { None } else { Some(port_set("--range", &self.range)?) },
             exclude: port_set("--exclude", &self.exclude)?,
-            class,
+            class: self.class.map(Into::into),
             preferred: ports("--prefer", &self.prefer)?,
             near: self.near.as_deref().map(|near| port("--near", near)).transpose()?,
         };
@@ -183,93 +265,12 @@ impl FreeArgs {
         }
     }
 
-    fn picking(self, count: Option<u16>, shared: Shared<'_>, command: &[OsString]) -> Result<Picking, Stop> {
-        if command.is_empty()
-            && let Some(option) = self.option_for_a_command()
-        {
-            return Err(usage(format!("{option} goes with a command: add '-- CMD'")));
-        }
-        let ttl = self.ttl.unwrap_or(USUAL_TTL);
-        if ttl > LONGEST_TTL {
-            return Err(usage("--ttl: give a time of at most a year, such as 90s or 5m"));
-        }
-        if shared.format == Format::Json && !command.is_empty() {
-            return Err(usage(JSON_BESIDE_COMMAND));
-        }
-        if shared.format == Format::Csv && !command.is_empty() {
-            return Err(usage(
-                "--format csv: standard output is the command's own, so leave --format or the command out",
-            ));
-        }
-        if self.hold && ttl.is_zero() {
-            return Err(usage("--hold needs a time: leave --ttl 0 out"));
-        }
-        if self.hold && shared.protocols == [Protocol::Udp] {
-            return Err(usage(
-                "--hold cannot keep UDP ports: the holder would get the datagrams. Leave --udp or --hold out",
-            ));
-        }
-        if shared.class == Some(Class::WellKnown) {
-            return Err(usage(
-                "--class well-known is nothing to pick from: those ports belong to services of the system",
-            ));
-        }
-        let pid = match shared.pids {
-            [_, ..] if !command.is_empty() => {
-                return Err(usage("--pid: a command has its ports for its own life"));
-            }
-            [] => None,
-            [pid] => Some(*pid),
-            _ => return Err(usage("--pid: a lease ends with one process, not with several")),
-        };
-        let wanted = self.wanted(shared.class)?;
-        let names = names(self.env, count, !command.is_empty() || self.env_file.is_some())?;
-        let highest =
-            command.iter().map(|argument| free::highest_placeholder(argument.as_encoded_bytes())).max().unwrap_or(0);
-        if highest > names.len() {
-            let (number, ports) = (names.len(), if names.len() == 1 { "port is" } else { "ports are" });
-            return Err(usage(format!(
-                "CMD says {{port{highest}}}, but only {number} {ports} picked: --free {highest}"
-            )));
-        }
-        let (addresses, scope) = match &self.addr {
-            Some(address) => place(address)?,
-            None => (Vec::new(), 0),
-        };
-        if !addresses.is_empty() && !addresses.iter().any(|&address| Family::fits(shared.family, address)) {
-            return Err(usage("--addr is of the other family"));
-        }
-        let key = self.sticky.as_deref().map(sticky_key).transpose()?;
-        let handover = match (self.pass_fds, self.release_on_exec) {
+    const fn handover(&self) -> Handover {
+        match (self.pass_fds, self.release_on_exec) {
             (true, _) => Handover::Servers,
             (_, true) => Handover::Release,
             _ => Handover::Hold,
-        };
-        let order = match (wanted.near, key) {
-            (Some(near), _) => Order::Near(near),
-            (_, Some(key)) => Order::Scattered(key),
-            _ => Order::random(),
-        };
-        let demand = Demand {
-            count: names.len(),
-            wanted,
-            order,
-            key,
-            protocols: shared.protocols,
-            family: shared.family,
-            addresses: addresses.into_iter().filter(|&address| Family::fits(shared.family, address)).collect(),
-            scope,
-            as_servers: self.pass_fds,
-        };
-        Ok(Picking {
-            demand,
-            ttl,
-            hold: self.hold,
-            pid,
-            names,
-            env_file: self.env_file,
-            command: (!command.is_empty()).then(|| (command.to_vec(), handover)),
-        })
+        }
     }
 }
 
@@ -278,12 +279,9 @@ fn usage(message: impl Into<String>) -> Stop {
 }
 
 /// The names of the ports, one each.
-fn names(given: Vec<String>, count: Option<u16>, are_used: bool) -> Result<Vec<String>, Stop> {
+fn names(given: &[String], count: Option<u16>) -> Result<Vec<String>, Stop> {
     if given.is_empty() {
         return Ok(free::usual_names(count.unwrap_or(1).into()));
-    }
-    if !are_used {
-        return Err(usage("--env names variables for a command: add '-- CMD', or --env-file FILE"));
     }
     for (index, name) in given.iter().enumerate() {
         if !free::is_name(name) {
@@ -295,10 +293,22 @@ fn names(given: Vec<String>, count: Option<u16>, are_used: bool) -> Result<Vec<S
     }
     match count {
         Some(count) if usize::from(count) != given.len() => {
-            Err(usage(format!("--free {count} and --env with {} names do not fit: leave the number out", given.len())))
+            let names = given.len();
+            Err(usage(format!("{count} ports and --env with {names} names do not fit: leave the number out")))
         }
-        _ => Ok(given),
+        _ => Ok(given.to_vec()),
     }
+}
+
+/// Requires a port for every placeholder in the command.
+fn require_names(names: &[String], command: &[OsString]) -> Result<(), Stop> {
+    let highest =
+        command.iter().map(|argument| free::highest_placeholder(argument.as_encoded_bytes())).max().unwrap_or(0);
+    if highest <= names.len() {
+        return Ok(());
+    }
+    let (number, ports) = (names.len(), if names.len() == 1 { "port is" } else { "ports are" });
+    Err(usage(format!("CMD says {{port{highest}}}, but only {number} {ports} picked: portcheck free {highest}")))
 }
 
 /// Reads ports, ranges and lists of them, in the grammar of targets.
@@ -310,7 +320,7 @@ fn targets(option: &str, typed: &str) -> Result<Vec<Target>, Stop> {
     Ok(targets)
 }
 
-fn ports(option: &str, typed: &[String]) -> Result<Vec<u16>, Stop> {
+pub fn ports(option: &str, typed: &[String]) -> Result<Vec<u16>, Stop> {
     let mut ports = Vec::new();
     for typed in typed {
         ports.extend(targets(option, typed)?.iter().flat_map(Target::ports));

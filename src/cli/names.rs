@@ -1,8 +1,8 @@
 //! The words that options take, and what they stand for.
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use portcheck::classify::Class;
-use portcheck::model::Backend;
+use portcheck::model::{Backend, Pid};
 use portcheck::render::Format;
 use portcheck::request::Sort;
 
@@ -34,12 +34,37 @@ pub enum FormatName {
     Markdown,
 }
 
+/// The formats of commands that do something: no table of ports has room for what they did.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ActionFormat {
+    Table,
+    Json,
+}
+
+/// The formats of commands that print ports and who has them.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum PickingFormat {
+    Table,
+    Json,
+    Csv,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum BackendName {
-    /// The kernel's own interfaces
     Native,
-    /// netstat2 and sysinfo, as on other platforms
     Portable,
+}
+
+/// Accepts `--backend native` in commands that need what only the native backend tells.
+#[derive(Debug, Args)]
+pub struct NativeOnly {
+    #[arg(long, hide = true, value_parser = ["native"])]
+    backend: Option<String>,
+}
+
+/// Reads the id of a process.
+pub fn parse_pid(typed: &str) -> Result<Pid, &'static str> {
+    typed.parse().map_err(|_| "is no process id: write a number, such as 4242")
 }
 
 impl From<ClassName> for Class {
@@ -75,6 +100,25 @@ impl From<FormatName> for Format {
             FormatName::Ndjson => Self::Ndjson,
             FormatName::Csv => Self::Csv,
             FormatName::Markdown => Self::Markdown,
+        }
+    }
+}
+
+impl From<ActionFormat> for Format {
+    fn from(name: ActionFormat) -> Self {
+        match name {
+            ActionFormat::Table => Self::Table,
+            ActionFormat::Json => Self::Json,
+        }
+    }
+}
+
+impl From<PickingFormat> for Format {
+    fn from(name: PickingFormat) -> Self {
+        match name {
+            PickingFormat::Table => Self::Table,
+            PickingFormat::Json => Self::Json,
+            PickingFormat::Csv => Self::Csv,
         }
     }
 }

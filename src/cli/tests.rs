@@ -1,12 +1,91 @@
+use portcheck::model::Protocol;
+use portcheck::request::Question;
+
 use super::*;
 
 fn arguments(typed: &str) -> Vec<OsString> {
     typed.split(' ').map(OsString::from).collect()
 }
 
+fn wish(typed: &str) -> Result<Wish, Stop> {
+    parse(&arguments(&format!("portcheck {typed}"))).and_then(resolve)
+}
+
+fn usage(typed: &str) -> String {
+    match wish(typed) {
+        Err(Stop::Usage(message)) => message,
+        other => panic!("{typed}: {other:?}"),
+    }
+}
+
 #[test]
 fn the_definition_is_sound() {
     Cli::command().debug_assert();
+}
+
+fn help(typed: &str) -> String {
+    match wish(typed) {
+        Err(Stop::Text(text)) => text.to_string(),
+        other => panic!("{typed}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_first_page_of_help_is_one_screen() {
+    let page = help("--help");
+    assert!(page.lines().count() <= 60, "{page}");
+    assert!(page.lines().all(|line| line.chars().count() <= 100), "{page}");
+    assert_eq!((&*page, &*page), (&*help("-h"), &*help("help")));
+    // Commands first, then what they have in common.
+    let order = ["Commands:", "Common options:", "Examples:", "Exit codes:"].map(|part| page.find(part).unwrap());
+    assert!(order.is_sorted(), "{order:?}");
+    let examples = page.split("Examples:").nth(1).unwrap().split("\n\n").next().unwrap();
+    assert_eq!(examples.trim().lines().count(), 5, "{examples}");
+}
+
+/// What the page says of options is written by hand.
+#[test]
+fn the_first_page_of_help_tells_of_options_that_are_there() {
+    let definition = definition();
+    for word in help::AFTER.split([' ', ',', ';', '\n']).filter(|word| word.starts_with('-') && word.len() > 1) {
+        let is_there =
+            definition.get_subcommands().flat_map(Command::get_arguments).any(|known| words::is_called(known, word));
+        assert!(is_there || ["--", "-V", "--version"].contains(&word), "{word}");
+    }
+    for line in help::AFTER.lines().filter_map(|line| line.trim().strip_prefix("portcheck")) {
+        let typed = line.split("   ").next().unwrap();
+        assert!(!matches!(parse(&arguments(&format!("portcheck{typed}"))), Err(Stop::Usage(_))), "{typed}");
+    }
+}
+
+#[test]
+fn every_command_has_a_page_of_its_own() {
+    for command in definition().get_subcommands().map(Command::get_name).filter(|&name| name != "help") {
+        let page = help(&format!("{command} --help"));
+        assert!(page.contains(&format!("portcheck {command}")), "{page}");
+        assert_eq!(page, help(&format!("help {command}")));
+        assert_eq!(page, help(&format!("{command} -h")));
+        assert!(page.lines().all(|line| line.chars().count() <= 100), "{page}");
+    }
+    let kill = help("kill --help");
+    assert!(kill.contains("--grace") && !kill.contains("--sticky"), "{kill}");
+    assert_eq!(help("8080 --kill --help"), kill);
+}
+
+#[test]
+fn each_rule_between_options_is_obeyed() {
+    let rules = free::RULES.iter().map(|rule| (rule.example, rule.message));
+    for (example, message) in rules.chain(wait::RULES.iter().map(|rule| (rule.example, rule.message))) {
+        assert_eq!(usage(example), message, "{example}");
+    }
+}
+
+/// Parsing is for every machine the same: it knows no names, no interfaces, and binds nothing.
+#[test]
+fn what_depends_on_the_machine_is_read_later() {
+    for typed in ["nonesuch", "kill [::1%nowhere]:80", "free --addr 203.0.113.9", "wait db:http --for listening"] {
+        assert!(parse(&arguments(&format!("portcheck {typed}"))).is_ok(), "{typed}");
+    }
 }
 
 #[test]
@@ -23,17 +102,8 @@ fn every_mistake_is_one_line() {
     for typed in
         ["--nonsense", "--jsn", "--format xml", "--pid x", "80 --pid 1", "--quiet --json", "99999", "53/udp --tcp"]
     {
-        match parse(&arguments(&format!("portcheck {typed}"))) {
-            Err(Stop::Usage(message)) => assert!(!message.is_empty() && !message.contains('\n'), "{message}"),
-            other => panic!("{typed}: {other:?}"),
-        }
-    }
-}
-
-fn usage(typed: &str) -> String {
-    match parse(&arguments(&format!("portcheck {typed}"))) {
-        Err(Stop::Usage(message)) => message,
-        other => panic!("{typed}: {other:?}"),
+        let message = usage(typed);
+        assert!(!message.is_empty() && !message.contains('\n'), "{message}");
     }
 }
 
@@ -83,15 +153,15 @@ fn an_option_of_one_action_is_refused_beside_another() {
             for option in *options {
                 let name = option.split(' ').next().unwrap();
                 let typed = format!("{typed} {option}");
-                assert_eq!(usage(&typed), format!("{name} goes with {action}"), "{typed}");
+                assert_eq!(usage(&typed), format!("{name} goes with portcheck {}", &action[2..]), "{typed}");
             }
         }
     }
     for typed in ["8080 --wait free --dry-run -- echo", "--free --dry-run -- echo", "8080 --wait free -y -- echo"] {
-        assert!(usage(typed).ends_with(" goes with --kill"), "{typed}");
+        assert!(usage(typed).ends_with(" goes with portcheck kill"), "{typed}");
     }
     for typed in ["--explain free --kill", "--explain free --wait free", "--explain free --leases"] {
-        assert!(usage(typed).contains("--explain"), "{typed}");
+        assert!(usage(typed).contains("two commands"), "{typed}");
     }
     // The same of what goes with a command: --ttl and --hold conflict with one.
     for option in ["--pass-fds", "--release-on-exec"] {
@@ -120,7 +190,7 @@ fn standard_output_is_the_commands_own() {
 /// waited for 443/udp too, and `https --udp` was refused because of 443/tcp.
 #[test]
 fn a_service_name_asks_for_no_protocol() {
-    let goals = |typed: &str| match parse(&arguments(&format!("portcheck {typed}"))) {
+    let goals = |typed: &str| match wish(typed) {
         Ok(Wish::Wait(_, waiting)) => waiting.goals,
         other => panic!("{typed}: {other:?}"),
     };
@@ -136,13 +206,13 @@ fn a_service_name_asks_for_no_protocol() {
     }
     assert!(usage("db:domain/udp --wait listening").contains("UDP"));
     for (option, expected) in [("--tcp", Protocol::Tcp), ("--udp", Protocol::Udp)] {
-        let wish = parse(&arguments(&format!("portcheck domain {option}"))).unwrap();
+        let wish = wish(&format!("domain {option}")).unwrap();
         let Wish::Answer(Invocation { request: Request { question: Question::Check(targets), .. }, .. }) = wish else {
             panic!("{option}: {wish:?}")
         };
         assert_eq!(targets.iter().map(|target| target.protocol).collect::<Vec<_>>(), [Some(expected)]);
     }
-    assert!(matches!(parse(&arguments("portcheck --free --near https")), Ok(Wish::Free(..))));
+    assert!(matches!(wish("--free --near https"), Ok(Wish::Free(..))));
 }
 
 /// Regression: what cannot be told of another machine was ignored.

@@ -20,7 +20,7 @@ fn a_mistake_is_one_line_and_exit_2() {
         (&["--nonsense"], "--nonsense"),
         (&["--format", "xml"], "xml"),
         (&["80", "--pid", "1"], "--pid"),
-        (&["--explain", "--format", "csv"], "--explain"),
+        (&["--explain", "--format", "csv"], "--format goes with"),
         (&["53/udp", "--tcp"], "--tcp leaves it out"),
         (&["-5"], "-5"),
     ];
@@ -56,9 +56,13 @@ fn help_and_version_are_answers() {
         assert_eq!((run.code, &*run.stderr), (0, ""));
         assert!(run.stdout.starts_with("portcheck") || run.stdout.starts_with("Tells"), "{}", run.stdout);
     }
-    let long = run(&["--help"]).stdout;
-    for expected in ["Selecting:", "Output:", "How to look:", "Examples:", "Exit codes:"] {
-        assert!(long.contains(expected), "{expected}");
+    let first = run(&["--help"]).stdout;
+    for expected in ["Commands:", "Common options:", "Examples:", "Exit codes:"] {
+        assert!(first.contains(expected), "{expected}");
+    }
+    let check = run(&["8080", "--help"]).stdout;
+    for expected in ["Selecting:", "Output:", "How to look:"] {
+        assert!(check.contains(expected), "{expected}");
     }
 }
 

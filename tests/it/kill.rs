@@ -441,12 +441,12 @@ fn quiet_tells_by_the_exit_code_alone() {
 #[test]
 fn mistakes_are_one_line_and_exit_2() {
     let cases: [(&[&str], &str); 10] = [
-        (&["--kill"], "needs to be told what to free"),
-        (&["8080", "--yes"], "--kill"),
+        (&["--kill"], "kill needs TARGET: portcheck kill 8080"),
+        (&["8080", "--yes"], "portcheck kill"),
         (&["8080", "--kill", "--signal", "STOP"], "TERM"),
         (&["8080", "--kill", "--grace", "soon"], "30s"),
         (&["8080", "--kill", "--settle", "-1s"], "--settle"),
-        (&["8080", "--kill", "--format", "csv"], "--json"),
+        (&["8080", "--kill", "--format", "csv"], "not one of: table, json"),
         (&["8080", "--kill", "--no-probe"], "--no-probe"),
         (&["8080", "--kill", "--quick"], "--quick"),
         (&["8080", "--kill", "--backend", "portable"], "native"),

@@ -444,17 +444,17 @@ fn a_holder_of_another_user_is_waited_for_too() {
 #[test]
 fn mistakes_are_one_line_and_exit_2() {
     let cases: [(&[&str], &str); 11] = [
-        (&["--wait", "listening"], "needs to be told what to wait for"),
+        (&["--wait", "listening"], "wait needs TARGET: portcheck wait 8080"),
         (&["8080", "--wait"], "listening, free"),
         (&["8080", "--wait", "open"], "listening, free"),
-        (&["8080", "--timeout", "5s"], "--wait"),
+        (&["8080", "--timeout", "5s"], "portcheck wait"),
         (&["8080", "--wait", "free", "--timeout", "soon"], "30s"),
         (&["8080", "--wait", "free", "--by", ""], "--by"),
         (&["8080", "--wait", "free", "--no-probe"], "--no-probe"),
-        (&["8080", "--wait", "free", "--format", "ndjson"], "--json"),
+        (&["8080", "--wait", "free", "--format", "ndjson"], "not one of: table, json"),
         (&["db.internal:80", "--wait", "free"], "this machine only"),
         (&["db.internal:53/udp", "--wait", "listening"], "UDP"),
-        (&["8080", "--", "ls"], "--wait"),
+        (&["8080", "--", "ls"], "portcheck wait"),
     ];
     for (arguments, hint) in cases {
         let run = run(arguments);

@@ -1,0 +1,45 @@
+//! `portcheck 8080`, or `portcheck check 8080`: who holds it, and can it be bound?
+
+use std::ffi::OsString;
+
+use clap::Args;
+use portcheck::render::Style;
+use portcheck::request::{Question, Request};
+
+use super::common::{self, Look, Narrow, Output};
+use super::names::FormatName;
+use super::{Invocation, Stop, Wish, targets};
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[arg(value_name = "TARGET", required = true, help = common::TARGET)]
+    targets: Vec<String>,
+    #[command(flatten)]
+    narrow: Narrow,
+    /// Show connections, too
+    #[arg(long, help_heading = "Selecting")]
+    all: bool,
+    #[command(flatten)]
+    look: Look,
+    #[command(flatten)]
+    output: Output<FormatName>,
+}
+
+impl CheckArgs {
+    /// What it asks; `typed` is the command line.
+    pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
+        let targets = targets::resolve(&self.targets, &self.narrow)?;
+        let is_report = targets.iter().all(|target| target.first == target.last && target.first == targets[0].first);
+        let request = Request {
+            connections: self.all,
+            detail: self.output.detail(is_report),
+            quick: self.look.quick,
+            backend: self.look.backend.into(),
+            probe: !self.look.no_probe,
+            reuse_address: self.look.reuse_addr,
+            ..common::request(Question::Check(targets), &self.narrow)
+        };
+        let style = self.output.style(typed).map(|style| Style { connections: self.all, ..style });
+        Ok(Wish::Answer(Invocation { request, style, color: self.output.color() }))
+    }
+}

@@ -1,0 +1,157 @@
+//! Options that several commands share, and what they mean.
+
+use std::ffi::OsString;
+
+use clap::{Args, ColorChoice, ValueEnum};
+use portcheck::collect::Detail;
+use portcheck::model::{Backend, Family, Protocol};
+use portcheck::render::{Format, Style};
+use portcheck::request::{Question, Request};
+
+use super::caller;
+use super::names::BackendName;
+
+/// The help of every argument that is a target.
+pub const TARGET: &str = "Ports: 8080, 3000-3010, 80,443, 53/udp, 127.0.0.1:80, [::1]:80, a URL, a service name";
+
+/// Which protocols and families to look at.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Selecting")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
+pub struct Narrow {
+    /// TCP only
+    #[arg(long)]
+    pub tcp: bool,
+    /// UDP only
+    #[arg(long)]
+    pub udp: bool,
+    /// IPv4 only (including dual-stack [::])
+    #[arg(short = '4')]
+    pub ipv4: bool,
+    /// IPv6 only
+    #[arg(short = '6')]
+    pub ipv6: bool,
+}
+
+impl Narrow {
+    /// The only protocol to look at; `None` for both.
+    pub const fn protocol(&self) -> Option<Protocol> {
+        match (self.tcp, self.udp) {
+            (true, false) => Some(Protocol::Tcp),
+            (false, true) => Some(Protocol::Udp),
+            _ => None,
+        }
+    }
+
+    /// The protocols to look at.
+    pub fn protocols(&self) -> Vec<Protocol> {
+        self.protocol().map_or_else(|| Protocol::ALL.to_vec(), |only| vec![only])
+    }
+
+    /// The only family to look at; `None` for both.
+    pub const fn family(&self) -> Option<Family> {
+        match (self.ipv4, self.ipv6) {
+            (true, false) => Some(Family::Ipv4),
+            (false, true) => Some(Family::Ipv6),
+            _ => None,
+        }
+    }
+}
+
+/// How to print. `F` is the formats that a command has.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Output<F: ValueEnum + Clone + Send + Sync + 'static> {
+    /// Print JSON; the same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// How to print
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    format: F,
+    /// When to use colour; auto honours NO_COLOR
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+    /// Print nothing: the exit code is the answer
+    #[arg(short, long, conflicts_with_all = ["json", "format", "verbose"])]
+    quiet: bool,
+    /// Show all facts
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+impl<F: ValueEnum + Clone + Send + Sync + Into<Format>> Output<F> {
+    /// The format to print.
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format.clone().into() }
+    }
+
+    /// When to use colour.
+    pub const fn color(&self) -> anstream::ColorChoice {
+        color(self.color)
+    }
+
+    /// How to print the answer; `None` for not at all. `as_root` is what asks the same question.
+    pub fn style(&self, as_root: &[OsString]) -> Option<Style> {
+        (!self.quiet).then(|| Style {
+            format: self.format(),
+            width: caller::terminal_width(),
+            verbose: self.verbose,
+            connections: false,
+            as_root: caller::as_root(as_root),
+            now: caller::now(),
+        })
+    }
+
+    /// How much has to be known of the owners, where a report needs all of it.
+    pub fn detail(&self, is_report: bool) -> Detail {
+        match (self.quiet, self.format()) {
+            (true, _) => Detail::Nothing,
+            (_, Format::Json | Format::Ndjson) => Detail::Full,
+            (_, Format::Table) if self.verbose || is_report => Detail::Full,
+            _ => Detail::Brief,
+        }
+    }
+}
+
+/// The same choice for the writer of the output.
+pub const fn color(choice: ColorChoice) -> anstream::ColorChoice {
+    match choice {
+        ColorChoice::Auto => anstream::ColorChoice::Auto,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    }
+}
+
+/// How to look at a port.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How to look")]
+pub struct Look {
+    /// Judge for a server that sets SO_REUSEADDR, as most do: TIME_WAIT does not block it
+    #[arg(long, conflicts_with = "no_probe")]
+    pub reuse_addr: bool,
+    /// Do not try to bind the port; judge by the socket tables alone
+    #[arg(long)]
+    pub no_probe: bool,
+    /// Stop at the first holder: faster on busy machines, but others may share the socket
+    #[arg(long)]
+    pub quick: bool,
+    /// Where to read the sockets from: the kernel, or netstat2 and sysinfo
+    #[arg(long, value_enum, value_name = "BACKEND", default_value = "native")]
+    pub backend: BackendName,
+}
+
+/// A question with nothing special about it.
+pub fn request(question: Question, narrow: &Narrow) -> Request {
+    Request {
+        question,
+        protocols: narrow.protocols(),
+        family: narrow.family(),
+        connections: false,
+        detail: Detail::Full,
+        quick: false,
+        backend: Backend::Native,
+        probe: true,
+        reuse_address: false,
+        program: caller::program(),
+    }
+}

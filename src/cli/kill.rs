@@ -1,0 +1,105 @@
+//! `portcheck kill 8080`: end whoever holds it.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::Args;
+use portcheck::act::kill::Options;
+use portcheck::act::{Signal, parse_duration};
+use portcheck::request::{Question, Request};
+
+use super::common::{self, Narrow, Output};
+use super::names::{ActionFormat, NativeOnly};
+use super::{Invocation, Stop, Wish, targets};
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What to do")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
+pub struct KillArgs {
+    #[arg(value_name = "TARGET", required = true, help = common::TARGET, help_heading = None)]
+    targets: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Show what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The signal that asks a process to end
+    #[arg(long, value_name = "SIGNAL", default_value = Signal::USUAL, value_parser = Signal::parse)]
+    signal: Signal,
+    /// How long to wait for processes to end
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration, allow_hyphen_values = true)]
+    grace: Duration,
+    /// Then send SIGKILL to processes that have not ended
+    #[arg(long)]
+    force: bool,
+    /// End processes whose connections hold the port, too
+    #[arg(long)]
+    clients: bool,
+    /// Stop units and containers by systemctl, docker or podman, instead of signalling their processes
+    #[arg(long)]
+    supervisor: bool,
+    /// Drop what is left of connections without a process (needs root)
+    #[arg(long)]
+    remnants: bool,
+    /// How long the port must stay free
+    #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = parse_duration, allow_hyphen_values = true)]
+    settle: Duration,
+    #[command(flatten)]
+    narrow: Narrow,
+    /// Judge for a server that sets SO_REUSEADDR, as most do: TIME_WAIT does not block it
+    #[arg(long, help_heading = "How to look")]
+    reuse_addr: bool,
+    #[command(flatten)]
+    native: NativeOnly,
+    #[command(flatten)]
+    output: Output<ActionFormat>,
+}
+
+/// Whether to ask before something is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// On a terminal; elsewhere it is refused.
+    Ask,
+    /// It was given on the command line.
+    Given,
+    /// Nothing is to be changed.
+    DryRun,
+}
+
+impl KillArgs {
+    /// What it asks for.
+    pub fn resolve(self) -> Result<Wish, Stop> {
+        let targets = targets::resolve(&self.targets, &self.narrow)?;
+        // Who holds the port is needed in full, whatever is printed.
+        let request = Request {
+            connections: self.clients,
+            reuse_address: self.reuse_addr,
+            ..common::request(Question::Check(targets), &self.narrow)
+        };
+        let same: Vec<OsString> = self.targets.iter().map(OsString::from).collect();
+        let (style, color) = (self.output.style(&same), self.output.color());
+        let invocation = Invocation { request, style, color };
+        Ok(Wish::Kill(invocation, self.options(), self.consent()))
+    }
+
+    const fn options(&self) -> Options {
+        Options {
+            signal: self.signal,
+            grace: self.grace,
+            force: self.force,
+            clients: self.clients,
+            supervisor: self.supervisor,
+            remnants: self.remnants,
+            settle: self.settle,
+        }
+    }
+
+    const fn consent(&self) -> Consent {
+        match (self.dry_run, self.yes) {
+            (true, _) => Consent::DryRun,
+            (false, true) => Consent::Given,
+            (false, false) => Consent::Ask,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `portcheck leases` and `portcheck release 8080`: what became of the ports that were picked.
+
+use clap::Args;
+
+use super::common::Output;
+use super::free::{self, FreeWish};
+use super::names::PickingFormat;
+use super::{Printing, Stop, Wish};
+
+#[derive(Debug, Args)]
+pub struct LeasesArgs {
+    #[command(flatten)]
+    output: Output<PickingFormat>,
+}
+
+impl LeasesArgs {
+    /// What it asks for.
+    pub fn resolve(&self) -> Wish {
+        Wish::Free(FreeWish::Leases, Printing::new(&self.output))
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    /// The leased ports
+    #[arg(value_name = "PORT", required = true)]
+    ports: Vec<String>,
+    #[command(flatten)]
+    output: Output<PickingFormat>,
+}
+
+impl ReleaseArgs {
+    /// What it asks for.
+    pub fn resolve(&self) -> Result<Wish, Stop> {
+        let ports = free::ports("release", &self.ports)?;
+        Ok(Wish::Free(FreeWish::Release(ports), Printing::new(&self.output)))
+    }
+}

@@ -1,0 +1,86 @@
+//! `portcheck`, or `portcheck list`: what is in use on this machine?
+
+use std::ffi::OsString;
+
+use clap::Args;
+use portcheck::collect;
+use portcheck::render::Style;
+use portcheck::request::{Filter, Question, Request, Sort};
+
+use super::common::{self, Narrow, Output};
+use super::names::{BackendName, ClassName, FormatName, SortName, parse_pid};
+use super::{Invocation, Stop, Wish};
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selecting")]
+pub struct ListArgs {
+    #[command(flatten)]
+    narrow: Narrow,
+    /// Show connections, too
+    #[arg(long)]
+    all: bool,
+    /// Only what these processes hold
+    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = parse_pid)]
+    pid: Vec<u32>,
+    /// Only what processes with NAME in their name or command line hold
+    #[arg(long, value_name = "NAME")]
+    process: Option<String>,
+    /// Only what this user holds, by name or id
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Only ports of this class
+    #[arg(long, value_enum, value_name = "CLASS")]
+    class: Option<ClassName>,
+    /// Only what other machines can reach
+    #[arg(long)]
+    exposed: bool,
+    /// Sort by this column
+    #[arg(long, value_enum, value_name = "COLUMN")]
+    sort: Option<SortName>,
+    /// Where to read the sockets from: the kernel, or netstat2 and sysinfo
+    #[arg(long, value_enum, value_name = "BACKEND", default_value = "native", help_heading = "How to look")]
+    backend: BackendName,
+    /// A list binds nothing anyway
+    #[arg(long, hide = true)]
+    no_probe: bool,
+    #[command(flatten)]
+    output: Output<FormatName>,
+}
+
+impl ListArgs {
+    /// What it asks; `typed` is the command line.
+    pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
+        let filter = Filter {
+            pids: self.pid,
+            process: self.process,
+            user: self.user,
+            class: self.class.map(Into::into),
+            exposed: self.exposed,
+        };
+        require_owners(&filter)?;
+        let question = Question::List(filter, self.sort.map_or(Sort::Port, Into::into));
+        let request = Request {
+            connections: self.all,
+            detail: self.output.detail(false),
+            backend: self.backend.into(),
+            probe: !self.no_probe,
+            ..common::request(question, &self.narrow)
+        };
+        let style = self.output.style(typed).map(|style| Style { connections: self.all, ..style });
+        Ok(Wish::Answer(Invocation { request, style, color: self.output.color() }))
+    }
+}
+
+/// The processes and the user that a listing is narrowed to have to exist: an empty list would say something else.
+fn require_owners(filter: &Filter) -> Result<(), Stop> {
+    if let Some(pid) = filter.pids.iter().find(|&&pid| !collect::is_process(pid)) {
+        return Err(Stop::Usage(format!("--pid: no process has the id {pid}")));
+    }
+    match &filter.user {
+        // Not every id has a name.
+        Some(user) if user.parse::<u32>().is_err() && !collect::is_user(user) => {
+            Err(Stop::Usage(format!("--user: this machine has no user '{user}'; an id such as 1000 works too")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,169 @@
+//! `portcheck wait 8080 --for listening`: until it is so.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use portcheck::act::parse_duration;
+use portcheck::act::wait::{self, Awaited, By, Goal, Options, Remote};
+use portcheck::model::Protocol;
+use portcheck::render::{Format, Style};
+use portcheck::request::{Question, Request};
+use portcheck::target::Target;
+
+use super::common::{self, Narrow, Output};
+use super::names::{ActionFormat, NativeOnly, parse_pid};
+use super::rules::Rule;
+use super::{Invocation, Stop, Wish, targets};
+
+/// Why a command and JSON do not go together: its exit code would not be the one in the JSON either.
+pub const JSON_BESIDE_COMMAND: &str =
+    "--json: standard output is the command's own, so leave --json or the command out";
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What to wait for")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
+pub struct WaitArgs {
+    #[arg(value_name = "TARGET", required = true, help = common::TARGET, help_heading = None)]
+    targets: Vec<String>,
+    /// Wait until every port is listening, or free to be bound
+    #[arg(long = "for", value_enum, value_name = "STATE", required = true)]
+    awaited: AwaitedName,
+    /// One of the ports is enough
+    #[arg(long)]
+    any: bool,
+    /// How long at most, such as 30s, 2m, 1h30m; 0 for no limit
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration, allow_hyphen_values = true)]
+    timeout: Duration,
+    /// Require this PID (or a descendant) or process name to listen; fail at once otherwise
+    #[arg(long, value_name = "PID|NAME", value_parser = By::parse)]
+    by: Option<By>,
+    /// Give up when one of these processes ends
+    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = parse_pid)]
+    pid: Vec<u32>,
+    #[command(flatten)]
+    narrow: Narrow,
+    /// Show connections, too, when the time is over
+    #[arg(long, help_heading = "Selecting")]
+    all: bool,
+    /// Judge for a server that sets SO_REUSEADDR, as most do: TIME_WAIT does not block it
+    #[arg(long, conflicts_with = "no_probe", help_heading = "How to look")]
+    reuse_addr: bool,
+    /// Do not try to bind the port; judge by the socket tables alone
+    #[arg(long, help_heading = "How to look")]
+    no_probe: bool,
+    /// Stop at the first holder: faster on busy machines, but others may share the socket
+    #[arg(long, help_heading = "How to look")]
+    quick: bool,
+    #[command(flatten)]
+    native: NativeOnly,
+    #[command(flatten)]
+    output: Output<ActionFormat>,
+    /// A command to run on success, in place of portcheck
+    #[arg(last = true, value_name = "CMD", help_heading = None)]
+    cmd: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AwaitedName {
+    Listening,
+    Free,
+}
+
+/// A wait, and what comes after it.
+#[derive(Debug)]
+pub struct Waiting {
+    /// What is waited for.
+    pub options: Options,
+    /// Where.
+    pub goals: Vec<Goal>,
+    /// The command to become on success; none if empty.
+    pub command: Vec<OsString>,
+    /// Whether to tell what is going on although nobody may be at a terminal.
+    pub is_verbose: bool,
+}
+
+/// What does not go together.
+pub const RULES: &[Rule<WaitArgs>] = &[
+    Rule {
+        example: "wait 8080 --for free --json -- false",
+        is_broken: |wait| !wait.cmd.is_empty() && wait.output.format() == Format::Json,
+        message: JSON_BESIDE_COMMAND,
+    },
+    Rule {
+        example: "wait 8080 --for free --no-probe",
+        is_broken: |wait| wait.awaited == AwaitedName::Free && wait.no_probe,
+        message: "--for free tries to bind the port, which --no-probe rules out",
+    },
+    Rule {
+        example: "wait 8080 --for free --by node",
+        is_broken: |wait| wait.awaited == AwaitedName::Free && wait.by.is_some(),
+        message: "--by names who must listen, so it goes with --for listening only",
+    },
+];
+
+impl WaitArgs {
+    /// What it asks for.
+    pub fn resolve(self) -> Result<Wish, Stop> {
+        let (here, remotes) = self.places()?;
+        self.require_this_machine_alone(&remotes)?;
+        let protocols = self.narrow.protocols();
+        let here = wait::awaited_targets(self.awaited.into(), &protocols, here);
+        let goals = Goal::all(&here, remotes);
+        let options = self.options();
+        let is_report = here.iter().all(|target| target.first == target.last && target.first == here[0].first);
+        let request = Request {
+            connections: self.all,
+            detail: self.output.detail(is_report && !here.is_empty()),
+            // The first holder alone does not tell whether the right one listens.
+            quick: self.quick && options.by.is_none(),
+            probe: !self.no_probe,
+            reuse_address: self.reuse_addr,
+            ..common::request(Question::Check(here), &self.narrow)
+        };
+        let same: Vec<OsString> = self.targets.iter().map(OsString::from).collect();
+        let style = self.output.style(&same).map(|style| Style { connections: self.all, ..style });
+        let invocation = Invocation { request, style, color: self.output.color() };
+        Ok(Wish::Wait(invocation, Waiting { options, goals, command: self.cmd, is_verbose: self.output.verbose }))
+    }
+
+    /// The ports on this machine, and those on others.
+    fn places(&self) -> Result<(Vec<Target>, Vec<Remote>), Stop> {
+        match self.awaited {
+            AwaitedName::Free => Ok((targets::resolve(&self.targets, &self.narrow)?, Vec::new())),
+            AwaitedName::Listening => targets::resolve_with_remotes(&self.targets, &self.narrow),
+        }
+    }
+
+    /// What cannot be known about another machine is not asked for.
+    fn require_this_machine_alone(&self, remotes: &[Remote]) -> Result<(), Stop> {
+        let mistake = match remotes {
+            [] => return Ok(()),
+            _ if self.narrow.protocol() == Some(Protocol::Udp) => {
+                "--udp leaves out other machines, which can be tried over TCP only"
+            }
+            _ if self.by.is_some() => "--by is for this machine: who listens on another one cannot be told",
+            _ => return Ok(()),
+        };
+        Err(Stop::Usage(mistake.to_owned()))
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            awaited: self.awaited.into(),
+            timeout: (!self.timeout.is_zero()).then_some(self.timeout),
+            any: self.any,
+            by: self.by.clone(),
+            pids: self.pid.clone(),
+        }
+    }
+}
+
+impl From<AwaitedName> for Awaited {
+    fn from(name: AwaitedName) -> Self {
+        match name {
+            AwaitedName::Listening => Self::Listening,
+            AwaitedName::Free => Self::Free,
+        }
+    }
+}
