@@ -69,7 +69,7 @@ pub enum Reason {
     /// Who it is, `sshd (pid 812)`, and the rest of a sentence about them.
     Said(String, String),
     /// What the diagnosis found of the port.
-    Found(Statement),
+    Found(Box<Statement>),
 }
 
 impl Plan {
@@ -149,7 +149,7 @@ impl Planner<'_> {
                 port: port.observed.port,
                 protocol: port.observed.protocol,
                 pids: Vec::new(),
-                reason: Reason::Found(finding.statement.clone()),
+                reason: Reason::Found(Box::new(finding.statement.clone())),
                 remedies: finding.remedies.clone(),
             }));
         }
