@@ -126,6 +126,19 @@ pub struct Process {
     pub container: Option<Container>,
 }
 
+impl Process {
+    /// Whether it is a service manager of systemd. Anybody can take that name, so it counts for the first process only. The
+    /// others, which users have, are known by their program file.
+    #[must_use]
+    pub fn is_service_manager(&self) -> bool {
+        const PROGRAMS: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
+        let exe = self.exe.as_ref().and_then(|exe| exe.to_str()).unwrap_or_default();
+        // The kernel says so behind the name of a file that was replaced.
+        let is_program = PROGRAMS.contains(&exe.trim_end_matches(" (deleted)"));
+        is_program || (self.pid == 1 && self.name == "systemd")
+    }
+}
+
 /// What a process whose parent has ended has from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Legacy {

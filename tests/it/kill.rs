@@ -425,6 +425,27 @@ fn who_lets_the_port_go_is_not_signalled() {
     });
 }
 
+/// Anybody can take that name and write a socket unit, and was never ended then.
+#[test]
+fn who_merely_calls_itself_systemd_is_ended() {
+    const WITH_A_UNIT: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/user && \
+                               echo ListenStream=127.0.0.1:8080 >/run/systemd/user/web.socket && exec \"$@\"";
+    in_namespace(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let alias = directory.path().join("systemd");
+        std::os::unix::fs::symlink(std::env::current_exe().unwrap(), &alias).unwrap();
+        let mut role = Role::start_as(&alias, "listen 127.0.0.1:8080");
+        role.go();
+        assert_eq!(json(&["8080/tcp"])["processes"][0]["name"], "systemd");
+        let mut kill = Command::new("unshare");
+        kill.args(["-m", "--", "sh", "-c", WITH_A_UNIT, "sh", env!("CARGO_BIN_EXE_portcheck")]);
+        kill.args(["8080", "--kill", "--yes", "--json"]);
+        let answer = json_of(kill);
+        assert_eq!(outcome(&answer), (&value!("freed"), &value!(0)), "{answer:#}");
+        assert_eq!(steps(&answer), [(role.pid().into(), "TERM", "done")]);
+    });
+}
+
 #[test]
 fn quiet_tells_by_the_exit_code_alone() {
     in_namespace(|| {

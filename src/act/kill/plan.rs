@@ -177,7 +177,7 @@ impl Planner<'_> {
             return Some(Refused::For(self.refuse_foreign(port, pids, pid)));
         }
         let mut processes = pids.iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
-        if let Some(manager) = processes.find(|process| process.name == "systemd") {
+        if let Some(manager) = processes.find(|process| process.is_service_manager()) {
             return Some(self.socket_unit(port, group, manager));
         }
         // A process that keeps a port for a caller of --free may keep others for others.

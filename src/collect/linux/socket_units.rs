@@ -171,10 +171,10 @@ fn read_units(of: (Manager, Option<u32>)) -> ((Manager, Option<u32>), SocketUnit
     (of, SocketUnits::read(Path::new("/"), manager, home.as_deref()))
 }
 
-/// The manager that opened a socket, and whose it is if it is a user's. It is known by its name and place, as one of the
-/// owners; or, where that may not be seen, by the cgroup in which the socket was made.
+/// The manager that opened a socket, and whose it is if it is a user's. It is one of the owners; where these may not be
+/// seen, the cgroup tells in which the socket was made.
 fn manager_of(socket: &Socket, processes: &[Process]) -> Option<(Manager, Option<u32>)> {
-    let is_manager = |pid: &&Pid| find_process(processes, **pid).is_some_and(|process| process.name == "systemd");
+    let is_manager = |pid: &&Pid| find_process(processes, **pid).is_some_and(Process::is_service_manager);
     let manager = match &socket.owners {
         _ if !socket.state.is_waiting() => None,
         Owners::Known(pids) => {

@@ -203,6 +203,19 @@ fn a_free_port_needs_nothing() {
 }
 
 #[test]
+fn a_name_makes_nobody_a_service_manager() {
+    let socket = Socket {
+        activated_by: Some(crate::model::Unit {
+            name: "web.socket".to_owned(),
+            manager: crate::model::Manager::User,
+            user: Some(1000),
+        }),
+        ..owned("127.0.0.1:62893", &[42])
+    };
+    assert_eq!(pids(&plan_of(vec![socket], vec![process(42, 7, "systemd")], &options())), [42]);
+}
+
+#[test]
 fn what_cannot_be_seen_at_all_is_refused() {
     refused(&plan_of(Vec::new(), Vec::new(), &options()), "something that cannot be seen");
 }
@@ -216,7 +229,9 @@ fn a_service_manager_is_never_ended_and_its_socket_unit_stopped_only_on_request(
         let mut service = process(61, pid, "web");
         service.unit = unit("web.service");
         let plan = |socket: &Socket, options: Options| {
-            plan_of(vec![socket.clone()], vec![process(pid, 0, "systemd"), service.clone()], &options)
+            let mut manager = process(pid, 0, "systemd");
+            manager.exe = Some("/usr/lib/systemd/systemd".into());
+            plan_of(vec![socket.clone()], vec![manager, service.clone()], &options)
         };
         refused(&plan(&socket, options()), "web.socket");
         let told = || Options { supervisor: true, ..options() };
