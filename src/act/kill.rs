@@ -6,6 +6,7 @@
 //! through its handle right before each signal, waits for its end, and looks twice whether the port can be bound.
 
 mod execute;
+mod heirs;
 mod keeper;
 mod plan;
 mod verify;
@@ -119,6 +120,8 @@ pub enum StepResult {
     Gone,
     /// The process does not have the socket any more; nothing was sent.
     LetGo,
+    /// The process got the socket after the plan was made, and is not part of what was shown; nothing was sent.
+    NotShown,
     /// The signal was sent, and the process has not ended.
     StillRunning,
     /// This user may not do it.
@@ -137,6 +140,7 @@ impl StepResult {
             Self::Done => "done",
             Self::Gone => "gone",
             Self::LetGo => "let-go",
+            Self::NotShown => "not-shown",
             Self::StillRunning => "still-running",
             Self::NotPermitted => "not-permitted",
             Self::Missing => "missing",

@@ -120,7 +120,7 @@ fn step(step: &Step, paper: &mut Paper<'_>) -> io::Result<()> {
         (Action::Signal { pid, name, signal }, StepResult::Done) => {
             format!("{name} (pid {pid}) ended {took} after {signal}")
         }
-        (Action::Signal { pid, name, .. }, StepResult::Gone | StepResult::LetGo) => {
+        (Action::Signal { pid, name, .. }, StepResult::Gone | StepResult::LetGo | StepResult::NotShown) => {
             format!("{name} (pid {pid}) was not signalled{reason}")
         }
         (Action::Signal { pid, name, signal }, StepResult::StillRunning) => {

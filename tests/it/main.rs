@@ -29,6 +29,8 @@ mod free_lease;
 #[cfg(target_os = "linux")]
 mod kill;
 #[cfg(target_os = "linux")]
+mod kill_heirs;
+#[cfg(target_os = "linux")]
 mod kill_namespace;
 #[cfg(target_os = "linux")]
 mod kill_reuse;

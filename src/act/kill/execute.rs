@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::heirs::Heirs;
 use super::{Action, Options, Plan, Prepared, Report, Step, StepResult, plan, verify};
 use crate::act::command::{self, Ran};
 use crate::act::{Handle, Signal, system};
@@ -16,15 +17,14 @@ use crate::request::Request;
 /// How long a process may take to end by SIGKILL: only one that waits for hardware takes any time.
 const KILL_GRACE: Duration = Duration::from_secs(5);
 
-/// How often those are looked for that have the same sockets and were not there before: a server may fork a worker between
-/// the look and the signal.
+/// How often those are ended that have the same sockets and were not there before.
 const ROUNDS: usize = 3;
 
 /// A process that is to be ended, held on to.
-struct Victim {
-    handle: Handle,
-    name: String,
-    inodes: Vec<u64>,
+pub(super) struct Victim {
+    pub handle: Handle,
+    pub name: String,
+    pub inodes: Vec<u64>,
 }
 
 impl Prepared {
@@ -48,13 +48,14 @@ impl Prepared {
                 None => run.gone(holder.pid, &holder.name),
             }
         }
-        let mut seen: Vec<Pid> = self.plan.holders.iter().map(|holder| holder.pid).collect();
-        let mut round = 0;
-        while !victims.is_empty() {
-            let inodes: Vec<u64> = victims.iter().flat_map(|victim| &victim.inodes).copied().collect();
-            run.end(&victims)?;
-            round += 1;
-            victims = if round < ROUNDS { self.heirs(&inodes, &mut seen)? } else { Vec::new() };
+        let mut heirs = Heirs::of(&self);
+        let mut signalled = 0;
+        let mut rounds = 0..ROUNDS;
+        while victims.len() > signalled && rounds.next().is_some() {
+            heirs.join(&mut victims, &mut run)?;
+            run.end(&victims[signalled..])?;
+            signalled = victims.len();
+            heirs.join(&mut victims, &mut run)?;
         }
         if self.options.remnants {
             run.drop_remnants()?;
@@ -70,37 +71,10 @@ impl Prepared {
             answer: verified.answer,
         })
     }
-
-    /// Processes that have the sockets `inodes` and were not there when the plan was made.
-    fn heirs(&self, inodes: &[u64], seen: &mut Vec<Pid>) -> Result<Vec<Victim>, Error> {
-        let now = answer::answer(&Request { detail: Detail::Brief, ..self.request.clone() })?;
-        let mut heirs = Vec::new();
-        for socket in now.ports.iter().flat_map(|port| &port.observed.sockets) {
-            let Owners::Known(pids) = &socket.owners else { continue };
-            let is_ours = socket.inode.is_some_and(|inode| inodes.contains(&inode));
-            let is_protected = pids.iter().any(|pid| self.surroundings.protects(*pid));
-            if !is_ours || is_protected {
-                continue;
-            }
-            for &pid in pids {
-                if seen.contains(&pid) {
-                    continue;
-                }
-                seen.push(pid);
-                let name = crate::model::find_process(&now.processes, pid).map(|process| process.name.clone());
-                heirs.extend(Handle::open(pid)?.map(|handle| Victim {
-                    handle,
-                    name: name.unwrap_or_default(),
-                    inodes: inodes.to_vec(),
-                }));
-            }
-        }
-        Ok(heirs)
-    }
 }
 
 /// The steps so far, and what they are taken for.
-struct Run<'a> {
+pub(super) struct Run<'a> {
     request: &'a Request,
     options: &'a Options,
     plan: &'a Plan,
@@ -122,9 +96,13 @@ impl Run<'_> {
     }
 
     fn gone(&mut self, pid: Pid, name: &str) {
+        self.spare(pid, name, StepResult::Gone, "it had ended by itself".to_owned());
+    }
+
+    /// Notes that a process gets no signal.
+    pub fn spare(&mut self, pid: Pid, name: &str, result: StepResult, reason: String) {
         let action = Action::Signal { pid, name: name.to_owned(), signal: self.options.signal };
-        let reason = Some("it had ended by itself".to_owned());
-        self.steps.push(Step { action, result: StepResult::Gone, reason, took: Duration::ZERO });
+        self.steps.push(Step { action, result, reason: Some(reason), took: Duration::ZERO });
     }
 
     /// Signals everybody in one go, waits for their ends, and forces those that are left.

@@ -105,9 +105,9 @@ pub struct WireStep<'a> {
     /// Its other end.
     pub remote: Option<WireEndpoint>,
     /// done: the process ended, the tool did its work, the remnant is gone. gone, let-go: nothing was done, as the process had
-    /// ended by itself or let the socket go.
+    /// ended by itself or let the socket go. not-shown: nothing was done, as it got the socket after the plan was shown.
     #[cfg_attr(test, schemars(extend("enum" = [
-        "done", "gone", "let-go", "still-running", "not-permitted", "missing", "failed"
+        "done", "gone", "let-go", "not-shown", "still-running", "not-permitted", "missing", "failed"
     ])))]
     pub result: &'static str,
     /// Why, where that is not plain.
