@@ -12,6 +12,8 @@ use std::net::IpAddr;
 
 use crate::model::Socket;
 
+pub(crate) use services_file::etc;
+
 /// The class of a port number (RFC 6335, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {

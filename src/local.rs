@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::classify::etc;
 use crate::classify::services::Services;
 use crate::target::Names;
 
@@ -16,6 +17,7 @@ pub const NAMES: Names = Names {
     services: |name| Services::load().ports_named(name),
     nearest: |name| Services::load().nearest_name(name),
     hostname,
+    addresses,
 };
 
 /// The index of an interface by its name; 0 if there is none of that name. Windows writes the index itself behind an address.
@@ -32,6 +34,24 @@ fn hostname() -> Option<String> {
     sysinfo::System::host_name().ok()
 }
 
+/// The addresses of this machine that its hosts file gives a name.
+fn addresses(name: &str) -> Vec<IpAddr> {
+    let text = etc("hosts").and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+    let mut addresses = addresses_in(&String::from_utf8_lossy(&text), name);
+    addresses.retain(|&address| is_own(address));
+    addresses
+}
+
+/// What a hosts file says of a name (hosts(5)).
+fn addresses_in(hosts: &str, name: &str) -> Vec<IpAddr> {
+    let address_of = |line: &str| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let address = words.next()?.parse().ok()?;
+        words.any(|known| known.eq_ignore_ascii_case(name)).then_some(address)
+    };
+    hosts.lines().filter_map(address_of).collect()
+}
+
 /// Whether an address is this machine's, or none of anybody's in particular: a server here may bind it. All are if they cannot be
 /// listed.
 #[must_use]
@@ -42,4 +62,19 @@ pub fn is_own(address: IpAddr) -> bool {
     }
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces.is_empty() || interfaces.iter().any(|interface| interface.ip() == canonical)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosts_file_gives_names() {
+        let hosts = "# 192.0.2.1 myapp.test\n127.0.0.1\tlocalhost\n127.0.1.1 box MyApp.test # myapp\nnonsense myapp.test\n\n::1 myapp.test";
+        let found = addresses_in(hosts, "myapp.test");
+        assert_eq!(found, ["127.0.1.1".parse::<IpAddr>().unwrap(), "::1".parse().unwrap()]);
+        for name in ["myapp", "127.0.1.1", "#", ""] {
+            assert_eq!(addresses_in(hosts, name), [] as [IpAddr; 0], "{name}");
+        }
+    }
 }

@@ -1,13 +1,18 @@
 //! What a person types for a port, and what it means.
 //!
 //! The grammar, by example: `62893`, `3000-3010`, `80,443`, `:8080`, `53/udp`, `127.0.0.1:62893`, `[::1]:3000`,
-//! `[fe80::1%eth0]:3000`, `localhost:3000`, `http://localhost:5173/path`, `postgresql`, `*:80`.
+//! `[fe80::1%eth0]:3000`, `localhost:3000/path`, `http://localhost:5173/path`, `udp://127.0.0.1:53`, `postgresql`, `*:80`,
+//! `:::3000` as Node writes it.
 //! A `/tcp` or `/udp` behind the last item of a list counts for the whole list.
+
+mod url;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::model::{Protocol, Socket};
 use crate::port_set::PortSet;
+
+pub use url::path_of;
 
 /// One port or range that was asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +65,8 @@ pub struct Names {
     pub nearest: fn(&str) -> Option<String>,
     /// The name of this machine.
     pub hostname: fn() -> Option<String>,
+    /// The addresses of this machine that its hosts file gives a name.
+    pub addresses: fn(&str) -> Vec<IpAddr>,
 }
 
 /// Why something typed is no target, in words that say what would be right.
@@ -107,12 +114,18 @@ fn parse_argument(typed: &str, names: &Names, usual: Option<Protocol>) -> Result
         return Err("is empty: give a port, such as 8080".to_owned());
     }
     if let Some((scheme, rest)) = text.split_once("://") {
-        return parse_url(scheme, rest, names);
+        return url::parse(scheme, rest, names);
     }
-    if text.parse::<IpAddr>().is_ok() || (text.contains("::") && !text.contains('[')) {
+    if url::split_path(text).is_some() {
+        return url::parse("http", text, names);
+    }
+    parse_list(text, names, usual)
+}
+
+fn parse_list(text: &str, names: &Names, usual: Option<Protocol>) -> Result<Vec<Target>, Reason> {
+    if !text.starts_with(":::") && (text.parse::<IpAddr>().is_ok() || (text.contains("::") && !text.contains('['))) {
         return Err(address_without_port(text));
     }
-
     let (text, whole_list) = split_list_protocol(text)?;
     let mut targets = Vec::new();
     let mut place = None;
@@ -148,8 +161,15 @@ fn parse_argument(typed: &str, names: &Names, usual: Option<Protocol>) -> Result
     Ok(targets)
 }
 
-fn address_without_port(address: &str) -> Reason {
-    let example = if address.contains(':') { format!("[{address}]:8080") } else { format!("{address}:8080") };
+fn address_without_port(text: &str) -> Reason {
+    // `::1:8123` is an address too, but hardly meant as one.
+    let (address, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let address = if address == ":" { "::" } else { address };
+    let is_port = port.len() > 1 && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    if is_port && address.parse::<Ipv6Addr>().is_ok() {
+        return format!("needs brackets around the address: write [{address}]:{port}");
+    }
+    let example = if text.contains(':') { format!("[{text}]:8080") } else { format!("{text}:8080") };
     format!("is an address without a port: write {example}")
 }
 
@@ -182,6 +202,10 @@ fn split_place<'a>(item: &'a str, names: &Names) -> Result<(Option<Place>, &'a s
             bracketed.split_once(']').ok_or_else(|| "has no closing bracket: write [::1]:8080".to_owned())?;
         let port = rest.strip_prefix(':').ok_or_else(|| address_without_port(address))?;
         return Ok((Some(parse_ipv6(address)?), port));
+    }
+    // What Node prints for [::]:3000.
+    if let Some(port) = item.strip_prefix(":::") {
+        return Ok((Some(Place { addresses: vec![Ipv6Addr::UNSPECIFIED.into()], zone: None }), port));
     }
     match item.rsplit_once(':') {
         None => Ok((None, item)),
@@ -217,12 +241,14 @@ fn parse_host(host: &str, names: &Names) -> Result<Place, Reason> {
     } else if (names.hostname)().is_some_and(|own| own.eq_ignore_ascii_case(name)) {
         // Which of its addresses a name stands for is the resolver's business: look at all of them.
         Ok(Place::default())
+    } else if let addresses @ [_, ..] = &(names.addresses)(name)[..] {
+        Ok(Place { addresses: addresses.to_vec(), zone: None })
     } else if host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         Err(format!("has a malformed IPv4 address ('{host}'): write 127.0.0.1:8080"))
     } else {
         Err(format!(
-            "names the machine '{host}': portcheck looks at this machine only and resolves no names; \
-             leave the name out, or use localhost or an address"
+            "names the machine '{host}': portcheck looks at this machine only; \
+             leave the name out, or write localhost or an address"
         ))
     }
 }
@@ -276,74 +302,6 @@ fn parse_port(digits: &str) -> Result<u16, Reason> {
         Ok(port) => Ok(port),
         Err(_) => Err(format!("asks for port {digits}: ports run from 1 to 65535")),
     }
-}
-
-/// `scheme://[user@]host[:port][/path]`; without a port, the one that the scheme stands for.
-fn parse_url(scheme: &str, rest: &str, names: &Names) -> Result<Vec<Target>, Reason> {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    if host_and_port.is_empty() {
-        return Err("is a URL without a host: write http://localhost:8080".to_owned());
-    }
-    let has_port = host_and_port.rsplit_once(':').is_some_and(|(host, port)| {
-        // A colon inside brackets is part of an address.
-        !port.is_empty() && !port.contains(']') && (!host.starts_with('[') || host.ends_with(']'))
-    });
-    let (place, port) = if has_port {
-        split_place(host_and_port, names)?
-    } else {
-        let host = host_and_port.strip_suffix(':').unwrap_or(host_and_port);
-        let place = match host.strip_prefix('[') {
-            Some(address) => parse_ipv6(address.strip_suffix(']').unwrap_or(address))?,
-            None => parse_host(host, names)?,
-        };
-        (Some(place), "")
-    };
-    let place = place.unwrap_or_default();
-    let (first, last) = match (port, default_port(scheme)) {
-        ("", Some(port)) => (port, port),
-        ("", None) => return Err(format!("has no port, and what '{scheme}' stands for is not known: add :PORT")),
-        (port, _) => {
-            if !port.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err(format!("has the port '{port}': the port of a URL is a number from 1 to 65535"));
-            }
-            let port = parse_port(port)?;
-            (port, port)
-        }
-    };
-    // The schemes with a port here all run over TCP; another one may not, so both are looked at.
-    let protocol = default_port(scheme).map(|_| Protocol::Tcp);
-    Ok(vec![Target { first, last, protocol, addresses: place.addresses, zone: place.zone }])
-}
-
-/// The port of a URL scheme. A scheme is not always a service name: `postgres` and `ws` are none.
-fn default_port(scheme: &str) -> Option<u16> {
-    const PORTS: &[(&str, u16)] = &[
-        ("amqp", 5672),
-        ("amqps", 5671),
-        ("ftp", 21),
-        ("http", 80),
-        ("https", 443),
-        ("ldap", 389),
-        ("ldaps", 636),
-        ("mongodb", 27017),
-        ("mqtt", 1883),
-        ("mqtts", 8883),
-        ("mysql", 3306),
-        ("nats", 4222),
-        ("postgres", 5432),
-        ("postgresql", 5432),
-        ("redis", 6379),
-        ("rediss", 6379),
-        ("sftp", 22),
-        ("smtp", 25),
-        ("ssh", 22),
-        ("vnc", 5900),
-        ("ws", 80),
-        ("wss", 443),
-    ];
-    let scheme = scheme.to_ascii_lowercase();
-    PORTS.iter().find(|(name, _)| *name == scheme).map(|&(_, port)| port)
 }
 
 #[cfg(test)]

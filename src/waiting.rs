@@ -10,14 +10,19 @@ use portcheck::collect::Detail;
 use portcheck::render::{self, Style};
 
 use crate::cli::{Invocation, Waiting};
-use crate::{exec, fail, print, written};
+use crate::{complain, exec, fail, print, written};
 
 /// Waits for the ports that `invocation` asks about.
 pub fn run(invocation: &Invocation, waiting: Waiting) -> Exit {
-    let Waiting { options, goals, command, is_verbose } = waiting;
+    let Waiting { options, goals, command, is_verbose, notes } = waiting;
     let mut request = invocation.request.clone();
     let quiet = Style::default();
     let style = invocation.style.as_ref().unwrap_or(&quiet);
+    if invocation.style.is_some() {
+        for note in &notes {
+            complain(note);
+        }
+    }
     let is_watched = invocation.style.is_some() && (is_verbose || io::stderr().is_terminal());
     if is_watched {
         // Who holds a port is worth a look for somebody who watches.

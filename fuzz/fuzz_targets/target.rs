@@ -8,6 +8,7 @@ const NAMES: Names = Names {
     services: |name| if name == "domain" { vec![(53, Protocol::Tcp), (53, Protocol::Udp)] } else { Vec::new() },
     nearest: |_| None,
     hostname: || Some("box".to_owned()),
+    addresses: |name| if name == "app.test" { vec![std::net::Ipv4Addr::LOCALHOST.into()] } else { Vec::new() },
 };
 
 libfuzzer_sys::fuzz_target!(|typed: &str| match parse(typed, &NAMES) {

@@ -325,7 +325,12 @@ mod tests {
 
     #[test]
     fn goals_are_named_as_people_write_them() {
-        let names = crate::target::Names { services: |_| Vec::new(), nearest: |_| None, hostname: || None };
+        let names = crate::target::Names {
+            services: |_| Vec::new(),
+            nearest: |_| None,
+            hostname: || None,
+            addresses: |_| Vec::new(),
+        };
         for (typed, expected) in [
             ("8080", vec!["8080"]),
             ("8080-8081/tcp", vec!["8080/tcp", "8081/tcp"]),

@@ -15,7 +15,7 @@ pub(super) struct Entry {
 
 /// The text of the machine's services file, or `None` if there is none that can be read.
 pub(super) fn read() -> Option<String> {
-    read_from(&path()?)
+    read_from(&etc("services")?)
 }
 
 /// The text of a file; bytes that are not UTF-8 spoil only the names they stand in.
@@ -35,13 +35,13 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
     entries
 }
 
-/// Where the system keeps its services file; `None` if Windows does not say where it is.
-fn path() -> Option<PathBuf> {
+/// Where the system keeps a file such as `services` or `hosts`; `None` if Windows does not say where it is.
+pub(crate) fn etc(file: &str) -> Option<PathBuf> {
     if cfg!(windows) {
         let root = PathBuf::from(std::env::var_os("SystemRoot")?);
-        Some(root.join(r"System32\drivers\etc\services"))
+        Some(root.join(r"System32\drivers\etc").join(file))
     } else {
-        Some(PathBuf::from("/etc/services"))
+        Some(Path::new("/etc").join(file))
     }
 }
 

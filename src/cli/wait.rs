@@ -9,7 +9,7 @@ use portcheck::act::wait::{self, Awaited, By, Goal, Options, Remote};
 use portcheck::model::Protocol;
 use portcheck::render::{Format, Style};
 use portcheck::request::{Question, Request};
-use portcheck::target::Target;
+use portcheck::target::{Target, path_of};
 
 use super::common::{self, Narrow, Output};
 use super::names::{ActionFormat, NativeOnly, parse_pid};
@@ -81,6 +81,8 @@ pub struct Waiting {
     pub command: Vec<OsString>,
     /// Whether to tell what is going on although nobody may be at a terminal.
     pub is_verbose: bool,
+    /// What was asked for and is not waited for.
+    pub notes: Vec<String>,
 }
 
 /// What does not go together.
@@ -124,7 +126,8 @@ impl WaitArgs {
         let same: Vec<OsString> = self.targets.iter().map(OsString::from).collect();
         let style = self.output.style(&same).map(|style| Style { connections: self.all, ..style });
         let invocation = Invocation { request, style, color: self.output.color() };
-        Ok(Wish::Wait(invocation, Waiting { options, goals, command: self.cmd, is_verbose: self.output.verbose }))
+        let (notes, is_verbose) = (self.notes(), self.output.verbose);
+        Ok(Wish::Wait(invocation, Waiting { options, goals, command: self.cmd, is_verbose, notes }))
     }
 
     /// The ports on this machine, and those on others.
@@ -146,6 +149,13 @@ impl WaitArgs {
             _ => return Ok(()),
         };
         Err(Stop::Usage(mistake.to_owned()))
+    }
+
+    /// Nobody may take a wait for the port for one for an answer.
+    fn notes(&self) -> Vec<String> {
+        let note =
+            |typed: &String| Some(format!("waits for the port of '{typed}'; {} is not requested", path_of(typed)?));
+        self.targets.iter().filter_map(note).collect()
     }
 
     fn options(&self) -> Options {

@@ -12,6 +12,7 @@ const NAMES: Names = Names {
     },
     nearest: |name| (name == "postgresq").then(|| "postgresql".to_owned()),
     hostname: || Some("box".to_owned()),
+    addresses: |name| if name == "myapp.test" { vec![Ipv4Addr::new(127, 0, 1, 1).into()] } else { Vec::new() },
 };
 
 fn target(first: u16, last: u16, protocol: Option<Protocol>, addresses: &[&str]) -> Target {
@@ -81,6 +82,37 @@ fn addresses() {
     reads("[fe80::1%eth0]:80", &[link_local]);
 }
 
+/// Regression: they were refused, or advised as `[::1:8123]:8080`.
+#[test]
+fn addresses_as_other_programs_print_them() {
+    reads(":::3000", &[target(3000, 3000, None, &["::"])]);
+    reads(":::3000,3001/tcp", &[3000, 3001].map(|port| target(port, port, Some(Protocol::Tcp), &["::"])));
+    refuses("::1:8123", "write [::1]:8123");
+    refuses("::8080", "write [::]:8080");
+    refuses("2001:db8::1:443", "write [2001:db8::1]:443");
+    refuses("2001:db8::1", "write [2001:db8::1]:8080");
+    refuses("::ffff:127.0.0.1", "write [::ffff:127.0.0.1]:8080");
+    refuses(":::", "has no port");
+}
+
+/// Regression: they were refused.
+#[test]
+fn names_of_the_hosts_file_and_paths() {
+    reads("myapp.test:3000", &[target(3000, 3000, None, &["127.0.1.1"])]);
+    reads("http://myapp.test.:3000", &[target(3000, 3000, Some(Protocol::Tcp), &["127.0.1.1"])]);
+    let here = [target(3000, 3000, Some(Protocol::Tcp), &["127.0.0.1", "::1"])];
+    for typed in ["localhost:3000/api", "localhost:3000/", "localhost:3000/tcp/x?y", "localhost:3000?x=/tcp"] {
+        reads(typed, &here);
+    }
+    reads("[::1]:3000/api", &[target(3000, 3000, Some(Protocol::Tcp), &["::1"])]);
+    refuses("3000/api", "only /tcp and /udp");
+    assert_eq!(path_of("http://localhost:3000/health?x"), Some("/health?x"));
+    assert_eq!(path_of("localhost:3000/health"), Some("/health"));
+    for typed in ["http://localhost:3000/", "http://localhost:3000", "localhost:3000/tcp", "3000/udp", "80,443/tcp"] {
+        assert_eq!(path_of(typed), None, "{typed}");
+    }
+}
+
 #[test]
 fn urls() {
     let tcp = Some(Protocol::Tcp);
@@ -90,6 +122,9 @@ fn urls() {
     reads("postgres://user:pa:ss@127.0.0.1/db", &[target(5432, 5432, tcp, &["127.0.0.1"])]);
     reads("http://localhost:/", &[target(80, 80, tcp, &["127.0.0.1", "::1"])]);
     reads("quic://127.0.0.1:4433", &[target(4433, 4433, None, &["127.0.0.1"])]);
+    reads("udp://127.0.0.1:53", &[target(53, 53, Some(Protocol::Udp), &["127.0.0.1"])]);
+    reads("TCP://0.0.0.0:2375", &[target(2375, 2375, tcp, &["0.0.0.0"])]);
+    refuses("udp://127.0.0.1", "add :PORT");
     refuses("http://example.org/", "looks at this machine only");
     refuses("gopher://localhost/", "add :PORT");
     refuses("http://localhost:99999/", "1 to 65535");
@@ -121,7 +156,7 @@ fn what_is_wrong_is_said_in_one_line() {
     refuses("80/sctp", "only /tcp and /udp");
     refuses("127.0.0.1", "write 127.0.0.1:8080");
     refuses("::1", "write [::1]:8080");
-    refuses("::1:8080", "[::1:8080]:8080");
+    refuses("localhost:80/tcp,443/sctp", "only /tcp and /udp");
     refuses("fe80:1:2:8080", "brackets");
     refuses("[::1]", "write [::1]:8080");
     refuses("[::1:80", "closing bracket");

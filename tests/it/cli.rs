@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::process::Stdio;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
-use crate::common::{json, json_of, portcheck, run};
+use crate::common::{in_namespace, is_root, json, json_of, owners, port, portcheck, run, skip};
 
 #[test]
 fn a_mistake_is_one_line_and_exit_2() {
@@ -143,4 +144,84 @@ fn a_full_disk_is_a_failure_that_is_said() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.contains("cannot write the answer") && stderr.lines().count() == 1, "{stderr}");
     }
+}
+
+/// A command by its word, and by the option that was there before: the same answer, but for ages and pids.
+#[test]
+fn both_forms_of_a_command_are_the_same() {
+    in_namespace(|| {
+        let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let forms: [(&[&str], &[&str]); 10] = [
+            (&["8080"], &["check", "8080"]),
+            (&[], &["list"]),
+            (&["8080", "--kill", "--dry-run"], &["kill", "8080", "--dry-run"]),
+            (&["8081", "--kill", "--yes"], &["kill", "8081", "--yes"]),
+            (&["8080", "--wait", "listening"], &["wait", "8080", "--for", "listening"]),
+            (&["8080", "--wait=free", "--timeout", "10ms"], &["wait", "--for=free", "8080", "--timeout", "10ms"]),
+            (&["--free", "--prefer", "3000", "--ttl", "0"], &["free", "--prefer", "3000", "--ttl", "0"]),
+            (&["--leases"], &["leases"]),
+            (&["--release", "8080"], &["release", "8080"]),
+            (&["--explain", "free"], &["explain", "free"]),
+        ];
+        for (old, new) in forms {
+            let (old, new) = (run(old), run(new));
+            assert_eq!(old.code, new.code, "{old:?} {new:?}");
+            // Times differ, and so does the command that a hint repeats for root.
+            let essence = |text: &str| {
+                let text = text.replace("portcheck check ", "portcheck ").replace("portcheck list", "portcheck");
+                text.replace(|letter: char| letter.is_ascii_digit(), "")
+            };
+            assert_eq!(essence(&old.stdout), essence(&new.stdout));
+            assert_eq!(essence(&old.stderr), essence(&new.stderr));
+        }
+        let answer = json(&["kill", "8080", "--dry-run"]);
+        assert_eq!((&answer["command"], &answer["exit_code"]), (&"kill".into(), &1.into()));
+    });
+}
+
+#[test]
+fn habits_of_other_tools_get_the_right_command() {
+    for (arguments, right) in [
+        (&["-p", "8080"][..], "portcheck 8080"),
+        (&["--port", "8080"], "portcheck 8080"),
+        (&["tcp/8080"], "portcheck 8080/tcp"),
+        (&["-i", ":8080"], "portcheck 8080"),
+        (&["-tulpn"], "portcheck list"),
+        (&["-k", "8080"], "portcheck kill 8080"),
+        (&["8080", "kill"], "portcheck kill 8080"),
+        (&["3000:3005"], "portcheck 3000-3005"),
+        (&["8k"], "portcheck 8000"),
+        (&["tcp:8123", "--wait", "listening"], "portcheck 8123/tcp --wait listening"),
+        (&["--free", "9000"], "portcheck free --prefer 9000"),
+        (&["lst"], "portcheck list"),
+    ] {
+        let run = run(arguments);
+        assert_eq!((run.code, &*run.stdout, run.stderr.lines().count()), (2, "", 1), "{arguments:?}: {run:?}");
+        assert!(run.stderr.contains(right), "{arguments:?}: {}", run.stderr);
+    }
+}
+
+/// Regression: only localhost and the name of the machine were known.
+#[test]
+fn a_name_of_the_hosts_file_is_this_machine() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to have a hosts file of its own");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let hosts = directory.path().join("hosts");
+        std::fs::write(&hosts, "127.0.0.1 myapp.test\n192.0.2.1 elsewhere.test\n").unwrap();
+        let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let with_hosts = |target: &str| {
+            let mut command = Command::new("unshare");
+            command.args(["-m", "sh", "-c", "mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"", "sh"]);
+            command.arg(&hosts).args([env!("CARGO_BIN_EXE_portcheck"), target, "--json"]);
+            json_of(command)
+        };
+        for target in ["myapp.test:8080/tcp", "http://myapp.test:8080/path"] {
+            let answer = with_hosts(target);
+            assert_eq!(owners(port(&answer, 8080, "tcp")), [std::process::id()], "{target}");
+        }
+        assert_eq!(with_hosts("elsewhere.test:8080")["error"]["kind"], "usage");
+    });
 }

@@ -441,6 +441,22 @@ fn a_holder_of_another_user_is_waited_for_too() {
     });
 }
 
+/// Once the path was dropped in silence, and the wait taken for one for an answer.
+#[test]
+fn a_path_that_is_not_requested_is_told() {
+    in_namespace(|| {
+        let (_role, _) = Role::playing("listen 127.0.0.1:8080");
+        for target in ["http://127.0.0.1:8080/health", "localhost:8080/health"] {
+            let wait = run(&[target, "--wait", "listening"]);
+            assert_eq!((wait.code, wait.stderr.lines().count()), (0, 1), "{wait:?}");
+            assert!(wait.stderr.contains("/health is not requested"), "{wait:?}");
+            let quiet = run(&["wait", target, "--for", "listening", "-q"]);
+            assert_eq!((quiet.code, &*quiet.stderr), (0, ""));
+        }
+        assert_eq!(run(&["http://127.0.0.1:8080/", "--wait", "listening"]).stderr, "");
+    });
+}
+
 #[test]
 fn mistakes_are_one_line_and_exit_2() {
     let cases: [(&[&str], &str); 11] = [

@@ -210,7 +210,12 @@ pub fn connect(address: SocketAddr) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const NAMES: Names = Names { services: |_| vec![(5432, Protocol::Tcp)], nearest: |_| None, hostname: || None };
+    const NAMES: Names = Names {
+        services: |_| vec![(5432, Protocol::Tcp)],
+        nearest: |_| None,
+        hostname: || None,
+        addresses: |_| Vec::new(),
+    };
 
     #[test]
     fn places_on_other_machines() {
