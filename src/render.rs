@@ -2,6 +2,7 @@
 
 pub mod escape;
 
+mod columns;
 mod csv;
 mod explain;
 mod free;
@@ -68,7 +69,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         Format::Csv if let Some(free) = &answer.free => csv::leases(free, out),
         Format::Csv => csv::write(answer, style, out),
         Format::Markdown => markdown::write(answer, style, out),
-        Format::Table if let Some(free) = &answer.free => free::write(free, style, out),
+        Format::Table if let Some(free) = &answer.free => free::write(free, out),
         Format::Table if answer.command == Command::List => table::list(answer, style, out),
         Format::Table if is_one_port(answer) => report::write(answer, style, out),
         Format::Table => table::verdicts(answer, style, out),

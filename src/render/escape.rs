@@ -57,15 +57,32 @@ fn quote_for_windows(word: &str) -> Cow<'_, str> {
     Cow::Owned(format!("\"{}\"", word.replace('"', "\\\"")))
 }
 
-/// At most `most` characters, the last one `…` if something was cut off.
+/// How many columns a text takes on a terminal.
+#[must_use]
+pub fn width_of(text: &str) -> usize {
+    textwrap::core::display_width(text)
+}
+
+/// At most `most` columns wide, the last one `…` if something was cut off.
 #[must_use]
 pub fn shorten(text: &str, most: usize) -> Cow<'_, str> {
-    if text.char_indices().nth(most).is_none() {
+    if width_of(text) <= most {
         return Cow::Borrowed(text);
     }
-    let mut short: String = text.chars().take(most.saturating_sub(1)).collect();
-    short.push('…');
-    Cow::Owned(short)
+    let (kept, _) = split_at_width(text, most.saturating_sub(1));
+    Cow::Owned(format!("{kept}…"))
+}
+
+/// Splits a text behind what fits into `width` columns.
+#[must_use]
+pub fn split_at_width(text: &str, width: usize) -> (&str, &str) {
+    let mut used = 0;
+    let overflows = |&(at, character): &(usize, char)| {
+        used += width_of(&text[at..at + character.len_utf8()]);
+        used > width
+    };
+    let end = text.char_indices().find(overflows).map_or(text.len(), |(at, _)| at);
+    text.split_at(end)
 }
 
 #[cfg(test)]
@@ -107,6 +124,9 @@ mod tests {
     fn long_text_is_cut_at_characters() {
         assert_eq!(shorten("größe", 5), "größe");
         assert_eq!(shorten("größer", 5), "größ…");
+        assert_eq!(shorten("大きい", 6), "大きい");
+        assert_eq!(shorten("大きい", 5), "大き…");
+        assert_eq!(split_at_width("大き", 3), ("大", "き"));
     }
 
     proptest! {

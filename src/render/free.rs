@@ -4,23 +4,23 @@ use std::io::{self, Write};
 
 use comfy_table::Table;
 
-use super::{Style, escape, table};
+use super::{escape, table};
 use crate::answer::picking::{Action, Free, ranges};
 use crate::free::Choice;
 use crate::model::{Lease, LeaseKind};
 
 /// Ports one a line, and nothing else: this is what scripts read. Of leases, a table.
-pub fn write(free: &Free, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(free: &Free, out: &mut dyn Write) -> io::Result<()> {
     match free.action {
         Action::Pick(_) => free.ports.iter().try_for_each(|port| writeln!(out, "{port}")),
         Action::List if free.leases.is_empty() => writeln!(out, "no port is leased in this network namespace"),
-        Action::List => table::print(&listing(&free.leases, style.width), out),
+        Action::List => table::print(&listing(&free.leases), out),
         Action::Release => free.ports.iter().try_for_each(|port| writeln!(out, "{port} is released")),
     }
 }
 
-fn listing(leases: &[Lease], width: Option<u16>) -> Table {
-    let mut table = table::plain_table(width);
+fn listing(leases: &[Lease]) -> Table {
+    let mut table = table::plain_table();
     table.set_header(["PORT", "KIND", "LEFT", "FOR", "KEPT BY", "USER"]);
     for lease in leases {
         let pids: Vec<String> = lease.pids.iter().map(ToString::to_string).collect();

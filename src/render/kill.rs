@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::paper::Paper;
 use super::rows::{name, on};
 use super::{Style, colour, escape, prose};
-use crate::act::kill::{Action, Holder, Keeper, Outcome, Plan, Prepared, Refusal, Report, Step, StepResult};
+use crate::act::kill::{Action, Holder, Keeper, Outcome, Plan, Prepared, Reason, Refusal, Report, Step, StepResult};
 use crate::act::words;
 use crate::answer::{Answer, Exit};
 use crate::diagnose::{PortReport, Remedy, Status};
@@ -61,8 +61,7 @@ fn intentions(plan: &Plan, signal: crate::act::Signal, paper: &mut Paper<'_>) ->
         paper.sentence(&text)?;
         // The workers of a server mostly have one command line.
         if !holder.command.is_empty() && shown.replace(&holder.command) != Some(&holder.command) {
-            let line = escape::command_line(&holder.command);
-            writeln!(paper.out, "    {0}{1}{0:#}", colour::FAINT, escape::shorten(&line, 400))?;
+            paper.command("command", &holder.command, false)?;
         }
     }
     for keeper in keepers(&plan.holders) {
@@ -90,8 +89,12 @@ fn keepers(holders: &[Holder]) -> Vec<&Keeper> {
 
 fn refusals(refusals: &[Refusal], answer: &Answer, paper: &mut Paper<'_>) -> io::Result<()> {
     for refusal in refusals {
-        let port = format!("{}/{}", refusal.port, refusal.protocol);
-        paper.sentence(&format!("{port}: {}", prose::refusal(refusal, &answer.processes)))?;
+        // What was found of a port names it already.
+        let port = match refusal.reason {
+            Reason::Said(..) => format!("{}/{}: ", refusal.port, refusal.protocol),
+            Reason::Found(_) => String::new(),
+        };
+        paper.sentence(&format!("{port}{}", prose::refusal(refusal, &answer.processes)))?;
         remedies(&refusal.remedies, paper)?;
     }
     Ok(())

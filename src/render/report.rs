@@ -305,10 +305,7 @@ fn holder(group: &Group<'_>, answer: &Answer, style: &Style, paper: &mut Paper<'
 fn process(process: &Process, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     let name = escape::terminal(&process.name);
     writeln!(paper.out, "  {0}{name}{0:#} (pid {1})", colour::STRONG, process.pid)?;
-    if !process.command.is_empty() {
-        let command = escape::command_line(&process.command);
-        paper.whole_field("command", &escape::shorten(&command, if style.verbose { usize::MAX } else { 400 }))?;
-    }
+    paper.command("command", &process.command, style.verbose)?;
     if let Some(exe) = process.exe.as_ref().filter(|_| style.verbose) {
         paper.field("program", &exe.to_string_lossy())?;
     }

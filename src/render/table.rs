@@ -4,89 +4,14 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::paper::Paper;
-use super::rows::{Row, name, on, rows, service};
+use super::columns::{Column, GUTTER, fit, text};
+use super::escape::width_of;
+use super::paper::{Paper, wrap};
+use super::rows::{name, on, rows};
 use super::{Style, colour, escape, prose, report};
 use crate::answer::Answer;
 use crate::diagnose::{PortReport, Status};
 use crate::model::{Gap, Owners};
-
-/// A column of a table. Which columns a table has is its own business; which of them give way first when the terminal
-/// is narrow is told by [`Column::GIVES_WAY`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    Port,
-    Protocol,
-    State,
-    Class,
-    Service,
-    Address,
-    Peer,
-    Exposure,
-    Process,
-    Pid,
-    User,
-    Supervisor,
-    Command,
-}
-
-impl Column {
-    /// The first one goes first: what another column says too, then what only adds to the answer. Port, protocol,
-    /// address, process and pid are the answer and never go.
-    const GIVES_WAY: [Self; 6] =
-        [Self::Command, Self::Class, Self::Exposure, Self::Service, Self::Supervisor, Self::User];
-
-    /// Whether a shortened text is still of use.
-    const fn shrinks(self) -> bool {
-        matches!(self, Self::Command | Self::Service | Self::Supervisor)
-    }
-
-    const fn heading(self) -> &'static str {
-        match self {
-            Self::Port => "PORT",
-            Self::Protocol => "PROTO",
-            Self::State => "STATE",
-            Self::Class => "CLASS",
-            Self::Service => "SERVICE",
-            Self::Address => "ADDRESS",
-            Self::Peer => "PEER",
-            Self::Exposure => "EXPOSED",
-            Self::Process => "PROCESS",
-            Self::Pid => "PID",
-            Self::User => "USER",
-            Self::Supervisor => "UNIT/CONTAINER",
-            Self::Command => "COMMAND",
-        }
-    }
-
-    fn cell(self, row: &Row<'_>) -> String {
-        let text = match self {
-            Self::Port => row.port.observed.port.to_string(),
-            Self::Protocol => row.port.observed.protocol.to_string(),
-            Self::State => row.states.join(", "),
-            Self::Class => row.port.observed.class().as_str().to_owned(),
-            Self::Service => service(row.port).unwrap_or_default(),
-            Self::Address => row.addresses.join(", "),
-            Self::Peer => row.peer.clone().unwrap_or_default(),
-            Self::Exposure => row.exposure.as_str().to_owned(),
-            Self::Process => process(row),
-            Self::Pid => pids(row),
-            Self::User => row.user.clone().unwrap_or_default(),
-            Self::Supervisor => row.supervisor.clone().unwrap_or_default(),
-            Self::Command => escape::shorten(&escape::command_line(row.command), LONGEST_COMMAND).into_owned(),
-        };
-        escape::terminal(&text).into_owned()
-    }
-}
-
-/// Enough to recognise a program by; the report shows all of it.
-const LONGEST_COMMAND: usize = 80;
-
-/// A column that would have to be narrower goes.
-const NARROWEST: u16 = 10;
-
-/// Between two columns.
-const GUTTER: u16 = 2;
 
 /// What is in use.
 pub fn list(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
@@ -109,26 +34,18 @@ pub fn list(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<(
     }
     columns.extend([Column::Exposure, Column::Process, Column::Pid, Column::User, Column::Supervisor, Column::Command]);
 
-    let mut cells: Vec<Vec<String>> =
-        rows.iter().map(|row| columns.iter().map(|column| column.cell(row)).collect()).collect();
+    let cells: Vec<Vec<Vec<String>>> =
+        rows.iter().map(|row| columns.iter().map(|column| column.items(row)).collect()).collect();
     let widths = fit(&columns, &cells, style.width);
-    for row in &mut cells {
-        for ((column, width), cell) in columns.iter().zip(&widths).zip(row) {
-            if column.shrinks() {
-                *cell = escape::shorten(cell, usize::from(*width)).into_owned();
-            }
+    let shown: Vec<usize> = (0..columns.len()).filter(|&index| widths[index] > 0).collect();
+    let mut table = plain_table();
+    table.set_header(shown.iter().map(|&index| columns[index].heading()));
+    table.add_rows(cells.iter().map(|row| shown.iter().map(|&index| text(&row[index], widths[index]))));
+    for (&index, column) in shown.iter().zip(table.column_iter_mut()) {
+        if matches!(columns[index], Column::Port | Column::Pid) {
+            column.set_cell_alignment(CellAlignment::Right);
         }
-    }
-    let mut table = plain_table(style.width);
-    table.set_header(columns.iter().map(|column| column.heading())).add_rows(cells);
-    for ((column, width), shown) in columns.iter().zip(widths).zip(table.column_iter_mut()) {
-        if width == 0 {
-            shown.set_constraint(comfy_table::ColumnConstraint::Hidden);
-        }
-        if matches!(column, Column::Port | Column::Pid) {
-            shown.set_cell_alignment(CellAlignment::Right);
-        }
-        shown.set_padding((0, GUTTER));
+        column.set_padding((0, GUTTER));
     }
     print(&table, out)?;
     notes(answer, style, out)?;
@@ -138,76 +55,27 @@ pub fn list(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<(
     Ok(())
 }
 
-/// The width that each column gets, 0 for one that is left out: those without content, and as many of the others that
-/// give way as it takes to fit into `limit`. What shrinks is shortened before it goes.
-fn fit(columns: &[Column], cells: &[Vec<String>], limit: Option<u16>) -> Vec<u16> {
-    let width_of = |text: &str| u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
-    let widest = |index: usize| cells.iter().map(|row| width_of(&row[index])).max().unwrap_or(0);
-    let natural = columns.iter().enumerate().map(|(index, column)| match widest(index) {
-        0 => 0,
-        width => width.max(width_of(column.heading())),
-    });
-    let mut widths: Vec<u16> = natural.collect();
-    let Some(limit) = limit else { return widths };
-    for leaver in Column::GIVES_WAY {
-        let needed: u32 = widths.iter().filter(|&&width| width > 0).map(|&width| u32::from(width + GUTTER)).sum();
-        let Some(excess) = needed.checked_sub(u32::from(limit)).filter(|&excess| excess > 0) else { break };
-        let Some(index) = columns.iter().position(|&column| column == leaver) else { continue };
-        let left = u32::from(widths[index]).saturating_sub(excess);
-        let left = if leaver.shrinks() && left >= u32::from(NARROWEST) { left } else { 0 };
-        widths[index] = u16::try_from(left).unwrap_or(0);
-    }
-    widths
-}
+/// What stands beside the ports before the reason.
+const BESIDE_PORTS: usize = "blocked".len() + 2 * GUTTER as usize;
 
-fn process(row: &Row<'_>) -> String {
-    match (&row.process, row.owners) {
-        (Some(name), Owners::Likely { .. }) => format!("{name}?"),
-        (Some(name), _) => name.clone(),
-        (None, Owners::Kernel) => "(kernel)".to_owned(),
-        (None, Owners::Hidden { .. }) => "(hidden)".to_owned(),
-        (None, Owners::None) => "(none)".to_owned(),
-        (None, Owners::Known(_) | Owners::Likely { .. } | Owners::NotAsked) => "(ended)".to_owned(),
-    }
-}
-
-fn pids(row: &Row<'_>) -> String {
-    let doubt = if matches!(row.owners, Owners::Likely { .. }) { "?" } else { "" };
-    match row.pids {
-        [] => String::new(),
-        [pid] => format!("{pid}{doubt}"),
-        [pid, others @ ..] => format!("{pid}{doubt} +{}", others.len()),
-    }
-}
+/// Reasons get at least so much room.
+const NARROWEST: usize = 30;
 
 /// The verdicts on several ports; free ones in a row are one line.
 pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     if answer.ports.is_empty() {
         return writeln!(out, "nothing to show: no port fits");
     }
-    let mut table = plain_table(style.width);
+    let rows: Vec<(Status, String, String)> =
+        lines(&answer.ports).iter().map(|line| verdict_row(line, answer)).collect();
+    let ports = rows.iter().map(|(_, ports, _)| width_of(ports)).max().unwrap_or(0);
+    let room = style.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(BESIDE_PORTS + ports));
+    let mut table = plain_table();
     table.set_header(["STATUS", "PORT", "WHY"]);
-    let mut statuses = Vec::new();
-    for line in lines(&answer.ports) {
-        let (status, ports, why) = match line {
-            Line::Free { first, last, protocol } => {
-                let range = if first.observed.port == last {
-                    last.to_string()
-                } else {
-                    format!("{}-{last}", first.observed.port)
-                };
-                let protocol = protocol.map(|protocol| format!("/{protocol}")).unwrap_or_default();
-                (Status::Free, format!("{range}{protocol}{}", on(first, "and")), String::new())
-            }
-            Line::One(port) => {
-                let first = port.verdict.findings.first().filter(|_| port.verdict.status != Status::Free);
-                let why = first.map(|finding| prose::sentence(finding, &answer.processes)).unwrap_or_default();
-                (port.verdict.status, name(port), escape::terminal(&why).into_owned())
-            }
-        };
-        statuses.push(status);
-        table.add_row([status.as_str().to_owned(), ports, why]);
+    for (status, ports, why) in &rows {
+        table.add_row([status.as_str(), ports, &wrap(why, room.max(NARROWEST)).join("\n")]);
     }
+    let statuses: Vec<Status> = rows.iter().map(|&(status, ..)| status).collect();
     for column in table.column_iter_mut() {
         column.set_padding((0, GUTTER));
     }
@@ -219,6 +87,22 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
         }
     }
     notes(answer, style, out)
+}
+
+fn verdict_row(line: &Line<'_>, answer: &Answer) -> (Status, String, String) {
+    match *line {
+        Line::Free { first, last, protocol } => {
+            let range =
+                if first.observed.port == last { last.to_string() } else { format!("{}-{last}", first.observed.port) };
+            let protocol = protocol.map(|protocol| format!("/{protocol}")).unwrap_or_default();
+            (Status::Free, format!("{range}{protocol}{}", on(first, "and")), String::new())
+        }
+        Line::One(port) => {
+            let first = port.verdict.findings.first().filter(|_| port.verdict.status != Status::Free);
+            let why = first.map(|finding| prose::sentence(finding, &answer.processes)).unwrap_or_default();
+            (port.verdict.status, name(port), escape::terminal(&why).into_owned())
+        }
+    }
 }
 
 enum Line<'a> {
@@ -251,13 +135,10 @@ fn lines(ports: &[PortReport]) -> Vec<Line<'_>> {
     lines
 }
 
-pub(super) fn plain_table(width: Option<u16>) -> Table {
+/// Without lines, and without a will of its own where to break cells: an address would not survive it.
+pub(super) fn plain_table() -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    match width {
-        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
 }
 

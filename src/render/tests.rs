@@ -110,7 +110,7 @@ fn a_report_on_a_hidden_owner() {
 
 #[test]
 fn a_listing_at_every_width() {
-    for width in [Some(60), Some(80), Some(140), None] {
+    for width in [Some(60), Some(80), Some(100), Some(120), Some(140), Some(160), None] {
         let text = show(&busy_machine(), &style(width));
         if let Some(width) = width {
             let table = text.split("\n\n").next().unwrap_or_default();

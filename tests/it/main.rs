@@ -62,6 +62,8 @@ mod servers;
 mod wait;
 #[cfg(target_os = "linux")]
 mod wait_pace;
+#[cfg(target_os = "linux")]
+mod wording;
 
 /// Plays a part in a test, in a process of its own; by itself it does nothing.
 #[cfg(target_os = "linux")]

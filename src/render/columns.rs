@@ -1,0 +1,189 @@
+//! The columns of a listing, and what they concede to a narrow terminal.
+
+use super::escape::{self, width_of};
+use super::rows::{Row, service};
+use crate::model::Owners;
+
+/// A column of a table. Which columns a table has is its own business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    Port,
+    Protocol,
+    State,
+    Class,
+    Service,
+    Address,
+    Peer,
+    Exposure,
+    Process,
+    Pid,
+    User,
+    Supervisor,
+    Command,
+}
+
+/// Between two columns.
+pub const GUTTER: u16 = 2;
+
+/// What a column does so that the others have room.
+#[derive(Debug, Clone, Copy)]
+enum Concession {
+    /// It has no more than so many characters.
+    Narrow(Column, usize),
+    /// Its items are put below each other.
+    Stack(Column),
+    /// It is left out.
+    Leave(Column),
+}
+
+/// From the first to the last, as far as needed: what another column says too gives way first, the command line last. Port,
+/// protocol, address, process and pid are the answer and never go.
+const CONCESSIONS: &[Concession] = {
+    use Column::{Address, Class, Command, Exposure, Service, Supervisor, User};
+    use Concession::{Leave, Narrow, Stack};
+    &[
+        Narrow(Command, 30),
+        Leave(Class),
+        Leave(Service),
+        Leave(Exposure),
+        Narrow(Command, 16),
+        Narrow(Supervisor, 16),
+        Stack(Address),
+        Leave(Supervisor),
+        Leave(User),
+        Narrow(Command, 10),
+        Leave(Command),
+    ]
+};
+
+impl Column {
+    pub const fn heading(self) -> &'static str {
+        match self {
+            Self::Port => "PORT",
+            Self::Protocol => "PROTO",
+            Self::State => "STATE",
+            Self::Class => "CLASS",
+            Self::Service => "SERVICE",
+            Self::Address => "ADDRESS",
+            Self::Peer => "PEER",
+            Self::Exposure => "EXPOSED",
+            Self::Process => "PROCESS",
+            Self::Pid => "PID",
+            Self::User => "USER",
+            Self::Supervisor => "UNIT/CONTAINER",
+            Self::Command => "COMMAND",
+        }
+    }
+
+    /// What a row has in this column, several items if it is a list.
+    pub fn items(self, row: &Row<'_>) -> Vec<String> {
+        let items = match self {
+            Self::Port => vec![row.port.observed.port.to_string()],
+            Self::Protocol => vec![row.port.observed.protocol.to_string()],
+            Self::State => row.states.iter().map(ToString::to_string).collect(),
+            Self::Class => vec![row.port.observed.class().as_str().to_owned()],
+            Self::Service => service(row.port).into_iter().collect(),
+            Self::Address => row.addresses.clone(),
+            Self::Peer => row.peer.iter().cloned().collect(),
+            Self::Exposure => vec![row.exposure.as_str().to_owned()],
+            Self::Process => vec![process(row)],
+            Self::Pid => vec![pids(row)],
+            Self::User => row.user.iter().cloned().collect(),
+            Self::Supervisor => row.supervisor.iter().cloned().collect(),
+            Self::Command => {
+                vec![escape::shorten(&escape::command_line(row.command), LONGEST_COMMAND).into_owned()]
+            }
+        };
+        items.iter().map(|item| escape::terminal(item).into_owned()).collect()
+    }
+}
+
+/// Enough to recognise a program by; the report shows all of it.
+const LONGEST_COMMAND: usize = 80;
+
+/// Puts the items of a cell into one text. Only items that do not fit side by side are put below each other, each in one
+/// piece.
+pub fn text(items: &[String], width: usize) -> String {
+    let joined = items.join(", ");
+    match items {
+        [only] => escape::shorten(only, width).into_owned(),
+        _ if width_of(&joined) <= width => joined,
+        _ => items.join(",\n"),
+    }
+}
+
+/// The width that each column gets, 0 for one that is left out: those without content, and as many of the others that
+/// give way as it takes to fit into `limit`.
+pub fn fit(columns: &[Column], cells: &[Vec<Vec<String>>], limit: Option<u16>) -> Vec<usize> {
+    let widest = |index: usize, width: fn(&[String]) -> usize| {
+        let content = cells.iter().map(|row| width(&row[index])).max().unwrap_or(0);
+        if content == 0 { 0 } else { content.max(columns[index].heading().len()) }
+    };
+    let natural: Vec<usize> = (0..columns.len()).map(|index| widest(index, side_by_side)).collect();
+    let Some(limit) = limit.map(usize::from) else { return natural };
+    let mut widths = natural.clone();
+    let index_of = |wanted: Column| columns.iter().position(|&column| column == wanted);
+    for concession in CONCESSIONS {
+        if needed(&widths) <= limit {
+            break;
+        }
+        match *concession {
+            Concession::Narrow(column, most) => index_of(column).map(|at| widths[at] = widths[at].min(most)),
+            Concession::Stack(column) => index_of(column).map(|at| widths[at] = widest(at, below_each_other)),
+            Concession::Leave(column) => index_of(column).map(|at| widths[at] = 0),
+        };
+    }
+    if let Some(at) = index_of(Column::Command).filter(|&at| widths[at] > 0) {
+        let left = limit.saturating_sub(needed(&widths));
+        widths[at] = natural[at].min(widths[at] + left);
+    }
+    widths
+}
+
+fn needed(widths: &[usize]) -> usize {
+    let shown: Vec<usize> = widths.iter().copied().filter(|&width| width > 0).collect();
+    shown.iter().sum::<usize>() + usize::from(GUTTER) * shown.len().saturating_sub(1)
+}
+
+fn side_by_side(items: &[String]) -> usize {
+    width_of(&items.join(", "))
+}
+
+fn below_each_other(items: &[String]) -> usize {
+    let comma = usize::from(items.len() > 1);
+    items.iter().map(|item| width_of(item) + comma).max().unwrap_or(0)
+}
+
+fn process(row: &Row<'_>) -> String {
+    match (&row.process, row.owners) {
+        (Some(name), Owners::Likely { .. }) => format!("{name}?"),
+        (Some(name), _) => name.clone(),
+        (None, Owners::Kernel) => "(kernel)".to_owned(),
+        (None, Owners::Hidden { .. }) => "(hidden)".to_owned(),
+        (None, Owners::None) => "(none)".to_owned(),
+        (None, Owners::Known(_) | Owners::Likely { .. } | Owners::NotAsked) => "(ended)".to_owned(),
+    }
+}
+
+fn pids(row: &Row<'_>) -> String {
+    let doubt = if matches!(row.owners, Owners::Likely { .. }) { "?" } else { "" };
+    match row.pids {
+        [] => String::new(),
+        [pid] => format!("{pid}{doubt}"),
+        [pid, others @ ..] => format!("{pid}{doubt} +{}", others.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_stand_below_each_other_only_where_they_have_to() {
+        let items = ["127.0.0.1".to_owned(), "fe80::1%eth0".to_owned()];
+        assert_eq!(text(&items, 23), "127.0.0.1, fe80::1%eth0");
+        assert_eq!(text(&items, 22), "127.0.0.1,\nfe80::1%eth0");
+        assert_eq!((side_by_side(&items), below_each_other(&items)), (23, 13));
+        assert_eq!(text(&["node serve.js".to_owned()], 10), "node serv…");
+    }
+}
