@@ -17,6 +17,7 @@ mod ephemeral;
 mod excluded;
 mod facts;
 mod finding;
+mod forwarded;
 mod free;
 mod hidden;
 mod holder_state;

@@ -14,7 +14,6 @@
 
 pub mod act;
 pub mod answer;
-pub mod broker;
 #[cfg(windows)]
 mod child;
 pub mod classify;

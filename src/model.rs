@@ -4,6 +4,7 @@
 //! read them, and tests build them by hand.
 
 mod circumstances;
+mod forwarder;
 mod lease;
 mod process;
 mod socket;
@@ -13,6 +14,7 @@ use std::fmt;
 use crate::port_set::PortSet;
 
 pub use circumstances::{Circumstances, ExcludedRange, InterfaceAddress, Sandbox};
+pub use forwarder::{Forwarder, Proxied};
 pub use lease::{Client, Lease, LeaseKind};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit, name_or_stand_in};
 pub use socket::{Family, Forward, KernelUser, Owners, Socket, State, Timer, TimerKind, Via};

@@ -4,7 +4,7 @@
 //! systemd.unit(5) and systemd.special(7), Kubernetes' in its kubelet's cgroup driver, the rest was
 //! read off running systems.
 
-use crate::model::{Container, Manager, Process, Runtime, Unit};
+use crate::model::{Container, Forwarder, Manager, Runtime, Unit};
 
 /// Who looks after the processes of a cgroup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,29 +25,17 @@ pub fn of_cgroup(path: &str) -> Supervisor {
     Supervisor { unit, container }
 }
 
-/// Whether a unit is somebody's service: sessions are units too, and so are the managers themselves.
+/// Whether a unit is a service that can be stopped for what holds a port in it. Not the service of a forwarder: everything that
+/// it holds for others would end with it.
 #[must_use]
 pub fn is_service(unit: &Unit) -> bool {
+    names_service(unit) && Forwarder::of_unit(&unit.name).is_none()
+}
+
+/// Whether a unit is somebody's service: sessions are units too, and so are the managers themselves.
+#[must_use]
+pub fn names_service(unit: &Unit) -> bool {
     unit.name.ends_with(".service") && !unit.name.starts_with("user@")
-}
-
-/// Docker knows which container publishes a port; the proxy knows only where it is.
-#[must_use]
-pub fn stop_published(port: &str) -> String {
-    format!("docker stop $(docker ps --quiet --filter publish={port})")
-}
-
-/// The port that a proxy of Docker has for a container, from its command line: `docker-proxy -proto tcp -host-ip 0.0.0.0
-/// -host-port 8080 …`. It is in the unit of Docker itself, whose end would be that of all containers.
-#[must_use]
-pub fn published_by_docker(process: &Process) -> Option<String> {
-    let program = process.command.first()?.rsplit('/').next()?;
-    let option = |name: &str| {
-        let at = process.command.iter().position(|argument| argument == name)?;
-        process.command.get(at + 1)
-    };
-    let port: u16 = option("-host-port").filter(|_| program == "docker-proxy")?.parse().ok()?;
-    Some(format!("{port}/{}", option("-proto").filter(|name| *name == "udp").map_or("tcp", |_| "udp")))
 }
 
 fn unit_of(components: &[&str]) -> Option<Unit> {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::model::{Ancestor, Backend, Family, Host, Owners, Pid, Process, Protocol, Socket, State};
+use crate::model::{Ancestor, Backend, Family, Forwarder, Host, Owners, Pid, Process, Protocol, Socket, State};
 
 /// Checks that a generated file in the tree is current. `PORTCHECK_UPDATE=1 cargo test` writes it anew.
 #[track_caller]
@@ -46,7 +46,7 @@ pub fn owned(local: &str, pids: &[Pid]) -> Socket {
 
 /// A process of user ada, started by a shell.
 pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
-    Process {
+    let process = Process {
         pid,
         ppid: Some(ppid),
         name: name.to_owned(),
@@ -66,7 +66,9 @@ pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
         ],
         unit: None,
         container: None,
-    }
+        forwarder: None,
+    };
+    Process { forwarder: Forwarder::of(&process), ..process }
 }
 
 /// The host of all fixtures, seen by user 1000.

@@ -18,6 +18,7 @@ mod netlink;
 pub mod owners;
 mod pids;
 mod proc_net;
+mod program;
 mod quick;
 mod search;
 mod sock_diag;
@@ -257,6 +258,7 @@ fn read_processes(proc: &Path, pids: Vec<Pid>, detail: Detail, users: &mut Users
         if process.container.is_some() {
             process.unit = None;
         }
+        process.forwarder = program::forwarder(proc, process);
     }
     Ok(processes)
 }

@@ -7,7 +7,7 @@ use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, Uid,
 use super::{Detail, native};
 use crate::error::Error;
 use crate::local::IS_WINDOWS;
-use crate::model::{Ancestor, Pid, Process, name_or_stand_in};
+use crate::model::{Ancestor, Forwarder, Pid, Process, name_or_stand_in};
 
 /// More generations than any real process has; a bound in case ids are reused while we read.
 const MOST_ANCESTORS: usize = 64;
@@ -35,13 +35,11 @@ pub fn details(
         .map_err(|error| Error::Call { call: "sysinfo's start", source: std::io::Error::other(error.to_string()) })?;
     // Name, parent and start time come with every refresh.
     let brief = ProcessRefreshKind::nothing().without_tasks();
+    let told =
+        brief.with_user(UpdateKind::OnlyIfNotSet).with_exe(UpdateKind::OnlyIfNotSet).with_cmd(UpdateKind::OnlyIfNotSet);
     let kind = match detail {
-        Detail::Nothing | Detail::Brief => brief.with_user(UpdateKind::OnlyIfNotSet).with_cmd(UpdateKind::OnlyIfNotSet),
-        Detail::Full => brief
-            .with_user(UpdateKind::OnlyIfNotSet)
-            .with_exe(UpdateKind::OnlyIfNotSet)
-            .with_cmd(UpdateKind::OnlyIfNotSet)
-            .with_cwd(UpdateKind::OnlyIfNotSet),
+        Detail::Nothing | Detail::Brief => told,
+        Detail::Full => told.with_cwd(UpdateKind::OnlyIfNotSet),
     };
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&wanted), false, kind);
     if detail == Detail::Full {
@@ -52,7 +50,7 @@ pub fn details(
     let found = wanted.iter().filter_map(|&pid| {
         let process = system.process(pid)?;
         let uid = process.effective_user_id().or_else(|| process.user_id());
-        Some(Process {
+        let process = Process {
             pid: pid.as_u32(),
             ppid: process.parent().map(sysinfo::Pid::as_u32),
             name: name_of(process),
@@ -71,7 +69,9 @@ pub fn details(
             ancestors: if detail == Detail::Full { ancestors(&system, pid) } else { Vec::new() },
             unit: None,
             container: None,
-        })
+            forwarder: None,
+        };
+        Some(Process { forwarder: Forwarder::of(&process), ..process })
     });
     Ok(found.collect())
 }

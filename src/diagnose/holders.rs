@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Facts, Holder, Verb};
-use crate::model::{Owners, Pid, Process, Socket, State, find_process};
+use crate::model::{Forwarder, Owners, Pid, Process, Socket, State, find_process};
 use crate::probe::Spot;
 use crate::supervisor::Supervisor;
 
@@ -44,6 +44,13 @@ impl Group<'_> {
     /// The holder as the subject of a sentence: `python3 (pid 4242)`.
     pub fn holder(&self, processes: &[Process]) -> String {
         Holder::from(self).name(processes)
+    }
+
+    /// The first of the owners that holds the port for another place, if one does.
+    #[must_use]
+    pub fn forwarder<'p>(&self, processes: &'p [Process]) -> Option<(&'p Process, Forwarder)> {
+        let mut owners = self.owners.pids().iter().filter_map(|&pid| find_process(processes, pid));
+        owners.find_map(|process| Some((process, process.forwarder?)))
     }
 
     /// What the holder does there: `listens on 127.0.0.1:80`, `has bound [::1]:80 without listening`.

@@ -4,19 +4,20 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::{Facts, Group, Remedy};
-use crate::broker::Broker;
-use crate::model::{Container, Gap, Manager, Owners, Process, Runtime, Socket, Unit};
+use super::{Facts, Group, Remedy, forwarded};
+use crate::model::{Container, Forwarder, Gap, Manager, Owners, Process, Runtime, Socket, Unit};
 use crate::port_set::PortSet;
 use crate::supervisor;
 
 /// How to end whoever holds the sockets of a group: its supervisor's command where it has one, since what is
 /// supervised comes back.
 pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
+    if let Some((process, forwarder)) = group.forwarder(facts.processes) {
+        return forwarded::free_port(facts, group, process, forwarder);
+    }
     let pids = group.owners.pids();
     let leader = pids.first().and_then(|&pid| facts.process(pid));
-    let spared = |leader| Broker::of(leader).map(|broker| spare(broker, leader, facts));
-    let by_other_means = leader.and_then(|leader| spared(leader).or_else(|| stop_supervisor(facts, leader)));
+    let by_other_means = leader.and_then(|leader| stop(facts, leader.container.as_ref(), leader.unit.as_ref()));
     let mut remedies: Vec<Remedy> = by_other_means.into_iter().collect();
     match group.owners {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
@@ -26,22 +27,6 @@ pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
         _ => {}
     }
     remedies
-}
-
-/// What frees the port of a program that holds others for others.
-fn spare(broker: Broker, process: &Process, facts: &Facts<'_>) -> Remedy {
-    let (text, command) = match broker {
-        Broker::DockerDesktop => return stop_publisher(&facts.port_name()),
-        Broker::Machines(name) => (format!("stop the server in {name}"), None),
-        Broker::ServiceHost => (
-            "see which services it runs, and stop the right one".to_owned(),
-            Some(format!("tasklist /svc /fi \"PID eq {}\"", process.pid)),
-        ),
-        Broker::Windows => {
-            ("take another port".to_owned(), Some(format!("{} --free --near {}", facts.program, facts.observed.port)))
-        }
-    };
-    Remedy { text, command }
 }
 
 /// Ends whoever holds the port by `--kill`, which looks again at who that is: a pid that was printed may be another's by the
@@ -98,14 +83,6 @@ fn sudo(facts: &Facts<'_>, process: Option<&Process>) -> &'static str {
     if own { "" } else { "sudo " }
 }
 
-fn stop_supervisor(facts: &Facts<'_>, process: &Process) -> Option<Remedy> {
-    // It is in the unit of Docker itself, whose end would be that of all containers.
-    if let Some(port) = supervisor::published_by_docker(process) {
-        return Some(stop_publisher(&port));
-    }
-    stop(facts, process.container.as_ref(), process.unit.as_ref())
-}
-
 fn stop_hidden(facts: &Facts<'_>, group: &Group<'_>) -> Option<Remedy> {
     let found = supervisor::of_cgroup(group.sockets.first()?.cgroup.as_deref()?);
     stop(facts, found.container.as_ref(), found.unit.as_ref())
@@ -113,13 +90,12 @@ fn stop_hidden(facts: &Facts<'_>, group: &Group<'_>) -> Option<Remedy> {
 
 fn stop(facts: &Facts<'_>, container: Option<&Container>, unit: Option<&Unit>) -> Option<Remedy> {
     let service = unit.filter(|unit| supervisor::is_service(unit));
+    if let Some(Forwarder::Engine(runtime)) =
+        unit.filter(|_| container.is_none()).and_then(|unit| Forwarder::of_unit(&unit.name))
+    {
+        return Some(forwarded::find_container(runtime, facts));
+    }
     container.map(stop_container).or_else(|| service.map(|unit| stop_service(&unit.seen_by(facts.host.euid))))
-}
-
-/// Stops the container that Docker publishes a port for, such as `8080/tcp`.
-pub fn stop_publisher(port: &str) -> Remedy {
-    let command = Some(supervisor::stop_published(port));
-    Remedy { text: "stop the container that publishes the port".to_owned(), command }
 }
 
 /// Stops a container by the tool of its runtime, if that can.

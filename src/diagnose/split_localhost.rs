@@ -1,9 +1,9 @@
 //! The verdict `split-localhost`: the two addresses of localhost reach different servers.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Explanation, Facts, Holder, IS, Observation, Phrase, Remedy, Rule, Severity, Statement, Subject};
-use crate::model::{Owners, Pid, Socket, State};
+use crate::model::{Owners, Pid, Proxied, Socket, State};
 
 pub static RULE: Rule = Rule {
     code: "split-localhost",
@@ -25,7 +25,8 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         return Vec::new();
     };
     let (Owners::Known(first), Owners::Known(second)) = (&ipv4.owners, &ipv6.owners) else { return Vec::new() };
-    if first.iter().any(|pid| second.contains(pid)) {
+    let is_same = first.iter().any(|pid| second.contains(pid));
+    if is_same || destination(facts, first).is_some_and(|ipv4| destination(facts, second) == Some(ipv4)) {
         return Vec::new();
     }
     let holder = |pids: &Vec<Pid>| Phrase::Holder(Holder::Processes(pids.clone()));
@@ -45,6 +46,11 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         details: Vec::new(),
         remedies: vec![Remedy { text: "name the address instead of localhost".to_owned(), command: None }],
     }]
+}
+
+/// Where docker-proxy passes connections on to. It has a process for each family, both for one container.
+fn destination(facts: &Facts<'_>, pids: &[Pid]) -> Option<SocketAddr> {
+    pids.iter().find_map(|&pid| Proxied::of(facts.process(pid)?)).map(|proxied| proxied.to)
 }
 
 /// The listener that a connection to `address` gets: the one on exactly this address before a wildcard, and the

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::Pid;
+use super::{Forwarder, Pid};
 
 /// Who looks after a process: a unit of systemd.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +86,19 @@ impl Runtime {
             Self::Lxc => "lxc",
         }
     }
+
+    /// The name as its makers write it.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Docker => "Docker",
+            Self::Podman => "Podman",
+            Self::Crio => "CRI-O",
+            Self::Kubernetes => "Kubernetes",
+            Self::Lxc => "LXC",
+            Self::Containerd | Self::Nspawn => self.as_str(),
+        }
+    }
 }
 
 /// A process that owns a socket, or likely does.
@@ -124,6 +137,8 @@ pub struct Process {
     pub unit: Option<Unit>,
     /// The container it runs in.
     pub container: Option<Container>,
+    /// For what it holds ports, if not for itself.
+    pub forwarder: Option<Forwarder>,
 }
 
 impl Process {

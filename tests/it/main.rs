@@ -13,6 +13,8 @@ mod common;
 #[cfg(target_os = "linux")]
 mod draws;
 #[cfg(target_os = "linux")]
+mod engines;
+#[cfg(target_os = "linux")]
 mod explain;
 #[cfg(target_os = "linux")]
 mod families;

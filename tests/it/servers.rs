@@ -1,15 +1,13 @@
 //! Real servers, each as its users run it: all its processes are found, and what an ordinary user may not see is said
 //! to be hidden, never to be free.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use crate::common::cgroup::Cgroup;
 use crate::common::programs::{Postgres, nginx_config};
-use crate::common::server::{Server, children, holders, program, until, with_own_run};
+use crate::common::server::{Server, children, holders, program, with_own_run};
 use crate::common::{
-    Run, codes, in_namespace, is_root, json, json_as_nobody, json_of, numbers, owners, port, portcheck,
-    portcheck_as_nobody, run, skip,
+    Run, codes, in_namespace, json, json_as_nobody, numbers, owners, port, portcheck_as_nobody, run, skip,
 };
 use serde_json::{Value, json as value};
 
@@ -282,119 +280,5 @@ fn two_servers_share_a_port_on_two_addresses() {
             let finding = tcp["findings"].as_array().unwrap().iter().find(|finding| finding["pids"][0] == pid).unwrap();
             assert_contains(finding["summary"].as_str().unwrap(), &[full]);
         }
-    });
-}
-
-/// The places of Docker's own cgroups that do not exist yet. It leaves them behind, so we remove them when dropped.
-struct DockerCgroups(Vec<PathBuf>);
-
-impl DockerCgroups {
-    fn absent() -> Self {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let cgroups = mounts.lines().filter_map(|line| line.split_once(" - cgroup")?.0.split(' ').nth(4));
-        Self(cgroups.map(|mount| PathBuf::from(mount).join("docker")).filter(|path| !path.exists()).collect())
-    }
-}
-
-impl Drop for DockerCgroups {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = std::fs::remove_dir(path);
-        }
-    }
-}
-
-#[test]
-fn a_docker_container_is_named() {
-    in_namespace(|| {
-        let [Some(dockerd), Some(docker), Some(busybox)] = ["dockerd", "docker", "busybox"].map(program) else {
-            return skip("no dockerd, docker or busybox");
-        };
-        if !is_root() {
-            return skip("dockerd needs root");
-        }
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        std::fs::create_dir_all(path("image/bin")).unwrap();
-        std::fs::copy(busybox, path("image/bin/busybox")).unwrap();
-        // A busybox that is linked dynamically has no libraries in there.
-        if !Command::new("chroot").arg(path("image")).args(["/bin/busybox", "true"]).status().unwrap().success() {
-            return skip("no static busybox");
-        }
-        let host = format!("unix://{}", path("socket").display());
-        let docker = |arguments: &[&str]| {
-            let mut command = Command::new("timeout");
-            command
-                .arg("60")
-                .arg(&docker)
-                .args(arguments)
-                .env("DOCKER_HOST", &host)
-                .env("DOCKER_CONFIG", path("config"));
-            let run = Run::from(command.output().unwrap());
-            assert_eq!(run.code, 0, "{run:?}");
-            run.stdout.trim().to_owned()
-        };
-
-        let _cgroups = DockerCgroups::absent();
-        // Without /run it does not find a containerd that runs already, which would start containers in a network
-        // namespace other than ours.
-        let mut command = with_own_run(&dockerd, &[]);
-        for (option, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("--pidfile", "pid")] {
-            command.arg(option).arg(path(name));
-        }
-        command.args(["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"]);
-        command.args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--host", &host]);
-        let _server = Server::start(command, "API listen on", 1);
-
-        let archive = path("image.tar");
-        assert!(
-            Command::new("tar")
-                .arg("-C")
-                .arg(path("image"))
-                .arg("-cf")
-                .arg(&archive)
-                .arg(".")
-                .status()
-                .unwrap()
-                .success()
-        );
-        let image = docker(&["import", archive.to_str().unwrap()]);
-        let web = ["/bin/busybox", "httpd", "-f", "-p", "127.0.0.1:8099"];
-        // The first process of a container does not end by a signal that it does not handle.
-        let id = docker(&[&["run", "--detach", "--network=host", "--stop-signal=KILL", &image][..], &web].concat());
-        until("httpd listens", || !holders(8099).is_empty());
-
-        let answer = json(&["8099/tcp"]);
-        let tcp = port(&answer, 8099, "tcp");
-        assert_eq!((owners(tcp), owners(tcp).len()), (holders(8099), 1));
-        let process = &answer["processes"][0];
-        assert_eq!((&process["name"], &process["unit"]), (&value!("busybox"), &value!(null)));
-        assert_eq!(process["container"], value!({ "runtime": "docker", "id": id, "pod": null }));
-        let stop = format!("docker stop {}", &id[..12]);
-        assert_eq!(commands(&tcp["findings"][0], "stop its container"), [&*stop]);
-        assert_contains(&run(&["8099/tcp"]).stdout, &[&format!("docker {}", &id[..12]), &stop]);
-        assert_contains(&rows(8099)[0], &[&format!("docker {}", &id[..12])]);
-
-        // The socket tells by itself, where its cgroup is known.
-        let answer = json_as_nobody(&["8099/tcp"]);
-        let tcp = port(&answer, 8099, "tcp");
-        assert_eq!((&tcp["status"], codes(tcp)), (&value!("held"), vec!["hidden-owner"]));
-        if tcp["sockets"][0]["cgroup"].is_string() {
-            assert_eq!(tcp["findings"][0]["details"]["container"], id, "{tcp:#}");
-            assert_eq!(commands(&tcp["findings"][0], "stop its container"), [&*stop]);
-        }
-
-        // The remedy helps.
-        docker(&stop.split(' ').skip(1).collect::<Vec<_>>());
-        until("the port is free", || run(&["8099/tcp"]).code == 0);
-
-        // And so does portcheck, which runs it.
-        docker(&["start", &id]);
-        until("httpd listens again", || !holders(8099).is_empty());
-        let mut kill = portcheck(&["8099/tcp", "--kill", "--supervisor", "--yes", "--json"]);
-        kill.env("DOCKER_HOST", &host).env("DOCKER_CONFIG", path("config"));
-        let answer = json_of(kill);
-        assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("freed"), &value!(0)), "{answer:#}");
-        assert_eq!(answer["kill"]["steps"][0]["command"], value!(["docker", "stop", id]));
     });
 }

@@ -4,7 +4,7 @@ use std::iter;
 
 use crate::act::Surroundings;
 use crate::diagnose::Remedy;
-use crate::diagnose::remedy::{stop_container, stop_publisher, stop_service};
+use crate::diagnose::remedy::{stop_container, stop_service};
 use crate::model::{Ancestor, Container, Manager, Pid, Process, Runtime, Unit};
 use crate::supervisor;
 
@@ -15,8 +15,6 @@ pub enum Keeper {
     Unit(Unit),
     /// A container runtime.
     Container(Container),
-    /// Docker, by the proxy that has a port of this machine for a container: `8080/tcp`.
-    Proxy(String),
     /// pm2, by its daemon.
     Pm2(Pid),
     /// supervisord.
@@ -35,9 +33,6 @@ impl Keeper {
         if let Some(container) = process.container.as_ref().filter(|own| surroundings.container.as_ref() != Some(*own))
         {
             return Some(Self::Container(container.clone()));
-        }
-        if let Some(published) = supervisor::published_by_docker(process) {
-            return Some(Self::Proxy(published));
         }
         let by_name = |start: &str| process.ancestors.iter().find(|ancestor| ancestor.name.starts_with(start));
         if let Some(daemon) = by_name("PM2 v") {
@@ -62,7 +57,6 @@ impl Keeper {
             Self::Unit(Unit { manager: Manager::System, .. }) => "systemd",
             Self::Unit(Unit { manager: Manager::User, .. }) => "systemd-user",
             Self::Container(container) => container.runtime.as_str(),
-            Self::Proxy(_) => "docker",
             Self::Pm2(_) => "pm2",
             Self::Supervisord(_) => "supervisord",
             Self::ShellLoop(_) => "shell-loop",
@@ -75,7 +69,6 @@ impl Keeper {
         match self {
             Self::Unit(unit) => unit.name.clone(),
             Self::Container(container) => format!("{} container {}", container.runtime.as_str(), container.short_id()),
-            Self::Proxy(port) => format!("the Docker container that publishes {port}"),
             Self::Pm2(pid) => format!("pm2 (pid {pid})"),
             Self::Supervisord(pid) => format!("supervisord (pid {pid})"),
             Self::ShellLoop(shell) => format!("a loop in {} (pid {})", shell.name, shell.pid),
@@ -90,7 +83,6 @@ impl Keeper {
             Self::Unit(unit) => Some(systemctl_stop(unit, [&*unit.name])),
             Self::Container(Container { runtime: Runtime::Docker, id, .. }) => by("docker", id),
             Self::Container(Container { runtime: Runtime::Podman, id, .. }) => by("podman", id),
-            Self::Proxy(port) => Some(["sh", "-c", &supervisor::stop_published(port)].map(str::to_owned).to_vec()),
             Self::Container(_) | Self::Pm2(_) | Self::Supervisord(_) | Self::ShellLoop(_) => None,
         }
     }
@@ -102,7 +94,6 @@ impl Keeper {
         match self {
             Self::Unit(unit) => stop_service(unit),
             Self::Container(container) => stop_container(container),
-            Self::Proxy(port) => stop_publisher(port),
             Self::Pm2(_) => remedy("find its name and stop it", "pm2 list, then pm2 stop NAME"),
             Self::Supervisord(_) => {
                 remedy("find its name and stop it", "supervisorctl status, then supervisorctl stop NAME")
@@ -187,18 +178,12 @@ mod tests {
         }
     }
 
+    /// Stopping that unit would stop every container.
     #[test]
-    fn a_proxy_of_docker_is_not_the_units_it_is_in() {
-        let mut proxy = process(42, 7, "docker-proxy");
-        proxy.unit = Some(unit("docker.service"));
-        let line = "/usr/bin/docker-proxy -proto udp -host-ip 0.0.0.0 -host-port 53 -container-ip 172.17.0.2";
-        proxy.command = line.split(' ').map(str::to_owned).collect();
-        let found = keeper(&proxy).unwrap();
-        assert_eq!((found.kind(), &*found.name()), ("docker", "the Docker container that publishes 53/udp"));
-        assert_eq!(found.remedy().command.unwrap(), "docker stop $(docker ps --quiet --filter publish=53/udp)");
-        // A port is a number: what a process calls itself gets nowhere near a shell.
-        proxy.command[6] = "53;reboot".to_owned();
-        assert!(matches!(keeper(&proxy), Some(Keeper::Unit(_))));
+    fn the_unit_of_an_engine_keeps_nobody() {
+        let mut plugin = process(42, 7, "plugin");
+        plugin.unit = Some(unit("docker.service"));
+        assert_eq!(keeper(&plugin), None);
     }
 
     #[test]

@@ -6,7 +6,6 @@
 use super::{Keeper, Options, keeper};
 use crate::act::{Surroundings, system};
 use crate::answer::Answer;
-use crate::broker::Broker;
 use crate::diagnose::{
     Facts, Group, PortReport, Remedy, Severity, Statement, Status, groups, is_airplay_receiver, remedy,
 };
@@ -130,8 +129,10 @@ impl Planner<'_> {
                     Some(Refused::InFavourOf(stop)) => stops.push(stop),
                     None => {
                         let found: Vec<Holder> = pids.iter().map(|&pid| self.holder(port, group, pid)).collect();
-                        refusals.extend(found.iter().find_map(|holder| self.refuse_kept(port, holder)));
-                        holders.extend(found);
+                        match found.iter().find_map(|holder| self.refuse_kept(port, holder, pids)) {
+                            Some(refusal) => refusals.push(refusal),
+                            None => holders.extend(found),
+                        }
                     }
                 },
                 Owners::None if self.options.remnants => {
@@ -192,14 +193,10 @@ impl Planner<'_> {
             return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, vec![remedy])));
         }
         let first = group.sockets[0];
-        let serves_others = |&pid: &Pid| {
-            let broker = find_process(&self.answer.processes, pid).and_then(Broker::of)?;
-            Some((pid, broker.reason()))
-        };
         let is_service = if is_airplay_receiver(&self.answer.host, &self.answer.processes, first) {
             pids.first().map(|&pid| (pid, "receives AirPlay, and would be started again at once".to_owned()))
         } else {
-            pids.iter().find_map(serves_others)
+            group.forwarder(&self.answer.processes).map(|(process, forwarder)| (process.pid, forwarder.reason()))
         };
         if let Some((pid, reason)) = is_service {
             let remedies = remedies_of(port, group);
@@ -228,21 +225,12 @@ impl Planner<'_> {
         Self::refusal(port, pids, self.name(pid), reason.to_owned(), vec![remedy])
     }
 
-    /// Who is to be stopped by a supervisor that cannot be told to, is left to whoever can; and a proxy of Docker to Docker,
-    /// as its container would run on without it.
-    fn refuse_kept(&self, port: &PortReport, holder: &Holder) -> Option<Refusal> {
-        let keeper = holder.keeper.as_ref().filter(|_| !holder.is_stopped_by_keeper)?;
-        let name = keeper.name();
-        let reason = match keeper {
-            Keeper::Proxy(_) => format!("has the port for {name}, and is never ended itself"),
-            _ if self.options.supervisor => format!("is kept by {name}, which only its own tool can tell to stop"),
-            _ => return None,
-        };
-        let mut remedies = vec![keeper.remedy()];
-        if keeper.stop_command().is_some() {
-            remedies.push(Remedy { text: "let portcheck do that, add --supervisor".to_owned(), command: None });
-        }
-        Some(Self::refusal(port, &[holder.pid], self.name(holder.pid), reason, remedies))
+    /// Who is to be stopped by a supervisor that cannot be told to, is left to whoever can.
+    fn refuse_kept(&self, port: &PortReport, holder: &Holder, pids: &[Pid]) -> Option<Refusal> {
+        let is_asked = self.options.supervisor && !holder.is_stopped_by_keeper;
+        let keeper = holder.keeper.as_ref().filter(|_| is_asked)?;
+        let reason = format!("is kept by {}, which only its own tool can tell to stop", keeper.name());
+        Some(Self::refusal(port, pids, self.name(holder.pid), reason, vec![keeper.remedy()]))
     }
 
     /// A service manager listens in the name of a socket unit (systemd.socket(5)). It is never ended itself, and stopping

@@ -116,7 +116,8 @@ fn taker(before: &Answer, process: &Process, surroundings: &Surroundings) -> Tak
         let is_its = |old: &Process| is_same(old) && old.ancestors.iter().any(|other| other.pid == ancestor.pid);
         ancestor.pid != 1 && !surroundings.protects(ancestor.pid) && before.processes.iter().any(is_its)
     };
-    let starter = process.ancestors.iter().find(started_before);
+    // An engine is never ended for a container that it starts again.
+    let starter = process.ancestors.iter().find(started_before).filter(|_| process.forwarder.is_none());
     let remedies = match (&keeper, starter) {
         (Some(keeper), _) => vec![keeper.remedy()],
         (None, Some(starter)) => {

@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use winreg::RegKey;
 use winreg::enums::HKEY_LOCAL_MACHINE;
 
-use crate::broker::Broker;
-use crate::model::{Forward, Process, Protocol, Socket, find_process};
+use crate::model::{Forward, Forwarder, Process, Protocol, Socket, find_process};
 
 /// Where netsh writes them, and the service reads them.
 const KEY: &str = r"SYSTEM\CurrentControlSet\Services\PortProxy";
@@ -40,7 +39,7 @@ pub fn rules() -> Vec<Rule> {
 pub fn of(rules: &[Rule], socket: &Socket, processes: &[Process]) -> Option<Forward> {
     let is_listener = socket.protocol == Protocol::Tcp && socket.state.is_listening();
     let owner = socket.owners.pids().first().and_then(|&pid| find_process(processes, pid))?;
-    if !is_listener || Broker::of(owner) != Some(Broker::ServiceHost) {
+    if !is_listener || owner.forwarder != Some(Forwarder::ServiceHost) {
         return None;
     }
     let rule =

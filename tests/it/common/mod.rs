@@ -2,6 +2,7 @@
 //! and processes that play a part.
 
 pub mod cgroup;
+pub mod docker;
 pub mod lease;
 pub mod pids;
 pub mod programs;

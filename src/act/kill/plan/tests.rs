@@ -169,8 +169,11 @@ fn who_holds_ports_for_others_is_never_ended() {
         plan.refusals[0].remedies.iter().filter_map(|remedy| remedy.command.clone()).collect()
     };
     let docker = of("com.docker.backend");
-    refused(&docker, "all containers of Docker Desktop");
-    assert_eq!(commands(&docker), ["docker stop $(docker ps --quiet --filter publish=62893/tcp)"]);
+    refused(&docker, "everything that runs in Docker Desktop");
+    assert_eq!(commands(&docker), ["docker ps --filter publish=62893/tcp"]);
+    for program in ["dockerd", "conmon", "tailscaled", "sshd-session", "qemu-system-x86_64"] {
+        refused(&of(program), "never ended itself");
+    }
     let services = of("svchost.exe");
     refused(&services, "services of Windows");
     assert_eq!(commands(&services), ["tasklist /svc /fi \"PID eq 42\""]);
