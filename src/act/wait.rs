@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 pub use look::By;
-pub use remote::{Remote, parse as parse_remote};
+pub use remote::{Progress, Remote, parse as parse_remote};
 
 use super::Handle;
 use super::system::wait_for_exits;
@@ -62,6 +62,8 @@ pub struct Options {
     pub by: Option<By>,
     /// Processes whose end ends the wait.
     pub pids: Vec<Pid>,
+    /// Whether the name of another machine may come to exist.
+    pub wait_for_dns: bool,
 }
 
 /// A port that is waited for, and how far that has come.
@@ -71,8 +73,8 @@ pub struct Goal {
     pub place: Place,
     /// Whether it is as awaited.
     pub is_met: bool,
-    /// What is known of one on another machine: the address that answered, or why none does.
-    pub note: Option<String>,
+    /// Of one on another machine: how far the tries have come.
+    pub progress: Option<Progress>,
 }
 
 /// Where an awaited port is.
@@ -91,7 +93,8 @@ impl Goal {
         let single = |target: &Target, port| Target { first: port, last: port, ..target.clone() };
         let here = here.iter().flat_map(|target| target.ports().map(move |port| Place::Here(single(target, port))));
         let places = here.chain(there.into_iter().map(Place::There));
-        places.map(|place| Self { place, is_met: false, note: None }).collect()
+        let progress = |place: &Place| matches!(place, Place::There(_)).then_some(Progress::NotTried);
+        places.map(|place| Self { progress: progress(&place), place, is_met: false }).collect()
     }
 
     /// As people write it: `8080/tcp`, `127.0.0.1:8080`, `db.internal:5432`.
@@ -127,6 +130,8 @@ pub enum Outcome {
     Blocked,
     /// Somebody listens, and who it is cannot be seen.
     Unknown,
+    /// A machine was named that does not exist.
+    UnknownName,
 }
 
 impl Outcome {
@@ -140,6 +145,7 @@ impl Outcome {
             Self::TakenByAnother => "taken-by-another",
             Self::Blocked => "blocked",
             Self::Unknown => "unknown",
+            Self::UnknownName => "unknown-name",
         }
     }
 }
@@ -167,7 +173,7 @@ impl Report {
             Outcome::Met => Exit::Yes,
             Outcome::Timeout => Exit::Timeout,
             Outcome::Unknown => Exit::Unknown,
-            Outcome::ProcessEnded(_) | Outcome::TakenByAnother | Outcome::Blocked => Exit::No,
+            Outcome::ProcessEnded(_) | Outcome::TakenByAnother | Outcome::Blocked | Outcome::UnknownName => Exit::No,
         }
     }
 }
@@ -244,13 +250,7 @@ pub fn wait(
         let running: Vec<&Handle> = handles.iter().filter_map(|(_, handle)| handle.as_ref()).collect();
         wait_for_exits(&running, Some(pace.pause().min(left)))?;
     };
-    let mut goals = wait.goals;
-    for goal in &mut goals {
-        if matches!(goal.place, Place::There(_)) && goal.note.is_none() {
-            // Looking up a name, or the first connection, takes longer than this wait.
-            goal.note = Some("no answer yet".to_owned());
-        }
-    }
+    let goals = wait.goals;
     Ok(Report { options, outcome, goals, elapsed: start.elapsed(), answer })
 }
 
@@ -268,12 +268,25 @@ impl Wait<'_> {
     fn look(&mut self) -> Result<(Option<Outcome>, Look), Error> {
         self.attempts.collect(&mut self.goals);
         let look = self.looker.look(&mut self.goals)?;
-        let is_over = if self.options.any {
-            self.goals.iter().any(|goal| goal.is_met)
+        let outcome = if self.is_for_enough(|goal| goal.is_met) {
+            Some(Outcome::Met)
+        } else if self.is_in_vain() {
+            Some(Outcome::UnknownName)
         } else {
-            self.goals.iter().all(|goal| goal.is_met)
+            look.failure()
         };
-        Ok((if is_over { Some(Outcome::Met) } else { look.failure() }, look))
+        Ok((outcome, look))
+    }
+
+    /// Whether so many goals are as `is` says that the wait is over.
+    fn is_for_enough(&self, is: impl Fn(&Goal) -> bool) -> bool {
+        if self.options.any { self.goals.iter().any(is) } else { self.goals.iter().all(is) }
+    }
+
+    /// Whether machines that do not exist keep the wait from coming to an end.
+    fn is_in_vain(&self) -> bool {
+        let may_be_met = |goal: &Goal| goal.progress != Some(Progress::UnknownName);
+        !self.options.wait_for_dns && !self.is_for_enough(may_be_met)
     }
 
     /// The ordinary diagnosis of the ports of this machine. As long as a server is awaited, nothing is bound that could be

@@ -41,6 +41,9 @@ pub struct WaitArgs {
     /// Give up when one of these processes ends
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = parse_pid)]
     pid: Vec<u32>,
+    /// Keep waiting while the name of another machine does not exist
+    #[arg(long)]
+    wait_for_dns: bool,
     #[command(flatten)]
     narrow: Narrow,
     /// Show connections, too, when the time is over
@@ -96,6 +99,11 @@ pub const RULES: &[Rule<WaitArgs>] = &[
         example: "wait 8080 --for free --no-probe",
         is_broken: |wait| wait.awaited == AwaitedName::Free && wait.no_probe,
         message: "--for free tries to bind the port, which --no-probe rules out",
+    },
+    Rule {
+        example: "wait 8080 --for free --wait-for-dns",
+        is_broken: |wait| wait.awaited == AwaitedName::Free && wait.wait_for_dns,
+        message: "--wait-for-dns is for the names of other machines, so it goes with --for listening only",
     },
     Rule {
         example: "wait 8080 --for free --by node",
@@ -165,6 +173,7 @@ impl WaitArgs {
             any: self.any,
             by: self.by.clone(),
             pids: self.pid.clone(),
+            wait_for_dns: self.wait_for_dns,
         }
     }
 }

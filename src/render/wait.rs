@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::paper::Paper;
 use super::{Style, colour, prose};
-use crate::act::wait::{Awaited, By, Goal, Options, Outcome, Place, Report};
+use crate::act::wait::{Awaited, By, Goal, Options, Outcome, Progress, Report};
 use crate::act::words;
 use crate::answer::Answer;
 use crate::diagnose::{Severity, Status};
@@ -46,11 +46,15 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     let paper = &mut Paper::new(style.width, out);
     let status = if report.outcome == Outcome::Met { Status::Free } else { Status::Held };
     paper.coloured(&headline(report), colour::of(status))?;
-    for goal in report.goals.iter().filter(|goal| matches!(goal.place, Place::There(_))) {
-        let note = goal.note.as_deref().unwrap_or("not tried yet");
-        let text =
-            if goal.is_met { format!("{} answers at {note}", goal.name()) } else { format!("{}: {note}", goal.name()) };
-        paper.sentence(&text)?;
+    for goal in &report.goals {
+        match &goal.progress {
+            None => {}
+            Some(Progress::Answers(address)) => paper.sentence(&format!("{} answers at {address}", goal.name()))?,
+            Some(progress) => paper.sentence(&format!("{}: {progress}", goal.name()))?,
+        }
+    }
+    if report.outcome == Outcome::UnknownName {
+        paper.sentence("to wait until it exists, add --wait-for-dns")?;
     }
     if report.outcome != Outcome::Met {
         if report.answer.ports.is_empty() {
@@ -90,7 +94,7 @@ fn headline(report: &Report) -> String {
             };
             format!("{met} {verb}, after {after}")
         }
-        Outcome::Timeout => format!("{not}, after {after}"),
+        Outcome::Timeout | Outcome::UnknownName => format!("{not}, after {after}"),
         Outcome::ProcessEnded(pid) => format!("{not}, and process {pid} has ended, after {after}"),
         Outcome::TakenByAnother => {
             let by = report.options.by.as_ref().map(By::to_string).unwrap_or_default();

@@ -63,6 +63,8 @@ mod servers;
 #[cfg(target_os = "linux")]
 mod wait;
 #[cfg(target_os = "linux")]
+mod wait_names;
+#[cfg(target_os = "linux")]
 mod wait_pace;
 #[cfg(target_os = "linux")]
 mod wording;

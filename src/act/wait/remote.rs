@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
+
+use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 
 use super::{Goal, Place};
 use crate::error::Error;
@@ -32,6 +34,36 @@ impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port } = self;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// How far the tries at a port of another machine have come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Others are tried before.
+    NotTried,
+    /// The name of the machine is being looked up, for the first time.
+    LookingUp,
+    /// The first connection is being made.
+    Connecting,
+    /// Nobody has the name of the machine.
+    UnknownName,
+    /// The last try came to nothing, for this reason.
+    Failed(String),
+    /// A server answers at this address.
+    Answers(SocketAddr),
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotTried => f.write_str("not tried yet"),
+            Self::LookingUp => f.write_str("the name is still being looked up"),
+            Self::Connecting => f.write_str("no answer yet"),
+            Self::UnknownName => f.write_str("the name does not exist"),
+            Self::Failed(why) => f.write_str(why),
+            Self::Answers(address) => address.fmt(f),
+        }
     }
 }
 
@@ -90,7 +122,7 @@ fn is_host(host: &str) -> bool {
 }
 
 /// Tries going on in threads of their own, as looking up a name cannot be interrupted.
-pub struct Attempts(Receiver<(usize, Result<SocketAddr, String>)>);
+pub struct Attempts(Receiver<(usize, Progress)>);
 
 impl Attempts {
     /// Starts to try all goals on other machines, at their addresses of `family`; of both if `None`.
@@ -120,21 +152,18 @@ impl Attempts {
 
     /// Notes in `goals` what came of the tries so far.
     pub fn collect(&self, goals: &mut [Goal]) {
-        for (index, result) in self.0.try_iter() {
+        for (index, progress) in self.0.try_iter() {
             let Some(goal) = goals.get_mut(index) else { continue };
-            goal.is_met = result.is_ok();
-            goal.note = Some(result.map_or_else(|why| why, |address| address.to_string()));
+            goal.is_met = matches!(progress, Progress::Answers(_));
+            goal.progress = Some(progress);
         }
     }
 }
 
 /// Ends when all of its ports have answered, or nobody waits any more.
-fn try_until_all_answer(
-    mut share: Vec<(usize, Remote)>,
-    family: Option<Family>,
-    sender: &Sender<(usize, Result<SocketAddr, String>)>,
-) {
+fn try_until_all_answer(mut share: Vec<(usize, Remote)>, family: Option<Family>, sender: &Sender<(usize, Progress)>) {
     let mut pause = PAUSES.0;
+    let mut is_first = true;
     let mut is_awaited = true;
     loop {
         share.retain(|(index, remote)| {
@@ -142,26 +171,34 @@ fn try_until_all_answer(
             if !is_awaited {
                 return false;
             }
-            let result = try_once(remote, family);
-            let is_over = result.is_ok();
-            is_awaited = sender.send((*index, result)).is_ok();
+            let mut tell = |progress| is_awaited = sender.send((*index, progress)).is_ok();
+            let outcome = try_once(remote, family, |progress| {
+                // Later, why the last try failed says more.
+                if is_first {
+                    tell(progress);
+                }
+            });
+            let is_over = matches!(outcome, Progress::Answers(_));
+            tell(outcome);
             !is_over
         });
         if !is_awaited || share.is_empty() {
             return;
         }
+        is_first = false;
         thread::sleep(pause);
         pause = (pause * 2).min(PAUSES.1);
     }
 }
 
 /// Tries all addresses of the machine at once. The first that answers, or why the first of them does not.
-fn try_once(remote: &Remote, family: Option<Family>) -> Result<SocketAddr, String> {
-    let resolved = (&*remote.host, remote.port).to_socket_addrs();
-    let addresses: Vec<SocketAddr> = resolved
-        .map_err(|error| format!("{} cannot be resolved: {error}", remote.host))?
-        .filter(|address| Family::fits(family, address.ip()))
-        .collect();
+fn try_once(remote: &Remote, family: Option<Family>, mut tell: impl FnMut(Progress)) -> Progress {
+    tell(Progress::LookingUp);
+    let addresses = match look_up(remote) {
+        Ok(addresses) => addresses.into_iter().filter(|address| Family::fits(family, address.ip())).collect::<Vec<_>>(),
+        Err(failure) => return failure,
+    };
+    tell(Progress::Connecting);
     let (sender, receiver) = mpsc::channel();
     for &address in &addresses {
         let to_send = sender.clone();
@@ -182,12 +219,28 @@ fn try_once(remote: &Remote, family: Option<Family>) -> Result<SocketAddr, Strin
     let mut why = format!("{} has no {kind}address", remote.host);
     for (address, result) in receiver {
         match result {
-            Ok(()) => return Ok(address),
+            Ok(()) => return Progress::Answers(address),
             Err(error) if Some(&address) == addresses.first() => why = format!("{address}: {error}"),
             Err(_) => {}
         }
     }
-    Err(why)
+    Progress::Failed(why)
+}
+
+/// The addresses of the machine, or why there are none. The standard library does not tell a name that does not exist from
+/// name servers that do not answer.
+fn look_up(remote: &Remote) -> Result<Vec<SocketAddr>, Progress> {
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    let found = getaddrinfo(Some(&remote.host), None, Some(hints)).map_err(|error| match error.kind() {
+        LookupErrorKind::NoName => Progress::UnknownName,
+        _ => Progress::Failed(format!("{} cannot be resolved: {error}", remote.host)),
+    })?;
+    Ok(found.flatten().map(|found| with_port(found.sockaddr, remote.port)).collect())
+}
+
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
 }
 
 /// Connects, and hangs up at once.
@@ -252,11 +305,12 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let remote = Remote { host: "127.0.0.1".to_owned(), port: address.port() };
-        assert_eq!(try_once(&remote, None), Ok(address));
+        let mut told = Vec::new();
+        assert_eq!(try_once(&remote, None, |progress| told.push(progress)), Progress::Answers(address));
+        assert_eq!(told, [Progress::LookingUp, Progress::Connecting]);
         drop(listener);
-        assert!(try_once(&remote, None).unwrap_err().contains("refused"));
-        let nowhere = Remote { host: "no-such-host.invalid".to_owned(), port: 80 };
-        assert!(try_once(&nowhere, None).unwrap_err().contains("cannot be resolved"));
+        let refused = try_once(&remote, None, |_| {});
+        assert!(matches!(&refused, Progress::Failed(why) if why.contains("refused")), "{refused:?}");
     }
 
     proptest::proptest! {

@@ -5,19 +5,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::act::milliseconds;
-use crate::act::wait::{By, Goal, Outcome, Place, Report};
+use crate::act::wait::{By, Goal, Outcome, Place, Progress, Report};
 
 /// What --wait waited for, and how that ended.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Wait"))]
-pub struct WireWait<'a> {
+pub struct WireWait {
     /// What was waited for.
     #[cfg_attr(test, schemars(extend("enum" = ["listening", "free"])))]
     pub r#for: &'static str,
     /// How it ended.
     #[cfg_attr(test, schemars(extend("enum" = [
-        "met", "timeout", "process-ended", "taken-by-another", "blocked", "unknown"
+        "met", "timeout", "process-ended", "taken-by-another", "blocked", "unknown", "unknown-name"
     ])))]
     pub outcome: &'static str,
     /// How long it may have taken; null for ever.
@@ -31,13 +31,13 @@ pub struct WireWait<'a> {
     /// The process whose end ended it.
     pub ended_pid: Option<u32>,
     /// Each port that was waited for.
-    pub goals: Vec<WireGoal<'a>>,
+    pub goals: Vec<WireGoal>,
 }
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Goal"))]
-pub struct WireGoal<'a> {
+pub struct WireGoal {
     /// As people write it: `8080/tcp`, `db.internal:5432`.
     pub target: String,
     /// Whether it is on another machine, and was tried by connecting.
@@ -45,10 +45,10 @@ pub struct WireGoal<'a> {
     /// Whether it is as awaited.
     pub met: bool,
     /// On another machine: the address that answered, or why none did.
-    pub note: Option<&'a str>,
+    pub note: Option<String>,
 }
 
-pub fn wait(report: &Report) -> WireWait<'_> {
+pub fn wait(report: &Report) -> WireWait {
     WireWait {
         r#for: report.options.awaited.as_str(),
         outcome: report.outcome.as_str(),
@@ -64,11 +64,11 @@ pub fn wait(report: &Report) -> WireWait<'_> {
     }
 }
 
-fn goal(goal: &Goal) -> WireGoal<'_> {
+fn goal(goal: &Goal) -> WireGoal {
     WireGoal {
         target: goal.name(),
         remote: matches!(goal.place, Place::There(_)),
         met: goal.is_met,
-        note: goal.note.as_deref(),
+        note: goal.progress.as_ref().map(Progress::to_string),
     }
 }

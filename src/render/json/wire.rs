@@ -39,7 +39,7 @@ pub struct Envelope<'a> {
     /// What --kill did.
     pub kill: Option<WireKill<'a>>,
     /// How --wait went.
-    pub wait: Option<WireWait<'a>>,
+    pub wait: Option<WireWait>,
     /// Of the command `free`: the ports, what they were chosen from, and the leases; null for the others.
     pub free: Option<WireFree<'a>>,
     /// Set if the command failed; then the lists are empty.
