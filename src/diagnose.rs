@@ -41,7 +41,7 @@ mod windows_services;
 
 pub use airplay::is_receiver as is_airplay_receiver;
 pub use facts::Facts;
-pub use finding::{Detail, Finding, Observation, Remedy, Severity};
+pub use finding::{Detail, Finding, Observation, Prominence, Remedy, Severity};
 pub use holders::{Group, enumerate, groups, name_spot, name_spots};
 pub use port::{Observed, Place, PortReport, Status, Verdict};
 pub use statement::{Holder, IS, Phrase, Statement, Subject, Verb};
@@ -130,17 +130,13 @@ pub fn rule(code: &str) -> Option<&'static Rule> {
 /// Applies every rule. Conflicts come first, and within a severity the order of [`RULES`] stands.
 #[must_use]
 pub fn diagnose(facts: &Facts<'_>) -> Vec<Finding> {
-    let apply = |rule: &&Rule| {
-        let Rule { code, severity, check, .. } = **rule;
-        check(facts).into_iter().map(move |Observation { statement, pids, details, remedies }| Finding {
-            code,
-            severity,
-            statement,
-            pids,
-            details,
-            remedies,
-        })
-    };
+    let apply =
+        |rule: &&Rule| {
+            let Rule { code, severity, check, .. } = **rule;
+            check(facts).into_iter().map(move |Observation { statement, prominence, pids, details, remedies }| {
+                Finding { code, severity, statement, prominence, pids, details, remedies }
+            })
+        };
     let mut findings: Vec<Finding> = RULES.iter().flat_map(apply).collect();
     findings.extend(unseen::unexplained(facts, &findings));
     findings.sort_by_key(|finding| finding.severity);

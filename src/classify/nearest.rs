@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn the_first_name_one_slip_away_is_taken() {
         let names = ["hash", "hftp", "smtp", "http"];
-        assert_eq!(nearest("htpp", names.into_iter()), Some("hftp"));
+        assert_eq!(nearest("htpp", names.into_iter()), Some("http"));
         assert_eq!(nearest("HTTPS", names.into_iter()), Some("http"));
         // Two slips are too many, and so is one in a short word.
         assert_eq!(nearest("kafka", ["kazaa"].into_iter()), None);

@@ -1,5 +1,6 @@
 //! What a rule finds, and how much it stands in the way.
 
+use super::statement::{LISTENS, RECEIVES};
 use super::{Group, Phrase, Statement, Verb};
 use crate::model::Pid;
 
@@ -50,6 +51,15 @@ pub enum Detail {
     Text(String),
 }
 
+/// When a finding is worth a line of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prominence {
+    /// Always.
+    Always,
+    /// Where all facts are asked for: it is usual, or another line says it, too.
+    Detail,
+}
+
 /// What a rule found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -59,6 +69,8 @@ pub struct Finding {
     pub severity: Severity,
     /// What it says.
     pub statement: Statement,
+    /// When it is worth a line of the report.
+    pub prominence: Prominence,
     /// The processes it is about, the leader first.
     pub pids: Vec<Pid>,
     /// Facts that the statement rests on.
@@ -72,6 +84,8 @@ pub struct Finding {
 pub struct Observation {
     /// See [`Finding::statement`].
     pub statement: Statement,
+    /// See [`Finding::prominence`].
+    pub prominence: Prominence,
     /// See [`Finding::pids`].
     pub pids: Vec<Pid>,
     /// See [`Finding::details`].
@@ -83,11 +97,18 @@ pub struct Observation {
 impl Observation {
     /// An observation with nothing but a statement.
     pub fn of(statement: Statement) -> Self {
-        Self { statement, pids: Vec::new(), details: Vec::new(), remedies: Vec::new() }
+        Self { statement, prominence: Prominence::Always, pids: Vec::new(), details: Vec::new(), remedies: Vec::new() }
     }
 
     /// One with a statement about somebody who holds the port.
     pub fn about(group: &Group<'_>, verb: Verb, object: impl Into<Phrase>) -> Self {
         Self { pids: group.owners.pids().to_vec(), ..Self::of(Statement::new(group, verb, object)) }
+    }
+}
+
+impl Finding {
+    /// Whether it says that its subject waits for peers, and where, and no more.
+    pub fn says_only_where_it_waits(&self) -> bool {
+        matches!(self.statement.object[..], [_]) && [LISTENS, RECEIVES].contains(&self.statement.verb)
     }
 }

@@ -1,6 +1,6 @@
 //! The verdict `free`: nothing holds the port.
 
-use super::{Explanation, Facts, Observation, Rule, Severity, Statement, Subject, Verb};
+use super::{Explanation, Facts, Observation, Prominence, Rule, Severity, Statement, Subject, Verb};
 
 pub static RULE: Rule = Rule {
     code: "free",
@@ -38,5 +38,6 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         ("a server that sets SO_REUSEADDR", Verb("can bind", "can bind"))
     };
     let object = format!("{}{place}", facts.port_name());
-    vec![Observation::of(Statement::new(Subject::Thing(subject.to_owned()), verb, object))]
+    let statement = Statement::new(Subject::Thing(subject.to_owned()), verb, object);
+    vec![Observation { prominence: Prominence::Detail, ..Observation::of(statement) }]
 }

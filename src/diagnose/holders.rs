@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::statement::{LISTENS, RECEIVES};
 use super::{Facts, Holder, Verb};
 use crate::model::{Forwarder, Owners, Pid, Process, Socket, State, find_process};
 use crate::probe::Spot;
@@ -58,8 +59,8 @@ impl Group<'_> {
         let addresses = self.addresses();
         match self.sockets[0].state {
             State::Bound => (Verb("has bound", "have bound"), format!("{addresses} without listening")),
-            State::Unconnected => (Verb("receives on", "receive on"), addresses),
-            _ => (Verb("listens on", "listen on"), addresses),
+            State::Unconnected => (RECEIVES, addresses),
+            _ => (LISTENS, addresses),
         }
     }
 
@@ -172,7 +173,7 @@ fn name_all(pids: &[Pid], processes: &[Process]) -> String {
             let leader_name = name(*leader, processes);
             if others.iter().all(|&pid| descends(pid)) {
                 let children = if others.len() == 1 { "child" } else { "children" };
-                format!("{leader_name} and {} {children} of it", others.len())
+                format!("{leader_name} and {} {children}", others.len())
             } else if let [other] = others {
                 format!("{leader_name} and {}", name(*other, processes))
             } else {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Detail, Explanation, Facts, Holder, Observation, Remedy, Rule, Severity, Statement, Subject, Verb};
+use super::{
+    Detail, Explanation, Facts, Holder, Observation, Prominence, Remedy, Rule, Severity, Statement, Subject, Verb,
+};
 use crate::model::{Client, Lease, LeaseKind};
 
 const LEASED: Verb = Verb("is leased by", "are leased by");
@@ -48,7 +50,13 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         details.push(("client", Detail::Text(name.clone())));
         details.extend(pid.map(|pid| ("client_pid", Detail::Number(pid.into()))));
     }
-    vec![Observation { statement, pids: lease.pids.clone(), details, remedies: release(facts, lease) }]
+    vec![Observation {
+        statement,
+        prominence: Prominence::Always,
+        pids: lease.pids.clone(),
+        details,
+        remedies: release(facts, lease),
+    }]
 }
 
 fn name_of(client: &Client) -> String {

@@ -1,6 +1,6 @@
 //! The verdicts `udp-only` and `tcp-only`: the port is held for one protocol, and free for the other.
 
-use super::{Explanation, Facts, IS, Observation, Rule, Severity, Statement, Subject};
+use super::{Explanation, Facts, IS, Observation, Prominence, Rule, Severity, Statement, Subject};
 use crate::model::Protocol;
 
 pub static UDP: Rule = Rule {
@@ -32,5 +32,6 @@ fn observe(facts: &Facts<'_>, held: Protocol) -> Vec<Observation> {
         return Vec::new();
     }
     let subject = Subject::Port(facts.observed.port, held.other());
-    vec![Observation::of(Statement::new(subject, IS, format!("free: only {held} is held")))]
+    let statement = Statement::new(subject, IS, format!("free: only {held} is held"));
+    vec![Observation { prominence: Prominence::Detail, ..Observation::of(statement) }]
 }

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::holders::{groups_where, name_spots};
-use super::{Explanation, Facts, IS, Observation, Remedy, Rule, Severity, Statement, Subject, Verb};
+use super::{Explanation, Facts, IS, Observation, Prominence, Remedy, Rule, Severity, Statement, Subject, Verb};
 use crate::model::{Family, Socket};
 use crate::probe::{Outcome, Spot};
 
@@ -79,7 +79,8 @@ pub static DUAL_STACK: Rule = Rule {
                     });
                 }
                 let statement = Statement::new(Subject::sockets(group), verb, object);
-                Observation { pids: group.owners.pids().to_vec(), remedies, ..Observation::of(statement) }
+                let prominence = prominence(facts, group.sockets[0]);
+                Observation { prominence, pids: group.owners.pids().to_vec(), remedies, ..Observation::of(statement) }
             })
             .collect()
     },
@@ -107,6 +108,12 @@ fn excludes_by_wildcard(facts: &Facts<'_>, socket: &Socket) -> bool {
         })
     };
     facts.observed.addresses.is_empty() && says(Outcome::InUse, true) && says(Outcome::Bound, false)
+}
+
+/// That a server takes both families is worth a line to somebody who asked about one address.
+fn prominence(facts: &Facts<'_>, socket: &Socket) -> Prominence {
+    let is_usual = facts.observed.addresses.is_empty() && socket.state.is_waiting();
+    if is_usual { Prominence::Detail } else { Prominence::Always }
 }
 
 fn excludes_by_family(facts: &Facts<'_>, socket: &Socket) -> bool {

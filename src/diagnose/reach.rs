@@ -1,6 +1,6 @@
 //! The verdicts on who can reach the server: `loopback-only`, `exposed`.
 
-use super::{Explanation, Facts, Observation, Rule, Severity, Statement, Subject, Verb};
+use super::{Explanation, Facts, Observation, Prominence, Rule, Severity, Statement, Subject, Verb};
 use crate::classify::Exposure;
 use crate::model::{Socket, State};
 
@@ -43,7 +43,9 @@ pub static EXPOSED: Rule = Rule {
 };
 
 fn reachable(how: &str) -> Observation {
-    Observation::of(Statement::new(Subject::Thing("it".to_owned()), Verb("can be reached", "can be reached"), how))
+    let verb = Verb("can be reached", "can be reached");
+    let statement = Statement::new(Subject::Thing("it".to_owned()), verb, how);
+    Observation { prominence: Prominence::Detail, ..Observation::of(statement) }
 }
 
 fn waiting<'a>(facts: &Facts<'a>) -> Vec<&'a Socket> {

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{Explanation, Facts, Holder, IS, Observation, Phrase, Remedy, Rule, Severity, Statement, Subject};
+use super::{
+    Explanation, Facts, Holder, IS, Observation, Phrase, Prominence, Remedy, Rule, Severity, Statement, Subject,
+};
 use crate::model::{Owners, Pid, Proxied, Socket, State};
 
 pub static RULE: Rule = Rule {
@@ -42,6 +44,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     };
     vec![Observation {
         statement,
+        prominence: Prominence::Always,
         pids: first.iter().chain(second).copied().collect(),
         details: Vec::new(),
         remedies: vec![Remedy { text: "name the address instead of localhost".to_owned(), command: None }],

@@ -37,6 +37,12 @@ pub struct Verb(pub &'static str, pub &'static str);
 /// `is`, `are`.
 pub const IS: Verb = Verb("is", "are");
 
+/// `listens on`, `listen on`.
+pub const LISTENS: Verb = Verb("listens on", "listen on");
+
+/// `receives on`, `receive on`.
+pub const RECEIVES: Verb = Verb("receives on", "receive on");
+
 /// A part of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phrase {

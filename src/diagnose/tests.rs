@@ -103,7 +103,7 @@ fn a_holder_is_ended_by_itself_where_its_address_tells_it_apart() {
 fn a_fork_group_is_named_by_its_leader() {
     let processes = [process(42, 7, "nginx"), process(43, 42, "nginx"), process(44, 42, "nginx")];
     let found = findings(&[owned("0.0.0.0:62893", &[42, 43, 44])], &processes, &[]);
-    assert_eq!(sentence(&found[0], &processes), "nginx (pid 42) and 2 children of it listen on 0.0.0.0:62893");
+    assert_eq!(sentence(&found[0], &processes), "nginx (pid 42) and 2 children listen on 0.0.0.0:62893");
     assert_eq!(commands(&found[0]), ["portcheck 62893/tcp --kill"]);
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Detail, Explanation, Facts, Finding, Observation, Rule, Severity, Statement, Status, Subject, Verb};
+use super::{
+    Detail, Explanation, Facts, Finding, Observation, Prominence, Rule, Severity, Statement, Status, Subject, Verb,
+};
 use crate::probe::Outcome;
 
 pub static RULE: Rule = Rule {
@@ -44,6 +46,7 @@ pub fn unexplained(facts: &Facts<'_>, findings: &[Finding]) -> Option<Finding> {
     Some(Finding {
         code: RULE.code,
         severity: RULE.severity,
+        prominence: Prominence::Always,
         statement: nothing_seen(facts, &format!("bind fails with {reasons}")),
         pids: Vec::new(),
         details: vec![("errno", Detail::Text(reasons))],

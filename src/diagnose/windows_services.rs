@@ -1,10 +1,9 @@
 //! The verdicts `http-sys` and `portproxy`: services of Windows that have the port for somebody else.
 
 use super::holders::groups_where;
-use super::{Detail, Explanation, Observation, Remedy, Rule, Severity, Statement, Subject, Verb};
+use super::statement::LISTENS;
+use super::{Detail, Explanation, Observation, Prominence, Remedy, Rule, Severity, Statement, Subject};
 use crate::model::{Forward, KernelUser};
-
-const LISTENS: Verb = Verb("listens on", "listen on");
 
 pub static HTTP_SYS: Rule = Rule {
     code: "http-sys",
@@ -72,6 +71,7 @@ pub static PORTPROXY: Rule = Rule {
                         },
                         Remedy { text: "delete it, in an elevated prompt".to_owned(), command: Some(command) },
                     ],
+                    prominence: Prominence::Always,
                     statement: Statement::new(
                         Subject::Thing("netsh's portproxy".to_owned()),
                         LISTENS,

@@ -1,12 +1,26 @@
 //! Sentences made of statements.
 
 use crate::act::kill::{Reason, Refusal};
-use crate::diagnose::{Finding, Phrase, Statement, Subject, enumerate};
+use crate::diagnose::{Finding, Phrase, PortReport, Statement, Subject, enumerate};
 use crate::model::Process;
 
 /// What a finding says, as one sentence without a full stop.
 pub fn sentence(finding: &Finding, processes: &[Process]) -> String {
     whole(&finding.statement, processes)
+}
+
+/// What a finding on a port says, in a report whose first line names it: the port itself is `it`, and the other protocol
+/// stands with its addresses, `place`.
+pub fn on_port(finding: &Finding, port: &PortReport, place: &str, processes: &[Process]) -> String {
+    match &finding.statement.subject {
+        Subject::Port(_, protocol) if *protocol == port.observed.protocol => {
+            format!("it {}", predicate(&finding.statement, processes))
+        }
+        subject @ Subject::Port(..) => {
+            format!("{}{place} {}", subject_name(subject, processes), predicate(&finding.statement, processes))
+        }
+        _ => sentence(finding, processes),
+    }
 }
 
 /// Who is left alone and why, as one sentence.

@@ -28,9 +28,9 @@ fn a_python_server_is_named_and_after_its_end_the_port_is_free() {
 
         let pid = server.pid();
         let report = run(&["62893"]);
-        assert!(report.first_line().starts_with(&format!("62893/tcp is held by python3 (pid {pid})")), "{report:?}");
+        assert!(report.first_line().starts_with(&format!("62893/tcp is in use: python3 (pid {pid})")), "{report:?}");
         assert_eq!(report.code, 1);
-        for expected in ["http.server 62893", "127.0.0.1:62893", "reached from this machine only", " 62893/tcp --kill"]
+        for expected in ["http.server 62893", "listens on    127.0.0.1", "; this machine only", " 62893/tcp --kill"]
         {
             assert!(report.stdout.contains(expected), "{expected} is not in {}", report.stdout);
         }
@@ -74,7 +74,7 @@ fn tcp_and_udp_are_told_apart() {
         assert_eq!(run(&["5353/udp"]).code, 1);
         assert_eq!(run(&["5353", "--tcp"]).code, 0);
         // The worst comes first.
-        assert!(run(&["5353"]).first_line().starts_with("5353/udp is held by"));
+        assert!(run(&["5353"]).first_line().starts_with("5353/udp is in use: "));
     });
 }
 
@@ -100,18 +100,18 @@ fn each_address_is_told_apart() {
         let both = ["127.0.0.1:8080", "[::1]:8080"];
         assert_eq!(
             run(&both).stdout.lines().filter(|line| line.contains("8080")).collect::<Vec<_>>(),
-            ["8080 on 127.0.0.1 is free", "8080 on ::1 is free"]
+            [
+                "8080 on 127.0.0.1 is free (tcp and udp) · http-alt; often Tomcat, Spring, Jenkins",
+                "8080 on ::1 is free (tcp and udp) · http-alt; often Tomcat, Spring, Jenkins"
+            ]
         );
-        assert_eq!(run(&both).stdout.matches("tcp and udp: nothing holds it").count(), 2);
 
         let tcp = TcpListener::bind("127.0.0.1:8080").unwrap();
         let udp = UdpSocket::bind("127.0.0.1:8080").unwrap();
         let report = run(&both);
         assert_eq!(report.code, 1);
-        assert!(report.first_line().starts_with("8080/tcp on 127.0.0.1 is held by "), "{report:?}");
-        for expected in ["\n8080/udp on 127.0.0.1 is held by ", "\n8080 on ::1 is free\n"] {
-            assert!(report.stdout.contains(expected), "{expected:?} is not in {}", report.stdout);
-        }
+        assert!(report.first_line().starts_with("8080/tcp and 8080/udp on 127.0.0.1 are in use: "), "{report:?}");
+        assert!(report.stdout.contains("\n8080 on ::1 is free (tcp and udp)"), "{report:?}");
         let answer = json(&both);
         let found: Vec<&str> = answer["ports"].as_array().unwrap().iter().flat_map(all_codes).collect();
         assert!(!found.contains(&"tcp-only") && !found.contains(&"udp-only"), "{answer:#}");
@@ -147,9 +147,10 @@ fn each_address_is_told_apart() {
 
         drop(tcp);
         let report = run(&both);
-        assert!(report.first_line().starts_with("8080/udp on 127.0.0.1 is held by "), "{report:?}");
-        assert_eq!(report.stdout.matches("8080/tcp on 127.0.0.1 is free: only udp is held").count(), 1, "{report:?}");
-        assert!(report.stdout.contains("\n8080 on ::1 is free\n"), "{report:?}");
+        assert!(report.first_line().starts_with("8080/udp on 127.0.0.1 is in use: "), "{report:?}");
+        let verbose = run(&[both[0], both[1], "-v"]);
+        assert_eq!(verbose.stdout.matches("8080/tcp on 127.0.0.1 is free: only udp is held").count(), 1, "{verbose:?}");
+        assert!(report.stdout.contains("\n8080 on ::1 is free (tcp and udp)"), "{report:?}");
         drop(udp);
         let freed = run(&["127.0.0.1:8080/tcp", "[::1]:8080/tcp", "--kill", "--yes"]);
         assert_eq!(freed.first_line(), "8080/tcp on 127.0.0.1 and 8080/tcp on ::1 are already free");
@@ -220,7 +221,7 @@ fn everyone_who_inherited_the_socket_is_named() {
         assert_eq!(owners(tcp), expected);
         // The one that the others descend from comes first.
         assert_eq!(numbers(&tcp["findings"][0]["pids"])[0], std::process::id());
-        assert!(run(&["8080/tcp"]).first_line().contains("and 3 children of it"));
+        assert!(run(&["8080/tcp"]).first_line().contains("and 3 children"));
 
         // The parent gone, the children still hold it.
         drop(listener);

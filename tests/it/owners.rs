@@ -15,7 +15,7 @@ fn a_process_without_a_name_is_called_by_its_program() {
         let answer = json(&["8080/tcp"]);
         assert_eq!(answer["processes"][0]["name"], program);
         let report = run(&["8080/tcp"]);
-        let holder = format!("8080/tcp is held by {program} (pid {})", role.pid());
+        let holder = format!("8080/tcp is in use: {program} (pid {})", role.pid());
         assert!(report.first_line().starts_with(&holder), "{}", report.stdout);
         let named = |arguments: &[&str]| {
             let Run { stdout, stderr, .. } = run(arguments);

@@ -27,7 +27,7 @@ fn somebody_elses_port_is_held_and_never_free() {
             assert_eq!((&gap["code"], &gap["root_would_see"]), (&value!("unreadable-processes"), &value!(true)));
         }
         let run = crate::common::Run::from(portcheck_as_nobody(&["8080"]).output().unwrap());
-        assert!(run.first_line().starts_with("8080/tcp is held by a hidden process of user root"), "{}", run.stdout);
+        assert!(run.first_line().starts_with("8080/tcp is in use: a hidden process of user root"), "{}", run.stdout);
         assert_eq!((run.code, run.stdout.matches("sudo ").count()), (1, 1), "{}", run.stdout);
         // Root sees it, and is told nothing of root.
         let run = crate::common::run(&["8080"]);
@@ -144,7 +144,7 @@ fn the_cgroup_names_the_likely_process_and_its_unit() {
             .collect();
         assert!(commands.contains(&&*format!("sudo systemctl stop {unit}")), "{commands:?}");
         let text = crate::common::Run::from(portcheck_as_nobody(&["8080"]).output().unwrap());
-        assert!(text.first_line().starts_with("8080/tcp is held, probably by it-"), "{}", text.stdout);
+        assert!(text.first_line().starts_with("8080/tcp is in use, probably by it-"), "{}", text.stdout);
 
         // Root knows, and gets the supervisor's command instead of kill.
         let answer = json(&["8080/tcp"]);

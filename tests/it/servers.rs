@@ -64,7 +64,7 @@ fn nginx_is_its_master_and_the_workers() {
         assert_eq!(addresses(tcp), ["127.0.0.1", "::1"]);
 
         let report = run(&["8080/tcp"]);
-        let holder = format!("8080/tcp is held by nginx (pid {master}) and 3 children of it");
+        let holder = format!("8080/tcp is in use: nginx (pid {master}) and 3 children");
         assert!(report.first_line().starts_with(&holder), "{report:?}");
         let rows = rows(8080);
         assert_eq!(rows.len(), 1, "{rows:?}");
@@ -123,7 +123,7 @@ fn postgres_is_seen_by_root_and_hidden_from_others() {
         let report = Run::from(portcheck_as_nobody(&["5432/tcp"]).output().unwrap());
         assert_eq!((report.code, &*report.stderr), (1, ""));
         assert_eq!(report.stdout.matches("to see who it is").count(), 1, "{report:?}");
-        assert_contains(report.first_line(), &["5432/tcp is held", "postgres"]);
+        assert_contains(report.first_line(), &["5432/tcp is in use", "postgres"]);
         assert!(!report.stdout.contains("is free"), "{report:?}");
         let list = Run::from(portcheck_as_nobody(&[]).output().unwrap());
         assert_contains(&list.stdout, &["5432", "postgres"]);
@@ -205,7 +205,7 @@ fn sshd_is_named() {
 
         let pid = server.pid();
         let report = run(&["2222/tcp"]);
-        assert!(report.first_line().starts_with(&format!("2222/tcp is held by sshd (pid {pid})")), "{report:?}");
+        assert!(report.first_line().starts_with(&format!("2222/tcp is in use: sshd (pid {pid})")), "{report:?}");
         let answer = json(&["2222/tcp"]);
         assert_eq!((owners(port(&answer, 2222, "tcp")), holders(2222)), (vec![pid], vec![pid]));
         assert_eq!(answer["processes"][0]["name"], "sshd");
@@ -232,7 +232,7 @@ fn node_holds_ipv4_by_its_ipv6_wildcard() {
         assert_eq!(socket["exposure"], "all");
         assert_eq!(tcp["service"]["iana"], "hbci");
         assert_contains(tcp["service"]["common_use"].as_str().unwrap(), &["Node"]);
-        assert_contains(&run(&["3000/tcp"]).stdout, &["node (pid ", "IPv4 and IPv6", "commonly used for"]);
+        assert_contains(&run(&["3000/tcp"]).stdout, &["node (pid ", "IPv4 and IPv6"]);
     });
 }
 
@@ -248,7 +248,7 @@ fn a_udp_server_leaves_tcp_free() {
         let (udp, tcp) = (port(&answer, 5353, "udp"), port(&answer, 5353, "tcp"));
         assert_eq!((&udp["status"], codes(udp), owners(udp)), (&value!("held"), vec!["listener"], vec![server.pid()]));
         assert_eq!((&tcp["status"], codes(tcp)), (&value!("free"), vec!["free"]));
-        assert_contains(&run(&["5353/udp"]).stdout, &["socat (pid ", "receives on 0.0.0.0:5353"]);
+        assert_contains(&run(&["5353/udp"]).stdout, &["socat (pid ", "receives on   all IPv4 addresses"]);
     });
 }
 
@@ -274,7 +274,7 @@ fn two_servers_share_a_port_on_two_addresses() {
         assert_eq!(rows.len(), 2, "{rows:?}");
         for (server, address, full) in [(one, "127.0.0.1", "127.0.0.1:8000"), (another, "::1", "[::1]:8000")] {
             let pid = server.pid();
-            assert_contains(&report, &[&format!("python3 (pid {pid}) listens on {full}\n")]);
+            assert_contains(&report, &[&format!("  python3 (pid {pid})\n")]);
             let row = rows.iter().find(|row| row.contains(&format!(" {pid} "))).unwrap();
             assert!(row.split_whitespace().any(|word| word == address), "{row}");
             let finding = tcp["findings"].as_array().unwrap().iter().find(|finding| finding["pids"][0] == pid).unwrap();

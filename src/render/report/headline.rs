@@ -1,0 +1,126 @@
+//! The first line of a report: the answer.
+
+use crate::answer::Answer;
+use crate::diagnose::{Finding, Group, Holder, PortReport, Severity, Status, Subject, groups};
+use crate::model::State;
+use crate::render::prose;
+use crate::render::rows::{name, on};
+
+/// The first line on ports that cannot be had.
+pub struct Headline<'a> {
+    /// The line.
+    pub text: String,
+    /// The finding whose sentence it is, if it is one.
+    sentence: Option<&'a Finding>,
+}
+
+impl Headline<'_> {
+    /// Whether what a finding says is in the line, or in the rows on the holders that follow.
+    pub fn tells(&self, finding: &Finding) -> bool {
+        let is_sentence = self.sentence.is_some_and(|own| own.statement == finding.statement);
+        is_sentence || finding.says_only_where_it_waits()
+    }
+}
+
+/// `8080 is free (tcp and udp) · http-alt; often Tomcat, Spring, Jenkins`.
+pub fn free(ports: &[&PortReport]) -> String {
+    let first = ports[0];
+    let port = &first.observed;
+    let place = match &port.addresses[..] {
+        [_, ..] if port.is_one_of_several_places => on(first, "and"),
+        _ => String::new(),
+    };
+    let answer = match ports {
+        [_, _, ..] => format!("{}{place} is free (tcp and udp)", port.port),
+        _ => format!("{} is free", name(first)),
+    };
+    let remnants = ports.iter().any(|port| !port.observed.sockets.is_empty());
+    let answer = if remnants { format!("{answer} to a server that sets SO_REUSEADDR") } else { answer };
+    match usual(first) {
+        Some(usual) => format!("{answer} · {usual}"),
+        None => answer,
+    }
+}
+
+/// What is usually on a port: `http-alt; often Tomcat, Spring, Jenkins`.
+fn usual(port: &PortReport) -> Option<String> {
+    let service = port.observed.service.as_ref()?;
+    let often = service.common_use.map(|common| format!("often {common}"));
+    let parts: Vec<String> = service.name.clone().into_iter().chain(often).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Whether one line can answer for both: free alike, or held by the same alone.
+pub fn is_same(one: &PortReport, other: &PortReport) -> bool {
+    match (one.verdict.status, other.verdict.status) {
+        (Status::Free, Status::Free) => one.observed.sockets.is_empty() == other.observed.sockets.is_empty(),
+        (Status::Held, Status::Held) => {
+            let holders = |port| waiting(port).iter().map(Holder::from).collect::<Vec<_>>();
+            let (first, second) = (holders(one), holders(other));
+            first == second && matches!(first[..], [Holder::Processes(_)])
+        }
+        _ => false,
+    }
+}
+
+/// The groups that wait on a port: they are the answer, and connections are their own.
+fn waiting(port: &PortReport) -> Vec<Group<'_>> {
+    let sockets = port.observed.sockets.iter().filter(|socket| socket.state.is_waiting());
+    groups(sockets)
+}
+
+/// The line on ports that the same process holds, or that cannot be had for the same reason.
+pub fn of<'a>(ports: &[&'a PortReport], answer: &Answer) -> Headline<'a> {
+    let first = ports[0];
+    let names: Vec<String> = ports.iter().map(|port| port.observed.name()).collect();
+    let names = format!("{}{}", names.join(" and "), on(first, "or"));
+    let is = if ports.len() == 1 { "is" } else { "are" };
+    match first.verdict.status {
+        Status::Held => {}
+        Status::Blocked => return reason(first, &format!("{names} cannot be bound, though nobody holds it"), answer),
+        _ => return reason(first, &format!("{names}: cannot tell whether it is free"), answer),
+    }
+    let holders: Vec<Holder> = waiting(first).iter().map(Holder::from).collect();
+    let conflict = first.verdict.findings.iter().find(|finding| finding.severity == Severity::Conflict);
+    if let Some(finding) = conflict.filter(|finding| is_about(finding, first)) {
+        let text = format!("{names} {}", prose::predicate(&finding.statement, &answer.processes));
+        return Headline { text, sentence: Some(finding) };
+    }
+    let is_plain =
+        first.observed.sockets.iter().any(|socket| matches!(socket.state, State::Listen | State::Unconnected));
+    match &holders[..] {
+        [holder] if is_plain => {
+            let text = match holder {
+                Holder::Likely(_) => {
+                    format!("{names} {is} in use, probably by {}", holder.bare_name(&answer.processes))
+                }
+                _ => format!("{names} {is} in use: {}", holder.name(&answer.processes)),
+            };
+            Headline { text, sentence: None }
+        }
+        [] | [_] => reason(first, &format!("{names} {is} in use"), answer),
+        [one, another] => {
+            let [one, another] = [one, another].map(|holder| holder.name(&answer.processes));
+            Headline { text: format!("{names} {is} in use: {one}, and {another}"), sentence: None }
+        }
+        [one, others @ ..] => {
+            let text = format!("{names} {is} in use: {}, and {} others", one.name(&answer.processes), others.len());
+            Headline { text, sentence: None }
+        }
+    }
+}
+
+/// The line with the worst finding as its reason.
+fn reason<'a>(port: &'a PortReport, start: &str, answer: &Answer) -> Headline<'a> {
+    let worst = port.verdict.findings.first();
+    let text = match worst {
+        Some(finding) => format!("{start}: {}", prose::on_port(finding, port, "", &answer.processes)),
+        None => start.to_owned(),
+    };
+    Headline { text, sentence: worst }
+}
+
+/// Whether a finding speaks of a port as a whole.
+fn is_about(finding: &Finding, port: &PortReport) -> bool {
+    finding.statement.subject == Subject::Port(port.observed.port, port.observed.protocol)
+}

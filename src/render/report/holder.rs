@@ -1,0 +1,229 @@
+//! The rows on whoever holds a port: command, directory, age, place.
+
+use std::io;
+use std::time::SystemTime;
+
+use crate::answer::Answer;
+use crate::classify::Exposure;
+use crate::diagnose::{Group, enumerate};
+use crate::model::{Owners, Pid, Process, Socket, State, find_process};
+use crate::render::paper::Paper;
+use crate::render::rows::name_supervisor;
+use crate::render::{Style, colour, escape};
+use crate::supervisor;
+
+/// Writes the rows of one of `count` groups. One that is alone was named in the first line.
+pub fn write(group: &Group<'_>, count: usize, answer: &Answer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+    if count > 1 {
+        let name = escape::terminal(&group.holder(&answer.processes)).into_owned();
+        writeln!(paper.out, "  {0}{name}{0:#}", colour::STRONG)?;
+    }
+    owners(group, answer, style, paper)?;
+    match group.owners {
+        Owners::Likely { reason, .. } => paper.field("deduced", reason)?,
+        Owners::Hidden { reason } => hidden(group.sockets[0], reason, paper)?,
+        _ => {}
+    }
+    place(group, style, paper)
+}
+
+/// Writes about the processes. The leader speaks for the others, unless all is asked for.
+fn owners(group: &Group<'_>, answer: &Answer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+    let pids = group.owners.pids();
+    let shown = if style.verbose { pids.len() } else { 1 };
+    for (index, &pid) in pids.iter().take(shown).enumerate() {
+        if index > 0 {
+            paper.gap()?;
+        }
+        match find_process(&answer.processes, pid) {
+            Some(found) => {
+                if index > 0 {
+                    paper.field("process", &format!("{} (pid {pid})", found.name))?;
+                }
+                process(found, style, paper)?;
+            }
+            None => paper.field("process", &format!("pid {pid} has ended since"))?,
+        }
+    }
+    match (group.owners, pids) {
+        (Owners::Known(_), [_, rest @ ..]) if !rest.is_empty() => paper.field("also held by", &others(rest, answer)),
+        (Owners::Likely { .. }, [_, rest @ ..]) if !rest.is_empty() => paper.field("or by", &others(rest, answer)),
+        _ => Ok(()),
+    }
+}
+
+fn process(process: &Process, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+    paper.command("command", &process.command, style.verbose)?;
+    if let Some(exe) = process.exe.as_ref().filter(|_| style.verbose) {
+        paper.field("program", &exe.to_string_lossy())?;
+    }
+    if let Some(cwd) = &process.cwd {
+        paper.field("directory", &cwd.to_string_lossy())?;
+    }
+    if let Some(started) = started(process, style) {
+        paper.field("started", &started)?;
+    }
+    if let Some(name) = name_supervisor(process.container.as_ref(), process.unit.as_ref()) {
+        paper.field("runs in", &name)?;
+    }
+    Ok(())
+}
+
+/// `2 h ago by ada: npm run dev < bash < tmux`, as far as it is known.
+fn started(process: &Process, style: &Style) -> Option<String> {
+    let age = process.started_at.map(|started| ago(style.now, started));
+    let date = process.started_at.filter(|_| style.verbose).and_then(date);
+    let user = match (&process.user, process.uid) {
+        (Some(user), _) => Some(format!("by {user}")),
+        (None, Some(uid)) => Some(format!("by uid {uid}")),
+        (None, None) => None,
+    };
+    let date = date.map(|date| format!("({date})"));
+    let head = [age, date, user].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let chain: Vec<String> = process
+        .ancestors
+        .iter()
+        .map(
+            |ancestor| {
+                if style.verbose { format!("{} ({})", ancestor.name, ancestor.pid) } else { ancestor.name.clone() }
+            },
+        )
+        .collect();
+    match (head.is_empty(), chain.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(head),
+        (true, false) => Some(format!("from {}", chain.join(" < "))),
+        (false, false) => Some(format!("{head}: {}", chain.join(" < "))),
+    }
+}
+
+/// `3 s ago`, `12 min ago`, `2 h ago`, `5 days ago`.
+fn ago(now: u64, started: SystemTime) -> String {
+    let started = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    match now.saturating_sub(started) {
+        seconds @ 0..120 => format!("{seconds} s ago"),
+        seconds @ 120..7_200 => format!("{} min ago", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        seconds => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// `2026-11-21 09:30:00 UTC`.
+fn date(started: SystemTime) -> Option<String> {
+    let start = jiff::Timestamp::try_from(started).ok()?;
+    Some(format!("{} UTC", start.strftime("%F %T")))
+}
+
+/// Writes what a socket tells of a process that cannot be seen.
+fn hidden(socket: &Socket, reason: &str, paper: &mut Paper<'_>) -> io::Result<()> {
+    let user = match (&socket.user, socket.uid) {
+        (Some(user), Some(uid)) => format!("{user} (uid {uid})"),
+        (None, Some(uid)) => format!("uid {uid}"),
+        (_, None) => "unknown".to_owned(),
+    };
+    paper.field("user", &user)?;
+    // The root cgroup says nothing.
+    if let Some(cgroup) = socket.cgroup.as_ref().filter(|cgroup| *cgroup != "/") {
+        let found = supervisor::of_cgroup(cgroup);
+        let name = name_supervisor(found.container.as_ref(), found.unit.as_ref());
+        paper.field(if name.is_some() { "runs in" } else { "cgroup" }, name.as_deref().unwrap_or(cgroup))?;
+    }
+    paper.field("hidden", reason)
+}
+
+/// `nginx (813), nginx (814) and 9 more`.
+fn others(pids: &[Pid], answer: &Answer) -> String {
+    const MOST: usize = 8;
+    let name = |&pid: &Pid| match find_process(&answer.processes, pid) {
+        Some(process) => format!("{} ({pid})", process.name),
+        None => format!("pid {pid}"),
+    };
+    let text = pids.iter().take(MOST).map(name).collect::<Vec<_>>().join(", ");
+    if pids.len() > MOST {
+        return format!("{text} and {} more", pids.len() - MOST);
+    }
+    text
+}
+
+/// Writes where the sockets of a group are: one row for those that wait, a row for each connection.
+fn place(group: &Group<'_>, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+    const MOST: usize = 8;
+    match group.sockets[0].state {
+        State::Listen => return paper.field("listens on", &addresses(&group.sockets)),
+        State::Unconnected => return paper.field("receives on", &addresses(&group.sockets)),
+        State::Bound => return paper.field("bound to", &addresses(&group.sockets)),
+        _ => {}
+    }
+    let most = if style.verbose { usize::MAX } else { MOST };
+    for (index, socket) in group.sockets.iter().take(most).enumerate() {
+        let peer = socket.remote.map(|peer| format!(" to {peer}")).unwrap_or_default();
+        let text = format!("{} {}{peer}", socket.state, socket.local_name());
+        paper.field(if index == 0 { "connection" } else { "" }, &text)?;
+    }
+    if group.sockets.len() > most {
+        paper.field("", &format!("and {} more", group.sockets.len() - most))?;
+    }
+    Ok(())
+}
+
+/// `all addresses, IPv4 and IPv6; reachable from other machines`, `127.0.0.1 and ::1; this machine only`.
+fn addresses(sockets: &[&Socket]) -> String {
+    let all_ipv4 = sockets.iter().any(|socket| socket.is_wildcard() && socket.serves_ipv4());
+    let all_ipv6 = sockets.iter().any(|socket| socket.is_wildcard() && socket.local.is_ipv6());
+    let mut places = match (all_ipv4, all_ipv6) {
+        (true, true) => vec!["all addresses, IPv4 and IPv6".to_owned()],
+        (true, false) => vec!["all IPv4 addresses".to_owned()],
+        (false, true) => vec!["all IPv6 addresses".to_owned()],
+        (false, false) => Vec::new(),
+    };
+    for socket in sockets.iter().filter(|socket| !socket.is_wildcard()) {
+        let address = socket.local.ip().to_string();
+        if !places.contains(&address) {
+            places.push(address);
+        }
+    }
+    let mut devices: Vec<String> = sockets.iter().filter_map(|socket| socket.device.clone()).collect();
+    devices.dedup();
+    let through =
+        if devices.is_empty() { String::new() } else { format!(", through {} only", enumerate(&devices, "and")) };
+    let reach = match sockets.iter().map(|socket| Exposure::of(socket)).max() {
+        _ if sockets[0].state == State::Bound => "",
+        Some(Exposure::Loopback) | None => "; this machine only",
+        Some(Exposure::Interface | Exposure::All) => "; reachable from other machines",
+    };
+    format!("{}{through}{reach}", enumerate(&places, "and"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::listener;
+
+    #[test]
+    fn addresses_are_said_once_for_both_families() {
+        let v6only = Socket { v6only: Some(true), ..listener("[::]:80") };
+        for (sockets, expected) in [
+            (vec![listener("[::]:80")], "all addresses, IPv4 and IPv6; reachable from other machines"),
+            (
+                vec![listener("0.0.0.0:80"), v6only.clone()],
+                "all addresses, IPv4 and IPv6; reachable from other machines",
+            ),
+            (vec![v6only], "all IPv6 addresses; reachable from other machines"),
+            (vec![listener("127.0.0.1:80"), listener("[::1]:80")], "127.0.0.1 and ::1; this machine only"),
+            (vec![listener("10.0.0.5:80")], "10.0.0.5; reachable from other machines"),
+        ] {
+            assert_eq!(addresses(&sockets.iter().collect::<Vec<_>>()), expected);
+        }
+    }
+
+    #[test]
+    fn ages_are_coarse() {
+        for (seconds, expected) in
+            [(0, "0 s ago"), (119, "119 s ago"), (150, "2 min ago"), (7_200, "2 h ago"), (200_000, "2 days ago")]
+        {
+            assert_eq!(ago(1_000_000, SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 - seconds)), expected);
+        }
+    }
+}

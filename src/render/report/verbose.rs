@@ -1,0 +1,91 @@
+//! What a report says with -v: bind on each address, the class of the port, the raw facts.
+
+use std::borrow::Cow;
+use std::io;
+
+use crate::diagnose::{PortReport, name_spot, name_spots};
+use crate::model::Socket;
+use crate::probe::{Attempt, Outcome};
+use crate::render::colour;
+use crate::render::paper::Paper;
+
+/// Writes what bind said, and what kind of port it is.
+pub fn port(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
+    binds(port, paper)?;
+    class(port, paper)
+}
+
+/// Where bind works: `bind: 127.0.0.1 in use · ::1 free`. One word says it if it is the same everywhere.
+fn binds(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
+    let plain: Vec<&Attempt> = port.observed.attempts.iter().filter(|attempt| !attempt.reuse_address).collect();
+    let word = |attempt: &Attempt| match attempt.outcome {
+        Outcome::Bound => "free".to_owned(),
+        Outcome::InUse => "in use".to_owned(),
+        other => other.errno().map_or_else(|| other.as_str().to_owned(), Cow::into_owned),
+    };
+    let Some(first) = plain.first() else { return Ok(()) };
+    if plain.len() > 1 && plain.iter().all(|attempt| attempt.outcome == first.outcome) {
+        return paper.sentence(&format!("bind {}: {} on every address", port.observed.protocol, word(first)));
+    }
+    let each: Vec<String> =
+        plain.iter().map(|attempt| format!("{} {}", name_spot(&attempt.spot), word(attempt))).collect();
+    paper.sentence(&format!("bind {}: {}", port.observed.protocol, each.join(" · ")))
+}
+
+/// Where else bind works, of an address that is taken: `elsewhere: 127.0.0.1 free`.
+pub fn free_elsewhere(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
+    let is_free = |attempt: &&Attempt| !attempt.reuse_address && attempt.outcome == Outcome::Bound;
+    let free: Vec<_> = port.observed.attempts_elsewhere.iter().filter(is_free).map(|attempt| attempt.spot).collect();
+    if free.is_empty() {
+        return Ok(());
+    }
+    paper.sentence(&format!("elsewhere: {} free", name_spots(&free, "and")))
+}
+
+/// Class and service: `registered port (1024-49151); IANA: hbci; often Node, Rails, Grafana`.
+fn class(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
+    let (first, last) = port.observed.class().range();
+    let mut text = format!("{} port ({first}-{last})", port.observed.class().as_str());
+    if let Some(service) = &port.observed.service {
+        match (&service.name, service.iana) {
+            (Some(own), Some(iana)) if own != iana => text.extend(["; ", own, " here, ", iana, " at IANA"]),
+            (Some(own), None) => text.extend(["; ", own, " in the services file"]),
+            (_, Some(iana)) => text.extend(["; IANA: ", iana]),
+            (None, None) => {}
+        }
+        if let Some(common) = service.common_use {
+            text.extend(["; often ", common]);
+        }
+    }
+    paper.coloured(&text, colour::FAINT)
+}
+
+/// The raw facts behind the verdict.
+pub fn evidence(ports: &[&PortReport], paper: &mut Paper<'_>) -> io::Result<()> {
+    writeln!(paper.out, "\n  {0}evidence{0:#}", colour::STRONG)?;
+    for socket in ports.iter().flat_map(|port| &port.observed.sockets) {
+        paper.sentence(&format!("    {}", facts(socket).join(", ")))?;
+    }
+    Ok(())
+}
+
+fn facts(socket: &Socket) -> Vec<String> {
+    let timer = |timer: crate::model::Timer| {
+        format!("timer {} in {:.1} s", timer.kind.as_str(), timer.expires_in.as_secs_f64())
+    };
+    [
+        Some(format!("{} {} {}", socket.protocol, socket.state, socket.local_name())),
+        socket.inode.map(|inode| format!("inode {inode}")),
+        socket.uid.map(|uid| format!("uid {uid}")),
+        socket.v6only.map(|v6only| format!("v6only {v6only}")),
+        socket.receive_queue.map(|queue| format!("receive queue {queue}")),
+        socket.send_queue.map(|queue| format!("send queue {queue}")),
+        socket.device.as_ref().map(|device| format!("device {device}")),
+        socket.cgroup.as_ref().map(|cgroup| format!("cgroup {cgroup}")),
+        socket.timer.map(timer),
+        (socket.mptcp == Some(true)).then(|| "mptcp".to_owned()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
