@@ -127,7 +127,12 @@ pub fn name(port: &PortReport) -> String {
 
 /// ` on 127.0.0.1 and ::1`, or nothing if there is no other place to tell it from.
 pub fn on(port: &PortReport, joint: &str) -> String {
-    if port.observed.addresses.is_empty() || !port.observed.is_one_of_several_places {
+    if port.observed.is_one_of_several_places { on_addresses(port, joint) } else { String::new() }
+}
+
+/// The same whether there is another place or not.
+pub fn on_addresses(port: &PortReport, joint: &str) -> String {
+    if port.observed.addresses.is_empty() {
         return String::new();
     }
     let zone = port.observed.zone.as_ref().map(|zone| format!("%{zone}")).unwrap_or_default();

@@ -50,7 +50,7 @@ fn who_sees_all_that_was_asked_for_is_told_nothing_of_root() {
             return skip("needs root to be two users");
         }
         let run = crate::common::Run::from(portcheck_as_nobody(&["8080"]).output().unwrap());
-        assert_eq!((run.code, run.first_line()), (0, "8080 is free"));
+        assert!(run.code == 0 && run.first_line().starts_with("8080 is free"), "{run:?}");
         assert!(!run.stdout.contains("sudo") && !run.stdout.contains("not seen"), "{}", run.stdout);
     });
 }

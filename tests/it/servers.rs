@@ -71,7 +71,7 @@ fn nginx_is_its_master_and_the_workers() {
         assert_contains(&rows[0], &["127.0.0.1, ::1", "nginx", &format!("{master} +3")]);
 
         drop(server);
-        assert_eq!(run(&["8080"]).first_line(), "8080 is free");
+        assert!(run(&["8080"]).first_line().starts_with("8080 is free"));
     });
 }
 

@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::diagnose::{Finding, Group, Holder, PortReport, Severity, Status, Subject, groups};
 use crate::model::State;
 use crate::render::prose;
-use crate::render::rows::{name, on};
+use crate::render::rows::{on, on_addresses};
 
 /// The first line on ports that cannot be had.
 pub struct Headline<'a> {
@@ -25,14 +25,10 @@ impl Headline<'_> {
 /// `8080 is free (tcp and udp) · http-alt; often Tomcat, Spring, Jenkins`.
 pub fn free(ports: &[&PortReport]) -> String {
     let first = ports[0];
-    let port = &first.observed;
-    let place = match &port.addresses[..] {
-        [_, ..] if port.is_one_of_several_places => on(first, "and"),
-        _ => String::new(),
-    };
+    let place = on_addresses(first, "and");
     let answer = match ports {
-        [_, _, ..] => format!("{}{place} is free (tcp and udp)", port.port),
-        _ => format!("{} is free", name(first)),
+        [_, _, ..] => format!("{}{place} is free (tcp and udp)", first.observed.port),
+        _ => format!("{}{place} is free", first.observed.name()),
     };
     let remnants = ports.iter().any(|port| !port.observed.sockets.is_empty());
     let answer = if remnants { format!("{answer} to a server that sets SO_REUSEADDR") } else { answer };
@@ -89,7 +85,7 @@ pub fn of<'a>(ports: &[&'a PortReport], answer: &Answer) -> Headline<'a> {
     let is_plain =
         first.observed.sockets.iter().any(|socket| matches!(socket.state, State::Listen | State::Unconnected));
     match &holders[..] {
-        [holder] if is_plain => {
+        [holder] if is_plain && *holder != Holder::Kernel => {
             let text = match holder {
                 Holder::Likely(_) => {
                     format!("{names} {is} in use, probably by {}", holder.bare_name(&answer.processes))

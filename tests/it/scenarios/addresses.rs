@@ -70,7 +70,8 @@ fn a_link_local_address_without_scope(stage: &Stage) -> Result<(), String> {
     // The interface tells two places apart that have the same address.
     let both = run(&["[fe80::5%v0]:9090", "[fe80::5%v1]:9090"]);
     let lines: Vec<&str> = both.stdout.lines().filter(|line| line.starts_with("9090")).collect();
-    assert_eq!(lines, ["9090 on fe80::5%v0 is free", "9090 on fe80::5%v1 is free"], "{both:?}");
+    let expected = ["9090 on fe80::5%v0 is free", "9090 on fe80::5%v1 is free"];
+    assert!(lines.len() == 2 && lines.iter().zip(expected).all(|(line, free)| line.starts_with(free)), "{both:?}");
 
     // The same address on another interface is no conflict.
     let any = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
