@@ -15,4 +15,4 @@ mod system;
 pub use command::find_on_path;
 pub use duration::{milliseconds, parse_duration, words};
 pub use signal::Signal;
-pub use system::{Handle, Surroundings, exec};
+pub use system::{Handle, Surroundings};

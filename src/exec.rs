@@ -25,7 +25,7 @@ pub fn cannot_run(program: &OsStr, error: &io::Error) -> Exit {
 }
 
 /// Whether there is such a file, where a command is looked for.
-fn is_found(program: &OsStr) -> bool {
+pub fn is_found(program: &OsStr) -> bool {
     let path = Path::new(program);
     // A name alone is looked for in the PATH.
     let is_name = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());

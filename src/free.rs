@@ -30,10 +30,10 @@ use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Outcome, Spot};
 
 use claim::{Claim, Refusal, claim};
-use lease::{Kept, Lock};
+use lease::{Keeping, Kept, Lock};
 use limit::{Limit, make_room};
 
-pub use env_file::EnvFile;
+pub use env_file::{Appended, append as append_to_env_file};
 pub use lease::{Watched, leases, release, serve as serve_as_lease_daemon, watch, watch_caller};
 pub use names::{highest_placeholder, is_name, usual as usual_names};
 pub use order::Order;
@@ -156,12 +156,12 @@ impl Picked {
         self.ports.iter().map(|own| (own.claim.port, own.claim.attempts.clone()))
     }
 
-    /// Hands them over to a lease daemon, and returns its leases. Without a hold anybody can bind them as soon as this returns.
+    /// Hands them over to a lease daemon. Without a hold anybody can bind them as soon as this returns.
     ///
     /// # Errors
     ///
     /// If it cannot be started. Then nothing is kept.
-    pub fn keep(self, terms: &Terms) -> Result<Vec<Lease>, Error> {
+    pub fn keep(self, terms: &Terms) -> Result<Leased, Error> {
         let failed = |call| move |source| Error::Call { call, source };
         if terms.hold && !lease::CAN_HOLD {
             return Err(Error::NoHold(std::env::consts::OS));
@@ -177,8 +177,9 @@ impl Picked {
             kept.push(Kept { lock, holds });
         }
         let ports: Vec<u16> = kept.iter().map(Kept::port).collect();
-        let daemon = lease::keep(terms, &kept).map_err(failed("keeping the lease"))?;
-        Ok(ports.into_iter().map(|port| terms.lease(port, daemon)).collect())
+        let keeping = lease::keep(terms, &kept).map_err(failed("keeping the lease"))?;
+        let leases = ports.into_iter().map(|port| terms.lease(port, keeping.pid)).collect();
+        Ok(Leased { leases, keeping: Some(keeping) })
     }
 
     /// Becomes `command`, which has the ports for as long as it runs. Returns only if that fails.
@@ -201,6 +202,23 @@ impl Picked {
         }
         let inheritance = lease::Inheritance { names, ports, locks, holds, servers, limit: self.limit };
         lease::become_command(command, inheritance)
+    }
+}
+
+/// Ports that have just been leased, while the leases can still be called off. By default nothing is leased.
+#[derive(Debug, Default)]
+pub struct Leased {
+    /// The leases.
+    pub leases: Vec<Lease>,
+    keeping: Option<Keeping>,
+}
+
+impl Leased {
+    /// Ends the leases again: nobody will ever know of them.
+    pub fn call_off(self) {
+        if let Some(keeping) = self.keeping {
+            keeping.call_off();
+        }
     }
 }
 

@@ -14,8 +14,6 @@
 
 pub mod act;
 pub mod answer;
-#[cfg(windows)]
-mod child;
 pub mod classify;
 pub mod collect;
 pub mod diagnose;
@@ -25,6 +23,7 @@ mod foreign;
 pub mod free;
 pub mod local;
 pub mod model;
+pub mod platform;
 pub mod port_set;
 pub mod probe;
 pub mod render;

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
-use portcheck::act;
 use portcheck::act::wait::{self, Outcome, Report};
 use portcheck::answer::{Answer, Command, Exit};
 use portcheck::collect::Detail;
+use portcheck::platform;
 use portcheck::render::{self, Style};
 
 use crate::cli::{Invocation, Waiting};
@@ -39,7 +39,7 @@ pub fn run(invocation: &Invocation, waiting: Waiting) -> Exit {
         Ok(report) => {
             let exit = written(report.exit(), write(&report, invocation, &command));
             match command.first() {
-                Some(program) if exit == Exit::Yes => exec::cannot_run(program, &act::exec(&command)),
+                Some(program) if exit == Exit::Yes => exec::cannot_run(program, &platform::exec(&command, &[])),
                 _ => exit,
             }
         }

@@ -26,7 +26,7 @@ mod unsupported;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
 use unsupported as system;
 
-pub use system::{Handle, allow_descriptors, exec, ids_are_ours, loops_in_a_shell, wait_for_exits};
+pub use system::{Handle, allow_descriptors, ids_are_ours, loops_in_a_shell, wait_for_exits};
 
 use crate::collect;
 use crate::model::{Container, Pid, Unit};

@@ -66,9 +66,6 @@ fn portcheck_becomes_the_command() {
         kill_process(Pid::from_child(&sleeper), Signal::INT).unwrap();
         assert_eq!(sleeper.wait().unwrap().signal(), Some(Signal::INT.as_raw()));
 
-        // Nothing that our own runtime did is left: Rust programs ignore SIGPIPE.
-        let said = words(&["--free", "--", "grep", "-E", "SigIgn|SigBlk", "/proc/self/status"]);
-        assert!(said[1].ends_with("0000") && said[3].ends_with("0000"), "{said:?}");
         // More descriptors are needed to pick than are allowed, and the command is to know nothing of it.
         let script =
             format!("ulimit -Sn 256; exec {} --free 300 -- sh -c 'ulimit -Sn'", env!("CARGO_BIN_EXE_portcheck"));
@@ -90,6 +87,57 @@ fn a_command_that_cannot_be_started_gets_a_shells_exit_code_and_leaves_nothing()
                 assert!(run.stderr.starts_with(&format!("portcheck: cannot run '{command}': ")), "{run:?}");
             }
         }
+        assert_nothing_is_left();
+    });
+}
+
+/// Regression: an ignored SIGPIPE was reset, the signal mask emptied, and /dev/null opened in place of a closed standard stream.
+#[test]
+fn a_command_gets_all_that_the_caller_gave_us() {
+    in_namespace(|| {
+        // Descriptors of ours are far beyond those of anybody else.
+        const REPORT: &str = "grep -E '^Sig(Blk|Ign)|^Umask' /proc/self/status; ulimit -a; umask; pwd; \
+                              for fd in 0 1 2 3 4 5 6 7 8 9; do test -e /proc/self/fd/$fd && echo $fd; done; true";
+        let own = env!("CARGO_BIN_EXE_portcheck");
+        let picked = pick_one(&["--ttl", "0"]).to_string();
+        let through: [&[&str]; 3] = [&[], &[own, "--free", "--"], &[own, &picked, "--wait", "free", "--"]];
+        let settings = [
+            "exec \"$@\"",
+            "trap '' PIPE HUP; exec \"$@\"",
+            "exec env --block-signal=USR1,PIPE --ignore-signal=INT \"$@\"",
+            "umask 027; ulimit -Sn 77; ulimit -Sc 0; exec 4</dev/null 7>/dev/null; exec \"$@\"",
+            "exec <&- \"$@\"",
+            "exec <&- 2>&- \"$@\"",
+        ];
+        for setting in settings {
+            let reports = through.map(|words| {
+                let mut command = Command::new("sh");
+                command.args(["-c", setting, "sh"]).args(words).args(["sh", "-c", REPORT]).stdin(Stdio::null());
+                Run::from(command.output().unwrap())
+            });
+            assert_eq!((reports[0].code, reports[0].stdout.contains("SigIgn")), (0, true), "{:?}", reports[0]);
+            for (words, report) in through.iter().zip(&reports) {
+                assert_eq!(report.stdout, reports[0].stdout, "{setting} {words:?}: {}", report.stderr);
+            }
+        }
+        assert_nothing_is_left();
+    });
+}
+
+/// Regression: with few open files allowed, a server's socket replaced a lock, and its lease was gone.
+#[test]
+fn a_low_limit_of_open_files_costs_no_lease() {
+    in_namespace(|| {
+        let own = env!("CARGO_BIN_EXE_portcheck");
+        let script =
+            format!("ulimit -n 64; exec {own} --free 2 --pass-fds -- sh -c 'echo $PORT; echo $PORT2; {own} --leases'");
+        let Run { code, stdout, stderr } = Command::new("sh").args(["-c", &script]).output().unwrap().into();
+        assert_eq!((code, &*stderr), (0, ""), "{stdout}");
+        let (picked, table) = stdout.split_at(stdout.find("PORT").unwrap());
+        let mut picked = printed(picked);
+        picked.sort_unstable();
+        let leased: Vec<u16> = table.lines().filter_map(|row| row.split(' ').next()?.parse().ok()).collect();
+        assert_eq!(leased, picked, "{stdout}");
         assert_nothing_is_left();
     });
 }

@@ -335,6 +335,62 @@ fn a_keeper_that_is_killed_leaves_nothing() {
     });
 }
 
+/// Regression: with standard output closed it exited with 0, and left a lease that nobody could know of.
+#[test]
+fn who_cannot_be_told_a_port_gets_none() {
+    in_namespace(|| {
+        let own = env!("CARGO_BIN_EXE_portcheck");
+        let directory = tempfile::tempdir().unwrap();
+        for line in ["--free >&-", "--free --hold --json >&-", "--free 3 --env-file env >&-", "--free >/dev/full"] {
+            let output =
+                Command::new("sh").args(["-c", &format!("{own} {line}")]).current_dir(&directory).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), said.lines().count()), (Some(4), 1), "{line}: {said}");
+            assert!(said.contains("cannot write the answer"), "{line}: {said}");
+            assert_nothing_is_left();
+        }
+        assert!(std::fs::read(directory.path().join("env")).is_ok_and(|text| text.is_empty()));
+        // A reader that is gone changes no exit code, but has no port either.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = Command::new(own).arg("--free").stdout(writer).status().unwrap();
+        assert_eq!(status.code(), Some(0));
+        assert_nothing_is_left();
+        // The exit code alone may be what is wanted.
+        let _leases = Leases;
+        assert_eq!(run(&["--free", "-q"]).code, 0);
+        assert_eq!(leased().len(), 1);
+    });
+}
+
+/// Regression: as long as a lease lasted, the file system of the program could not be unmounted.
+#[test]
+fn a_lease_is_in_no_way_of_unmounting() {
+    in_namespace(|| {
+        let _leases = Leases;
+        let directory = tempfile::tempdir().unwrap();
+        let script = "mount -t tmpfs tmpfs \"$1\" && cp \"$2\" \"$1/portcheck\" && \
+                      \"$1/portcheck\" --free --hold --pid \"$3\" && umount \"$1\"";
+        let flags = if is_root() { "-m" } else { "-rm" };
+        let mut command = Command::new("unshare");
+        let pid = std::process::id().to_string();
+        command
+            .args([flags, "sh", "-c", script, "sh"])
+            .arg(directory.path())
+            .args([env!("CARGO_BIN_EXE_portcheck"), &pid]);
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        if output.stdout.is_empty() {
+            return skip(&format!("nothing can be mounted: {said}"));
+        }
+        assert!(output.status.success(), "{said}");
+        let held = printed(&String::from_utf8(output.stdout).unwrap())[0];
+        assert_eq!(lease(held)["kind"], "held");
+        // That it runs from memory is no sign that its file was replaced.
+        assert_eq!(codes(port(&json(&[&held.to_string()]), held, "tcp")), ["leased"]);
+    });
+}
+
 /// By hand it says what it is for.
 #[test]
 fn the_process_in_the_background_is_not_for_people() {

@@ -29,6 +29,8 @@ mod free_hold;
 #[cfg(target_os = "linux")]
 mod free_lease;
 #[cfg(target_os = "linux")]
+mod free_terminal;
+#[cfg(target_os = "linux")]
 mod kill;
 #[cfg(target_os = "linux")]
 mod kill_heirs;

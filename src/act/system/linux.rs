@@ -10,8 +10,6 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-pub use super::unix::exec;
-
 use super::unix::raw_signal;
 use crate::act::Signal;
 use crate::collect::{Stat, parse_socket_link};

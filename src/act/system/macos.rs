@@ -7,8 +7,6 @@ use rustix::process::kill_process;
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
 
 pub use super::polling::{ids_are_ours, wait_for_exits};
-pub use super::unix::exec;
-
 use super::unix::raw_signal;
 use crate::act::Signal;
 use crate::error::Error;

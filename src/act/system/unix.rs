@@ -1,9 +1,5 @@
 //! What processes of all Unix systems have in common.
 
-use std::ffi::OsString;
-use std::io;
-use std::os::unix::process::CommandExt;
-
 use rustix::process::Signal as Raw;
 
 use crate::act::Signal;
@@ -21,14 +17,5 @@ pub fn raw_signal(signal: Signal) -> Raw {
         Signal::Usr1 => Raw::USR1,
         Signal::Usr2 => Raw::USR2,
         Signal::Cont => Raw::CONT,
-    }
-}
-
-/// Becomes the program `arguments[0]`. Returns only if that fails.
-#[must_use]
-pub fn exec(arguments: &[OsString]) -> io::Error {
-    match arguments {
-        [program, arguments @ ..] => std::process::Command::new(program).args(arguments).exec(),
-        [] => io::ErrorKind::InvalidInput.into(),
     }
 }

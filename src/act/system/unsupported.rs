@@ -1,6 +1,5 @@
 //! Platforms on which processes cannot be held on to, so that nothing is signalled or watched there.
 
-use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
@@ -85,10 +84,4 @@ pub fn allow_descriptors(_count: usize) {}
 #[must_use]
 pub fn loops_in_a_shell(_pid: Pid) -> bool {
     false
-}
-
-/// Fails.
-#[must_use]
-pub fn exec(_arguments: &[OsString]) -> io::Error {
-    io::ErrorKind::Unsupported.into()
 }

@@ -1,6 +1,5 @@
 //! Processes by their handles: as long as one is open, its id is given to no other process.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::io;
 
@@ -10,7 +9,6 @@ use winsafe::{HPROCESS, co};
 pub use super::polling::{ids_are_ours, wait_for_exits};
 
 use crate::act::Signal;
-use crate::child;
 use crate::error::Error;
 use crate::model::Pid;
 
@@ -115,17 +113,4 @@ pub fn allow_descriptors(_count: usize) {}
 #[must_use]
 pub fn loops_in_a_shell(_pid: Pid) -> bool {
     false
-}
-
-/// Runs the program `arguments[0]` and ends as it does, as no process here can become another one. Returns only if it cannot be
-/// started.
-#[must_use]
-pub fn exec(arguments: &[OsString]) -> io::Error {
-    let [program, arguments @ ..] = arguments else { return io::ErrorKind::InvalidInput.into() };
-    let mut command = child::command(program);
-    command.args(arguments);
-    match child::run(command) {
-        Ok(code) => std::process::exit(code),
-        Err(error) => error,
-    }
 }

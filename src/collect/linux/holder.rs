@@ -24,8 +24,11 @@ impl Holder {
 
     /// Whether the program file was removed or replaced: the kernel says so behind the link.
     pub fn is_exe_deleted(&self) -> bool {
-        fs::read_link(self.directory.join("exe"))
-            .is_ok_and(|link| link.as_os_str().as_encoded_bytes().ends_with(b" (deleted)"))
+        // What runs from memory (memfd_create(2)) was never a file that anybody could replace.
+        fs::read_link(self.directory.join("exe")).is_ok_and(|link| {
+            let link = link.as_os_str().as_encoded_bytes();
+            link.ends_with(b" (deleted)") && !link.starts_with(b"/memfd:")
+        })
     }
 
     /// The directory of the cgroup that keeps it from running: its own, or one above it.

@@ -159,12 +159,29 @@ fn remaining(record: &Record) -> Option<Duration> {
     end.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero())
 }
 
+/// Leases that have just been recorded, and can still be called off.
+#[derive(Debug)]
+pub struct Keeping {
+    /// The process that keeps the leases: there is none.
+    pub pid: Option<Pid>,
+    ports: Vec<u16>,
+}
+
+impl Keeping {
+    /// Ends the leases again, as if they had never been.
+    pub fn call_off(self) {
+        for port in self.ports {
+            let _ = Record::remove(&directory(), port);
+        }
+    }
+}
+
 /// Records the leases. There is no process to keep them.
 ///
 /// # Errors
 ///
 /// If a record cannot be written.
-pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Option<Pid>> {
+pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Keeping> {
     let expires = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + terms.ttl;
     let record = Record {
         kind: RecordKind::Reserved,
@@ -178,8 +195,15 @@ pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Option<Pid>> {
             ends_lease: terms.ends_with_client,
         }),
     };
-    kept.iter().try_for_each(|kept| record.write(&directory(), kept.port()))?;
-    Ok(None)
+    let mut keeping = Keeping { pid: None, ports: Vec::new() };
+    for port in kept.iter().map(Kept::port) {
+        if let Err(error) = record.write(&directory(), port) {
+            keeping.call_off();
+            return Err(error);
+        }
+        keeping.ports.push(port);
+    }
+    Ok(keeping)
 }
 
 /// Is a lease daemon, of which there are none here.

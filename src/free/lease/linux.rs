@@ -7,13 +7,16 @@
 mod command;
 mod daemon;
 mod lock;
+mod packets;
 mod protocol;
 mod registry;
+mod start;
 
 pub use command::{Inheritance, become_command};
-pub use daemon::{Kept, keep, serve};
+pub use daemon::serve;
 pub use lock::{Lock, lock};
 pub use registry::{leases, reclaim, release};
+pub use start::{Keeping, Kept, keep};
 
 use std::fs;
 use std::io;

@@ -2,18 +2,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
-use command_fds::{CommandFdExt, FdMapping};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::process::{Resource, getrlimit};
 use socket2::Socket;
 
 use super::lock::Lock;
 use crate::free::limit::Limit;
 use crate::free::names;
+use crate::platform;
 
 /// What a command gets besides its arguments.
 #[derive(Debug)]
@@ -41,53 +40,72 @@ const OUT_OF_THE_WAY: RawFd = 300;
 /// Replaces this process by `command`. Returns only if that fails.
 #[must_use]
 pub fn become_command(command: &[OsString], inheritance: Inheritance) -> io::Error {
-    let Inheritance { names, ports, locks, holds, servers, limit } = inheritance;
-    let mut arguments = command.iter().map(|argument| filled(argument, &ports));
-    let Some(program) = arguments.next() else { return io::ErrorKind::NotFound.into() };
-    let mut command = Command::new(program);
-    command.args(arguments).envs(names.iter().zip(&ports).map(|(name, port)| (name, port.to_string())));
-    let mut kept = locks.iter().map(|lock| lock.socket.as_fd()).chain(holds.iter().map(AsFd::as_fd));
-    if let Err(error) = kept.try_for_each(leave_open) {
+    let words: Vec<OsString> = command.iter().map(|argument| filled(argument, &inheritance.ports)).collect();
+    let mut variables: Vec<(String, String)> =
+        inheritance.names.iter().cloned().zip(inheritance.ports.iter().map(ToString::to_string)).collect();
+    if !inheritance.servers.is_empty() {
+        variables.extend(activation(&inheritance));
+    }
+    if let Err(error) = hand_down(inheritance) {
         return error;
     }
-    if !servers.is_empty() {
-        // A port can have several sockets, one for each address.
-        let name_of = |socket: &Socket| {
-            let port = socket.local_addr().ok()?.as_socket()?.port();
-            names.get(ports.iter().position(|&own| own == port)?).cloned()
-        };
-        let socket_names: Vec<String> = servers.iter().map(|socket| name_of(socket).unwrap_or_default()).collect();
-        command
-            .env("LISTEN_FDS", servers.len().to_string())
-            .env("LISTEN_PID", std::process::id().to_string())
-            .env("LISTEN_FDNAMES", socket_names.join(":"));
-        let mapping = |(child_fd, socket): (RawFd, Socket)| FdMapping { parent_fd: socket.into(), child_fd };
-        let mappings = (FIRST_SERVER..).zip(servers).map(mapping).collect();
-        if let Err(error) = command.fd_mappings(mappings) {
-            return io::Error::other(error);
-        }
-    }
-    if let Some(limit) = limit {
-        limit.restore();
-    }
-    // The standard library undoes what it did to SIGPIPE at the start.
-    command.exec()
+    platform::exec(&words, &variables)
 }
 
 fn filled(argument: &OsStr, ports: &[u16]) -> OsString {
     OsString::from_vec(names::fill(argument.as_bytes(), ports))
 }
 
-/// Makes a descriptor that the command inherits.
-fn leave_open(descriptor: BorrowedFd<'_>) -> io::Result<()> {
-    // Numbers that high may be beyond the limit of open files.
-    match fcntl_dupfd_cloexec(descriptor, OUT_OF_THE_WAY) {
-        Ok(copy) => {
-            fcntl_setfd(&copy, FdFlags::empty())?;
-            // Not ours to close any more.
-            let _ = copy.into_raw_fd();
-        }
-        Err(_) => fcntl_setfd(descriptor, FdFlags::empty())?,
+/// The variables of sd_listen_fds(3).
+fn activation(inheritance: &Inheritance) -> [(String, String); 3] {
+    let Inheritance { names, ports, servers, .. } = inheritance;
+    // A port can have several sockets, one for each address.
+    let name_of = |socket: &Socket| {
+        let port = socket.local_addr().ok()?.as_socket()?.port();
+        names.get(ports.iter().position(|&own| own == port)?).cloned()
+    };
+    let names: Vec<String> = servers.iter().map(|socket| name_of(socket).unwrap_or_default()).collect();
+    [
+        ("LISTEN_FDS", servers.len().to_string()),
+        ("LISTEN_PID", std::process::id().to_string()),
+        ("LISTEN_FDNAMES", names.join(":")),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+}
+
+/// Leaves the sockets open for the command, each where it belongs.
+fn hand_down(inheritance: Inheritance) -> io::Result<()> {
+    let Inheritance { locks, holds, servers, limit, .. } = inheritance;
+    let servers: Vec<OwnedFd> = servers.into_iter().map(OwnedFd::from).collect();
+    let kept = locks.into_iter().map(|lock| lock.socket).chain(holds.into_iter().map(OwnedFd::from));
+    let kept: Vec<OwnedFd> = kept.collect();
+    let first_free = FIRST_SERVER + RawFd::try_from(servers.len()).unwrap_or(RawFd::MAX);
+    let beyond = first_beyond(first_free, kept.len() + servers.len());
+    for socket in &kept {
+        let moved = moved(socket.as_fd(), beyond)?;
+        fcntl_setfd(&moved, FdFlags::empty())?;
+        // Not ours to close any more.
+        let _ = moved.into_raw_fd();
+    }
+    let moved_servers =
+        servers.iter().map(|socket| moved(socket.as_fd(), beyond)).collect::<io::Result<Vec<OwnedFd>>>()?;
+    // What is ours in the low places has to be gone before the servers come there.
+    drop((kept, servers));
+    platform::place(FIRST_SERVER, &moved_servers)?;
+    if let Some(limit) = limit {
+        limit.restore();
     }
     Ok(())
+}
+
+/// From where on `count` descriptors are out of the way, or at least behind those of the servers, where the limit of open files is
+/// low.
+fn first_beyond(first_free: RawFd, count: usize) -> RawFd {
+    let limit = getrlimit(Resource::Nofile).current.and_then(|limit| RawFd::try_from(limit).ok()).unwrap_or(RawFd::MAX);
+    let count = RawFd::try_from(count).unwrap_or(RawFd::MAX);
+    OUT_OF_THE_WAY.min(limit.saturating_sub(count)).max(first_free)
+}
+
+fn moved(descriptor: BorrowedFd<'_>, beyond: RawFd) -> io::Result<OwnedFd> {
+    Ok(fcntl_dupfd_cloexec(descriptor, beyond)?)
 }

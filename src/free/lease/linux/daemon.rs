@@ -1,127 +1,23 @@
 //! The lease daemon: a small process of our own in the background, in which leases and holds outlive the command that took them.
 //!
-//! It is this program again, started with `--keep-leases` and one end of a socket pair as its standard input, through
-//! which it is given the descriptors. It has no terminal, no directory, no file and no environment, so nothing waits
-//! for it; and it does nothing but wait: for the end of the time, the end of the client, or somebody who asks.
+//! It has no terminal, no directory, no file and no environment, so nothing waits for it; and it does nothing but wait: for the end
+//! of the time, the end of the client, or somebody who asks.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use close_fds::CloseFdsBuilder;
 use nix::sys::socket::{getsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketFlags, SocketType, accept_with, listen, recv, recvmsg, send, sendmsg, socketpair,
-};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, listen, recv, send};
 use socket2::Socket;
 
 use super::lock::Lock;
-use super::pid_namespace;
-use super::protocol::{DONE, LONGEST, REFUSED, Request, Story};
-use crate::free::Terms;
-use crate::model::{Lease, Pid};
-
-/// A port to be kept: its lock, and the sockets that hold it, if any.
-#[derive(Debug)]
-pub struct Kept {
-    /// The lock.
-    pub lock: Lock,
-    /// Bound, not listening.
-    pub holds: Vec<Socket>,
-}
-
-impl Kept {
-    /// The port.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.lock.port
-    }
-}
-
-/// The most descriptors that come with one packet: the lock, and a hold for each address.
-const MOST_DESCRIPTORS: usize = 32;
-/// Stands before a port, in the packet that brings its descriptors.
-const PORT: &str = "port ";
-/// Comes after the last one.
-const END: &[u8] = b"end";
-
-/// Starts a lease daemon for `kept`, and returns its id.
-///
-/// Nothing has to be waited for: descriptors that are under way keep what they stand for, and who asks meanwhile waits in
-/// the queue of the lock.
-///
-/// # Errors
-///
-/// If it cannot be started. Then nothing is kept.
-pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Option<Pid>> {
-    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    // What our caller left open for us is none of the daemon's business: a pipe would seem never to end.
-    CloseFdsBuilder::new().cloexecfrom(3);
-    let mut child = Command::new("/proc/self/exe")
-        // Listings of command lines would show where it was started from.
-        .arg0("portcheck")
-        .arg("--keep-leases")
-        .env_clear()
-        .current_dir("/")
-        .stdin(theirs)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    if let Err(error) = give(&ours, terms, kept) {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Err(error);
-    }
-    Ok(Some(child.id()))
-}
-
-fn give(channel: &OwnedFd, terms: &Terms, kept: &[Kept]) -> io::Result<()> {
-    let client = terms.client.as_ref();
-    let Lease { kind, client: told, .. } = terms.lease(0, None);
-    let story = Story { kind, expires_in: terms.ttl, client: told, pid_namespace: pid_namespace() };
-    let key = terms.key.map(|key| format!("key {key:016x}\n")).unwrap_or_default();
-    let client: Vec<BorrowedFd<'_>> = client.iter().map(|client| client.descriptor.as_fd()).collect();
-    send_with(channel, format!("{}{key}", story.encode()).as_bytes(), &client)?;
-    for Kept { lock, holds } in kept {
-        listen(&lock.socket, MOST_CONNECTIONS)?;
-        let descriptors: Vec<BorrowedFd<'_>> =
-            std::iter::once(lock.socket.as_fd()).chain(holds.iter().map(AsFd::as_fd)).collect();
-        send_with(channel, format!("{PORT}{}", lock.port).as_bytes(), &descriptors)?;
-    }
-    send_with(channel, END, &[])
-}
-
-fn send_with(channel: &OwnedFd, packet: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many sockets for one port"));
-    }
-    sendmsg(channel, &[IoSlice::new(packet)], &mut control, SendFlags::NOSIGNAL)?;
-    Ok(())
-}
-
-/// A packet, and the descriptors that came with it.
-fn receive_with(channel: impl AsFd) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut packet = vec![0; LONGEST];
-    let received = recvmsg(channel, &mut [IoSliceMut::new(&mut packet)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    packet.truncate(received.bytes);
-    let mut descriptors = Vec::new();
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            descriptors.extend(rights);
-        }
-    }
-    Ok((packet, descriptors))
-}
+use super::packets::receive_with;
+use super::protocol::{DONE, END, LONGEST, PORT, READY, REFUSED, Request, Story};
+use super::start::Kept;
+use crate::model::Pid;
 
 /// Is the lease daemon: takes over what comes through standard input, keeps it, and returns when nothing is left to keep.
 ///
@@ -129,15 +25,18 @@ fn receive_with(channel: impl AsFd) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
 ///
 /// If standard input is not what `--free` gives it.
 pub fn serve() -> io::Result<()> {
-    let mut daemon = Daemon::take_over(io::stdin())?;
-    // Out of reach of the terminal's signals. It can only fail if we lead a session already.
+    // Before anything else: out of reach of the terminal and of our caller's process group. It can only fail if we lead a
+    // session already.
     let _ = rustix::process::setsid();
+    let mut daemon = Daemon::take_over(io::stdin())?;
     // Listings of processes would show what was executed: "exe".
     let _ = rustix::thread::set_name(c"portcheck");
     for kept in &daemon.kept {
-        // Again: what connecting tells of the peer is who called this last.
+        // What connecting tells of the peer is who called this.
         listen(&kept.lock.socket, MOST_CONNECTIONS)?;
     }
+    // Whoever started us may have ended: all the more is the lease to be kept.
+    let _ = send(io::stdin(), READY, SendFlags::NOSIGNAL);
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
     daemon.run()
 }

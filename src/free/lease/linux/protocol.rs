@@ -48,6 +48,13 @@ impl Request {
     }
 }
 
+/// Stands before a port, in the packet that brings its descriptors to the lease daemon.
+pub const PORT: &str = "port ";
+/// Comes after the last one.
+pub const END: &[u8] = b"end";
+/// The daemon has them all.
+pub const READY: &[u8] = b"ready";
+
 /// The answer to [`Request::Release`] and [`Request::Reclaim`].
 pub const DONE: &[u8] = b"done";
 /// The other answer to them.

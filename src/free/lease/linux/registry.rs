@@ -1,17 +1,14 @@
 //! The leases there are: read from the kernel's list of unix sockets, told by those who keep them.
 
-use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketFlags, connect, recv, send};
+use rustix::net::{SendFlags, SocketFlags, connect, send};
 
 use super::lock::{self, PREFIX};
-use super::protocol::{DONE, LONGEST, Request, Story};
+use super::packets::receive;
+use super::protocol::{DONE, Request, Story};
 use super::{caller, pid_namespace};
 use crate::collect;
 use crate::collect::unix_sockets::{self, UnixSocket};
@@ -135,27 +132,6 @@ fn ask(port: u16, request: Request, deadline: Instant) -> Option<Answer> {
     let packet = receive(&socket, deadline).ok()?;
     let pid = Pid::try_from(peer.pid()).ok().filter(|&pid| pid != 0);
     Some(Answer { packet, uid: peer.uid(), pid })
-}
-
-fn receive(socket: &OwnedFd, deadline: Instant) -> io::Result<Vec<u8>> {
-    let mut buffer = vec![0; LONGEST];
-    loop {
-        match recv(socket, &mut buffer[..], RecvFlags::empty()) {
-            Ok((0, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok((length, _)) => {
-                buffer.truncate(length);
-                return Ok(buffer);
-            }
-            Err(Errno::AGAIN) => {
-                let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now()));
-                if poll(&mut [PollFd::new(socket, PollFlags::IN)], left.ok().as_ref())? == 0 {
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
 }
 
 /// A lock as the kernel lists it.
