@@ -9,6 +9,7 @@ mod execute;
 mod heirs;
 mod keeper;
 mod plan;
+mod starters;
 mod verify;
 
 use std::time::Duration;
@@ -20,8 +21,9 @@ use super::{Handle, Signal, Surroundings, system};
 use crate::answer::{self, Answer, Command, Exit};
 use crate::diagnose::{Remedy, Status};
 use crate::error::Error;
-use crate::model::{Pid, Socket};
+use crate::model::{Pid, Process, Socket, find_process};
 use crate::request::Request;
+use starters::Starters;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -52,6 +54,7 @@ pub struct Prepared {
     pub plan: Plan,
     /// Of those to be signalled, in the order of the plan. `None` for who has ended already.
     handles: Vec<Option<Handle>>,
+    starters: Starters,
     request: Request,
     options: Options,
     surroundings: Surroundings,
@@ -68,8 +71,12 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// What it came to.
     pub outcome: Outcome,
+    /// How long the port was watched, and free for all of it unless somebody took it.
+    pub watched: Duration,
     /// Who came to hold the port meanwhile, and how to keep them from it.
     pub takers: Vec<Taker>,
+    /// Who started a holder, still runs, and may start it again: ids and names.
+    pub starters: Vec<(Pid, String)>,
     /// The last diagnosis.
     pub answer: Answer,
 }
@@ -236,9 +243,13 @@ pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
     let answer = Answer { command: Command::Kill, ..answer::answer(&request)? };
     let surroundings = Surroundings::read(answer.host.euid);
     let plan = plan(&answer, &surroundings, &options, &request);
-    system::allow_descriptors(plan.holders.len());
+    let signalled = plan.holders.iter().filter(|holder| !holder.is_stopped_by_keeper);
+    let processes: Vec<&Process> = signalled.filter_map(|holder| find_process(&answer.processes, holder.pid)).collect();
+    // Most have a shell above them, and little else.
+    system::allow_descriptors(plan.holders.len() * 4);
     let handles = plan.holders.iter().map(|holder| Handle::open(holder.pid)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Prepared { answer, plan, handles, request, options, surroundings })
+    let starters = Starters::of(&processes, &surroundings)?;
+    Ok(Prepared { answer, plan, handles, starters, request, options, surroundings })
 }
 
 impl Prepared {
@@ -280,6 +291,7 @@ impl Prepared {
     #[must_use]
     pub fn untouched(self, outcome: Outcome) -> Report {
         let Self { answer, plan, options, .. } = self;
-        Report { options, plan, steps: Vec::new(), outcome, takers: Vec::new(), answer }
+        let (steps, takers, starters) = (Vec::new(), Vec::new(), Vec::new());
+        Report { options, plan, steps, outcome, watched: Duration::ZERO, takers, starters, answer }
     }
 }

@@ -26,7 +26,7 @@ mod unsupported;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
 use unsupported as system;
 
-pub use system::{Handle, allow_descriptors, ids_are_ours, loops_in_a_shell, wait_for_exits};
+pub use system::{Handle, allow_descriptors, ids_are_ours, loops_in_a_shell, seat, wait_for_exits};
 
 use crate::collect;
 use crate::model::{Container, Pid, Unit};
@@ -46,6 +46,23 @@ pub struct Surroundings {
     pub euid: Option<u32>,
     /// Whether the process ids that it reads mean other processes than those that it can signal.
     pub reads_foreign_ids: bool,
+}
+
+/// Whether a program of this name is a shell.
+#[must_use]
+pub fn is_shell(name: &str) -> bool {
+    matches!(name, "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh" | "busybox" | "fish" | "csh" | "tcsh")
+}
+
+/// Where a process sits in its session (credentials(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    /// Whether it opened the session.
+    pub is_leader: bool,
+    /// Its process group.
+    pub group: Pid,
+    /// The process group in the foreground of its terminal; `None` without one.
+    pub foreground: Option<Pid>,
 }
 
 impl Surroundings {

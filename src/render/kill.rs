@@ -39,6 +39,11 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     refusals(&report.plan.refusals, &report.answer, paper)?;
     let status = if report.exit() == Exit::Yes { Status::Free } else { Status::Held };
     paper.coloured(&conclusion(report), colour::of(status))?;
+    if report.exit() == Exit::Yes {
+        for (pid, name) in &report.starters {
+            paper.sentence(&format!("{name} (pid {pid}) started a holder and still runs: it may do so again"))?;
+        }
+    }
     advice(report, paper)?;
     let is_told = matches!(report.outcome, Outcome::Declined | Outcome::Refused);
     if report.exit() != Exit::Yes && !is_told {
@@ -151,7 +156,7 @@ fn conclusion(report: &Report) -> String {
     let is = if count == 1 { "is" } else { "are" };
     match report.outcome {
         Outcome::AlreadyFree => format!("{names} {is} already free"),
-        Outcome::Freed => format!("{names} {is} free, and still {is} {} later", words(report.options.settle)),
+        Outcome::Freed => format!("{names} {is} free, and still {is} {} later", words(report.watched)),
         Outcome::WouldFree | Outcome::WouldNotFree => String::new(),
         Outcome::Declined | Outcome::Refused => format!("nothing was done: {names} {is} as before"),
         Outcome::StillHeld => format!("{names} {is} not free: a holder is still there"),

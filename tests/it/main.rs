@@ -37,6 +37,8 @@ mod kill_heirs;
 #[cfg(target_os = "linux")]
 mod kill_namespace;
 #[cfg(target_os = "linux")]
+mod kill_restart;
+#[cfg(target_os = "linux")]
 mod kill_reuse;
 #[cfg(target_os = "linux")]
 mod kill_supervisor;

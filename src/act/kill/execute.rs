@@ -61,14 +61,17 @@ impl Prepared {
             run.drop_remnants()?;
         }
         let steps = run.steps;
-        let verified = verify::verify(&self.request, &self.answer, &self.surroundings, self.options.settle)?;
+        let verified = verify::verify(&self)?;
+        let threats = self.starters.threats().into_iter();
         Ok(Report {
-            options: self.options,
-            plan: self.plan,
             steps,
             outcome: verified.outcome,
+            watched: verified.watched,
             takers: verified.takers,
+            starters: threats.map(|starter| (starter.pid(), starter.name.clone())).collect(),
             answer: verified.answer,
+            options: self.options,
+            plan: self.plan,
         })
     }
 }

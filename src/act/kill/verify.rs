@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Keeper, Outcome, Taker, plan};
+use super::{Keeper, Outcome, Prepared, Taker, plan};
 use crate::act::{Surroundings, system};
 use crate::answer::{self, Answer, Command};
 use crate::collect::Detail;
@@ -16,36 +16,65 @@ use crate::request::Request;
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long that may take: descriptors that an io_uring has are closed later than the others.
 const CLOSING: Duration = Duration::from_millis(300);
+/// How often to look whether somebody has come back.
+const PACE: Duration = Duration::from_millis(50);
+/// How soon those come back that nothing is known of.
+pub const SOON: Duration = Duration::from_secs(5);
 
 /// What became of the port.
 pub struct Verified {
     pub outcome: Outcome,
     pub takers: Vec<Taker>,
     pub answer: Answer,
+    /// How long it was free, as far as anybody looked.
+    pub watched: Duration,
 }
 
-/// Looks whether the ports are free, and once more after `settle`.
-pub fn verify(
-    request: &Request,
-    before: &Answer,
-    surroundings: &Surroundings,
-    settle: Duration,
-) -> Result<Verified, Error> {
-    let quick = Request { detail: Detail::Nothing, ..request.clone() };
-    let is_free = |answer: &Answer| answer.ports.iter().all(is_freed);
-    let start = Instant::now();
-    while !is_free(&answer::answer(&quick)?) {
-        if start.elapsed() > CLOSING {
-            break;
-        }
-        system::wait_for_exits(&[], Some(PAUSE))?;
-    }
-    // Who comes back, mostly does so at once.
-    system::wait_for_exits(&[], Some(settle.saturating_sub(start.elapsed())))?;
+/// Looks whether the ports are free, and stay so for `settle`, or longer while somebody may start a holder again.
+pub fn verify(prepared: &Prepared) -> Result<Verified, Error> {
+    let Prepared { request, answer: before, surroundings, .. } = prepared;
+    let watched = if gets_free(request)? { watch(prepared)? } else { Duration::ZERO };
     let answer = Answer { command: Command::Kill, ..answer::answer(request)? };
     let outcome = outcome(before, &answer);
     let takers = if outcome == Outcome::TakenAgain { takers(before, &answer, surroundings) } else { Vec::new() };
-    Ok(Verified { outcome, takers, answer })
+    Ok(Verified { outcome, takers, answer, watched })
+}
+
+/// Whether the ports are free once all that was ended has closed its sockets.
+fn gets_free(request: &Request) -> Result<bool, Error> {
+    let quick = Request { detail: Detail::Nothing, ..request.clone() };
+    let start = Instant::now();
+    while !answer::answer(&quick)?.ports.iter().all(is_freed) {
+        if start.elapsed() > CLOSING {
+            return Ok(false);
+        }
+        system::wait_for_exits(&[], Some(PAUSE))?;
+    }
+    Ok(true)
+}
+
+/// Waits until nobody is to be expected any more, or somebody has taken a port. How long they stayed free.
+///
+/// Nothing is bound to find out: that could be in the way of who comes back, and make it wait for longer.
+fn watch(prepared: &Prepared) -> Result<Duration, Error> {
+    let Prepared { request, answer: before, starters, options, .. } = prepared;
+    let glance = Request { detail: Detail::Nothing, probe: false, ..request.clone() };
+    let (start, mut pace) = (Instant::now(), PACE);
+    loop {
+        let wanted = if starters.threats().is_empty() { options.settle } else { options.settle.max(SOON) };
+        let left = wanted.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return Ok(wanted);
+        }
+        system::wait_for_exits(&[], Some(left.min(pace)))?;
+        let looked = Instant::now();
+        let now = answer::answer(&glance)?;
+        // To look at many ports takes longer, and must not be all that this machine does.
+        pace = PACE.max(looked.elapsed() * 10);
+        if now.ports.iter().flat_map(|port| &port.observed.sockets).any(|socket| is_taken(before, socket)) {
+            return Ok(start.elapsed());
+        }
+    }
 }
 
 /// Whether nobody has the port any more. A lease that a caller of --free has on it goes on, and is in no server's way.

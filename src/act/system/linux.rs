@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use super::unix::raw_signal;
+use super::{Seat, is_shell};
 use crate::act::Signal;
 use crate::collect::{Stat, parse_socket_link};
 use crate::error::Error;
@@ -174,7 +175,6 @@ pub fn loops_in_a_shell(pid: Pid) -> bool {
 fn is_loop(arguments: &[String]) -> bool {
     let [program, options, script, ..] = arguments else { return false };
     let name = program.rsplit('/').next().unwrap_or_default();
-    let is_shell = matches!(name, "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh" | "busybox");
     // `busybox sh -c …` has one word more.
     let (options, script) = match (name, arguments.get(3)) {
         ("busybox", Some(fourth)) => (script, fourth),
@@ -182,7 +182,14 @@ fn is_loop(arguments: &[String]) -> bool {
     };
     let takes_a_script = options.starts_with('-') && !options.starts_with("--") && options.contains('c');
     let mut words = script.split(|c: char| c.is_whitespace() || c == ';');
-    is_shell && takes_a_script && words.any(|word| matches!(word, "while" | "until" | "for"))
+    is_shell(name) && takes_a_script && words.any(|word| matches!(word, "while" | "until" | "for"))
+}
+
+/// Where a process sits. `None` if it has ended.
+#[must_use]
+pub fn seat(pid: Pid) -> Option<Seat> {
+    let stat = stat(pid)?;
+    Some(Seat { is_leader: stat.session == pid, group: stat.group, foreground: stat.foreground })
 }
 
 fn stat(pid: Pid) -> Option<Stat> {

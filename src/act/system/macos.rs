@@ -6,7 +6,8 @@ use std::io;
 use rustix::process::kill_process;
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
 
-pub use super::polling::{ids_are_ours, wait_for_exits};
+pub use super::polling::{ids_are_ours, seat, wait_for_exits};
+
 use super::unix::raw_signal;
 use crate::act::Signal;
 use crate::error::Error;

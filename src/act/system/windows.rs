@@ -6,7 +6,7 @@ use std::io;
 use winsafe::guard::CloseHandleGuard;
 use winsafe::{HPROCESS, co};
 
-pub use super::polling::{ids_are_ours, wait_for_exits};
+pub use super::polling::{ids_are_ours, seat, wait_for_exits};
 
 use crate::act::Signal;
 use crate::error::Error;

@@ -15,8 +15,12 @@ pub struct Stat {
     pub state: char,
     /// The process that started it, or adopted it.
     pub parent: Pid,
+    /// Its process group, which is what a shell with job control makes of a job.
+    pub group: Pid,
     /// The process that opened its session.
     pub session: Pid,
+    /// The process group in the foreground of its terminal; `None` without one.
+    pub foreground: Option<Pid>,
     /// When it started, in clock ticks since boot.
     pub started: u64,
 }
@@ -32,13 +36,17 @@ impl Stat {
     pub fn parse(line: &[u8]) -> Option<Self> {
         let name_end = line.iter().rposition(|&byte| byte == b')')?;
         let rest = std::str::from_utf8(line.get(name_end + 1..)?).ok()?;
-        // Fields are numbered from 1: state 3, parent 4, group 5, session 6, start 22.
+        // Fields are numbered from 1: state 3, parent 4, group 5, session 6, foreground 8, start 22.
         let fields: Vec<&str> = rest.split_ascii_whitespace().take(20).collect();
         let number = |field: usize| fields.get(field - 3)?.parse().ok();
+        let pid = |field: usize| Pid::try_from(number(field)?).ok();
         Some(Self {
             state: fields.first()?.chars().next()?,
-            parent: Pid::try_from(number(4)?).ok()?,
-            session: Pid::try_from(number(6)?).ok()?,
+            parent: pid(4)?,
+            group: pid(5)?,
+            session: pid(6)?,
+            // -1 without a terminal.
+            foreground: pid(8),
             started: number(22)?,
         })
     }
@@ -72,7 +80,8 @@ mod tests {
     #[test]
     fn a_line_with_a_hostile_name() {
         let line = b"42 (a) S 1 (x\xff) T 7 40 39 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2";
-        assert_eq!(Stat::parse(line), Some(Stat { state: 'T', parent: 7, session: 39, started: 98765 }));
+        let expected = Stat { state: 'T', parent: 7, group: 40, session: 39, foreground: None, started: 98765 };
+        assert_eq!(Stat::parse(line), Some(expected));
         for broken in ["", "42", "42 (x", "42 (x)", "42 (x) S 1"] {
             assert_eq!(Stat::parse(broken.as_bytes()), None, "{broken}");
         }

@@ -27,6 +27,8 @@ pub struct WireKill<'a> {
     pub grace_ms: u64,
     /// How long the port had to stay free.
     pub settle_ms: u64,
+    /// How long it was watched, and was free.
+    pub watched_ms: u64,
     /// The processes that were to be ended, parents before their children.
     pub holders: Vec<WireHolder<'a>>,
     /// Who was left alone.
@@ -35,6 +37,16 @@ pub struct WireKill<'a> {
     pub steps: Vec<WireStep<'a>>,
     /// Who holds the port though every holder was ended.
     pub taken_by: Vec<WireTaker<'a>>,
+    /// Who started a holder, still runs, and may start it again later.
+    pub may_start_again: Vec<WireStarter<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Starter"))]
+pub struct WireStarter<'a> {
+    pub pid: u32,
+    pub name: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,10 +145,12 @@ pub fn kill(report: &Report) -> WireKill<'_> {
         signal: report.options.signal.name(),
         grace_ms: milliseconds(report.options.grace),
         settle_ms: milliseconds(report.options.settle),
+        watched_ms: milliseconds(report.watched),
         holders: report.plan.holders.iter().map(holder).collect(),
         refused: report.plan.refusals.iter().map(|one| refusal(one, &report.answer.processes)).collect(),
         steps: report.steps.iter().map(step).collect(),
         taken_by: report.takers.iter().map(taker).collect(),
+        may_start_again: report.starters.iter().map(|(pid, name)| WireStarter { pid: *pid, name }).collect(),
     }
 }
 

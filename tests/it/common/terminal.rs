@@ -21,13 +21,17 @@ impl Terminal {
 
     /// The same in a shell that runs `setting` before.
     pub fn start_after(setting: &str, arguments: &str) -> Option<Self> {
+        Self::running(&format!("{setting} {} {arguments}", env!("CARGO_BIN_EXE_portcheck")))
+    }
+
+    /// Another command on a terminal.
+    pub fn running(line: &str) -> Option<Self> {
         if !super::has("script") {
             super::skip("no script(1) to make a terminal");
             return None;
         }
-        let line = format!("{setting} {} {arguments}", env!("CARGO_BIN_EXE_portcheck"));
         let mut child = Command::new("script")
-            .args(["-qfec", &line, "/dev/null"])
+            .args(["-qfec", line, "/dev/null"])
             .env("TERM", "dumb")
             .env("NO_COLOR", "1")
             .stdin(Stdio::piped())

@@ -1,0 +1,89 @@
+//! Who started the holders, and may start them again although it is no known supervisor: a script with a loop, say.
+//!
+//! Nothing tells beforehand. Afterwards much does: a shell that ran one command, a package manager or a Makefile end with
+//! what they started, and an interactive shell is back at its prompt. Who else still runs may start it again.
+
+use crate::act::system::{self, Seat};
+use crate::act::{Handle, Surroundings};
+use crate::collect::{self, Detail};
+use crate::error::Error;
+use crate::model::{Ancestor, Pid, Process};
+
+/// For each holder who started it, the nearest first.
+#[derive(Debug, Default)]
+pub struct Starters(Vec<Vec<Starter>>);
+
+/// Somebody who started a holder, or started who did.
+#[derive(Debug)]
+pub struct Starter {
+    /// Its name.
+    pub name: String,
+    handle: Handle,
+    seat: Seat,
+    /// The process group of what it started.
+    job: Pid,
+}
+
+impl Starters {
+    /// Takes hold of those who started `holders`, but for those who are among them.
+    pub fn of(holders: &[&Process], surroundings: &Surroundings) -> Result<Self, Error> {
+        let mut chains = Vec::new();
+        for holder in holders {
+            let mut chain = chain(holder, surroundings)?;
+            chain.retain(|starter| holders.iter().all(|holder| holder.pid != starter.pid()));
+            chains.push(chain);
+        }
+        Ok(Self(chains))
+    }
+
+    /// Those who may start a holder again: of each the nearest that still runs, as who is above it waits for that one.
+    pub fn threats(&self) -> Vec<&Starter> {
+        let nearest = self.0.iter().filter_map(|chain| chain.iter().find(|starter| !starter.handle.has_ended()));
+        let mut threats: Vec<&Starter> = nearest.filter(|starter| !starter.is_at_its_prompt()).collect();
+        threats.sort_by_key(|starter| starter.pid());
+        threats.dedup_by_key(|starter| starter.pid());
+        threats
+    }
+}
+
+impl Starter {
+    /// Its id.
+    pub fn pid(&self) -> Pid {
+        self.handle.pid()
+    }
+
+    /// Whether it is an interactive shell that waits for a command, or let the holder run in the background: one that
+    /// runs a loop goes on with the loop's next command. Its jobs are in process groups of their own.
+    fn is_at_its_prompt(&self) -> bool {
+        if !system::is_shell(&self.name) || self.seat.group == self.job {
+            return false;
+        }
+        let was_in_the_background = self.seat.foreground.is_some_and(|foreground| foreground != self.job);
+        let is_asking = || system::seat(self.pid()).is_some_and(|seat| seat.foreground == Some(seat.group));
+        was_in_the_background || is_asking()
+    }
+}
+
+/// Who started `holder`, up to the first process, to a service manager, to what portcheck was started from as well, or to
+/// what opened a terminal: an ssh server, a terminal emulator or tmux starts nothing again.
+fn chain(holder: &Process, surroundings: &Surroundings) -> Result<Vec<Starter>, Error> {
+    let mut chain = Vec::new();
+    let mut child = system::seat(holder.pid);
+    for ancestor in &holder.ancestors {
+        let Some(seat) = child.filter(|seat| !(seat.is_leader && seat.foreground.is_some())) else { break };
+        if surroundings.protects(ancestor.pid) || is_service_manager(ancestor) {
+            break;
+        }
+        child = system::seat(ancestor.pid);
+        if let (Some(own), Some(handle)) = (child, Handle::open(ancestor.pid)?) {
+            chain.push(Starter { name: ancestor.name.clone(), handle, seat: own, job: seat.group });
+        }
+    }
+    Ok(chain)
+}
+
+/// Whether it starts again only what is a unit of its own, which is known by that.
+fn is_service_manager(ancestor: &Ancestor) -> bool {
+    let described = || collect::describe(vec![ancestor.pid], Detail::Full).unwrap_or_default();
+    ancestor.name == "systemd" && described().iter().any(Process::is_service_manager)
+}
