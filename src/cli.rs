@@ -23,29 +23,29 @@ mod words;
 
 use std::ffi::OsString;
 
-use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::error::ErrorKind;
 use clap::{ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use portcheck::act::kill::Options;
 use portcheck::diagnose::Rule;
-use portcheck::render::Style;
+use portcheck::render;
 use portcheck::request::Request;
 
 pub use free::{FreeWish, Picking};
 pub use kill::Consent;
 pub use wait::Waiting;
 
+/// How headings of help look.
+const HEADING: Style = AnsiColor::Yellow.on_default().bold();
+
 #[derive(Debug, Parser)]
 #[command(
     name = "portcheck",
     version,
     about = "Tells who holds a port, why it cannot be bound, and which port is really free.",
-    help_template = help::TEMPLATE,
-    after_help = help::AFTER,
-    styles = Styles::styled()
-        .header(AnsiColor::Yellow.on_default().bold())
-        .usage(AnsiColor::Yellow.on_default().bold())
-        .literal(AnsiColor::Green.on_default()),
+    help_template = help::template(),
+    after_help = help::styled(help::AFTER),
+    styles = Styles::styled().header(HEADING).usage(HEADING).literal(AnsiColor::Green.on_default()),
     max_term_width = 100,
 )]
 struct Cli {
@@ -56,9 +56,9 @@ struct Cli {
 /// The commands, in the order of the help.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Tell who holds a port and whether it can be bound; 'portcheck TARGET' for short
+    /// Tell who holds a port: the same as 'portcheck TARGET'
     Check(Box<check::CheckArgs>),
-    /// List what is in use; 'portcheck' for short
+    /// List what is in use: the same as 'portcheck'
     List(Box<list::ListArgs>),
     /// End what holds a port, and verify that it is free
     Kill(Box<kill::KillArgs>),
@@ -66,7 +66,7 @@ pub enum Action {
     Free(Box<free::FreeArgs>),
     /// Wait until a port is listening, or free
     Wait(Box<wait::WaitArgs>),
-    /// List the ports that 'portcheck free' keeps for callers
+    /// List the ports that 'portcheck free' keeps for its callers
     Leases(leases::LeasesArgs),
     /// End the lease on a port
     Release(leases::ReleaseArgs),
@@ -105,7 +105,7 @@ pub enum Wish {
 #[derive(Debug)]
 pub struct Printing {
     /// How to print it; `None` for not at all.
-    pub style: Option<Style>,
+    pub style: Option<render::Style>,
     /// When to use colour.
     pub color: anstream::ColorChoice,
 }
@@ -116,7 +116,7 @@ pub struct Invocation {
     /// The question.
     pub request: Request,
     /// How to print the answer; `None` for not at all.
-    pub style: Option<Style>,
+    pub style: Option<render::Style>,
     /// When to use colour.
     pub color: anstream::ColorChoice,
 }
@@ -190,7 +190,7 @@ impl Printing {
 fn definition() -> Command {
     let mut definition = Cli::command();
     definition.build();
-    definition
+    definition.mut_subcommand("help", |help| help.about("Print this page, or that of a command"))
 }
 
 /// Whether a command line that may be wrong asks for the JSON envelope.

@@ -19,7 +19,7 @@ use super::common::{Narrow, Output};
 use super::names::{ClassName, NativeOnly, PickingFormat, parse_pid};
 use super::rules::Rule;
 use super::wait::JSON_BESIDE_COMMAND;
-use super::{Printing, Stop, Wish};
+use super::{Printing, Stop, Wish, help};
 
 const KEEPING: &str = "Keeping them";
 const USING: &str = "Using them";
@@ -34,7 +34,7 @@ const USUAL_TTL: Duration = Duration::from_mins(1);
 const MOST: u16 = 1000;
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Which ports")]
+#[command(next_help_heading = "Which ports", after_help = help::styled(help::FREE))]
 pub struct FreeArgs {
     /// How many ports [default: 1, or as many as --env names]
     #[arg(value_name = "N", value_parser = parse_count, help_heading = None)]

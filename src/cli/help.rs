@@ -1,21 +1,24 @@
 //! The first page of help. Each command has a page of its own, which clap makes of its definition.
 
+use clap::builder::StyledStr;
+
+use super::HEADING;
+
 /// What the page consists of. clap puts the commands in.
-pub const TEMPLATE: &str = "\
+const TEMPLATE: &str = "\
 {about}
 
-{usage-heading} portcheck [TARGET]... [OPTIONS]
+Usage: portcheck [TARGET]... [OPTIONS]
        portcheck COMMAND [ARGUMENTS] [OPTIONS]
 
 Commands:
-{subcommands}
-
-{after-help}";
+{subcommands}{after-help}";
 
 /// What follows the commands.
 pub const AFTER: &str = "\
-TARGET is what you have at hand: 8080, 3000-3010, 80,443, 53/udp, 127.0.0.1:80, [::1]:3000,
-  http://localhost:5173/path, postgresql. Without /tcp or /udp it means both.
+TARGET is what you have at hand: 8080, 3000-3010, 80,443, 53/udp, 127.0.0.1:80,
+  [::1]:3000, localhost:3000, http://localhost:5173/path, postgresql.
+  Without /tcp or /udp it means both.
 
 Common options:
   --tcp, --udp, -4, -6   One protocol, one IP version
@@ -31,13 +34,62 @@ Common options:
   -V, --version          Print the version
 
 Examples:
-  portcheck 8080                            Who holds port 8080, or is it free?
-  portcheck                                 What is in use on this machine?
-  portcheck kill 8080                       End what holds it, after asking
-  portcheck free -- npm run dev             Run a command with PORT set to a free port
-  portcheck wait 5432 --for listening       Wait until a server listens
+  portcheck 8080                         Who holds port 8080, or is it free?
+  portcheck                              What is in use on this machine?
+  portcheck kill 8080                    End what holds it, after asking
+  portcheck free -- npm run dev          Run it with PORT set to a free port
+  portcheck wait 5432 --for listening    Wait until a server listens
 
 Exit codes:
-  0  yes: free, listed, done and verified    3  cannot tell: something could not be seen
-  1  no: held or blocked, or not done        4  portcheck itself failed
-  2  the command line is wrong             124  wait ran out of time";
+  0  yes: free, listed, or done          3  cannot tell: something was not visible
+  1  no: held, blocked, or not done      4  portcheck itself failed
+  2  the command line is wrong         124  wait ran out of time";
+
+/// The template, with its headings as clap prints them.
+pub fn template() -> StyledStr {
+    styled(TEMPLATE)
+}
+
+/// A text below the options, with its headings as clap prints them.
+pub fn styled(text: &str) -> StyledStr {
+    let lines = text.split_inclusive('\n').map(|line| match line.split_once(':') {
+        Some((heading, rest)) if is_heading(heading) => format!("{HEADING}{heading}:{HEADING:#}{rest}"),
+        _ => line.to_owned(),
+    });
+    lines.collect::<String>().into()
+}
+
+fn is_heading(text: &str) -> bool {
+    ["Usage", "Commands", "Common options", "Examples", "Exit codes"].contains(&text)
+}
+
+/// Examples of `portcheck kill`.
+pub const KILL: &str = "\
+Examples:
+  portcheck kill 8080                   Ask, end the holder, verify
+  portcheck kill 8080 --yes --force     In a script: SIGTERM, after 5 s SIGKILL
+  portcheck kill 3000-3010 --dry-run    Show who would be ended
+
+Processes that are merely connected to the port are never ended. Hidden or merely likely holders
+are never signalled; portcheck says why, and what to do.";
+
+/// Examples of `portcheck wait`.
+pub const WAIT: &str = "\
+Examples:
+  portcheck wait 5432 --for listening
+  portcheck wait db:5432 --for listening --timeout 2m -- ./migrate
+  portcheck wait 8080 --for free --reuse-addr -- ./serve
+
+A port of another machine is tried by connecting. Exit code 124 means that the time is over; with
+CMD the code is its own, or 126 or 127 if it cannot be run.";
+
+/// Examples of `portcheck free`.
+pub const FREE: &str = "\
+Examples:
+  port=$(portcheck free)
+  portcheck free 2 -- ./serve --port={port} --admin={port2}
+  portcheck free --env HTTP,ADMIN --env-file \"$GITHUB_ENV\"
+  portcheck free --prefer 3000 --near 3000
+
+A port is free if nobody holds it, no other caller of portcheck has it, and the system does not
+hand it out by itself. With CMD the exit code is its own, or 126 or 127 if it cannot be run.";

@@ -10,10 +10,10 @@ use portcheck::request::{Question, Request};
 
 use super::common::{self, Narrow, Output};
 use super::names::{ActionFormat, NativeOnly};
-use super::{Invocation, Stop, Wish, targets};
+use super::{Invocation, Stop, Wish, help, targets};
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What to do")]
+#[command(next_help_heading = "What to do", after_help = help::styled(help::KILL))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
 pub struct KillArgs {
     #[arg(value_name = "TARGET", required = true, help = common::TARGET, help_heading = None)]

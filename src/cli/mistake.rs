@@ -63,8 +63,10 @@ fn unknown(argument: &str, command: &str, definition: &Command) -> String {
         };
     }
     let others = commands_with(argument, definition);
-    if !others.is_empty() {
-        return format!("{argument} goes with {}", others.join(", or "));
+    match others.len() {
+        0 => {}
+        1..=3 => return format!("{argument} goes with {}", others.join(", or ")),
+        _ => return format!("{argument} does not go with portcheck {command}"),
     }
     match super::suggest::option(argument, command, definition) {
         Some(near) => format!("there is no option {argument}: did you mean {near}?"),

@@ -14,14 +14,14 @@ use portcheck::target::{Target, path_of};
 use super::common::{self, Narrow, Output};
 use super::names::{ActionFormat, NativeOnly, parse_pid};
 use super::rules::Rule;
-use super::{Invocation, Stop, Wish, targets};
+use super::{Invocation, Stop, Wish, help, targets};
 
 /// Why a command and JSON do not go together: its exit code would not be the one in the JSON either.
 pub const JSON_BESIDE_COMMAND: &str =
     "--json: standard output is the command's own, so leave --json or the command out";
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What to wait for")]
+#[command(next_help_heading = "What to wait for", after_help = help::styled(help::WAIT))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
 pub struct WaitArgs {
     #[arg(value_name = "TARGET", required = true, help = common::TARGET, help_heading = None)]
