@@ -21,7 +21,7 @@ fn a_mistake_is_one_line_and_exit_2() {
         (&["--nonsense"], "--nonsense"),
         (&["--format", "xml"], "xml"),
         (&["80", "--pid", "1"], "--pid"),
-        (&["--explain", "--format", "csv"], "--format goes with"),
+        (&["--explain", "--format", "csv"], "--format does not go with portcheck explain"),
         (&["53/udp", "--tcp"], "--tcp leaves it out"),
         (&["-5"], "-5"),
     ];
