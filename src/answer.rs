@@ -21,7 +21,9 @@ use crate::request::{Filter, Question, Request, Sort};
 use crate::target::{self, Target};
 
 /// What a command does, as the JSON names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Command {
     /// Ports were asked about.
     Check,
@@ -33,20 +35,6 @@ pub enum Command {
     Wait,
     /// Ports were picked, or leases looked at or ended.
     Free,
-}
-
-impl Command {
-    /// The name used in the JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Check => "check",
-            Self::List => "list",
-            Self::Kill => "kill",
-            Self::Wait => "wait",
-            Self::Free => "free",
-        }
-    }
 }
 
 /// A whole answer.

@@ -15,7 +15,9 @@ use crate::model::Socket;
 pub(crate) use services_file::etc;
 
 /// The class of a port number (RFC 6335, section 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Class {
     /// 0-1023: also called system ports.
     WellKnown,
@@ -37,16 +39,6 @@ impl Class {
         }
     }
 
-    /// The name used in every output format.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::WellKnown => "well-known",
-            Self::Registered => "registered",
-            Self::Dynamic => "dynamic",
-        }
-    }
-
     /// The first and last port of the class.
     #[must_use]
     pub const fn range(self) -> (u16, u16) {
@@ -59,7 +51,9 @@ impl Class {
 }
 
 /// From where a socket can be reached, its firewall aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Exposure {
     /// From this machine only.
     Loopback,
@@ -81,16 +75,6 @@ impl Exposure {
             _ => Self::Interface,
         }
     }
-
-    /// The name used in every output format.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Loopback => "loopback",
-            Self::Interface => "interface",
-            Self::All => "all",
-        }
-    }
 }
 
 #[cfg(test)]
@@ -99,7 +83,7 @@ mod tests {
 
     #[test]
     fn classes_at_their_borders() {
-        let classes: Vec<&str> = [0, 1023, 1024, 49151, 49152, 65535].map(|port| Class::of(port).as_str()).into();
+        let classes: Vec<&str> = [0, 1023, 1024, 49151, 49152, 65535].map(|port| Class::of(port).into_str()).into();
         assert_eq!(classes, ["well-known", "well-known", "registered", "registered", "dynamic", "dynamic"]);
         for class in [Class::WellKnown, Class::Registered, Class::Dynamic] {
             let (first, last) = class.range();

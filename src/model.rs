@@ -23,7 +23,9 @@ pub use socket::{Family, Forward, KernelUser, Owners, Socket, State, Timer, Time
 pub type Pid = u32;
 
 /// The transport protocol. TCP and UDP ports are separate spaces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Protocol {
     /// RFC 9293. MPTCP sockets count as TCP: they take their port from the same space.
     Tcp,
@@ -43,41 +45,23 @@ impl Protocol {
             Self::Udp => Self::Tcp,
         }
     }
-
-    /// `tcp` or `udp`, as written behind a port (`53/udp`).
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
-    }
 }
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        f.pad(self.into_str())
     }
 }
 
 /// What the facts were read with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Backend {
     /// The kernel's own interfaces (Linux: sock_diag(7) and proc(5)).
     Native,
     /// netstat2 and sysinfo, on every platform they know.
     Portable,
-}
-
-impl Backend {
-    /// The name used in every output format.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Portable => "portable",
-        }
-    }
 }
 
 /// The machine, as far as the answer depends on it.
@@ -109,7 +93,9 @@ impl Host {
 }
 
 /// What a gap keeps from sight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Hides {
     /// Whole sockets: a port may be held without any trace.
     Sockets,

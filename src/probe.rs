@@ -42,9 +42,12 @@ pub struct Attempt {
 }
 
 /// The answer of bind(2), by the errors of ip(7) and what sandboxes make of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Outcome {
     /// It worked.
+    #[strum(serialize = "ok")]
     Bound,
     /// `EADDRINUSE`.
     InUse,
@@ -59,6 +62,7 @@ pub enum Outcome {
     /// `EAFNOSUPPORT`: no such family here.
     NoFamily,
     /// Any other error, by its number.
+    #[strum(serialize = "failed")]
     Other(i32),
 }
 
@@ -92,21 +96,6 @@ impl Outcome {
     #[must_use]
     pub const fn is_about_the_address(self) -> bool {
         matches!(self, Self::NotAvailable | Self::Invalid | Self::NoFamily)
-    }
-
-    /// The name used in every output format.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Bound => "ok",
-            Self::InUse => "in-use",
-            Self::AccessDenied => "access-denied",
-            Self::NotPermitted => "not-permitted",
-            Self::NotAvailable => "not-available",
-            Self::Invalid => "invalid",
-            Self::NoFamily => "no-family",
-            Self::Other(_) => "failed",
-        }
     }
 
     /// The name of the error, or its number where it has none here.

@@ -191,7 +191,7 @@ fn split_protocol(item: &str) -> Result<(&str, Option<Protocol>), Reason> {
 fn parse_protocol(name: &str) -> Result<Protocol, Reason> {
     Protocol::ALL
         .into_iter()
-        .find(|protocol| name.eq_ignore_ascii_case(protocol.as_str()))
+        .find(|protocol| name.eq_ignore_ascii_case(protocol.into_str()))
         .ok_or_else(|| format!("names the protocol '{name}': only /tcp and /udp have ports here"))
 }
 

@@ -119,7 +119,9 @@ pub enum Action {
 }
 
 /// What came of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum StepResult {
     /// The process ended, the tool did its work, or the remnant is gone.
     Done,
@@ -139,25 +141,10 @@ pub enum StepResult {
     Failed,
 }
 
-impl StepResult {
-    /// The name used in the JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Gone => "gone",
-            Self::LetGo => "let-go",
-            Self::NotShown => "not-shown",
-            Self::StillRunning => "still-running",
-            Self::NotPermitted => "not-permitted",
-            Self::Missing => "missing",
-            Self::Failed => "failed",
-        }
-    }
-}
-
 /// What it all came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Outcome {
     /// There was nothing to do.
     AlreadyFree,
@@ -184,24 +171,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The name used in the JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AlreadyFree => "already-free",
-            Self::Freed => "freed",
-            Self::WouldFree => "would-free",
-            Self::WouldNotFree => "would-not-free",
-            Self::Declined => "declined",
-            Self::Refused => "refused",
-            Self::StillHeld => "still-held",
-            Self::Remnants => "remnants",
-            Self::TakenAgain => "taken-again",
-            Self::Blocked => "blocked",
-            Self::Unknown => "unknown",
-        }
-    }
-
     /// The exit code that it means.
     #[must_use]
     pub const fn exit(self) -> Exit {

@@ -30,23 +30,14 @@ use pace::Pace;
 use remote::Attempts;
 
 /// What is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Awaited {
     /// That something listens there.
     Listening,
     /// That it can be bound.
     Free,
-}
-
-impl Awaited {
-    /// The name used on the command line and in the JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Listening => "listening",
-            Self::Free => "free",
-        }
-    }
 }
 
 /// What is asked for.
@@ -116,7 +107,9 @@ impl Goal {
 }
 
 /// How a wait ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Outcome {
     /// It is as awaited.
     Met,
@@ -132,22 +125,6 @@ pub enum Outcome {
     Unknown,
     /// A machine was named that does not exist.
     UnknownName,
-}
-
-impl Outcome {
-    /// The name used in the JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Met => "met",
-            Self::Timeout => "timeout",
-            Self::ProcessEnded(_) => "process-ended",
-            Self::TakenByAnother => "taken-by-another",
-            Self::Blocked => "blocked",
-            Self::Unknown => "unknown",
-            Self::UnknownName => "unknown-name",
-        }
-    }
 }
 
 /// How a wait went.

@@ -25,7 +25,9 @@ pub struct Free {
 }
 
 /// What `--free` and its relatives do.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Action {
     /// Ports were to be picked from these.
     Pick(Choice),
@@ -33,18 +35,6 @@ pub enum Action {
     List,
     /// Leases were to be ended.
     Release,
-}
-
-impl Action {
-    /// The name used in the JSON.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Pick(_) => "pick",
-            Self::List => "list",
-            Self::Release => "release",
-        }
-    }
 }
 
 /// A port that was picked, and what bind(2) said about it.

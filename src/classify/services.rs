@@ -18,7 +18,9 @@ pub struct Service {
 }
 
 /// Where a port's name is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Source {
     /// The machine's services file, which its administrator may have changed.
     ServicesFile,

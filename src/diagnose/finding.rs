@@ -5,7 +5,9 @@ use super::{Group, Phrase, Statement, Verb};
 use crate::model::Pid;
 
 /// How much a finding stands in the way of a bind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Severity {
     /// A bind fails because of it.
     Conflict,
@@ -17,20 +19,6 @@ pub enum Severity {
     Warning,
     /// Good to know.
     Info,
-}
-
-impl Severity {
-    /// The name used in every output format.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Conflict => "conflict",
-            Self::Blocked => "blocked",
-            Self::Unknown => "unknown",
-            Self::Warning => "warning",
-            Self::Info => "info",
-        }
-    }
 }
 
 /// What to do about a finding.

@@ -110,7 +110,7 @@ impl Holder {
 /// What the tables tell of a holder that could not be seen.
 fn hidden(user: Option<&str>, uid: Option<u32>, supervisor: &Supervisor) -> String {
     let place = match (&supervisor.container, &supervisor.unit) {
-        (Some(container), _) => format!(" in {} container {}", container.runtime.as_str(), container.short_id()),
+        (Some(container), _) => format!(" in {} container {}", container.runtime.into_str(), container.short_id()),
         (None, Some(unit)) => format!(" of {}", unit.name),
         (None, None) => String::new(),
     };

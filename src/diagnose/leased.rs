@@ -41,7 +41,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     };
     let object = std::iter::once("portcheck --free".into()).chain(object).collect();
     let statement = Statement { subject: Subject::port(facts), verb, object };
-    let mut details = vec![("kind", Detail::Text(lease.kind.as_str().to_owned()))];
+    let mut details = vec![("kind", Detail::Text(lease.kind.into_str().to_owned()))];
     let left = lease.expires_in.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
     details.extend(left.map(|left| ("expires_in_ms", Detail::Number(left))));
     details.extend(lease.uid.map(|uid| ("uid", Detail::Number(uid.into()))));

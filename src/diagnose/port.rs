@@ -112,7 +112,9 @@ pub struct PortReport {
 }
 
 /// Whether a port can be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Status {
     /// Somebody or something holds it.
     Held,
@@ -133,17 +135,6 @@ impl Status {
             Some(Severity::Blocked) => Self::Blocked,
             Some(Severity::Unknown) => Self::Unknown,
             Some(Severity::Warning | Severity::Info) | None => Self::Free,
-        }
-    }
-
-    /// The name used in every output format.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Blocked => "blocked",
-            Self::Unknown => "unknown",
-            Self::Free => "free",
         }
     }
 }

@@ -109,7 +109,7 @@ pub fn stop_container(container: &Container) -> Remedy {
         // What belongs to a pod is started again by its controller, and is Kubernetes' to stop.
         Runtime::Containerd | Runtime::Crio | Runtime::Kubernetes => {
             let pod = container.pod.as_deref().map(|pod| format!(" of pod {pod}")).unwrap_or_default();
-            let text = format!("stop the {} container {id}{pod} by what started it", container.runtime.as_str());
+            let text = format!("stop the {} container {id}{pod} by what started it", container.runtime.into_str());
             return Remedy { text, command: None };
         }
     };

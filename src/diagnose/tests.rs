@@ -271,7 +271,7 @@ fn the_page_of_verdicts_is_current() {
         This page is generated from the rules in `src/diagnose`.\n\n"
         .to_owned();
     for rule in RULES {
-        writeln!(page, "- [`{0}`](#{0}), {1}", rule.code, rule.severity.as_str()).unwrap();
+        writeln!(page, "- [`{0}`](#{0}), {1}", rule.code, rule.severity.into_str()).unwrap();
     }
     for rule in RULES {
         let Explanation { what, why, detection, remedy } = rule.explanation;
@@ -279,7 +279,7 @@ fn the_page_of_verdicts_is_current() {
             page,
             "\n## {}\n\n*{}.* {what}\n\n- **Why it happens:** {why}\n- **How it is detected:** {detection}\n- **What to do:** {remedy}\n",
             rule.code,
-            rule.severity.as_str(),
+            rule.severity.into_str(),
         )
         .unwrap();
     }

@@ -62,7 +62,9 @@ impl Wanted {
 }
 
 /// Why a port was not picked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Reason {
     /// Any outgoing connection may take it (`ip_local_port_range`).
     Ephemeral,
@@ -83,21 +85,6 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The name used in the JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ephemeral => "ephemeral",
-            Self::Reserved => "reserved",
-            Self::NodePort => "node-port",
-            Self::Assigned => "assigned",
-            Self::BrowserRefused => "browser-refused",
-            Self::Leased => "leased",
-            Self::InUse => "in-use",
-            Self::NotPermitted => "not-permitted",
-        }
-    }
-
     /// The same in words, behind a number of ports.
     #[must_use]
     pub const fn words(self) -> &'static str {

@@ -24,7 +24,9 @@ pub struct Lease {
 }
 
 /// How a lease is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum LeaseKind {
     /// A process in the background keeps it from other callers of `portcheck --free`; anybody else may bind the port.
     Reserved,
@@ -32,18 +34,6 @@ pub enum LeaseKind {
     Held,
     /// A command that `portcheck --free` has become keeps it for as long as it runs.
     Command,
-}
-
-impl LeaseKind {
-    /// The name used in every output format.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reserved => "reserved",
-            Self::Held => "held",
-            Self::Command => "command",
-        }
-    }
 }
 
 /// For whom a port is kept.

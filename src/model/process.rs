@@ -25,7 +25,9 @@ impl Unit {
 }
 
 /// A service manager of systemd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Manager {
     /// The machine's: `systemctl`.
     System,
@@ -54,7 +56,9 @@ impl Container {
 }
 
 /// A container runtime.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Runtime {
     /// Docker.
     Docker,
@@ -63,30 +67,18 @@ pub enum Runtime {
     /// containerd, by its CRI plugin or nerdctl.
     Containerd,
     /// CRI-O.
+    #[strum(serialize = "cri-o")]
     Crio,
     /// Kubernetes, runtime not told by the path.
     Kubernetes,
     /// systemd-nspawn.
+    #[strum(serialize = "systemd-nspawn")]
     Nspawn,
     /// LXC, and LXD and Incus above it.
     Lxc,
 }
 
 impl Runtime {
-    /// The name used in every output format.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::Podman => "podman",
-            Self::Containerd => "containerd",
-            Self::Crio => "cri-o",
-            Self::Kubernetes => "kubernetes",
-            Self::Nspawn => "systemd-nspawn",
-            Self::Lxc => "lxc",
-        }
-    }
-
     /// The name as its makers write it.
     #[must_use]
     pub const fn title(self) -> &'static str {
@@ -96,7 +88,7 @@ impl Runtime {
             Self::Crio => "CRI-O",
             Self::Kubernetes => "Kubernetes",
             Self::Lxc => "LXC",
-            Self::Containerd | Self::Nspawn => self.as_str(),
+            Self::Containerd | Self::Nspawn => self.into_str(),
         }
     }
 }

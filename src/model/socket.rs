@@ -8,7 +8,9 @@ use super::{Pid, Protocol, Unit};
 
 /// The address family a socket was created with, which its address alone does not tell:
 /// an IPv6 socket may hold an IPv4 port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Family {
     /// `AF_INET`.
     Ipv4,
@@ -34,7 +36,9 @@ impl Family {
 }
 
 /// The state of a socket: those of RFC 9293 section 3.3.2, and what `CLOSE` stands for in the kernel's tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum State {
     /// TCP, waiting for connections.
     Listen,
@@ -49,8 +53,10 @@ pub enum State {
     /// A connection being opened from there.
     SynReceived,
     /// Closed here, the close not yet acknowledged.
+    #[strum(serialize = "fin-wait-1")]
     FinWait1,
     /// Closed here and acknowledged, the peer still open.
+    #[strum(serialize = "fin-wait-2")]
     FinWait2,
     /// Closed by the peer, not yet here.
     CloseWait,
@@ -75,30 +81,11 @@ impl State {
     pub const fn is_listening(self) -> bool {
         matches!(self, Self::Listen | Self::Unconnected)
     }
-
-    /// The name used in every output format.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Listen => "listen",
-            Self::Bound => "bound",
-            Self::Unconnected => "unconnected",
-            Self::Established => "established",
-            Self::SynSent => "syn-sent",
-            Self::SynReceived => "syn-received",
-            Self::FinWait1 => "fin-wait-1",
-            Self::FinWait2 => "fin-wait-2",
-            Self::CloseWait => "close-wait",
-            Self::LastAck => "last-ack",
-            Self::Closing => "closing",
-            Self::TimeWait => "time-wait",
-        }
-    }
 }
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        f.pad(self.into_str())
     }
 }
 
@@ -157,7 +144,9 @@ impl Owners {
 }
 
 /// By what a socket's owners have it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Via {
     /// A descriptor in the table of the process, where every tool looks.
     Descriptor,
@@ -168,19 +157,6 @@ pub enum Via {
     IoUring,
     /// A message on its way through a unix socket (`SCM_RIGHTS`, unix(7)): nobody has received it yet.
     UnixQueue,
-}
-
-impl Via {
-    /// The name used in every output format.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Descriptor => "descriptor",
-            Self::Thread(_) => "thread",
-            Self::IoUring => "io-uring",
-            Self::UnixQueue => "unix-queue",
-        }
-    }
 }
 
 /// What in the kernel has a socket that no process has.
@@ -217,7 +193,9 @@ pub struct Forward {
 }
 
 /// What a TCP socket's timer waits for (`idiag_timer`, sock_diag(7)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum TimerKind {
     /// Retransmission, or an early retransmit or loss probe.
     Retransmit,
@@ -227,19 +205,6 @@ pub enum TimerKind {
     TimeWait,
     /// A probe of a closed window.
     ZeroWindowProbe,
-}
-
-impl TimerKind {
-    /// The name used in every output format.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Retransmit => "retransmit",
-            Self::Keepalive => "keepalive",
-            Self::TimeWait => "time-wait",
-            Self::ZeroWindowProbe => "zero-window-probe",
-        }
-    }
 }
 
 /// A running timer of a TCP socket.

@@ -38,8 +38,8 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         let start = [
             port.observed.port.to_string(),
             port.observed.protocol.to_string(),
-            port.verdict.status.as_str().to_owned(),
-            port.observed.class().as_str().to_owned(),
+            port.verdict.status.into_str().to_owned(),
+            port.observed.class().into_str().to_owned(),
             service.and_then(|service| service.name.clone()).unwrap_or_default(),
             service.and_then(|service| service.common_use).unwrap_or_default().to_owned(),
         ];
@@ -54,7 +54,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
                 row.addresses.join(" "),
                 row.states.join(" "),
                 row.peer.clone().unwrap_or_default(),
-                row.exposure.as_str().to_owned(),
+                row.exposure.into_str().to_owned(),
                 row.owners.kind().to_owned(),
                 row.process.clone().unwrap_or_default(),
                 pids.join(" "),
@@ -78,7 +78,7 @@ pub fn leases(free: &Free, out: &mut dyn Write) -> io::Result<()> {
         let pids = lease.iter().flat_map(|lease| &lease.pids).map(ToString::to_string);
         writer.write_record([
             port.to_string(),
-            lease.map_or("", |lease| lease.kind.as_str()).to_owned(),
+            lease.map_or("", |lease| lease.kind.into_str()).to_owned(),
             lease.and_then(|lease| lease.expires_in).map(|left| milliseconds(left).to_string()).unwrap_or_default(),
             client.map(|client| cell(&client.name)).unwrap_or_default(),
             client.and_then(|client| client.pid).map(|pid| pid.to_string()).unwrap_or_default(),

@@ -26,7 +26,7 @@ fn listing(leases: &[Lease]) -> Table {
         let pids: Vec<String> = lease.pids.iter().map(ToString::to_string).collect();
         let row = [
             lease.port.to_string(),
-            lease.kind.as_str().to_owned(),
+            lease.kind.into_str().to_owned(),
             lease.expires_in.map_or_else(|| "while it runs".to_owned(), seconds),
             client(lease).unwrap_or_default(),
             if pids.is_empty() { String::new() } else { format!("pid {}", pids.join(", ")) },

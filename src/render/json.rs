@@ -16,9 +16,9 @@ use super::prose;
 use crate::act;
 use crate::answer::{Answer, Command, Exit};
 use crate::classify::Exposure;
-use crate::classify::services::{Service, Source};
+use crate::classify::services::Service;
 use crate::diagnose::{self, Finding, PortReport};
-use crate::model::{self, Hides, KernelUser, Manager, Owners, ShownBy, find_process};
+use crate::model::{self, KernelUser, Owners, ShownBy, find_process};
 use crate::probe::Attempt;
 use formatter::Escaping;
 use parts::{endpoint, remedy};
@@ -30,7 +30,9 @@ use wire::{
 const SCHEMA_VERSION: u32 = 1;
 
 /// Why a command failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum ErrorKind {
     /// The command line is wrong.
     Usage,
@@ -57,7 +59,7 @@ fn envelope(answer: &Answer, exit: Exit) -> Envelope<'_> {
     Envelope {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION"),
-        command: Some(answer.command.as_str()),
+        command: Some(answer.command.into_str()),
         exit_code: exit.code(),
         host: host(&answer.host),
         ports: answer.ports.iter().map(|of| port(of, &answer.processes)).collect(),
@@ -78,14 +80,14 @@ pub fn error(
     of: &model::Host,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let (kind, exit) = match kind {
-        ErrorKind::Usage => ("usage", Exit::Usage),
-        ErrorKind::Failure => ("failure", Exit::Failure),
+    let exit = match kind {
+        ErrorKind::Usage => Exit::Usage,
+        ErrorKind::Failure => Exit::Failure,
     };
     let envelope = Envelope {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION"),
-        command: command.map(Command::as_str),
+        command: command.map(|command| command.into_str()),
         exit_code: exit.code(),
         host: host(of),
         ports: Vec::new(),
@@ -94,7 +96,7 @@ pub fn error(
         kill: None,
         wait: None,
         free: None,
-        error: Some(WireError { kind, message }),
+        error: Some(WireError { kind: kind.into_str(), message }),
     };
     pretty(&envelope, out)
 }
@@ -123,7 +125,7 @@ fn host(host: &model::Host) -> WireHost<'_> {
     WireHost {
         os: host.os,
         release: host.release.as_deref(),
-        backend: host.backend.as_str(),
+        backend: host.backend.into_str(),
         euid: host.euid,
         ephemeral_range: host.ephemeral_range,
     }
@@ -132,11 +134,11 @@ fn host(host: &model::Host) -> WireHost<'_> {
 fn port<'a>(answer: &'a PortReport, processes: &[model::Process]) -> WirePort<'a> {
     WirePort {
         port: answer.observed.port,
-        protocol: answer.observed.protocol.as_str(),
+        protocol: answer.observed.protocol.into_str(),
         addresses: answer.observed.addresses.iter().map(ToString::to_string).collect(),
-        class: answer.observed.class().as_str(),
+        class: answer.observed.class().into_str(),
         service: answer.observed.service.as_ref().map(service),
-        status: answer.verdict.status.as_str(),
+        status: answer.verdict.status.into_str(),
         bind: answer.observed.attempts.iter().map(bind).collect(),
         bind_elsewhere: answer.observed.attempts_elsewhere.iter().map(bind).collect(),
         findings: answer.verdict.findings.iter().map(|found| finding(found, processes)).collect(),
@@ -149,7 +151,7 @@ fn bind(attempt: &Attempt) -> WireBind {
         address: attempt.spot.address.to_string(),
         v6only: attempt.spot.v6only,
         reuse_address: attempt.reuse_address,
-        result: attempt.outcome.as_str(),
+        result: attempt.outcome.into_str(),
         errno: attempt.outcome.errno(),
     }
 }
@@ -157,10 +159,7 @@ fn bind(attempt: &Attempt) -> WireBind {
 fn service(service: &Service) -> WireService<'_> {
     WireService {
         name: service.name.as_deref(),
-        source: service.source.map(|source| match source {
-            Source::ServicesFile => "services-file",
-            Source::Iana => "iana",
-        }),
+        source: service.source.map(|source| source.into_str()),
         iana: service.iana,
         common_use: service.common_use,
     }
@@ -176,7 +175,7 @@ fn finding<'a>(finding: &'a Finding, processes: &[model::Process]) -> WireFindin
     });
     WireFinding {
         code: finding.code,
-        severity: finding.severity.as_str(),
+        severity: finding.severity.into_str(),
         summary: prose::sentence(finding, processes),
         pids: &finding.pids,
         details: details.collect(),
@@ -186,12 +185,9 @@ fn finding<'a>(finding: &'a Finding, processes: &[model::Process]) -> WireFindin
 
 fn socket(socket: &model::Socket) -> WireSocket<'_> {
     WireSocket {
-        protocol: socket.protocol.as_str(),
-        family: match socket.family {
-            model::Family::Ipv4 => "ipv4",
-            model::Family::Ipv6 => "ipv6",
-        },
-        state: socket.state.as_str(),
+        protocol: socket.protocol.into_str(),
+        family: socket.family.into_str(),
+        state: socket.state.into_str(),
         local: endpoint(socket.local),
         remote: socket.remote.map(endpoint),
         device: socket.device.as_deref(),
@@ -200,11 +196,11 @@ fn socket(socket: &model::Socket) -> WireSocket<'_> {
         uid: socket.uid,
         user: socket.user.as_deref(),
         cgroup: socket.cgroup.as_deref(),
-        exposure: Exposure::of(socket).as_str(),
+        exposure: Exposure::of(socket).into_str(),
         receive_queue: socket.receive_queue,
         send_queue: socket.send_queue,
         timer: socket.timer.map(|timer| WireTimer {
-            kind: timer.kind.as_str(),
+            kind: timer.kind.into_str(),
             expires_in_ms: u64::try_from(timer.expires_in.as_millis()).unwrap_or(u64::MAX),
             retransmits: timer.retransmits,
         }),
@@ -234,7 +230,7 @@ fn owners(socket: &model::Socket) -> WireOwners<'_> {
         Owners::NotAsked => Some("the owners were not looked for"),
         Owners::Known(_) | Owners::Kernel | Owners::None => None,
     };
-    let via = (!owners.pids().is_empty()).then(|| socket.via.as_str());
+    let via = (!owners.pids().is_empty()).then(|| socket.via.into_str());
     WireOwners { kind: owners.kind(), pids: owners.pids(), reason, via }
 }
 
@@ -258,7 +254,7 @@ fn process(process: &model::Process) -> WireProcess<'_> {
             .collect(),
         unit: process.unit.as_ref().map(unit),
         container: process.container.as_ref().map(|container| WireContainer {
-            runtime: container.runtime.as_str(),
+            runtime: container.runtime.into_str(),
             id: &container.id,
             pod: container.pod.as_deref(),
         }),
@@ -266,24 +262,14 @@ fn process(process: &model::Process) -> WireProcess<'_> {
 }
 
 fn unit(unit: &model::Unit) -> WireUnit<'_> {
-    WireUnit {
-        name: &unit.name,
-        manager: match unit.manager {
-            Manager::System => "system",
-            Manager::User => "user",
-        },
-    }
+    WireUnit { name: &unit.name, manager: unit.manager.into_str() }
 }
 
 fn gap(gap: &model::Gap) -> WireGap<'_> {
     WireGap {
         code: gap.code,
-        hides: match gap.hides {
-            Hides::Sockets => "sockets",
-            Hides::Owners => "owners",
-            Hides::Details => "details",
-        },
-        protocol: gap.protocol.map(model::Protocol::as_str),
+        hides: gap.hides.into_str(),
+        protocol: gap.protocol.map(|protocol| protocol.into_str()),
         summary: &gap.summary,
         root_would_see: gap.shown_by == ShownBy::Root,
     }

@@ -18,7 +18,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
     for port in &answer.ports {
         let start = [
             format!("{}/{}", port.observed.port, port.observed.protocol),
-            port.verdict.status.as_str().to_owned(),
+            port.verdict.status.into_str().to_owned(),
             cell(&service(port).unwrap_or_default()),
         ];
         if rows.peek().is_none_or(|row| !std::ptr::eq(row.port, port)) {
@@ -29,7 +29,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
             let pids: Vec<String> = row.pids.iter().map(ToString::to_string).collect();
             let rest = [
                 cell(&row.addresses.join(", ")),
-                row.exposure.as_str().to_owned(),
+                row.exposure.into_str().to_owned(),
                 cell(row.process.as_deref().unwrap_or_default()),
                 pids.join(", "),
                 cell(row.user.as_deref().unwrap_or_default()),

@@ -63,8 +63,8 @@ fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) ->
         if !addresses.contains(&address) {
             addresses.push(address);
         }
-        if !states.contains(&socket.state.as_str()) {
-            states.push(socket.state.as_str());
+        if !states.contains(&socket.state.into_str()) {
+            states.push(socket.state.into_str());
         }
     }
     let user = leader.and_then(|process| process.user.clone().or_else(|| process.uid.map(|uid| uid.to_string())));
@@ -110,7 +110,7 @@ fn supervisor_of(leader: Option<&Process>, socket: &Socket) -> Option<String> {
 /// `docker 8f3a0c1d2e4b`, `nginx.service`, `api.service (user)`.
 pub fn name_supervisor(container: Option<&Container>, unit: Option<&Unit>) -> Option<String> {
     if let Some(container) = container {
-        return Some(format!("{} {}", container.runtime.as_str(), container.short_id()));
+        return Some(format!("{} {}", container.runtime.into_str(), container.short_id()));
     }
     unit.map(|unit| match unit.manager {
         Manager::System => unit.name.clone(),

@@ -73,7 +73,7 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
     let mut table = plain_table();
     table.set_header(["STATUS", "PORT", "WHY"]);
     for (status, ports, why) in &rows {
-        table.add_row([status.as_str(), ports, &wrap(why, room.max(NARROWEST)).join("\n")]);
+        table.add_row([status.into_str(), ports, &wrap(why, room.max(NARROWEST)).join("\n")]);
     }
     let statuses: Vec<Status> = rows.iter().map(|&(status, ..)| status).collect();
     for column in table.column_iter_mut() {
@@ -160,10 +160,10 @@ fn print_with_status(table: &Table, statuses: &[Status], out: &mut dyn Write) ->
     for (index, line) in table.lines().enumerate() {
         let line = line.trim_end();
         let status = if index == 0 || line.starts_with(' ') { None } else { statuses.next() };
-        match status.and_then(|status| Some((status, line.strip_prefix(status.as_str())?))) {
+        match status.and_then(|status| Some((status, line.strip_prefix(status.into_str())?))) {
             Some((status, rest)) => {
                 let colour = colour::of(*status);
-                writeln!(out, "{colour}{}{colour:#}{rest}", status.as_str())?;
+                writeln!(out, "{colour}{}{colour:#}{rest}", status.into_str())?;
             }
             None if index == 0 => writeln!(out, "{0}{line}{0:#}", colour::STRONG)?,
             None => writeln!(out, "{line}")?,

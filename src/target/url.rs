@@ -63,7 +63,7 @@ pub(super) fn parse(scheme: &str, rest: &str, names: &Names) -> Result<Vec<Targe
 
 /// The protocol of a URL scheme. Those with a port here all run over TCP; another one may not, so both are looked at.
 fn protocol_of(scheme: &str) -> Option<Protocol> {
-    let named = Protocol::ALL.into_iter().find(|protocol| scheme.eq_ignore_ascii_case(protocol.as_str()));
+    let named = Protocol::ALL.into_iter().find(|protocol| scheme.eq_ignore_ascii_case(protocol.into_str()));
     named.or_else(|| default_port(scheme).map(|_| Protocol::Tcp))
 }
 

@@ -56,7 +56,7 @@ impl Keeper {
         match self {
             Self::Unit(Unit { manager: Manager::System, .. }) => "systemd",
             Self::Unit(Unit { manager: Manager::User, .. }) => "systemd-user",
-            Self::Container(container) => container.runtime.as_str(),
+            Self::Container(container) => container.runtime.into_str(),
             Self::Pm2(_) => "pm2",
             Self::Supervisord(_) => "supervisord",
             Self::ShellLoop(_) => "shell-loop",
@@ -68,7 +68,9 @@ impl Keeper {
     pub fn name(&self) -> String {
         match self {
             Self::Unit(unit) => unit.name.clone(),
-            Self::Container(container) => format!("{} container {}", container.runtime.as_str(), container.short_id()),
+            Self::Container(container) => {
+                format!("{} container {}", container.runtime.into_str(), container.short_id())
+            }
             Self::Pm2(pid) => format!("pm2 (pid {pid})"),
             Self::Supervisord(pid) => format!("supervisord (pid {pid})"),
             Self::ShellLoop(shell) => format!("a loop in {} (pid {})", shell.name, shell.pid),

@@ -56,7 +56,7 @@ pub fn find(proc: &Path) -> Vec<KernelPort> {
 fn nfs_server(portlist: &str) -> Vec<KernelPort> {
     let parse = |line: &str| {
         let (protocol, port) = line.split_once(' ')?;
-        let protocol = Protocol::ALL.into_iter().find(|known| known.as_str() == protocol)?;
+        let protocol = Protocol::ALL.into_iter().find(|known| known.into_str() == protocol)?;
         Some(KernelPort { protocol, port: port.trim().parse().ok()?, address: None, user: KernelUser::Nfsd })
     };
     portlist.lines().filter_map(parse).collect()

@@ -118,7 +118,7 @@ impl<'a> Tables<'a> {
                 Ok(Vec::new())
             }
             None => Err(Error::Read {
-                path: self.proc.join("net").join(table.protocol.as_str()),
+                path: self.proc.join("net").join(table.protocol.into_str()),
                 source: io::Error::new(io::ErrorKind::NotFound, "netlink gives no socket table either"),
             }),
         }

@@ -1,8 +1,12 @@
 //! What the JSON says of `--free`, `--leases` and `--release`: the types, and how they are made from an answer.
 
 #[cfg(test)]
+use crate::model::LeaseKind;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
+#[cfg(test)]
+use strum::VariantNames;
 
 use crate::answer::picking::{Action, Free};
 use crate::free::{Choice, Reason};
@@ -43,9 +47,7 @@ pub struct WireChoice {
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Excluded"))]
 pub struct WireExcluded {
-    #[cfg_attr(test, schemars(extend("enum" = [
-        "ephemeral", "reserved", "node-port", "assigned", "browser-refused", "leased", "in-use", "not-permitted"
-    ])))]
+    #[cfg_attr(test, schemars(extend("enum" = Reason::VARIANTS)))]
     pub reason: &'static str,
     /// How many ports.
     pub count: usize,
@@ -59,7 +61,7 @@ pub struct WireExcluded {
 pub struct WireLease<'a> {
     pub port: u16,
     /// reserved: kept from other callers of --free; held: bound as well; command: a command has it for as long as it runs.
-    #[cfg_attr(test, schemars(extend("enum" = ["reserved", "held", "command"])))]
+    #[cfg_attr(test, schemars(extend("enum" = LeaseKind::VARIANTS)))]
     pub kind: &'static str,
     /// The processes that keep it; empty if they cannot be seen.
     pub pids: &'a [u32],
@@ -85,7 +87,7 @@ pub struct WireClient<'a> {
 /// What an answer says of it.
 pub fn free(free: &Free) -> WireFree<'_> {
     WireFree {
-        action: free.action.as_str(),
+        action: free.action.into_str(),
         ports: free.ports.clone(),
         choice: if let Action::Pick(of) = &free.action { Some(choice(of)) } else { None },
         leases: free.leases.iter().map(lease).collect(),
@@ -95,7 +97,7 @@ pub fn free(free: &Free) -> WireFree<'_> {
 
 fn choice(choice: &Choice) -> WireChoice {
     let excluded = |(reason, ports): &(Reason, PortSet)| WireExcluded {
-        reason: reason.as_str(),
+        reason: reason.into_str(),
         count: ports.len(),
         ranges: ports.ranges().to_vec(),
     };
@@ -110,7 +112,7 @@ fn choice(choice: &Choice) -> WireChoice {
 fn lease(lease: &Lease) -> WireLease<'_> {
     WireLease {
         port: lease.port,
-        kind: lease.kind.as_str(),
+        kind: lease.kind.into_str(),
         pids: &lease.pids,
         uid: lease.uid,
         user: lease.user.as_deref(),

@@ -1,8 +1,14 @@
 //! What --kill did, as JSON: the types, and how they are made from a report.
 
 #[cfg(test)]
+use crate::act::kill::{Outcome, StepResult};
+#[cfg(test)]
+use crate::model::Protocol;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
+#[cfg(test)]
+use strum::VariantNames;
 
 use super::parts::{WireEndpoint, WireRemedy, endpoint, remedy};
 use crate::act::kill::{Action, Holder, Keeper, Refusal, Report, Step, Taker};
@@ -16,10 +22,7 @@ use crate::render::prose;
 #[cfg_attr(test, schemars(rename = "Kill"))]
 pub struct WireKill<'a> {
     /// What it came to.
-    #[cfg_attr(test, schemars(extend("enum" = [
-        "already-free", "freed", "would-free", "would-not-free", "declined", "refused", "still-held", "remnants", "taken-again",
-        "blocked", "unknown"
-    ])))]
+    #[cfg_attr(test, schemars(extend("enum" = Outcome::VARIANTS)))]
     pub outcome: &'static str,
     /// The signal that processes got first.
     pub signal: &'static str,
@@ -68,7 +71,7 @@ pub struct WireHolder<'a> {
 #[cfg_attr(test, schemars(rename = "PortName"))]
 pub struct WirePortName {
     pub port: u16,
-    #[cfg_attr(test, schemars(extend("enum" = ["tcp", "udp"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Protocol::VARIANTS)))]
     pub protocol: &'static str,
 }
 
@@ -88,7 +91,7 @@ pub struct WireSupervisor {
 #[cfg_attr(test, schemars(rename = "Refusal"))]
 pub struct WireRefusal<'a> {
     pub port: u16,
-    #[cfg_attr(test, schemars(extend("enum" = ["tcp", "udp"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Protocol::VARIANTS)))]
     pub protocol: &'static str,
     /// The processes, as far as they are known.
     pub pids: &'a [u32],
@@ -118,9 +121,7 @@ pub struct WireStep<'a> {
     pub remote: Option<WireEndpoint>,
     /// done: the process ended, the tool did its work, the remnant is gone. gone, let-go: nothing was done, as the process had
     /// ended by itself or let the socket go. not-shown: nothing was done, as it got the socket after the plan was shown.
-    #[cfg_attr(test, schemars(extend("enum" = [
-        "done", "gone", "let-go", "not-shown", "still-running", "not-permitted", "missing", "failed"
-    ])))]
+    #[cfg_attr(test, schemars(extend("enum" = StepResult::VARIANTS)))]
     pub result: &'static str,
     /// Why, where that is not plain.
     pub reason: Option<&'a str>,
@@ -141,7 +142,7 @@ pub struct WireTaker<'a> {
 
 pub fn kill(report: &Report) -> WireKill<'_> {
     WireKill {
-        outcome: report.outcome.as_str(),
+        outcome: report.outcome.into_str(),
         signal: report.options.signal.name(),
         grace_ms: milliseconds(report.options.grace),
         settle_ms: milliseconds(report.options.settle),
@@ -155,7 +156,7 @@ pub fn kill(report: &Report) -> WireKill<'_> {
 }
 
 fn holder(holder: &Holder) -> WireHolder<'_> {
-    let ports = holder.ports.iter().map(|&(port, protocol)| WirePortName { port, protocol: protocol.as_str() });
+    let ports = holder.ports.iter().map(|&(port, protocol)| WirePortName { port, protocol: protocol.into_str() });
     WireHolder {
         pid: holder.pid,
         name: &holder.name,
@@ -173,7 +174,7 @@ fn supervisor(keeper: &Keeper) -> WireSupervisor {
 fn refusal<'a>(refusal: &'a Refusal, processes: &[Process]) -> WireRefusal<'a> {
     WireRefusal {
         port: refusal.port,
-        protocol: refusal.protocol.as_str(),
+        protocol: refusal.protocol.into_str(),
         pids: &refusal.pids,
         reason: prose::refusal(refusal, processes),
         remedies: refusal.remedies.iter().map(remedy).collect(),
@@ -189,7 +190,7 @@ fn step(step: &Step) -> WireStep<'_> {
         command: None,
         local: None,
         remote: None,
-        result: step.result.as_str(),
+        result: step.result.into_str(),
         reason: step.reason.as_deref(),
         elapsed_ms: milliseconds(step.took),
     };

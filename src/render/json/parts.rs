@@ -32,3 +32,9 @@ pub struct WireEndpoint {
 pub fn endpoint(address: SocketAddr) -> WireEndpoint {
     WireEndpoint { address: address.ip().to_string(), port: address.port() }
 }
+
+/// The values of a list in the schema that may also be null.
+#[cfg(test)]
+pub fn or_null(values: &[&'static str]) -> Vec<Option<&'static str>> {
+    values.iter().copied().map(Some).chain([None]).collect()
+}

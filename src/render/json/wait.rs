@@ -1,8 +1,12 @@
 //! How --wait went, as JSON: the types, and how they are made from a report.
 
 #[cfg(test)]
+use crate::act::wait::Awaited;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
+#[cfg(test)]
+use strum::VariantNames;
 
 use crate::act::milliseconds;
 use crate::act::wait::{By, Goal, Outcome, Place, Progress, Report};
@@ -13,12 +17,10 @@ use crate::act::wait::{By, Goal, Outcome, Place, Progress, Report};
 #[cfg_attr(test, schemars(rename = "Wait"))]
 pub struct WireWait {
     /// What was waited for.
-    #[cfg_attr(test, schemars(extend("enum" = ["listening", "free"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Awaited::VARIANTS)))]
     pub r#for: &'static str,
     /// How it ended.
-    #[cfg_attr(test, schemars(extend("enum" = [
-        "met", "timeout", "process-ended", "taken-by-another", "blocked", "unknown", "unknown-name"
-    ])))]
+    #[cfg_attr(test, schemars(extend("enum" = Outcome::VARIANTS)))]
     pub outcome: &'static str,
     /// How long it may have taken; null for ever.
     pub timeout_ms: Option<u64>,
@@ -50,8 +52,8 @@ pub struct WireGoal {
 
 pub fn wait(report: &Report) -> WireWait {
     WireWait {
-        r#for: report.options.awaited.as_str(),
-        outcome: report.outcome.as_str(),
+        r#for: report.options.awaited.into_str(),
+        outcome: report.outcome.into_str(),
         timeout_ms: report.options.timeout.map(milliseconds),
         elapsed_ms: milliseconds(report.elapsed),
         any: report.options.any,

@@ -6,8 +6,26 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 #[cfg(test)]
+use super::ErrorKind;
+#[cfg(test)]
+use super::parts::or_null;
+#[cfg(test)]
+use crate::answer::Command;
+#[cfg(test)]
+use crate::classify::services::Source;
+#[cfg(test)]
+use crate::classify::{Class, Exposure};
+#[cfg(test)]
+use crate::diagnose::{Severity, Status};
+#[cfg(test)]
+use crate::model::{Backend, Family, Hides, Manager, Protocol, State, TimerKind, Via};
+#[cfg(test)]
+use crate::probe::Outcome;
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
+#[cfg(test)]
+use strum::VariantNames;
 
 use super::free::WireFree;
 use super::kill::WireKill;
@@ -24,7 +42,7 @@ pub struct Envelope<'a> {
     /// The version of portcheck.
     pub version: &'static str,
     /// What was done; null if the command line was not understood so far.
-    #[cfg_attr(test, schemars(extend("enum" = ["check", "list", "free", "kill", "wait", null])))]
+    #[cfg_attr(test, schemars(extend("enum" = or_null(Command::VARIANTS))))]
     pub command: Option<&'static str>,
     /// What portcheck exits with: 0 yes, 1 no, 2 wrong command line, 3 cannot tell, 4 failure, 124 timeout.
     pub exit_code: u8,
@@ -54,7 +72,7 @@ pub struct WireHost<'a> {
     pub os: &'static str,
     /// The kernel's release.
     pub release: Option<&'a str>,
-    #[cfg_attr(test, schemars(extend("enum" = ["native", "portable"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Backend::VARIANTS)))]
     pub backend: &'static str,
     /// The effective user id of portcheck.
     pub euid: Option<u32>,
@@ -67,16 +85,16 @@ pub struct WireHost<'a> {
 #[cfg_attr(test, schemars(rename = "Port"))]
 pub struct WirePort<'a> {
     pub port: u16,
-    #[cfg_attr(test, schemars(extend("enum" = ["tcp", "udp"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Protocol::VARIANTS)))]
     pub protocol: &'static str,
     /// The addresses asked about; every one if empty.
     pub addresses: Vec<String>,
     /// The class of the port by RFC 6335.
-    #[cfg_attr(test, schemars(extend("enum" = ["well-known", "registered", "dynamic"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Class::VARIANTS)))]
     pub class: &'static str,
     /// What is usually there.
     pub service: Option<WireService<'a>>,
-    #[cfg_attr(test, schemars(extend("enum" = ["free", "held", "blocked", "unknown"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Status::VARIANTS)))]
     pub status: &'static str,
     /// What bind(2) answered, for each address that was tried; empty if it was not asked.
     pub bind: Vec<WireBind>,
@@ -95,7 +113,7 @@ pub struct WireService<'a> {
     /// The name in the machine's services file, else IANA's.
     pub name: Option<&'a str>,
     /// Where `name` is from.
-    #[cfg_attr(test, schemars(extend("enum" = ["services-file", "iana", null])))]
+    #[cfg_attr(test, schemars(extend("enum" = or_null(Source::VARIANTS))))]
     pub source: Option<&'static str>,
     /// The name that IANA assigned.
     pub iana: Option<&'static str>,
@@ -113,9 +131,7 @@ pub struct WireBind {
     pub v6only: Option<bool>,
     /// Whether SO_REUSEADDR was set.
     pub reuse_address: bool,
-    #[cfg_attr(test, schemars(extend("enum" = [
-        "ok", "in-use", "access-denied", "not-permitted", "not-available", "invalid", "no-family", "failed"
-    ])))]
+    #[cfg_attr(test, schemars(extend("enum" = Outcome::VARIANTS)))]
     pub result: &'static str,
     /// The name of the error, or `errno` and its number for an unusual one; null if there is none.
     pub errno: Option<Cow<'static, str>>,
@@ -127,7 +143,7 @@ pub struct WireBind {
 pub struct WireFinding<'a> {
     /// A code of docs/verdicts.md.
     pub code: &'static str,
-    #[cfg_attr(test, schemars(extend("enum" = ["conflict", "blocked", "unknown", "warning", "info"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Severity::VARIANTS)))]
     pub severity: &'static str,
     /// One sentence.
     pub summary: String,
@@ -152,14 +168,11 @@ pub enum WireDetail<'a> {
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Socket"))]
 pub struct WireSocket<'a> {
-    #[cfg_attr(test, schemars(extend("enum" = ["tcp", "udp"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Protocol::VARIANTS)))]
     pub protocol: &'static str,
-    #[cfg_attr(test, schemars(extend("enum" = ["ipv4", "ipv6"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Family::VARIANTS)))]
     pub family: &'static str,
-    #[cfg_attr(test, schemars(extend("enum" = [
-        "listen", "bound", "unconnected", "established", "syn-sent", "syn-received", "fin-wait-1", "fin-wait-2",
-        "close-wait", "last-ack", "closing", "time-wait"
-    ])))]
+    #[cfg_attr(test, schemars(extend("enum" = State::VARIANTS)))]
     pub state: &'static str,
     pub local: WireEndpoint,
     pub remote: Option<WireEndpoint>,
@@ -172,7 +185,7 @@ pub struct WireSocket<'a> {
     pub user: Option<&'a str>,
     /// The cgroup in which it was created.
     pub cgroup: Option<&'a str>,
-    #[cfg_attr(test, schemars(extend("enum" = ["loopback", "interface", "all"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Exposure::VARIANTS)))]
     pub exposure: &'static str,
     /// Bytes; on a listener, connections not yet accepted.
     pub receive_queue: Option<u32>,
@@ -207,7 +220,7 @@ pub struct WireKernelUser<'a> {
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Timer"))]
 pub struct WireTimer {
-    #[cfg_attr(test, schemars(extend("enum" = ["retransmit", "keepalive", "time-wait", "zero-window-probe"])))]
+    #[cfg_attr(test, schemars(extend("enum" = TimerKind::VARIANTS)))]
     pub kind: &'static str,
     pub expires_in_ms: u64,
     pub retransmits: u8,
@@ -224,7 +237,7 @@ pub struct WireOwners<'a> {
     /// How they were deduced, or why they are hidden.
     pub reason: Option<&'a str>,
     /// By what they have it; null if there is nobody to be named.
-    #[cfg_attr(test, schemars(extend("enum" = ["descriptor", "thread", "io-uring", "unix-queue", null])))]
+    #[cfg_attr(test, schemars(extend("enum" = or_null(Via::VARIANTS))))]
     pub via: Option<&'static str>,
 }
 
@@ -263,7 +276,7 @@ pub struct WireAncestor<'a> {
 pub struct WireUnit<'a> {
     pub name: &'a str,
     /// Whose service manager: `systemctl`, or `systemctl --user`.
-    #[cfg_attr(test, schemars(extend("enum" = ["system", "user"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Manager::VARIANTS)))]
     pub manager: &'static str,
 }
 
@@ -283,9 +296,9 @@ pub struct WireContainer<'a> {
 pub struct WireGap<'a> {
     pub code: &'static str,
     /// What it keeps from sight.
-    #[cfg_attr(test, schemars(extend("enum" = ["sockets", "owners", "details"])))]
+    #[cfg_attr(test, schemars(extend("enum" = Hides::VARIANTS)))]
     pub hides: &'static str,
-    #[cfg_attr(test, schemars(extend("enum" = ["tcp", "udp", null])))]
+    #[cfg_attr(test, schemars(extend("enum" = or_null(Protocol::VARIANTS))))]
     pub protocol: Option<&'static str>,
     pub summary: &'a str,
     /// Whether root would see it.
@@ -296,7 +309,7 @@ pub struct WireGap<'a> {
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Error"))]
 pub struct WireError<'a> {
-    #[cfg_attr(test, schemars(extend("enum" = ["usage", "failure"])))]
+    #[cfg_attr(test, schemars(extend("enum" = ErrorKind::VARIANTS)))]
     pub kind: &'static str,
     pub message: &'a str,
 }

@@ -21,7 +21,7 @@ fn binds(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
     let word = |attempt: &Attempt| match attempt.outcome {
         Outcome::Bound => "free".to_owned(),
         Outcome::InUse => "in use".to_owned(),
-        other => other.errno().map_or_else(|| other.as_str().to_owned(), Cow::into_owned),
+        other => other.errno().map_or_else(|| other.into_str().to_owned(), Cow::into_owned),
     };
     let Some(first) = plain.first() else { return Ok(()) };
     if plain.len() > 1 && plain.iter().all(|attempt| attempt.outcome == first.outcome) {
@@ -45,7 +45,7 @@ pub fn free_elsewhere(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()
 /// Class and service: `registered port (1024-49151); IANA: hbci; often Node, Rails, Grafana`.
 fn class(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
     let (first, last) = port.observed.class().range();
-    let mut text = format!("{} port ({first}-{last})", port.observed.class().as_str());
+    let mut text = format!("{} port ({first}-{last})", port.observed.class().into_str());
     if let Some(service) = &port.observed.service {
         match (&service.name, service.iana) {
             (Some(own), Some(iana)) if own != iana => text.extend(["; ", own, " here, ", iana, " at IANA"]),
@@ -71,7 +71,7 @@ pub fn evidence(ports: &[&PortReport], paper: &mut Paper<'_>) -> io::Result<()> 
 
 fn facts(socket: &Socket) -> Vec<String> {
     let timer = |timer: crate::model::Timer| {
-        format!("timer {} in {:.1} s", timer.kind.as_str(), timer.expires_in.as_secs_f64())
+        format!("timer {} in {:.1} s", timer.kind.into_str(), timer.expires_in.as_secs_f64())
     };
     [
         Some(format!("{} {} {}", socket.protocol, socket.state, socket.local_name())),

@@ -73,7 +73,7 @@ pub struct Story {
 impl Story {
     /// The packet.
     pub fn encode(&self) -> String {
-        let head = format!("kind {}\nexpires_in_ms {}\n", self.kind.as_str(), self.expires_in.as_millis());
+        let head = format!("kind {}\nexpires_in_ms {}\n", self.kind.into_str(), self.expires_in.as_millis());
         let Some(Client { name, pid, ends_lease }) = &self.client else { return head };
         let (pid, namespace) = (pid.unwrap_or(0), &self.pid_namespace);
         // A process may put a line break into its name.
