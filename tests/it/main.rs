@@ -11,8 +11,6 @@ mod cli;
 #[cfg(target_os = "linux")]
 mod common;
 #[cfg(target_os = "linux")]
-mod draws;
-#[cfg(target_os = "linux")]
 mod engines;
 #[cfg(target_os = "linux")]
 mod explain;
@@ -46,6 +44,8 @@ mod kill_supervisor;
 mod limits;
 #[cfg(target_os = "linux")]
 mod list;
+#[cfg(target_os = "linux")]
+mod mixtures;
 #[cfg(target_os = "linux")]
 mod owners;
 mod portable;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::{generic, links};
-use crate::model::{KernelUser, Protocol, Socket};
+use crate::model::{Family, KernelUser, Protocol, Socket};
 
 /// A port that the kernel holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,16 +16,21 @@ pub struct KernelPort {
     port: u16,
     /// The address, where it is known.
     address: Option<IpAddr>,
+    /// The family, where it is known.
+    family: Option<Family>,
     /// What in the kernel holds it.
     pub user: KernelUser,
 }
 
 impl KernelPort {
-    /// Whether `socket`, which no process was seen to have, is the kernel's. Its own sockets are root's.
+    /// Whether `socket`, which no process was seen to have, is the kernel's. Its own sockets are root's, and those of devices are
+    /// bound to a wildcard.
     pub fn is(&self, socket: &Socket) -> bool {
         socket.uid == Some(0)
             && (self.protocol, self.port) == (socket.protocol, socket.local.port())
             && self.address.is_none_or(|address| address == socket.local.ip())
+            && self.family.is_none_or(|family| family == socket.family)
+            && (socket.is_wildcard() || !matches!(self.user, KernelUser::Device { .. }))
             && (self.protocol == Protocol::Udp || socket.mptcp != Some(false) || self.user == KernelUser::Nfsd)
     }
 }
@@ -40,13 +45,15 @@ pub fn find(proc: &Path) -> Vec<KernelPort> {
             port => port,
         };
         let user = KernelUser::Device { kind: link.kind, name: link.name };
-        ports.extend(port.map(|port| KernelPort { protocol: Protocol::Udp, port, address: None, user }));
+        let (protocol, family) = (Protocol::Udp, link.family);
+        ports.extend(port.map(|port| KernelPort { protocol, port, address: None, family, user }));
     }
     let endpoints = generic::mptcp_endpoints().unwrap_or_default();
     ports.extend(endpoints.into_iter().filter(|endpoint| endpoint.port != 0).map(|endpoint| KernelPort {
         protocol: Protocol::Tcp,
         port: endpoint.port,
         address: endpoint.address,
+        family: None,
         user: KernelUser::MptcpEndpoint(endpoint.id),
     }));
     ports
@@ -57,7 +64,13 @@ fn nfs_server(portlist: &str) -> Vec<KernelPort> {
     let parse = |line: &str| {
         let (protocol, port) = line.split_once(' ')?;
         let protocol = Protocol::ALL.into_iter().find(|known| known.into_str() == protocol)?;
-        Some(KernelPort { protocol, port: port.trim().parse().ok()?, address: None, user: KernelUser::Nfsd })
+        Some(KernelPort {
+            protocol,
+            port: port.trim().parse().ok()?,
+            address: None,
+            family: None,
+            user: KernelUser::Nfsd,
+        })
     };
     portlist.lines().filter_map(parse).collect()
 }
@@ -80,6 +93,7 @@ mod tests {
             protocol: Protocol::Tcp,
             port: 9000,
             address: Some([10, 0, 0, 1].into()),
+            family: None,
             user: KernelUser::MptcpEndpoint(1),
         };
         let socket = |local: &str, uid, mptcp| Socket { uid: Some(uid), mptcp: Some(mptcp), ..listener(local) };
@@ -92,6 +106,19 @@ mod tests {
             Socket { protocol: Protocol::Udp, ..socket("10.0.0.1:9000", 0, true) },
         ] {
             assert!(!endpoint.is(&other), "{other:?}");
+        }
+    }
+
+    /// A server of root beside a tunnel was once taken for the tunnel.
+    #[test]
+    fn only_a_wildcard_of_its_family_is_a_devices() {
+        let user = KernelUser::Device { kind: "vxlan".to_owned(), name: "vx0".to_owned() };
+        let family = Some(Family::Ipv4);
+        let device = KernelPort { protocol: Protocol::Udp, port: 4789, address: None, family, user };
+        let socket = |local: &str| Socket { uid: Some(0), protocol: Protocol::Udp, ..listener(local) };
+        assert!(device.is(&socket("0.0.0.0:4789")));
+        for other in ["127.0.0.1:4789", "[::]:4789", "[::ffff:0.0.0.0]:4789"] {
+            assert!(!device.is(&socket(other)), "{other}");
         }
     }
 }

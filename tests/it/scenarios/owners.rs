@@ -108,6 +108,13 @@ fn a_vxlan_device(stage: &Stage) -> Result<(), String> {
     assert_eq!((&socket["owners"]["kind"], &socket["kernel_user"]["name"]), (&"kernel".into(), &"vx0".into()));
     assert!(run(&["4789/udp"]).first_line().contains("the vxlan device vx0"));
     stage.expect_as_nobody("4789/udp", "held", &["kernel-owned"]);
+    // A server of root beside the device was once taken for the device by who cannot see it.
+    set_up("ip link set vx0 down")?;
+    let (server, _) = Role::playing("udp 127.0.0.1:4789");
+    stage.expect("4789/udp", "held", &["listener"], &[server.pid()]);
+    stage.expect_as_nobody("4789/udp", "held", &["hidden-owner"]);
+    drop(server);
+    set_up("ip link set vx0 up")?;
     look.cure("kernel-owned");
     becomes_free("4789/udp");
     Ok(())
