@@ -45,7 +45,7 @@ fn can_ask() -> bool {
 }
 
 fn refuse_to_guess(invocation: &Invocation, prepared: &Prepared) -> Exit {
-    let message = "--kill asks before it ends anything, and there is no terminal to ask on: add --yes, or --dry-run to see \
+    let message = "kill asks before it ends anything, and there is no terminal to ask on: add --yes, or --dry-run to see \
                    what it would do";
     if invocation.style.as_ref().is_some_and(|style| style.format == Format::Json) {
         return write_error(ErrorKind::Usage, message, Some(Command::Kill), &prepared.answer.host);

@@ -279,17 +279,17 @@ fn parse_ports(text: &str, names: &Names) -> Result<Ports, Reason> {
     let is_name = text.bytes().any(|byte| byte.is_ascii_alphabetic())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte));
     if !is_name {
-        return Err("is no port: write a number from 1 to 65535, a range such as 3000-3010, \
+        return Err("is not a port: write a number from 1 to 65535, a range such as 3000-3010, \
                     address:port, or a service name"
             .to_owned());
     }
     let ports = (names.services)(text);
     if ports.is_empty() {
         return Err(match (names.nearest)(text) {
-            Some(nearest) => format!("is no service name known here: did you mean {nearest}?"),
+            Some(nearest) => format!("is not a known service name: did you mean {nearest}?"),
             None => format!(
-                "is no service name known here: write the port as a number, \
-                 or --process {text} to list what a program holds"
+                "is not a known service name: write the port as a number, \
+                 or list what a program holds with --process {text}"
             ),
         });
     }

@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 /// If it is none, negative, or longer than a century: what would be right, as the rest of a sentence.
 pub fn parse_duration(typed: &str) -> Result<Duration, String> {
     let text = typed.trim();
-    let wrong = || "is no duration: write 30s, 2m, 1h30m, 500ms, or a number of seconds".to_owned();
+    let wrong = || "is not a duration: write 30s, 2m, 1h30m, 500ms, or a number of seconds".to_owned();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let duration = if is_number {
         Duration::try_from_secs_f64(text.parse().map_err(|_| wrong())?).map_err(|_| wrong())?

@@ -66,7 +66,7 @@ impl Signal {
             Some((signal, _)) => Ok(*signal),
             None => {
                 let names: Vec<&str> = Self::BY_NAME.iter().map(|(signal, _)| signal.name()).collect();
-                Err(format!("is no signal that ends a process: write one of {}", names.join(", ")))
+                Err(format!("is not a signal that ends a process: write one of {}", names.join(", ")))
             }
         }
     }

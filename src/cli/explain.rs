@@ -23,6 +23,6 @@ impl ExplainArgs {
     }
 }
 
-fn parse_code(code: &str) -> Result<&'static Rule, &'static str> {
-    diagnose::rule(code).ok_or("is no verdict code: 'portcheck explain' lists them")
+fn parse_code(code: &str) -> Result<&'static Rule, String> {
+    diagnose::rule(code).ok_or_else(|| format!("unknown verdict code '{code}': portcheck explain lists them"))
 }

@@ -147,7 +147,7 @@ pub const RULES: &[Rule<FreeArgs>] = &[
     Rule {
         example: "free --class well-known",
         is_broken: |free| matches!(free.class, Some(ClassName::WellKnown)),
-        message: "--class well-known is nothing to pick from: those ports belong to services of the system",
+        message: "--class well-known cannot be picked from: those ports belong to system services",
     },
     Rule {
         example: "free --env A",
@@ -159,13 +159,13 @@ pub const RULES: &[Rule<FreeArgs>] = &[
 /// Reads the number of ports. A number that is too large for one is a port that somebody would like to have.
 fn parse_count(typed: &str) -> Result<u16, String> {
     match typed.parse::<u16>() {
-        Ok(0) => Err("asks for no port: leave it out for one".to_owned()),
+        Ok(0) => Err("'0' ports cannot be picked: leave the number out for one port".to_owned()),
         Ok(count @ 1..=MOST) => Ok(count),
         Ok(port) => Err(format!(
-            "is a number of ports, and at most {MOST} are picked at a time; \
+            "'{typed}' is a number of ports, and at most {MOST} can be picked at a time; \
              to pick port {port} if it is free: portcheck free --prefer {port}"
         )),
-        Err(_) => Err(format!("is no number of ports from 1 to {MOST}: write 'portcheck free 3'")),
+        Err(_) => Err(format!("'{typed}' is not a number of ports from 1 to {MOST}: portcheck free 3")),
     }
 }
 
@@ -285,7 +285,7 @@ fn names(given: &[String], count: Option<u16>) -> Result<Vec<String>, Stop> {
     }
     for (index, name) in given.iter().enumerate() {
         if !free::is_name(name) {
-            return Err(usage(format!("--env '{name}' is no name of a variable: letters, digits and _ only")));
+            return Err(usage(format!("--env '{name}' is not a variable name: use letters, digits and _ only")));
         }
         if given[..index].contains(name) {
             return Err(usage(format!("--env names {name} twice")));
@@ -350,7 +350,7 @@ fn place(typed: &str) -> Result<(Vec<IpAddr>, u32), Stop> {
         if typed.contains(':') && !typed.starts_with('[') { format!("[{typed}]:1") } else { format!("{typed}:1") };
     let wrong = |reason: &str| usage(format!("--addr '{typed}' {reason}"));
     let targets = target::parse(&with_port, &local::NAMES).map_err(|error| wrong(&error.reason))?;
-    let [Target { addresses, zone, .. }] = &targets[..] else { return Err(wrong("is no address")) };
+    let [Target { addresses, zone, .. }] = &targets[..] else { return Err(wrong("is not an address")) };
     if addresses.is_empty() {
         return Err(wrong("is every address: leave it out"));
     }
@@ -359,7 +359,7 @@ fn place(typed: &str) -> Result<(Vec<IpAddr>, u32), Stop> {
         // Any port of it, for the moment that it takes to ask.
         match Outcome::of(&probe::bind(0, Protocol::Udp, probe::spot_of(address, scope), false)) {
             Outcome::Invalid => return Err(wrong("needs its interface: fe80::1%eth0")),
-            outcome if outcome.is_about_the_address() => return Err(wrong("is no address of this machine")),
+            outcome if outcome.is_about_the_address() => return Err(wrong("is not an address of this machine")),
             _ => {}
         }
     }
@@ -368,8 +368,8 @@ fn place(typed: &str) -> Result<(Vec<IpAddr>, u32), Stop> {
 
 /// The key of a project: who, where, and by which name.
 fn sticky_key(name: &str) -> Result<u64, Stop> {
-    let directory =
-        std::env::current_dir().map_err(|error| usage(format!("--sticky: there is no current directory: {error}")))?;
+    let directory = std::env::current_dir()
+        .map_err(|error| usage(format!("--sticky: cannot tell the current directory: {error}")))?;
     let uid = portcheck::collect::host(portcheck::model::Backend::Native).euid.unwrap_or(0);
     Ok(Order::sticky_key(uid, directory.as_os_str().as_encoded_bytes(), name))
 }

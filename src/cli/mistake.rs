@@ -15,7 +15,7 @@ pub fn message(error: &clap::Error, command: &str, definition: &Command) -> Stri
         ErrorKind::UnknownArgument => unknown(&argument, command, definition),
         ErrorKind::InvalidSubcommand => {
             let word = text(error, ContextKind::InvalidSubcommand);
-            format!("there is no command '{word}': portcheck --help lists them")
+            format!("unknown command '{word}': portcheck --help lists them")
         }
         ErrorKind::InvalidValue => match text(error, ContextKind::ValidValue) {
             valid if value.is_empty() && valid.is_empty() => format!("{} needs a value: {argument}", name(&argument)),
@@ -24,9 +24,8 @@ pub fn message(error: &clap::Error, command: &str, definition: &Command) -> Stri
         },
         ErrorKind::ValueValidation => {
             let reason = error.source().map(ToString::to_string).unwrap_or_default();
-            // An operand speaks for itself.
-            let option = if argument.starts_with('-') { format!("{} ", name(&argument)) } else { String::new() };
-            format!("{option}'{value}' {reason}")
+            // What is wrong with an operand is a sentence by itself.
+            if argument.starts_with('-') { format!("{} '{value}' {reason}", name(&argument)) } else { reason }
         }
         ErrorKind::ArgumentConflict => {
             let other = text(error, ContextKind::PriorArg);
@@ -69,8 +68,8 @@ fn unknown(argument: &str, command: &str, definition: &Command) -> String {
         _ => return format!("{argument} does not go with portcheck {command}"),
     }
     match super::suggest::option(argument, command, definition) {
-        Some(near) => format!("there is no option {argument}: did you mean {near}?"),
-        None => format!("there is no option {argument}: portcheck {command} --help lists them"),
+        Some(near) => format!("unknown option {argument}: did you mean {near}?"),
+        None => format!("unknown option {argument}: portcheck {command} --help lists them"),
     }
 }
 

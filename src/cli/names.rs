@@ -64,7 +64,7 @@ pub struct NativeOnly {
 
 /// Reads the id of a process.
 pub fn parse_pid(typed: &str) -> Result<Pid, &'static str> {
-    typed.parse().map_err(|_| "is no process id: write a number, such as 4242")
+    typed.parse().map_err(|_| "is not a process id: write a number, such as 4242")
 }
 
 impl From<ClassName> for Class {

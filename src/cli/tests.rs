@@ -232,3 +232,15 @@ fn what_is_about_a_target_is_refused_without_one() {
         }
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #[test]
+    fn nothing_typed_makes_it_panic(
+        typed in "((--?(kill|free|wait|for|release|explain|env|port|p|k|i|tulpn|json|yes|h|V|1)|kill|free|wait|help|tcp/80|8k|[0-9]:[0-9]|80|--|ß|\\PC{0,4})[ =]){0,6}",
+    ) {
+        if let Err(Stop::Usage(message)) = parse(&arguments(&format!("portcheck {typed}"))) {
+            proptest::prop_assert!(!message.is_empty() && !message.contains('\n'), "{message}");
+        }
+    }
+}

@@ -231,7 +231,7 @@ fn require_no_operand(old: &Old, rest: &[Word]) -> Result<(), String> {
     let (option, operand) = (form.option, operand.text());
     Err(match form.command {
         "free" => format!("--free picks ports by itself: --prefer {operand} picks {operand} if it is free"),
-        _ => format!("'{operand}' has no meaning beside {option}"),
+        _ => format!("'{operand}' cannot be combined with {option}"),
     })
 }
 

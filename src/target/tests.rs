@@ -141,7 +141,7 @@ fn service_names() {
     reads("localhost:domain/tcp", &[target(53, 53, tcp, &["127.0.0.1", "::1"])]);
     refuses("postgresql/udp", "no port for this protocol");
     refuses("postgresq", "did you mean postgresql?");
-    refuses("nonesuch", "write the port as a number, or --process nonesuch");
+    refuses("nonesuch", "write the port as a number, or list what a program holds with --process nonesuch");
 }
 
 #[test]
@@ -164,9 +164,9 @@ fn what_is_wrong_is_said_in_one_line() {
     refuses("[fe80::1%]:80", "empty zone");
     refuses("1.2.3:80", "malformed IPv4");
     refuses("example.org:80", "looks at this machine only");
-    refuses("80 443", "is no port");
-    refuses("८०", "is no port");
-    refuses("-", "is no port");
+    refuses("80 443", "is not a port");
+    refuses("८०", "is not a port");
+    refuses("-", "is not a port");
     refuses("localhost:", "has no port");
 }
 

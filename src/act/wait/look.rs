@@ -34,9 +34,9 @@ impl By {
     /// If it is neither: what would be right, as the rest of a sentence.
     pub fn parse(typed: &str) -> Result<Self, String> {
         match typed.parse() {
-            Ok(0) => Err("is no process: write a process id or a name".to_owned()),
+            Ok(0) => Err("is not a process: write a process id or a name".to_owned()),
             Ok(pid) => Ok(Self::Pid(pid)),
-            Err(_) if typed.is_empty() => Err("is no name: write a process id or a name".to_owned()),
+            Err(_) if typed.is_empty() => Err("is empty: write a process id or a name".to_owned()),
             Err(_) => Ok(Self::Name(typed.to_owned())),
         }
     }
