@@ -7,10 +7,10 @@ pub static RULE: Rule = Rule {
     code: "socket-activation",
     severity: Severity::Warning,
     explanation: Explanation {
-        what: "systemd listens on the port for a service, which it starts with the first connection.",
+        what: "systemd listens on the port for a service, and starts the service with the first connection.",
         why: "A socket unit (systemd.socket(5)) names the port. Ending or stopping the service leaves the listener open.",
         detection: "systemd has the socket, or made it, and a socket unit in its directories names the address and port.",
-        remedy: "Stop the socket unit; disable it, too, if it should not come back at the next boot.",
+        remedy: "Stop the socket unit. Disable it, too, if it should not come back at the next boot.",
     },
     check: |facts| {
         groups_where(facts, |socket| socket.activated_by.is_some())

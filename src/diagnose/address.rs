@@ -12,13 +12,13 @@ pub static NOT_LOCAL: Rule = Rule {
     code: "address-not-local",
     severity: Severity::Blocked,
     explanation: Explanation {
-        what: "The address is none of this machine's, so nothing can be bound on it. What another machine has on the port cannot \
-               be seen from here.",
-        why: "A configuration from another machine, an interface that is down or not up yet, a floating address that \
-              is elsewhere at the moment, or a container's address asked about from outside.",
+        what: "The address does not belong to this machine, so nothing can be bound on it. What another machine has on \
+               the port cannot be seen from here.",
+        why: "The configuration is from another machine, the interface is down or not up yet, or a floating address is \
+              elsewhere at the moment. Or it is a container's address, and you asked from outside.",
         detection: "bind fails with EADDRNOTAVAIL, and no interface has the address.",
-        remedy: "Bind an address of this machine, or the wildcard. Servers that must start before their address is there can set \
-                 IP_FREEBIND, or the machine net.ipv4.ip_nonlocal_bind.",
+        remedy: "Bind an address of this machine, or the wildcard. A server that must start before its address is \
+                 there can set IP_FREEBIND, or the machine can set net.ipv4.ip_nonlocal_bind.",
     },
     check: |facts| {
         let is_foreign = |address: IpAddr| known(facts, address).is_none() && !lacks_ipv6(facts, address);
@@ -46,10 +46,10 @@ pub static TENTATIVE: Rule = Rule {
     severity: Severity::Blocked,
     explanation: Explanation {
         what: "The address is on an interface, but may not be used yet, or not at all.",
-        why: "For a second or two after an IPv6 address was added the machine finds out whether another one has it \
+        why: "For a second or two after an IPv6 address was added, the machine checks whether another one has it \
               (duplicate address detection, RFC 4862). If one answers, the address stays unusable.",
         detection: "bind fails with EADDRNOTAVAIL, and /proc/net/if_inet6 marks the address as tentative, or as a duplicate.",
-        remedy: "Wait a moment, or let the server start after the network is online. Or add the address without that \
+        remedy: "Wait a moment, or start the server after the network is online. Or add the address without that \
                  detection (nodad).",
     },
     check: |facts| {
@@ -76,9 +76,9 @@ pub static NEEDS_SCOPE: Rule = Rule {
     code: "address-needs-scope",
     severity: Severity::Blocked,
     explanation: Explanation {
-        what: "A link-local address says nothing without its interface, so it cannot be bound without one.",
-        why: "Addresses of fe80::/10 exist once on each link: the same one on two interfaces is two addresses, and no \
-              conflict (RFC 4007).",
+        what: "A link-local address is incomplete without its interface, so it cannot be bound without one.",
+        why: "Addresses of fe80::/10 exist once on each link. The same address on two interfaces is two addresses, and \
+              no conflict (RFC 4007).",
         detection: "bind fails on a link-local address without a scope id: with EINVAL, or with EADDRNOTAVAIL (macOS, Windows) \
                     though an interface has it.",
         remedy: "Name the interface behind the address: fe80::1%eth0.",
@@ -119,9 +119,10 @@ pub static NO_IPV6: Rule = Rule {
     severity: Severity::Blocked,
     explanation: Explanation {
         what: "This machine has no IPv6, so an IPv6 address cannot be bound.",
-        why: "It is switched off by net.ipv6.conf.all.disable_ipv6 or at boot (ipv6.disable=1), or the kernel was built \
-              without it. Many containers have none.",
-        detection: "bind fails with EAFNOSUPPORT; or with EADDRNOTAVAIL, and no interface has an IPv6 address.",
+        why: "It is switched off by net.ipv6.conf.all.disable_ipv6 or at boot (ipv6.disable=1), or the kernel was \
+              built without it. Many containers have no IPv6.",
+        detection: "bind fails with EAFNOSUPPORT. Or it fails with EADDRNOTAVAIL, and no interface has an IPv6 \
+                    address.",
         remedy: "Bind the IPv4 address, or switch IPv6 on.",
     },
     check: |facts| {

@@ -14,8 +14,8 @@ pub static RULE: Rule = Rule {
         what: "The AirPlay receiver of macOS listens on the port.",
         why: "Since macOS 12 the Control Center receives AirPlay on 5000 and 7000, which Flask and others use as well.",
         detection: "The listener on 5000 or 7000 belongs to the process ControlCenter of macOS.",
-        remedy: "Switch the AirPlay receiver off in the System Settings, or take another port. Ending the process does not \
-                 help: macOS starts it again.",
+        remedy: "Turn the AirPlay receiver off in the System Settings, or take another port. Ending the process does \
+                 not help: macOS starts it again.",
     },
     check: |facts| {
         let is_its = |socket: &Socket| is_receiver(facts.host, facts.processes, socket);

@@ -21,7 +21,8 @@ pub static QUEUE: Rule = Rule {
     code: "accept-queue",
     severity: Severity::Info,
     explanation: Explanation {
-        what: "Connections are open that the server has not accepted yet. They have no process so far, and are no orphans.",
+        what: "Connections are open that the server has not accepted yet. No process has them so far, and they are no \
+               orphans.",
         why: "The server is busy, or hangs.",
         detection: "The receive queue of the listener is not empty.",
         remedy: "Nothing, unless it stays so.",

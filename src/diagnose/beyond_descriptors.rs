@@ -10,11 +10,11 @@ pub static IN_FLIGHT: Rule = Rule {
     severity: Severity::Conflict,
     explanation: Explanation {
         what: "The socket is inside a message of a unix socket, on its way from one process to another (SCM_RIGHTS). \
-               Nobody has a descriptor of it.",
-        why: "A process passed the listener on, as servers do that restart without a gap, closed its own copy, and the \
+               No process has a descriptor of it.",
+        why: "A process passed the listener on and closed its own copy, as servers do that restart without a gap. The \
               receiver has not read the message: it is busy, stopped, or has forgotten about it.",
-        detection: "No process has a descriptor of the socket, and the fdinfo of a unix socket of the process that is named \
-                    counts descriptors in its queue (scm_fds).",
+        detection: "No process has a descriptor of the socket. The process that is named has a unix socket with \
+                    descriptors in its queue (scm_fds in its fdinfo).",
         remedy: "Let the receiver read the message, or end it: what waits in its queue is closed with it.",
     },
     check: |facts| {
@@ -43,8 +43,10 @@ pub static IO_URING: Rule = Rule {
     explanation: Explanation {
         what: "The process has the socket registered with an io_uring, and has closed the descriptor. Tools that look at \
                descriptors do not find it.",
-        why: "Registered files (io_uring_register(2)) live as long as the ring, whatever becomes of their descriptors.",
-        detection: "No process has a descriptor of the socket, and the fdinfo of an io_uring names it among its UserFiles.",
+        why: "Registered files (io_uring_register(2)) live as long as the ring, even after their descriptors are \
+              closed.",
+        detection: "No process has a descriptor of the socket, and the fdinfo of an io_uring lists it among its \
+                    UserFiles.",
         remedy: "End the process.",
     },
     check: |facts| {
@@ -66,7 +68,7 @@ pub static THREAD: Rule = Rule {
         what: "A thread has the socket in a descriptor table of its own. Tools that look at /proc/PID/fd do not find it.",
         why: "The main thread has ended while others live on, or the thread has left the common table (unshare(2) with \
               CLONE_FILES).",
-        detection: "No process has a descriptor of the socket, and /proc/PID/task/TID/fd has.",
+        detection: "No process has a descriptor of the socket, but /proc/PID/task/TID/fd of a thread has one.",
         remedy: "End the process: a signal to it reaches the thread.",
     },
     check: |facts| {

@@ -10,10 +10,10 @@ pub static RULE: Rule = Rule {
     explanation: Explanation {
         what: "A process has bound the port, but neither listens on it nor has a connection from it. `ss -l`, lsof and \
                netstat show nothing.",
-        why: "A server that is starting or hangs between bind and listen, one that has shut its listener down \
-              without closing it, a client that chose its own port, or a program that keeps a port for another one.",
+        why: "A server is starting, or hangs between bind and listen. It may have shut its listener down without \
+              closing it. Or a client chose its own port, or a program keeps a port for another one.",
         detection: "The kernel's socket table has a socket in state CLOSE with a local port (listed since Linux 6.8).",
-        remedy: "Wait if the server is starting; otherwise end the process.",
+        remedy: "Wait if the server is starting. Otherwise end the process.",
     },
     check,
 };

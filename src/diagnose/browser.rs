@@ -9,9 +9,9 @@ pub static RULE: Rule = Rule {
     severity: Severity::Info,
     explanation: Explanation {
         what: "Browsers refuse to open a URL with this port (ERR_UNSAFE_PORT), and fetch() of most runtimes does too.",
-        why: "Other protocols use it, which a page could be made to attack through the browser.",
+        why: "Other protocols use it, and a page could attack them through the browser.",
         detection: "The port is among the bad ports of the WHATWG Fetch Standard.",
-        remedy: "Take another port for whatever a browser is to open.",
+        remedy: "Take another port for anything that a browser should open.",
     },
     check: |facts| {
         if facts.observed.protocol != Protocol::Tcp || !browser::refuses(facts.observed.port) {

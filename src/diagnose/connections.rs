@@ -12,11 +12,11 @@ pub static OUTGOING: Rule = Rule {
     explanation: Explanation {
         what: "A process uses the port as the local end of an outgoing connection. No listener exists, and `ss -l` \
                shows nothing.",
-        why: "The kernel gives outgoing connections their port from the ephemeral range, and this port lies in it. \
-              As long as the connection lives, no server can bind the port, with or without SO_REUSEADDR.",
+        why: "The kernel gives outgoing connections a port from the ephemeral range, and this port lies in it. While \
+              the connection lives, no server can bind the port, with or without SO_REUSEADDR.",
         detection: "The socket table has a connection with this local port and no listener, and the port lies in the \
-                    ephemeral range (TCP); or the table has a UDP socket with a peer.",
-        remedy: "Move the server to a port below the ephemeral range, or keep the port out of it with \
+                    ephemeral range (TCP). Or the table has a UDP socket with a peer.",
+        remedy: "Move the server to a port below the ephemeral range, or exclude the port from the range with \
                  net.ipv4.ip_local_reserved_ports.",
     },
     check: |facts| {
@@ -48,11 +48,12 @@ pub static LEFTOVER: Rule = Rule {
     code: "leftover-connections",
     severity: Severity::Conflict,
     explanation: Explanation {
-        what: "Connections that a server accepted live on though its listener is closed, and hold the port.",
-        why: "A server that is shutting down gracefully, or a child that inherited the connections.",
-        detection: "The socket table has connections with this local port, owned by a process, and no listener; the \
+        what: "Connections that a server accepted are still open though its listener is closed, and hold the port.",
+        why: "The server is shutting down gracefully, or a child has inherited the connections.",
+        detection: "The socket table has connections with this local port that a process owns, and no listener. The \
                     port lies outside the ephemeral range.",
-        remedy: "Wait for them to end, or end the process. A new server that sets SO_REUSEADDR can mostly bind at once.",
+        remedy: "Wait for them to end, or end the process. A new server that sets SO_REUSEADDR can usually bind at \
+                 once.",
     },
     check: |facts| {
         connections(facts, |facts, socket| {

@@ -53,12 +53,12 @@ pub static SANDBOX: Rule = Rule {
     severity: Severity::Blocked,
     explanation: Explanation {
         what: "A sandbox around this process does not let it bind the port.",
-        why: "Landlock or SELinux (EACCES), a seccomp filter (either) or a BPF program of the cgroup, such as systemd's \
-              SocketBindDeny= (EPERM). Whoever started the process, or its container, set it up.",
-        detection: "bind fails with EACCES above the privileged ports, or with EPERM. Which sandbox it is follows from what is \
-                    there: BPF programs attached to the cgroup (root may ask), Seccomp: 2 and NoNewPrivs: 1 in \
-                    /proc/self/status, SELinux in enforcing mode. Landlock forbids TCP only.",
-        remedy: "Loosen what set the sandbox up, or ask outside of it: a server outside may be able to bind.",
+        why: "It is Landlock or SELinux (EACCES), a seccomp filter (either error), or a BPF program of the cgroup, \
+              such as systemd's SocketBindDeny= (EPERM). Whoever started the process, or its container, set it up.",
+        detection: "bind fails with EACCES above the privileged ports, or with EPERM. Which sandbox it is follows from \
+                    what the system shows: BPF programs attached to the cgroup (root may ask), Seccomp: 2 and \
+                    NoNewPrivs: 1 in /proc/self/status, SELinux in enforcing mode. Landlock forbids TCP only.",
+        remedy: "Loosen the sandbox where it was set up, or ask outside of it: a server outside may be able to bind.",
     },
     check: |facts| {
         let is_privileged = facts.host.unprivileged_start.is_some_and(|start| facts.observed.port < start);

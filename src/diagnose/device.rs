@@ -8,12 +8,12 @@ pub static RULE: Rule = Rule {
     code: "device-bound",
     severity: Severity::Warning,
     explanation: Explanation {
-        what: "The socket is bound to one network device: it receives only what comes in there, though its address looks \
-               like one for all. Most listings do not show it.",
+        what: "The socket is bound to one network device. It receives only what comes in there, even if its address is \
+               a wildcard. Most listings do not show it.",
         why: "SO_BINDTODEVICE (socket(7)), as DHCP clients and servers, VPNs and programs in a VRF set it.",
-        detection: "The socket table names a device (idiag_if), and the address is no link-local one, which has a device by \
-                    nature.",
-        remedy: "Bind your own socket to another device: the two are no conflict then. Without a device it is one.",
+        detection: "The socket table names a device (idiag_if). Link-local addresses do not count: they have a device \
+                    by nature.",
+        remedy: "Bind your own socket to another device: then the two do not conflict. Without a device they do.",
     },
     check: |facts| {
         groups_where(facts, is_bound_to_device)

@@ -7,10 +7,10 @@ pub static EPHEMERAL: Rule = Rule {
     code: "ephemeral-port",
     severity: Severity::Warning,
     explanation: Explanation {
-        what: "The port lies in the range from which the kernel gives outgoing connections their own port.",
-        why: "Such a connection may take the port while the server is down, and then it cannot come up again.",
+        what: "The port lies in the range from which the kernel picks ports for outgoing connections.",
+        why: "Such a connection may take the port while the server is down. Then the server cannot start again.",
         detection: "The port lies in net.ipv4.ip_local_port_range, and is not reserved.",
-        remedy: "Move the server below the range, or keep the port out of it with net.ipv4.ip_local_reserved_ports.",
+        remedy: "Move the server below the range, or exclude the port from it with net.ipv4.ip_local_reserved_ports.",
     },
     check: |facts| match facts.host.ephemeral_range {
         Some((first, last)) if facts.host.picks_by_itself(facts.observed.port) => {
@@ -28,9 +28,9 @@ pub static RESERVED: Rule = Rule {
     code: "reserved-port",
     severity: Severity::Info,
     explanation: Explanation {
-        what: "The port is reserved: the kernel does not give it to outgoing connections or to programs that ask for any \
-               port. Who asks for it by number can bind it all the same.",
-        why: "Somebody wrote it into net.ipv4.ip_local_reserved_ports, to keep it for a server.",
+        what: "The port is reserved: the kernel does not give it to outgoing connections, or to programs that ask for \
+               any port. A program that asks for it by number can still bind it.",
+        why: "Somebody wrote it into net.ipv4.ip_local_reserved_ports, to reserve it for a server.",
         detection: "The port is in net.ipv4.ip_local_reserved_ports.",
         remedy: "Nothing to do.",
     },

@@ -12,8 +12,8 @@ pub static RULE: Rule = Rule {
         why: "Hyper-V and WinNAT (which WSL, Docker and the Windows Sandbox use) take blocks of the dynamic range at each start, \
               and an administrator may have set ranges aside.",
         detection: "bind fails with WSAEACCES, and `netsh interface ipv4 show excludedportrange` has a range with the port.",
-        remedy: "Take a port outside of it. Or restart WinNAT, which gives its blocks back and takes others; then set the port \
-                 aside, so that it does not take that one again.",
+        remedy: "Take a port outside of it. Or restart WinNAT, which gives its blocks back and takes others, and then \
+                 set the port aside, so that WinNAT does not take it again.",
     },
     check: |facts| {
         // Who holds the port is a better reason.

@@ -11,14 +11,14 @@ pub static RULE: Rule = Rule {
     code: "hidden-owner",
     severity: Severity::Conflict,
     explanation: Explanation {
-        what: "A socket holds the port, but the process that has it open may not be looked into. Its user is known, \
-               often its unit or container, and sometimes the process can be deduced: then it is called likely.",
-        why: "The descriptors of a process are readable only for its own user and for root, and processes in another \
-              pid namespace cannot be seen at all.",
-        detection: "The kernel's socket table has the socket with the user and the cgroup that created it, and no \
-                    process that may be looked into has a descriptor of it. Or bind fails with EADDRINUSE, and no socket \
-                    can be seen at all.",
-        remedy: "Ask again as root; or stop the unit or container that is named.",
+        what: "A socket holds the port, but the process that has it open could not be inspected. Its user is known, \
+               and often its unit or container. Sometimes the process can be deduced: then it is called likely.",
+        why: "The descriptors of a process are readable only for its own user and for root. Processes in another pid \
+              namespace cannot be seen at all.",
+        detection: "The kernel's socket table has the socket, with the user and the cgroup that created it. No process \
+                    that could be inspected has a descriptor of it. Or bind fails with EADDRINUSE, and no socket can \
+                    be seen at all.",
+        remedy: "Ask again as root, or stop the unit or container that is named.",
     },
     check,
 };

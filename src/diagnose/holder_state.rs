@@ -10,7 +10,8 @@ pub static STOPPED: Rule = Rule {
     severity: Severity::Warning,
     explanation: Explanation {
         what: "The process that holds the port is stopped or frozen: it does not run, and does not answer.",
-        why: "Ctrl-Z in its shell, a SIGSTOP, or a debugger; or its cgroup was frozen: docker pause, systemctl freeze.",
+        why: "Ctrl-Z in its shell, SIGSTOP or a debugger stopped it. Or its cgroup was frozen: docker pause, systemctl \
+              freeze.",
         detection: "Its state in /proc/PID/stat is T or t, or cgroup.events of its cgroup has `frozen 1`.",
         remedy: "Continue it with `fg` in its shell or with SIGCONT, or thaw its cgroup; or end it.",
     },
@@ -39,8 +40,9 @@ pub static DELETED: Rule = Rule {
     code: "deleted-executable",
     severity: Severity::Warning,
     explanation: Explanation {
-        what: "The program file of the process that holds the port was removed or replaced: an old build is still running.",
-        why: "The program was built or upgraded again, and the process not restarted.",
+        what: "The program file of the process that holds the port was removed or replaced. An old build is still \
+               running.",
+        why: "The program was built or upgraded again, and the process was not restarted.",
         detection: "/proc/PID/exe ends in \"(deleted)\".",
         remedy: "Restart it.",
     },

@@ -8,12 +8,13 @@ pub static RULE: Rule = Rule {
     code: "inherited-socket",
     severity: Severity::Warning,
     explanation: Explanation {
-        what: "The process that holds the port seems to have it by accident: the server that opened the socket has ended, and \
-               a program that it had started has inherited the descriptor. Its name misleads.",
-        why: "The server opened its socket without close-on-exec (SOCK_CLOEXEC, FD_CLOEXEC), so every program that it ran got \
-              a copy, and the port stays taken until the last copy is closed.",
-        detection: "The parent of the process has ended (the process is in another session than its present parent), its \
-                    descriptor has no FD_CLOEXEC (/proc/PID/fdinfo), and no thread of it waits in a call that a \
+        what: "The process that holds the port seems to have it by accident. The server that opened the socket has \
+               ended, and a program that it had started has inherited the descriptor. The name of that program \
+               misleads.",
+        why: "The server opened its socket without close-on-exec (SOCK_CLOEXEC, FD_CLOEXEC). So every program that it \
+              ran got a copy, and the port stays taken until the last copy is closed.",
+        detection: "The parent of the process has ended: the process is in another session than its present parent. \
+                    Its descriptor has no FD_CLOEXEC (/proc/PID/fdinfo). No thread of it waits in a call that a \
                     connection could end (/proc/PID/task/TID/syscall).",
         remedy: "End the process. Let the server open its sockets with close-on-exec.",
     },

@@ -13,9 +13,9 @@ pub static RULE: Rule = Rule {
     explanation: Explanation {
         what: "The kernel holds the port itself: there is no process to end.",
         why: "A tunnel device such as vxlan or wireguard, an NFS server, or an MPTCP endpoint with a port.",
-        detection: "No process has the socket, and a network device (rtnetlink), an MPTCP endpoint or the NFS server has the \
-                    port. Or, with nothing of that to be seen: every process, thread, io_uring and unix socket queue \
-                    could be looked at as root, and none has it.",
+        detection: "No process has the socket, and a network device (rtnetlink), an MPTCP endpoint or the NFS server \
+                    has the port. Or none of these has it, and every process, thread, io_uring and unix socket queue \
+                    was inspected as root, and none has the socket.",
         remedy: "Remove the device or the endpoint, or stop the server.",
     },
     check: |facts| {

@@ -14,11 +14,12 @@ pub static RULE: Rule = Rule {
     code: "leased",
     severity: Severity::Conflict,
     explanation: Explanation {
-        what: "`portcheck --free` picked the port for somebody, and keeps it for them. Perhaps nothing is bound to it yet.",
-        why: "A port that was merely found free may be taken before it is used. So whoever asks for one gets it alone for \
-              a while, or, with --hold or a command, for as long as a process runs.",
-        detection: "An abstract unix socket of this network namespace is named after the port. The process that keeps it \
-                    tells for whom, and for how long.",
+        what: "`portcheck free` picked the port for somebody, and keeps it for them. Perhaps nothing is bound to it \
+               yet.",
+        why: "A port that was merely found free may be taken before it is used. So a caller of `portcheck free` gets \
+              its port alone for a while; with --hold or a command, for as long as a process runs.",
+        detection: "An abstract unix socket of this network namespace is named after the port. The process that keeps \
+                    it says for whom, and for how long.",
         remedy: "Wait until the lease ends, release it, or take another port.",
     },
     check,

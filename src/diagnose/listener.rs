@@ -8,13 +8,13 @@ pub static RULE: Rule = Rule {
     code: "listener",
     severity: Severity::Conflict,
     explanation: Explanation {
-        what: "A process listens on the port (TCP), or waits there for datagrams (UDP), on an address that overlaps \
-               the one asked about.",
-        why: "Only one socket can have an address and port, unless all that share it set SO_REUSEPORT and belong to \
-              one user.",
+        what: "A process listens on the port (TCP), or receives datagrams there (UDP), on an address that overlaps the \
+               one asked about.",
+        why: "Only one socket can have an address and port, unless all sockets that share it set SO_REUSEPORT and \
+              belong to one user.",
         detection: "The kernel's socket table has a socket in state LISTEN, or an unconnected UDP socket, and the \
                     process has a descriptor of it.",
-        remedy: "End the process, or stop the unit or container that runs it, or take another port.",
+        remedy: "End the process, stop the unit or container that runs it, or take another port.",
     },
     check,
 };

@@ -17,11 +17,10 @@ pub static WILDCARD: Rule = Rule {
         what: "The holder has the port on one address and you want the wildcard, or the other way round. A wildcard \
                (0.0.0.0 or ::) stands for every address of its family, so the two exclude each other.",
         why: "Binding a wildcard asks for the port on all addresses at once.",
-        detection: "The socket that is in the way has a specific address, and bind fails on the wildcard and works on \
-                    another specific address; or the address asked about is a specific one, and the socket's is the \
-                    wildcard.",
-        remedy: "Bind one of the addresses that are still free instead of the wildcard, or let the holder bind only the \
-                 address that it needs.",
+        detection: "The blocking socket has a specific address, and bind fails on the wildcard but works on another \
+                    specific address. Or the address asked about is specific, and the socket has the wildcard.",
+        remedy: "Bind one of the addresses that are still free instead of the wildcard, or let the holder bind only \
+                 the address that it needs.",
     },
     check: |facts| {
         groups_where(facts, |socket| excludes_by_wildcard(facts, socket))
@@ -53,12 +52,12 @@ pub static DUAL_STACK: Rule = Rule {
     severity: Severity::Conflict,
     explanation: Explanation {
         what: "An IPv6 socket holds the IPv4 port as well.",
-        why: "A socket on :: without IPV6_V6ONLY takes IPv4 too, which is the default (net.ipv6.bindv6only = 0), and so \
-              does one on an IPv4-mapped address. A client that got its port by itself keeps the IPv4 wildcard even if its \
-              connection is an IPv6 one.",
-        detection: "The socket that is in the way is an IPv6 one, IPV6_V6ONLY is off (INET_DIAG_SKV6ONLY), and the address \
-                    asked about, or one on which bind fails, is an IPv4 one.",
-        remedy: "Let the IPv6 server set IPV6_V6ONLY; or bind an address that is still free.",
+        why: "A socket on :: without IPV6_V6ONLY takes IPv4 too, which is the default (net.ipv6.bindv6only = 0). So \
+              does a socket on an IPv4-mapped address. A client whose port the kernel picked keeps the IPv4 wildcard, \
+              even if its connection uses IPv6.",
+        detection: "The blocking socket is an IPv6 one with IPV6_V6ONLY off (INET_DIAG_SKV6ONLY). The address asked \
+                    about, or one on which bind fails, is an IPv4 address.",
+        remedy: "Let the IPv6 server set IPV6_V6ONLY, or bind an address that is still free.",
     },
     check: |facts| {
         groups_where(facts, |socket| excludes_by_family(facts, socket))

@@ -11,7 +11,7 @@ pub static LOOPBACK_ONLY: Rule = Rule {
         what: "The server can be reached from this machine only.",
         why: "It is bound to a loopback address. In a container that means: from that container only.",
         detection: "Every socket that waits on the port has a loopback address, or is bound to a loopback device.",
-        remedy: "Nothing to do; or bind 0.0.0.0 or :: if others should reach it.",
+        remedy: "Nothing to do. Bind 0.0.0.0 or :: if others should reach it.",
     },
     check: |facts| {
         let sockets = waiting(facts);
@@ -26,10 +26,10 @@ pub static EXPOSED: Rule = Rule {
     code: "exposed",
     severity: Severity::Info,
     explanation: Explanation {
-        what: "The server can be reached from other machines, as far as firewalls let them.",
+        what: "The server can be reached from other machines, as far as firewalls allow.",
         why: "It is bound to a wildcard, which stands for every address, or to an address of a network interface.",
-        detection: "A socket that waits on the port has an address that is no loopback address.",
-        remedy: "Bind 127.0.0.1 or ::1 if nobody else should reach it.",
+        detection: "A socket that waits on the port has an address that is not a loopback address.",
+        remedy: "Bind 127.0.0.1 or ::1 if no other machine should reach it.",
     },
     check: |facts| {
         let sockets = waiting(facts);

@@ -15,8 +15,8 @@ pub static ORPHANED: Rule = Rule {
         what: "A connection that its process has closed still holds the port while the kernel ends it.",
         why: "The peer has not acknowledged the close, or not closed its own side.",
         detection: "The socket table has a connection with this local port that belongs to no process and is not in \
-                    TIME_WAIT. Its timer tells how long the kernel still waits: net.ipv4.tcp_fin_timeout after its own \
-                    close was acknowledged (FIN_WAIT2), several minutes if it was not (FIN_WAIT1).",
+                    TIME_WAIT. Its timer says how long the kernel still waits. If its own close was acknowledged \
+                    (FIN_WAIT2), it is net.ipv4.tcp_fin_timeout; if not (FIN_WAIT1), several minutes.",
         remedy: "Wait: there is no process to end. Root can drop it at once.",
     },
     check: |facts| {
@@ -48,10 +48,10 @@ pub static TIME_WAIT_STUBBORN: Rule = Rule {
     code: "time-wait-stubborn",
     severity: Severity::Conflict,
     explanation: Explanation {
-        what: "Connections that ended less than a minute ago still hold the port, even from a server that sets \
+        what: "Connections that ended less than a minute ago still hold the port, even against a server that sets \
                SO_REUSEADDR. No process has them.",
-        why: "The old socket had not set SO_REUSEADDR itself: the kernel lets two sockets share a port that way only if \
-              both have set it. A client's own port is such a case, too.",
+        why: "The old socket had not set SO_REUSEADDR itself. The kernel lets two sockets share a port that way only \
+              if both have set it. The same happens with a client's own port.",
         detection: "The socket table has connections in TIME_WAIT with this local port and no listener, and bind fails \
                     with SO_REUSEADDR as well.",
         remedy: "Wait for the time that is named. Root can drop the remnants at once.",
@@ -67,8 +67,8 @@ pub static TIME_WAIT: Rule = Rule {
         why: "The side that closes first keeps the connection in TIME_WAIT for 60 s, so that late packets do not \
               reach a new one (RFC 9293, section 3.6.1).",
         detection: "The socket table has connections in TIME_WAIT with this local port, and no listener.",
-        remedy: "Set SO_REUSEADDR in the server, as most do, or wait for the time that is named. With --reuse-addr it is \
-                 no conflict. Root can drop the remnants at once.",
+        remedy: "Set SO_REUSEADDR in the server, as most do: with --reuse-addr it is no conflict. Or wait for the time \
+                 that is named. Root can drop the remnants at once.",
     },
     check: |facts| time_wait(facts, false),
 };

@@ -21,12 +21,12 @@ pub static OTHER_USER: Rule = Rule {
     code: "reuseport-other-user",
     severity: Severity::Conflict,
     explanation: Explanation {
-        what: "Several sockets of another user share the port by SO_REUSEPORT. Setting SO_REUSEPORT does not help you to join \
-               them.",
-        why: "The kernel lets sockets share a port only if all were opened by the same user, so that nobody can take over a \
-              part of another one's connections. Root is another user, too.",
-        detection: "The socket table has more than one listener with the same address, port and device, and their user is \
-                    not the one who asks.",
+        what: "Several sockets of another user share the port by SO_REUSEPORT. Setting SO_REUSEPORT does not help you \
+               to join them.",
+        why: "The kernel lets sockets share a port only if all were opened by the same user. So nobody can take over \
+              some of another user's connections. Root is another user, too.",
+        detection: "The socket table has more than one listener with the same address, port and device, and their user \
+                    is not the one who asks.",
         remedy: "Run the server as that user, or take another port.",
     },
     check: |facts| observe(facts, true),

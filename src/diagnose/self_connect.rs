@@ -8,13 +8,13 @@ pub static RULE: Rule = Rule {
     code: "self-connect",
     severity: Severity::Conflict,
     explanation: Explanation {
-        what: "A client that tried to reach the port has connected to itself, and holds the port now. Nothing listens \
+        what: "A client that tried to reach the port has connected to itself, and now holds the port. Nothing listens \
                there.",
-        why: "While the server was down, a client tried again and again to connect. The kernel gives each attempt a \
-              port of the ephemeral range; when it gave the very port that was asked for, the two ends met (simultaneous \
-              open, RFC 9293, section 3.5). The server cannot come back as long as that connection lives.",
+        why: "While the server was down, a client tried to connect again and again. The kernel gives each attempt a \
+              port of the ephemeral range. When it gave the very port that the client wanted to reach, both ends met \
+              (simultaneous open, RFC 9293, section 3.5). The server cannot come back while that connection lives.",
         detection: "The socket table has a connection whose local and remote address and port are the same.",
-        remedy: "End the client; move the server out of the ephemeral range, or reserve its port.",
+        remedy: "End the client. Move the server out of the ephemeral range, or reserve its port.",
     },
     check: |facts| {
         groups_where(facts, |socket| is_self_connected(socket) && socket.owners != Owners::None)

@@ -261,13 +261,14 @@ fn the_table_of_rules_is_sound() {
     assert!(severities.is_sorted(), "conflicts first: {severities:?}");
 }
 
-/// `PORTCHECK_UPDATE=1 cargo test` writes it anew.
+/// Run with `PORTCHECK_UPDATE=1` to write the page again.
 #[test]
 fn the_page_of_verdicts_is_current() {
     let mut page = "# Verdicts\n\n\
-        What `portcheck` can find on a port. The code stands in the JSON (`findings[].code`) and never changes its meaning.\n\n\
-        A *conflict* makes the port `held`, *blocked* makes it `blocked`, *unknown* makes it `unknown`; a *warning* or an\n\
-        *info* does not change the status.\n\n\
+        What `portcheck` can find on a port. The JSON has the code of each finding in `findings[].code`.\n\
+        A code never changes its meaning.\n\n\
+        A *conflict* makes the port `held`, *blocked* makes it `blocked`, *unknown* makes it `unknown`.\n\
+        A *warning* or an *info* does not change the status.\n\n\
         This page is generated from the rules in `src/diagnose`.\n\n"
         .to_owned();
     for rule in RULES {
@@ -275,15 +276,24 @@ fn the_page_of_verdicts_is_current() {
     }
     for rule in RULES {
         let Explanation { what, why, detection, remedy } = rule.explanation;
-        write!(
-            page,
-            "\n## {}\n\n*{}.* {what}\n\n- **Why it happens:** {why}\n- **How it is detected:** {detection}\n- **What to do:** {remedy}\n",
-            rule.code,
-            rule.severity.into_str(),
-        )
-        .unwrap();
+        writeln!(page, "\n## {}\n", rule.code).unwrap();
+        writeln!(page, "{}\n", wrapped("", &format!("*{}.* {what}", rule.severity.into_str()))).unwrap();
+        for (title, text) in [("Why it happens", why), ("How it is detected", detection), ("What to do", remedy)] {
+            writeln!(page, "{}", wrapped("- ", &format!("**{title}:** {text}"))).unwrap();
+        }
     }
     expect_file("docs/verdicts.md", &page);
+}
+
+/// A paragraph behind `mark`, in lines of at most 100 columns.
+fn wrapped(mark: &str, text: &str) -> String {
+    let indent = " ".repeat(mark.len());
+    let options = textwrap::Options::new(100)
+        .initial_indent(mark)
+        .subsequent_indent(&indent)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(false);
+    textwrap::fill(text, options)
 }
 
 /// The findings on a TCP port of another system than Linux.

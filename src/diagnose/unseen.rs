@@ -11,13 +11,14 @@ pub static RULE: Rule = Rule {
     code: "unseen",
     severity: Severity::Unknown,
     explanation: Explanation {
-        what: "Nothing was seen that holds the port, but something needed could not be looked at, so the port is not \
-               called free.",
-        why: "With --no-probe: a sandbox without netlink, a kernel that does not list sockets that are bound without listening, or the \
-              portable backend. Otherwise: bind failed in a way that no other verdict explains, such as for want of memory or descriptors.",
-        detection: "No socket holds the port, there is a gap that hides sockets of its protocol, and bind was not asked. Or it \
-                    was, and failed, and nothing else was found that stands in the way.",
-        remedy: "Ask without --no-probe, or where the gap does not exist. If bind failed, its error tells what to mend.",
+        what: "Nothing was seen that holds the port, but something needed could not be seen, so the port is not called \
+               free.",
+        why: "With --no-probe, a sandbox forbids netlink, the kernel does not list sockets that are bound without \
+              listening, or the backend is the portable one. Otherwise bind failed in a way that no other verdict \
+              explains, such as a lack of memory or descriptors.",
+        detection: "No socket holds the port, a gap hides sockets of its protocol, and bind was not asked. Or bind was \
+                    asked and failed, and nothing else was found that blocks it.",
+        remedy: "Ask without --no-probe, or where the gap does not exist. If bind failed, its error says what to fix.",
     },
     check,
 };

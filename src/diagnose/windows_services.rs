@@ -12,8 +12,9 @@ pub static HTTP_SYS: Rule = Rule {
         what: "The HTTP server in the kernel of Windows (http.sys) listens on the port, for one or more programs.",
         why: "IIS, SQL Server's reports, Windows Remote Management, the print spooler and .NET programs register URLs with it. \
               Tools show its sockets as those of the process System (pid 4), which cannot be ended.",
-        detection: "The listener's process is pid 4, and the port is none that another driver is known for (NetBIOS, SMB, NFS, PPTP).",
-        remedy: "See who registered URLs there, and stop that service.",
+        detection: "The listener's process is pid 4, and no other driver is known for the port (NetBIOS, SMB, NFS, \
+                    PPTP).",
+        remedy: "Find out who registered URLs there, and stop that service.",
     },
     check: |facts| {
         groups_where(facts, |socket| socket.kernel_user == Some(KernelUser::HttpSys))
@@ -47,9 +48,9 @@ pub static PORTPROXY: Rule = Rule {
     severity: Severity::Conflict,
     explanation: Explanation {
         what: "The IP Helper service listens on the port and passes connections on to another address.",
-        why: "Somebody set that up by `netsh interface portproxy add`, mostly to reach a server in WSL or a virtual machine. It \
-              outlives restarts.",
-        detection: "A listener is at an address and port that the registry has under Services\\PortProxy.",
+        why: "Somebody set that up with `netsh interface portproxy add`, usually to reach a server in WSL or a virtual \
+              machine. The rule outlives restarts.",
+        detection: "The registry has a rule under Services\\PortProxy for the address and port of the listener.",
         remedy: "Delete the rule. Ending the process would end other services of Windows with it.",
     },
     check: |facts| {
