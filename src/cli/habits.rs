@@ -41,12 +41,11 @@ pub fn hint(line: &Line, command: Option<&str>, commands: &[&str]) -> Option<Str
 
 /// Replaces what other tools have otherwise, wherever it stands.
 fn translate(typed: &[Word], command: Option<&str>) -> Option<(&'static str, Vec<String>)> {
-    let (mut lesson, mut words, mut kills, mut targets) = (None, Vec::new(), false, 0);
+    let (mut lesson, mut words, mut kills) = (None, Vec::new(), false);
     let picks = command == Some("free") || typed.iter().any(|word| word.text() == "--free");
     let mut at = 0;
     while let Some(word) = typed.get(at) {
         let Some(step) = step(&typed[at..], command) else {
-            targets += usize::from(word.kind == Kind::Operand && Some(word.text()) != command);
             words.push(word.text().to_owned());
             at += 1;
             continue;
@@ -64,13 +63,13 @@ fn translate(typed: &[Word], command: Option<&str>) -> Option<(&'static str, Vec
                 words.push(target);
             }
         }
-        targets += 1;
     }
     let lesson = lesson?;
     if kills && command.is_none() {
         words.insert(0, "kill".to_owned());
     }
-    if command == Some("list") && targets > 0 {
+    // What is left may be about one port.
+    if command == Some("list") {
         words.retain(|word| word != "list");
     }
     if words.is_empty() {
