@@ -1,4 +1,5 @@
-//! From a [`Request`] to an [`Answer`]: snapshot, rules, status, exit code.
+//! Turns a [`Request`] into an [`Answer`]: takes a snapshot, applies the rules, settles the exit
+//! code.
 
 mod listing;
 pub mod picking;
@@ -50,15 +51,15 @@ pub struct Answer {
     pub processes: Vec<Process>,
     /// What could not be looked at.
     pub gaps: Vec<Gap>,
-    /// Our sandbox and addresses, where bind(2) gave a reason to look at them.
+    /// Our sandbox and addresses; read only if bind(2) gave a reason to.
     pub circumstances: Circumstances,
-    /// Of a listing that shows nothing, how many connections it would show.
+    /// How many connections `--all` would show, if a listing shows nothing.
     pub connections_left_out: usize,
-    /// What [`Command::Free`] has to say besides.
+    /// What [`Command::Free`] adds.
     pub free: Option<picking::Free>,
 }
 
-/// What the program tells its caller besides its output.
+/// The exit code, by its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// 0: every port asked about is free, or the listing was made.
@@ -71,11 +72,11 @@ pub enum Exit {
     Unknown,
     /// 4: the tool itself failed.
     Failure,
-    /// 124: what was waited for did not come in time.
+    /// 124: the time was over before what was waited for happened.
     Timeout,
-    /// 126: the command to become cannot be executed, as shells have it.
+    /// 126: the command cannot be executed, as in a shell.
     NotExecutable,
-    /// 127: there is no such command, as shells have it.
+    /// 127: there is no such command, as in a shell.
     NotFound,
 }
 
@@ -97,7 +98,7 @@ impl Exit {
 }
 
 impl Answer {
-    /// An answer that is not about ports, or not yet.
+    /// An answer without ports, or whose ports are added later.
     pub fn without_ports(command: Command, host: Host) -> Self {
         Self {
             command,
@@ -125,7 +126,8 @@ impl Answer {
         }
     }
 
-    /// What the answer amounts to. Known before anything is written, so that a reader who hangs up changes nothing.
+    /// The exit code. It is known before anything is written, so a reader who hangs up changes
+    /// nothing.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match (self.command, &self.free) {
@@ -164,12 +166,13 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
     match &request.question {
         Question::Check(targets) => {
             let look = || -> Result<Answer, Error> {
-                // The leases come first: who keeps one answers only after it has all the sockets that it holds.
+                // Leases are read first: a lease daemon answers only once it has all sockets that
+                // it holds.
                 let leases = free::leases(&target::ports_of(targets));
                 Ok(check(request, targets, leases, collect::snapshot(&scope)?))
             };
             let answer = look()?;
-            // Somebody may have taken a port between the two looks: who, the next one tells.
+            // Somebody may have taken a port between the two looks. The next look says who.
             if answer.ports.iter().any(|port| port.observed.sockets.is_empty() && port.observed.is_in_use()) {
                 look()
             } else {
@@ -186,7 +189,7 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
     }
 }
 
-/// The protocols that are asked about: nobody reads the tables of the others.
+/// The protocols that are asked about. The tables of the others are not read.
 fn protocols(request: &Request, targets: &[Target]) -> Vec<Protocol> {
     let is_asked = |protocol: &Protocol| targets.is_empty() || targets.iter().any(|target| target.wants(*protocol));
     request.protocols.iter().copied().filter(is_asked).collect()
@@ -222,7 +225,8 @@ fn observe_all(request: &Request, targets: &[Target], snapshot: &Snapshot) -> Ve
     all
 }
 
-/// Says of each port what the others tell: whether the other protocol is free, and whether its addresses have to be named.
+/// Adds to each port what the others say: whether the other protocol is free, and whether the port
+/// needs its addresses to be named.
 fn tell_of_each_other(ports: &mut [Observed]) {
     let free: HashSet<(u16, Protocol, Vec<IpAddr>, Option<String>)> =
         ports.iter().filter(|port| port.is_free()).map(|port| key(port, port.protocol)).collect();
@@ -287,7 +291,7 @@ impl Looker<'_> {
     }
 }
 
-/// Joins the leases with the snapshot: the processes that keep them, or that none could be seen.
+/// Adds the processes that keep leases to the snapshot, or a gap if leases cannot be read.
 fn join_leases(request: &Request, leases: Result<Vec<Lease>, Error>, snapshot: &mut Snapshot) -> Vec<Lease> {
     let leases = match leases {
         Ok(leases) => leases,
@@ -305,17 +309,18 @@ fn join_leases(request: &Request, leases: Result<Vec<Lease>, Error>, snapshot: &
     let daemons = leases.iter().flat_map(|lease| &lease.pids).copied();
     let unknown: Vec<Pid> = daemons.filter(|&pid| find_process(&snapshot.processes, pid).is_none()).collect();
     if request.detail > Detail::Nothing && !unknown.is_empty() {
-        // They add to the answer, and are not what it rests on.
+        // The answer is complete without them, so a failure here is ignored.
         snapshot.processes.extend(collect::describe(unknown, request.detail).unwrap_or_default());
         snapshot.processes.sort_by_key(|process| process.pid);
     }
     leases
 }
 
-/// Up to so many ports are tried in every way; of more, only those that look free, and in one way.
+/// Up to this many ports are tried in every way. Of more ports, those that look free are tried in
+/// one way.
 pub(crate) const MOST_THOROUGH_PROBES: usize = 64;
 
-/// Where a bind is to be tried for a target.
+/// Where to try bind(2) for a target.
 pub(crate) fn spots(request: &Request, target: &Target) -> Vec<Spot> {
     match &target.addresses[..] {
         [] => probe::usual_spots(request.family),
@@ -353,10 +358,10 @@ fn count_connections(scope: &Scope, filter: &Filter) -> Result<usize, Error> {
     Ok(snapshot.sockets.iter().filter(fits).count())
 }
 
-/// Applies the rules to each port, and leaves out the processes that none of them is about.
+/// Applies the rules to each port. Processes that no port or finding mentions are left out.
 fn judge(command: Command, request: &Request, mut ports: Vec<Observed>, snapshot: Snapshot) -> Answer {
     let circumstances = circumstances(&ports);
-    // Names of services are looked up only for somebody who reads them.
+    // The names of services are looked up only if somebody reads them.
     if request.detail > Detail::Nothing {
         let services = Services::load();
         for port in &mut ports {
@@ -383,7 +388,7 @@ fn judge(command: Command, request: &Request, mut ports: Vec<Observed>, snapshot
 fn circumstances(ports: &[Observed]) -> Circumstances {
     let is_any = |port: &Observed, is: fn(Outcome) -> bool| port.attempts.iter().any(|attempt| is(attempt.outcome));
     let is_refused = ports.iter().any(|port| is_any(port, Outcome::is_refused));
-    // An address or family that nobody asked about may be missing.
+    // Without an address in the question, an address or family may well be missing.
     let is_about_the_address = ports.iter().any(|port| !port.addresses.is_empty())
         && ports.iter().any(|port| is_any(port, Outcome::is_about_the_address));
     if is_refused || is_about_the_address { collect::circumstances(is_refused) } else { Circumstances::default() }
@@ -395,7 +400,7 @@ fn by_port(snapshot: &Snapshot) -> HashMap<(u16, Protocol), Vec<&Socket>> {
     for socket in &snapshot.sockets {
         by_port.entry((socket.local.port(), socket.protocol)).or_default().push(socket);
     }
-    // The kernel shows them in the order of its hash tables, which says nothing and changes.
+    // The kernel lists them in the order of its hash tables, which means nothing and changes.
     for sockets in by_port.values_mut() {
         sockets.sort_by_key(|socket| (socket.local, socket.state, socket.remote, socket.inode));
     }

@@ -1,15 +1,16 @@
-//! Takes a [`Snapshot`] of the machine. The only file that asks which platform this is.
+//! Takes a [`Snapshot`] of the machine, and chooses the backend of the platform.
 //!
-//! A platform is a module with the function `snapshot(&Scope) -> Result<Snapshot, Error>`, chosen here under the
-//! alias `native`. There is no collector trait: the seam is the data. Linux has a backend of its own. Windows and macOS add to the
-//! portable one what they tell besides. Everything else is `unsupported`, which says so.
+//! A platform is a module with the function `snapshot(&Scope) -> Result<Snapshot, Error>`, chosen
+//! here under the alias `native`. There is no collector trait: the seam is the data. Linux has a
+//! backend of its own. Windows and macOS use the portable one, and add what the system says
+//! besides. On other systems `unsupported` returns an error.
 
 mod processes;
 
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "windows"))]
 mod portable;
 
-/// Pure, as the next two are, so that their tests run everywhere.
+/// This parser and the next two are pure, so their tests run everywhere.
 #[cfg(any(test, target_os = "windows"))]
 mod netsh;
 #[cfg(any(test, target_os = "macos"))]
@@ -46,7 +47,7 @@ use unsupported as native;
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 mod unix;
 
-/// What has no answer of its own there.
+/// What all systems but Linux answer alike.
 #[cfg(not(target_os = "linux"))]
 mod common;
 
@@ -62,7 +63,7 @@ use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
 use crate::target::{Target, ports_of};
 
-/// What a snapshot is to contain. Everything left out of it is work not done.
+/// What a snapshot must contain. What is left out is not read.
 #[derive(Debug, Clone)]
 pub struct Scope {
     /// What to read the facts with.
@@ -71,11 +72,11 @@ pub struct Scope {
     pub protocols: Vec<Protocol>,
     /// The ports and addresses in question; the whole machine if empty.
     pub targets: Vec<Target>,
-    /// Whether to read connections as well, even where a listener explains the port already.
+    /// Whether to read connections too, even where a listener already explains the port.
     pub connections: bool,
     /// How much to learn about the owners.
     pub detail: Detail,
-    /// Whether the first holder of a socket is enough, and others may be missed.
+    /// Whether the first holder of a socket is enough. Others may be missed.
     pub quick: bool,
     /// The family in question; both if `None`.
     pub family: Option<Family>,
@@ -84,9 +85,9 @@ pub struct Scope {
 /// How much to learn about the processes that own a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detail {
-    /// Nothing, not even who they are: all that an exit code needs.
+    /// Nothing, not even who they are: enough for an exit code.
     Nothing,
-    /// Name, command line, user, unit and container: a row of a table.
+    /// Name, command line, user, unit and container: enough for a row of a table.
     Brief,
     /// All of [`Process`].
     Full,
@@ -96,7 +97,7 @@ pub enum Detail {
 ///
 /// # Errors
 ///
-/// If the sockets cannot be listed at all. What is merely incomplete becomes a [`Gap`].
+/// If the sockets cannot be listed at all. If they are only incomplete, there is a [`Gap`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     match scope.backend {
         #[cfg(target_os = "linux")]
@@ -109,7 +110,8 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     }
 }
 
-/// What besides sockets decided about binds that did not work. `is_refused` if the system did not let us.
+/// What besides sockets decided about binds that failed. `is_refused` says that the system refused
+/// permission.
 #[must_use]
 pub fn circumstances(is_refused: bool) -> Circumstances {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
@@ -121,8 +123,8 @@ pub fn circumstances(is_refused: bool) -> Circumstances {
     native::circumstances(is_refused, addresses.collect())
 }
 
-/// The sockets that wait on `ports`: TCP ones that listen, UDP ones in any state, without their owners. Cheap, however
-/// many connections there are.
+/// The sockets that wait on `ports`, without their owners: TCP sockets that listen, and UDP sockets
+/// in any state. This is cheap, however many connections there are.
 ///
 /// # Errors
 ///
@@ -131,7 +133,7 @@ pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, 
     native::waiting(protocols, ports)
 }
 
-/// What there is to know about `pids`, by ascending pid. Processes that have ended are left out.
+/// The details of `pids`, by ascending pid. Processes that have ended are left out.
 ///
 /// # Errors
 ///
@@ -140,7 +142,7 @@ pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
     native::describe(pids, detail)
 }
 
-/// Whether a process has the id `pid`, also one that may not be looked at.
+/// Whether a process has the id `pid`, even one that cannot be inspected.
 #[must_use]
 pub fn is_process(pid: Pid) -> bool {
     native::is_process(pid)
@@ -158,7 +160,7 @@ pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
     native::owners_of(inodes)
 }
 
-/// What a failed command still says about the host.
+/// The host, as far as a failed command can report it.
 #[must_use]
 pub fn host(backend: Backend) -> Host {
     match backend {
@@ -168,7 +170,7 @@ pub fn host(backend: Backend) -> Host {
     }
 }
 
-/// What every system tells of itself.
+/// The host, as every system reports it.
 fn bare_host() -> Host {
     Host {
         os: std::env::consts::OS,
@@ -181,13 +183,13 @@ fn bare_host() -> Host {
     }
 }
 
-/// Which unit or container runs the process `pid`; neither where that cannot be told.
+/// The unit or container that runs the process `pid`. Empty if it cannot be told.
 #[must_use]
 pub fn supervisor_of(pid: Pid) -> Supervisor {
     native::supervisor_of(pid)
 }
 
-/// Drops sockets that no process has any more: what is left of connections. What came of each.
+/// Drops remnants: sockets that no process has any more. Returns what became of each.
 #[must_use]
 pub fn drop_remnants(sockets: Vec<Socket>) -> Vec<(Socket, std::io::Result<()>)> {
     native::drop_remnants(sockets)
@@ -210,8 +212,8 @@ impl Scope {
         if self.targets.is_empty() { PortSet::all() } else { ports_of(&self.targets) }
     }
 
-    /// The TCP ports of the targets on which no waiting socket stands in the way: only there do connections and
-    /// their remnants decide whether a bind works.
+    /// The TCP ports of the targets that no waiting socket blocks. Only there do connections and
+    /// remnants decide whether a bind works.
     fn unexplained<'a>(&self, waiting: impl Iterator<Item = &'a Socket>) -> PortSet {
         let mut by_port: HashMap<u16, Vec<&Socket>> = HashMap::new();
         for socket in waiting.filter(|socket| socket.protocol == Protocol::Tcp) {
@@ -231,7 +233,8 @@ impl Scope {
     }
 }
 
-/// Puts the leader of each group of owners first: the one that descends from none of the others.
+/// Puts the leader of each group of owners first: the process that descends from none of the
+/// others.
 #[cfg_attr(
     not(any(target_os = "linux", target_os = "macos", target_os = "windows")),
     expect(dead_code, reason = "nothing is read there")

@@ -1,8 +1,8 @@
-//! A set of port numbers, kept as few ranges, so that the kernel can be asked for exactly these.
+//! A set of port numbers as ranges, the form in which the kernel can be asked for them.
 
 use std::fmt;
 
-/// Port numbers as sorted ranges that neither overlap nor touch.
+/// A set of port numbers: sorted ranges that neither overlap nor touch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PortSet {
     ranges: Vec<(u16, u16)>,
@@ -11,7 +11,7 @@ pub struct PortSet {
 const EVERY_PORT: (u16, u16) = (1, u16::MAX);
 
 impl PortSet {
-    /// Every port. Port 0 stands for none, and is never in a set that a person asks for.
+    /// Every port. Port 0 means no port, and is never in a set that a person asks for.
     #[must_use]
     pub fn all() -> Self {
         Self { ranges: vec![EVERY_PORT] }
@@ -42,28 +42,28 @@ impl PortSet {
         self.ranges.iter().map(|&(first, last)| usize::from(last - first) + 1).sum()
     }
 
-    /// What of it lies between `first` and `last`.
+    /// The ports of it from `first` to `last`.
     #[must_use]
     pub fn intersect(&self, (first, last): (u16, u16)) -> Self {
         let cut = |&(from, to): &(u16, u16)| (from.max(first), to.min(last));
         Self { ranges: self.ranges.iter().map(cut).filter(|(from, to)| from <= to).collect() }
     }
 
-    /// What of it is not in `other`.
+    /// The ports of it that are not in `other`.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         let ports = self.ranges.iter().flat_map(|&(first, last)| first..=last);
         ports.filter(|&port| !other.contains(port)).map(|port| (port, port)).collect()
     }
 
-    /// The ranges, ascending, first and last port of each.
+    /// The first and last port of each range, ascending.
     #[must_use]
     pub fn ranges(&self) -> &[(u16, u16)] {
         &self.ranges
     }
 }
 
-/// As the kernel writes and reads it: `8080,9000-9010`.
+/// Writes it as the kernel does: `8080,9000-9010`.
 impl fmt::Display for PortSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, &(first, last)) in self.ranges.iter().enumerate() {
@@ -77,7 +77,7 @@ impl fmt::Display for PortSet {
     }
 }
 
-/// From ranges in any order, first and last port of each.
+/// Takes ranges in any order, as first and last port.
 impl FromIterator<(u16, u16)> for PortSet {
     fn from_iter<I: IntoIterator<Item = (u16, u16)>>(ranges: I) -> Self {
         let mut sorted: Vec<(u16, u16)> = ranges.into_iter().collect();

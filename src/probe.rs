@@ -1,11 +1,12 @@
 //! Asks bind(2) itself whether a port can be had, on the addresses in question.
 //!
-//! Each socket is closed at once: it never listens, so nobody takes it for a server, and never connects. SO_REUSEPORT
-//! is never set, since even a short-lived socket with it changes what later ones may bind. Datagrams would go to
-//! a UDP socket that joins others by SO_REUSEADDR, however short it lives, so UDP is asked without it only.
+//! Each socket is closed at once. It never listens, so nobody takes it for a server, and it never
+//! connects. SO_REUSEPORT is never set: even a short-lived socket with it changes what later ones
+//! may bind. UDP is asked without SO_REUSEADDR only: a socket that joins others by that option gets
+//! their datagrams while it lives.
 //!
-//! On Windows SO_REUSEADDR takes a port from whoever has it, so that nothing is asked with it there, and the question without it is
-//! SO_EXCLUSIVEADDRUSE: whether the port is nobody else's.
+//! On Windows SO_REUSEADDR takes a port from whoever has it, so it is never set there.
+//! SO_EXCLUSIVEADDRUSE is set instead: it asks whether nobody else has the port.
 
 #[cfg(target_os = "windows")]
 mod exclusive;
@@ -41,7 +42,7 @@ pub struct Attempt {
     pub outcome: Outcome,
 }
 
-/// The answer of bind(2), by the errors of ip(7) and what sandboxes make of them.
+/// The answer of bind(2): the errors of ip(7), and those that sandboxes add.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
@@ -55,11 +56,11 @@ pub enum Outcome {
     AccessDenied,
     /// `EPERM`: a sandbox.
     NotPermitted,
-    /// `EADDRNOTAVAIL`: no address of this machine, or not usable yet.
+    /// `EADDRNOTAVAIL`: the address is not this machine's, or not usable yet.
     NotAvailable,
     /// `EINVAL`: a link-local address without a scope.
     Invalid,
-    /// `EAFNOSUPPORT`: no such family here.
+    /// `EAFNOSUPPORT`: this machine does not have the family.
     NoFamily,
     /// Any other error, by its number.
     #[strum(serialize = "failed")]
@@ -67,7 +68,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What the answer of bind(2) amounts to.
+    /// The outcome of a call of bind(2).
     #[must_use]
     pub fn of<T>(result: &io::Result<T>) -> Self {
         const EPERM: i32 = 1;
@@ -86,19 +87,19 @@ impl Outcome {
         }
     }
 
-    /// Whether the system did not let us, whoever holds the port.
+    /// Whether the system refused permission. Nobody needs to hold the port for that.
     #[must_use]
     pub const fn is_refused(self) -> bool {
         matches!(self, Self::AccessDenied | Self::NotPermitted)
     }
 
-    /// Whether the address is the reason, whoever holds the port.
+    /// Whether the address is the reason. Nobody needs to hold the port for that.
     #[must_use]
     pub const fn is_about_the_address(self) -> bool {
         matches!(self, Self::NotAvailable | Self::Invalid | Self::NoFamily)
     }
 
-    /// The name of the error, or its number where it has none here.
+    /// The name of the error, or its number if it has no name here.
     #[must_use]
     pub fn errno(self) -> Option<Cow<'static, str>> {
         let name = match self {
@@ -115,8 +116,8 @@ impl Outcome {
     }
 }
 
-/// The spots that matter to a server that may bind anywhere: loopback and wildcard of each family, the IPv6 wildcard
-/// with and without IPv4.
+/// The spots that matter to a server that may bind anywhere: loopback and wildcard of each family.
+/// The IPv6 wildcard counts twice, with and without IPv4.
 #[must_use]
 pub fn usual_spots(family: Option<Family>) -> Vec<Spot> {
     let spot = |address: IpAddr, v6only| Spot { address, v6only, scope: 0 };
@@ -131,7 +132,7 @@ pub fn usual_spots(family: Option<Family>) -> Vec<Spot> {
     }
 }
 
-/// The widest wildcard of the families in question. On Linux no other holder of the port gets past it.
+/// The widest wildcard of the families in question. On Linux every holder of the port blocks it.
 #[must_use]
 pub fn widest_spot(family: Option<Family>) -> Spot {
     let (address, v6only): (IpAddr, _) = match family {
@@ -142,8 +143,8 @@ pub fn widest_spot(family: Option<Family>) -> Spot {
     Spot { address, v6only, scope: 0 }
 }
 
-/// The spots that stand for every address: both wildcards, neither in the way of the other. No other holder of the port gets past
-/// both, on any system.
+/// The spots that together stand for every address: both wildcards, which do not block each other.
+/// On every system each holder of the port blocks one of them.
 #[must_use]
 pub fn wildcards(family: Option<Family>) -> Vec<Spot> {
     [Family::Ipv4, Family::Ipv6]
@@ -153,8 +154,8 @@ pub fn wildcards(family: Option<Family>) -> Vec<Spot> {
         .collect()
 }
 
-/// The spot of an address that was asked about. `::` is taken as dual stack, as most servers bind it, and a v4-mapped
-/// address needs a socket that takes IPv4 as well.
+/// The spot of an address that was asked about. `::` is taken as dual stack, as most servers bind
+/// it. A v4-mapped address needs a socket that takes IPv4, too.
 #[must_use]
 pub fn spot_of(address: IpAddr, scope: u32) -> Spot {
     let v6only = match address {
@@ -164,7 +165,7 @@ pub fn spot_of(address: IpAddr, scope: u32) -> Spot {
     Spot { address, v6only, scope }
 }
 
-/// Tries each spot without SO_REUSEADDR, and for TCP with it.
+/// Tries each spot without SO_REUSEADDR, and for TCP also with it.
 #[must_use]
 pub fn probe(port: u16, protocol: Protocol, spots: &[Spot]) -> Vec<Attempt> {
     let settings: &[bool] = match protocol {
@@ -179,8 +180,8 @@ pub fn probe(port: u16, protocol: Protocol, spots: &[Spot]) -> Vec<Attempt> {
     spots.iter().flat_map(|&spot| settings.iter().map(move |&reuse| attempt(spot, reuse))).collect()
 }
 
-/// Tries the widest spot alone, without SO_REUSEADDR: one question a port, for whole ranges of them. Only Linux answers it for both
-/// families: elsewhere it is two.
+/// Tries only the widest spot, without SO_REUSEADDR: one question for each port of a large range.
+/// On Linux it answers for both families. Elsewhere it takes two questions.
 #[must_use]
 pub fn probe_briefly(port: u16, protocol: Protocol, family: Option<Family>) -> Vec<Attempt> {
     let attempt =
@@ -196,11 +197,11 @@ pub fn probe_briefly(port: u16, protocol: Protocol, family: Option<Family>) -> V
     }
 }
 
-/// A socket bound to `port`, which neither listens nor is connected.
+/// Opens a socket that is bound to `port`, and neither listens nor connects.
 ///
 /// # Errors
 ///
-/// As the kernel says: [`Outcome::of`] tells what that means.
+/// Those of the kernel; [`Outcome::of`] tells what they mean.
 pub fn bind(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> io::Result<Socket> {
     let kind = match protocol {
         Protocol::Tcp => Type::STREAM,
@@ -237,7 +238,7 @@ mod tests {
         };
         let (held, free) = (Outcome::InUse, Outcome::Bound);
         let expected = [(false, held), (true, held), (false, free), (true, free)];
-        // Windows is not asked with it.
+        // On Windows it is never set.
         let is_asked = |(reuse, _): &&(bool, Outcome)| !(*reuse && IS_WINDOWS);
         assert_eq!(outcomes(), expected.iter().filter(is_asked).copied().collect::<Vec<_>>());
         assert_eq!(probe_briefly(port, Protocol::Tcp, Some(Family::Ipv4))[0].outcome, held);

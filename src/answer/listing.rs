@@ -23,8 +23,8 @@ pub fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
     has_pid && has_name && is_users && has_class && is_exposed
 }
 
-/// Whether a process has this text, in whatever case, in its name or its command line: a script is called by its
-/// interpreter's name.
+/// Whether a process has this text in its name or command line, ignoring case. The name of a script
+/// is that of its interpreter.
 fn is_called(process: &Process, text: &str) -> bool {
     let text = text.to_lowercase();
     let has = |name: &str| name.to_lowercase().contains(&text);

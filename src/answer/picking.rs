@@ -1,4 +1,4 @@
-//! The answers of `--free`, `--leases` and `--release`.
+//! The answers of `portcheck free`, `leases` and `release`.
 
 use super::{Answer, Command};
 use crate::collect;
@@ -9,14 +9,14 @@ use crate::model::{Backend, Host, Lease, Protocol};
 use crate::port_set::PortSet;
 use crate::probe::Attempt;
 
-/// What `--free` and its relatives have to say besides the state of ports.
+/// What `portcheck free`, `leases` and `release` say besides the state of ports.
 #[derive(Debug, Clone)]
 pub struct Free {
     /// What was asked for.
     pub action: Action,
     /// The ports picked, released, or leased.
     pub ports: Vec<u16>,
-    /// The leases on them; of a listing, all there are.
+    /// The leases on them; for a listing, all leases.
     pub leases: Vec<Lease>,
     /// What did not succeed, a sentence each.
     pub problems: Vec<String>,
@@ -24,7 +24,7 @@ pub struct Free {
     pub is_done: bool,
 }
 
-/// What `--free` and its relatives do.
+/// What `portcheck free`, `leases` and `release` do.
 #[derive(Debug, Clone, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
@@ -71,7 +71,7 @@ pub fn picked(choice: Choice, found: &[Found], leases: Vec<Lease>, host: Host) -
     Answer { ports, gaps, free: Some(free), ..Answer::without_ports(Command::Free, host) }
 }
 
-/// What there is to say about a port that was ours a moment ago.
+/// The report on a port that was ours a moment ago.
 fn free_port(port: u16, protocol: Protocol, attempts: Vec<Attempt>, host: &Host) -> PortReport {
     let observed = Observed { attempts, ..Observed::of(port, protocol) };
     let verdict = diagnose(&Facts::of(&observed, host)).into();
@@ -107,7 +107,7 @@ fn why_nothing_is_left(choice: &Choice) -> String {
     };
     let place = format!("of the {} in {}", span.len(), ranges(span));
     let why = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
-    // Who knows better may say so.
+    // Exclusions can be overridden by name.
     let is_careful = excluded.iter().any(|(reason, _)| !is_taken(*reason));
     let hint = if is_careful { "; try another --range, or name a port with --prefer" } else { "; try another --range" };
     format!("{head} {place}{why}{hint}")
@@ -120,7 +120,7 @@ pub fn ranges(ports: &PortSet) -> String {
     ports.ranges().iter().map(range).collect::<Vec<_>>().join(", ")
 }
 
-/// Answers `--leases`.
+/// Answers `portcheck leases`.
 ///
 /// # Errors
 ///
@@ -132,7 +132,7 @@ pub fn list_leases() -> Result<Answer, Error> {
     Ok(without_ports(free, collect::host(Backend::Native)))
 }
 
-/// Answers `--release`.
+/// Answers `portcheck release`.
 ///
 /// # Errors
 ///

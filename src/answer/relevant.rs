@@ -1,4 +1,5 @@
-//! Which sockets of a port count for a target: those on its addresses, and those that bind(2) shows to be in the way.
+//! Which sockets of a port count for a target: those on its addresses, and those that block it
+//! according to bind(2).
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -22,17 +23,18 @@ impl Asked<'_> {
         socket.serves(self.family) && self.target.covers(socket)
     }
 
-    /// Those of the `sockets` of a port that count. `attempts` is what bind(2) said; `None` if it was not to be asked.
+    /// The `sockets` of a port that count. `attempts` are the answers of bind(2); `None` if it must
+    /// not be asked.
     pub fn relevant(&self, sockets: &[&Socket], attempts: Option<&Vec<Attempt>>) -> Vec<Socket> {
         let covered = || sockets.iter().filter(|socket| self.covers(socket));
         let strays = || sockets.iter().filter(|socket| self.is_stray(socket));
         let mut found: Vec<Socket> = match attempts {
-            // Without asking bind, which of them is in the way is not known.
+            // Only bind knows which of them block.
             None if self.spots.iter().any(is_ipv4_wildcard) => covered().chain(strays()).copied().cloned().collect(),
             Some(attempts) if covered().next().is_none() && attempts.iter().any(refuses_ipv4_wildcard) => {
                 strays().copied().cloned().collect()
             }
-            // Nobody is in the way of an address that is not there.
+            // Nobody blocks an address that does not exist.
             Some(attempts) if !attempts.is_empty() && attempts.iter().all(|one| one.outcome.is_about_the_address()) => {
                 Vec::new()
             }
@@ -44,8 +46,8 @@ impl Asked<'_> {
         found
     }
 
-    /// A connection that got its port by itself is in the way of more than its address tells: one from ::1 keeps the IPv4
-    /// wildcard from being bound.
+    /// Whether the socket may block more than its address says. A connection from ::1 whose port
+    /// the kernel picked keeps the IPv4 wildcard from being bound.
     fn is_stray(&self, socket: &Socket) -> bool {
         socket.family == Family::Ipv6 && !socket.state.is_waiting() && !self.covers(socket)
     }
@@ -59,8 +61,8 @@ fn refuses_ipv4_wildcard(attempt: &Attempt) -> bool {
     attempt.outcome == Outcome::InUse && is_ipv4_wildcard(&attempt.spot)
 }
 
-/// A socket on `::` that let an IPv4 address be bound does not take IPv4, where the system does not tell. Whether that was
-/// learnt of any.
+/// If an IPv4 address can be bound beside a socket on `::`, that socket does not take IPv4. This
+/// fills in `v6only` where the system does not report it. Returns whether it did.
 fn learn_v6only(sockets: &mut [Socket], attempts: &[Attempt]) -> bool {
     if !attempts.iter().any(binds_an_ipv4_address) {
         return false;
@@ -90,7 +92,8 @@ mod tests {
     use crate::probe::{spot_of, usual_spots};
     use crate::testing::listener;
 
-    /// What is on the port, asked about on an address (or on all), what bind said, and what counts.
+    /// A case: what is on the port, the address asked about (or all), what bind said, and what
+    /// counts.
     struct Case {
         sockets: Vec<Socket>,
         address: Option<&'static str>,
@@ -122,12 +125,12 @@ mod tests {
             counts: counts.to_vec(),
         };
         vec![
-            // Every socket of the port, if no address was named.
+            // Without an address, every socket of the port.
             case(&[listener(v4), client(v6_client)], None, asked(&[("127.0.0.1", Outcome::InUse)]), &[v4, v6_client]),
-            // Only what overlaps an address that was.
+            // With an address, only what overlaps it.
             case(&[listener(v4), listener("127.0.0.2:8080")], Some("127.0.0.1"), asked(&[]), &[v4]),
             case(&[listener(v6)], Some("127.0.0.1"), asked(&[]), &[v6]),
-            // A client from ::1 keeps the IPv4 wildcard, if bind says so and nobody else is there,
+            // A client from ::1 keeps the IPv4 wildcard, if bind says so and nobody else is there.
             case(&[client(v6_client)], Some("0.0.0.0"), asked(&[("0.0.0.0", Outcome::InUse)]), &[v6_client]),
             case(&[client(v6_client)], Some("0.0.0.0"), asked(&[("0.0.0.0", Outcome::Bound)]), &[]),
             case(
@@ -136,12 +139,12 @@ mod tests {
                 asked(&[("0.0.0.0", Outcome::InUse)]),
                 &[v4_client],
             ),
-            // or may do so, if bind was not asked.
+            // It may do so, if bind was not asked.
             case(&[client(v6_client)], Some("0.0.0.0"), None, &[v6_client]),
             case(&[client(v6_client)], Some("127.0.0.1"), None, &[]),
-            // Nobody is in the way of an address that is not there.
+            // Nobody blocks an address that does not exist.
             case(&[listener(v6)], Some("10.9.9.9"), asked(&[("10.9.9.9", Outcome::NotAvailable)]), &[]),
-            // A socket on :: beside which IPv4 can be bound does not take IPv4.
+            // A socket on :: does not take IPv4 if IPv4 can be bound beside it.
             case(&[untold(v6)], Some("127.0.0.1"), asked(&[("127.0.0.1", Outcome::Bound)]), &[]),
             case(&[untold(v6)], Some("127.0.0.1"), asked(&[("127.0.0.1", Outcome::InUse)]), &[v6]),
         ]

@@ -1,5 +1,5 @@
-//! What Windows, macOS and systems without a backend answer alike: they tell no inodes, no cgroups and no units, and no program may
-//! drop sockets that are not its own.
+//! What Windows, macOS and systems without a backend answer alike. They have no inodes, cgroups or
+//! units, and no program may drop the sockets of others.
 
 use std::io;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
 use crate::target::Target;
 
-/// Nothing that could stay open.
+/// Looks for listeners again and again. Nothing stays open here.
 #[derive(Debug)]
 pub struct Watch;
 
@@ -58,17 +58,17 @@ pub fn circumstances(_is_refused: bool, addresses: Vec<InterfaceAddress>) -> Cir
     Circumstances { addresses, ..Circumstances::default() }
 }
 
-/// See [`super::owners_of`]. There are no such numbers.
+/// See [`super::owners_of`]. These systems have no inodes.
 pub fn owners_of(_inodes: &[u64]) -> Vec<(u64, Pid)> {
     Vec::new()
 }
 
-/// When a process started, more precisely than sysinfo tells it. No system tells that here.
+/// When a process started, more precisely than sysinfo reports it. Not known here.
 pub fn started_at(_pid: Pid) -> Option<SystemTime> {
     None
 }
 
-/// See [`super::supervisor_of`]. Nothing is known of any.
+/// See [`super::supervisor_of`]. None is known.
 pub fn supervisor_of(_pid: Pid) -> Supervisor {
     Supervisor::default()
 }

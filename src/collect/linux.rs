@@ -87,16 +87,16 @@ pub fn supervisor_of(pid: Pid) -> supervisor::Supervisor {
     merged
 }
 
-/// When a process started, more precisely than sysinfo tells it.
+/// When a process started, more precisely than sysinfo reports it.
 pub fn started_at(pid: Pid) -> Option<SystemTime> {
     Stat::read(&Path::new(PROC).join(pid.to_string()))?.started_at()
 }
 
-/// Whether processes can be listed at all, for who does not survive it if they cannot.
+/// Fails if processes cannot be listed: netstat2 panics then.
 ///
 /// # Errors
 ///
-/// If not.
+/// If /proc cannot be listed.
 pub fn require_processes() -> Result<(), Error> {
     fs::read_dir(PROC).map(drop).map_err(|source| Error::Read { path: PROC.into(), source })
 }
@@ -197,8 +197,8 @@ fn gaps_of(search: &Search, any_socket: bool, host: &Host) -> Vec<Gap> {
     gaps
 }
 
-/// The paths of the cgroups that the answer needs: of all sockets for full details, else only of those whose owner
-/// has to be deduced.
+/// The paths of the cgroups that the answer needs. With full details these are the cgroups of all
+/// sockets. Otherwise they are those of sockets whose owner must be deduced.
 fn cgroup_paths(
     proc: &Path,
     hierarchy: &Hierarchy,
@@ -212,7 +212,7 @@ fn cgroup_paths(
         .filter(|entry| scope.detail == Detail::Full || owner_of(entry).is_none())
         .filter_map(|entry| entry.cgroup_id)
         .collect();
-    // A process mostly is in the cgroup that it made its sockets in.
+    // A process is usually in the cgroup in which it made its sockets.
     let mut owners: Vec<Pid> = entries.iter().filter_map(owner_of).collect();
     owners.sort_unstable();
     owners.dedup();
@@ -221,7 +221,7 @@ fn cgroup_paths(
     hierarchy.paths(&ids, hints.iter().map(String::as_str))
 }
 
-/// Adds to each socket what only other tables tell.
+/// Adds what only other tables say of each socket.
 fn join(
     entries: Vec<Entry>,
     mut user_name: impl FnMut(u32) -> Option<String>,
@@ -240,7 +240,7 @@ fn join(
     entries.into_iter().map(join_one).collect()
 }
 
-/// The name of an interface, or its index where it has just been removed.
+/// The name of an interface, or its index if it has just been removed.
 fn device_name(index: u32) -> Option<String> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
@@ -263,7 +263,7 @@ fn read_processes(proc: &Path, pids: Vec<Pid>, detail: Detail, users: &mut Users
     Ok(processes)
 }
 
-/// Adds what sysinfo does not tell of the holders.
+/// Adds what sysinfo does not report about the holders.
 fn look_closer(proc: &Path, hierarchy: Option<&Hierarchy>, sockets: &[Socket], processes: &mut [Process]) {
     for process in processes {
         let holder = Holder::new(proc, process.pid);
@@ -275,7 +275,8 @@ fn look_closer(proc: &Path, hierarchy: Option<&Hierarchy>, sockets: &[Socket], p
     }
 }
 
-/// Names of users, each looked up once: the look-up may ask a directory server (nsswitch.conf(5)).
+/// Names of users. Each is looked up once, as a look-up may ask a directory server
+/// (nsswitch.conf(5)).
 #[derive(Debug, Default)]
 struct Users(HashMap<u32, Option<String>>);
 

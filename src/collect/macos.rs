@@ -1,4 +1,4 @@
-//! macOS: the portable backend, with what sysctl(3) tells of ports.
+//! macOS: the portable backend, with what sysctl(3) says about ports.
 
 use sysctl::{CtlValue, Sysctl};
 use sysinfo::Uid;
@@ -18,7 +18,7 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
         write_addresses(socket);
     }
     read_arguments(&mut snapshot.processes);
-    // Here they are listed, if their process is.
+    // Unlike on Windows, they are listed if their process is.
     snapshot.gaps.retain(|gap| gap.code != "bound-sockets-unlisted");
     snapshot.gaps.push(unlisted(rustix::process::geteuid().is_root()));
     Ok(Snapshot { host: host(), ..snapshot })
@@ -38,7 +38,8 @@ fn interface_name(index: u16) -> String {
     found.map_or_else(|| index.to_string(), |interface| interface.name)
 }
 
-/// Instead of those that sysinfo reads: it takes variables of the environment for arguments where some of these are empty.
+/// Reads the arguments of processes. sysinfo takes environment variables for arguments if some
+/// arguments are empty.
 fn read_arguments(processes: &mut [Process]) {
     /// `CTL_KERN` and `KERN_PROCARGS2` (sys/sysctl.h).
     const NAME: [i32; 2] = [1, 49];
@@ -52,8 +53,8 @@ fn read_arguments(processes: &mut [Process]) {
     }
 }
 
-/// netstat2 finds sockets by the descriptors of processes (proc_pidfdinfo, libproc.h): those of others only as root, and none that
-/// no process has any more.
+/// netstat2 finds sockets by the descriptors of processes (proc_pidfdinfo, libproc.h). Only root
+/// sees those of others, and sockets that no process has any more are not found.
 fn unlisted(is_root: bool) -> Gap {
     let (summary, shown_by) = if is_root {
         ("sockets that no process has a descriptor of, such as those in TIME_WAIT, are not listed", ShownBy::Nothing)
@@ -78,7 +79,8 @@ pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
 
 /// See [`super::host`].
 pub fn host() -> Host {
-    /// `IPPORT_RESERVED` (netinet/in.h). Since macOS 10.14 everybody may bind the wildcard address below it, but no other.
+    /// `IPPORT_RESERVED` (netinet/in.h). Since macOS 10.14 everybody may bind ports below it on the
+    /// wildcard address, but on no other.
     const RESERVED: u16 = 1024;
     Host {
         euid: Some(rustix::process::geteuid().as_raw()),

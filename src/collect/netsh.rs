@@ -1,9 +1,10 @@
-//! Reads what netsh prints, which is in the language of the machine: only figures and their places are looked at.
+//! Reads what netsh prints. Its words are in the language of the machine, so only figures and their
+//! places count.
 
 use crate::model::{ExcludedRange, Protocol};
 
-/// The ranges of `netsh interface ipv4 show excludedportrange protocol=…`: a line for each, with its first and last port, and a star
-/// where an administrator set it up.
+/// The ranges of `netsh interface ipv4 show excludedportrange protocol=…`. Each has a line with its
+/// first and last port, and a star if an administrator made it.
 pub fn excluded_ranges(text: &str, protocol: Protocol) -> Vec<ExcludedRange> {
     let range = |line: &str| {
         let mut words = line.split_whitespace();
@@ -18,10 +19,11 @@ pub fn excluded_ranges(text: &str, protocol: Protocol) -> Vec<ExcludedRange> {
     text.lines().filter_map(range).collect()
 }
 
-/// The range of `netsh interface ipv4 show dynamicport tcp`: two lines that end with a number, the first port and how many there are.
+/// The range of `netsh interface ipv4 show dynamicport tcp`. Two lines end with a number: the first
+/// port, and the count.
 pub fn dynamic_range(text: &str) -> Option<(u16, u16)> {
     let mut numbers = text.lines().filter_map(|line| {
-        // Some languages put a wide colon in front of it, and no space.
+        // Some languages put a wide colon before it, without a space.
         let (_, number) = line.rsplit_once([':', '\u{ff1a}'])?;
         number.trim().parse::<u32>().ok()
     });

@@ -1,11 +1,12 @@
-//! Addresses as the protocol control blocks of XNU keep them (bsd/netinet/in_pcb.h), which netstat2 hands on as they are.
+//! Addresses in the form of XNU's protocol control blocks (bsd/netinet/in_pcb.h). netstat2 passes
+//! them on unchanged.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The address as everybody writes it, and the index of its interface if it is link-local.
+/// The address in its usual form, and the index of the interface of a link-local one.
 ///
-/// A socket of IPv6 keeps an IPv4 address in the last four bytes of zeros (`in_addr_4in6`), and a link-local address has the index
-/// in its second group (`in6_embedscope`).
+/// An IPv6 socket keeps an IPv4 address in the last four bytes, after zeros (`in_addr_4in6`). A
+/// link-local address has the index in its second group (`in6_embedscope`).
 pub fn plain(address: SocketAddr) -> (SocketAddr, Option<u16>) {
     let IpAddr::V6(ipv6) = address.ip() else { return (address, None) };
     let at = |ip: Ipv6Addr| SocketAddr::new(ip.into(), address.port());

@@ -1,7 +1,8 @@
 //! The backend for every platform that netstat2 and sysinfo know.
 //!
-//! It sees less than a native one, and says so by gaps: no sockets that are bound without listening, no queues,
-//! timers, devices or cgroups, and owners only of what the system lets this user see.
+//! It sees less than the native one, and says so by gaps. It shows no sockets that are bound
+//! without listening, no queues, timers, devices or cgroups. It shows owners only as far as the
+//! system lets this user see them.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,8 +21,9 @@ use crate::model::{Family, Gap, Hides, Owners, Pid, Protocol, ShownBy, Snapshot,
 pub enum Looks {
     /// Once.
     One,
-    /// Twice, and only what is in both counts. netstat2 asks macOS for the socket of each descriptor, and does not notice if that
-    /// is closed meanwhile: the row has whatever was in memory then.
+    /// Twice: only what is in both tables counts. netstat2 asks macOS for the socket of each
+    /// descriptor, and does not notice if the descriptor is closed meanwhile. Such a row has
+    /// arbitrary content.
     Two,
 }
 
@@ -49,7 +51,7 @@ pub fn snapshot(scope: &Scope, looks: Looks, user_name: impl FnMut(&Uid) -> Opti
     Ok(Snapshot { host: bare_host(), gaps: gaps(scope, &sockets, unreadable_rows), sockets, processes })
 }
 
-/// Reads the table, as far as `scope` asks for it.
+/// Reads the sockets that `scope` asks for.
 fn rows(scope: &Scope) -> Result<Rows, Error> {
     let flags = scope.protocols.iter().fold(ProtocolFlags::empty(), |flags, protocol| {
         flags
@@ -62,7 +64,7 @@ fn rows(scope: &Scope) -> Result<Rows, Error> {
     let mut rows_seen = Rows::default();
     let rows = iterate_sockets_info(AddressFamilyFlags::IPV4 | AddressFamilyFlags::IPV6, flags)
         .map_err(|error| Error::Portable(error.to_string()))?;
-    // One bad row must not hide the others, so not `get_sockets_info`.
+    // `get_sockets_info` would fail because of a single bad row.
     for row in rows {
         let Ok(row) = row else {
             rows_seen.unreadable += 1;
@@ -76,7 +78,7 @@ fn rows(scope: &Scope) -> Result<Rows, Error> {
             ProtocolSocketInfo::Tcp(tcp) => {
                 let Some(state) = state_of(tcp.state) else { continue };
                 let remote = SocketAddr::new(tcp.remote_addr, tcp.remote_port);
-                // A connection that was reset does not hold its port any more.
+                // A connection that was reset no longer holds its port.
                 if state == State::Bound && remote.port() != 0 {
                     continue;
                 }
@@ -89,20 +91,21 @@ fn rows(scope: &Scope) -> Result<Rows, Error> {
     Ok(rows_seen)
 }
 
-/// What makes two rows the same socket, as far as the system tells.
+/// Identifies a socket, as far as the system tells sockets apart.
 type Key = (Protocol, State, SocketAddr, Option<SocketAddr>);
 
-/// The sockets so far. Some systems give a row for each process that has a socket: those become one.
+/// The sockets so far. Some systems list a row for each process that has a socket. Such rows are
+/// merged.
 #[derive(Debug, Default)]
 struct Rows {
     sockets: Vec<Socket>,
     index: HashMap<Key, usize>,
-    /// How many could not be understood.
+    /// How many rows could not be understood.
     unreadable: usize,
 }
 
 impl Rows {
-    /// Keeps what `other` has seen as well.
+    /// Keeps only what `other` has seen, too.
     fn confirm(&mut self, other: &Self) {
         self.sockets.retain_mut(|socket| {
             let key = (socket.protocol, socket.state, socket.local, socket.remote);
@@ -119,7 +122,7 @@ impl Rows {
     }
 
     fn add(&mut self, key: Key, mut pids: Vec<Pid>) {
-        // Windows gives pid 0 where it does not tell.
+        // Windows reports pid 0 if it does not know the process.
         pids.retain(|&pid| pid != 0);
         let (protocol, state, local, remote) = key;
         let index = *self.index.entry(key).or_insert_with(|| {
@@ -189,7 +192,7 @@ fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
 /// The code of [`owners_untold`].
 pub const OWNERS_UNTOLD: &str = "unreadable-processes";
 
-/// That some owners are hidden, if any are.
+/// The gap for hidden owners, if there are any.
 pub fn owners_untold(sockets: &[Socket], shown_by: ShownBy) -> Option<Gap> {
     let is_hidden = |socket: &Socket| matches!(socket.owners, Owners::Hidden { .. });
     sockets.iter().any(is_hidden).then(|| Gap {

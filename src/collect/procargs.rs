@@ -1,10 +1,12 @@
-//! The arguments of a process as macOS hands them out: `KERN_PROCARGS2` (sysctl(3); bsd/kern/kern_sysctl.c of XNU).
+//! The arguments of a process, as macOS returns them: `KERN_PROCARGS2` (sysctl(3);
+//! bsd/kern/kern_sysctl.c of XNU).
 //!
-//! The number of arguments, the path of the program, padding, then each argument and each environment variable, ended by a zero byte.
-//! Nothing but the number tells where the variables begin, and they are nobody's business. So empty arguments are counted, and where a
-//! process has written something else over its arguments, whatever looks like a variable at their end is left out.
+//! The data is the number of arguments, the path of the program, padding, and then each argument
+//! and each environment variable, each with a zero byte at its end. Only the number says where the
+//! variables begin, and variables must not be shown. So empty arguments are counted, too. If a
+//! process has written over its arguments, whatever looks like a variable at their end is left out.
 
-/// The arguments, without the environment; `None` if this is something else.
+/// The arguments, without the environment. `None` if the data is malformed.
 pub fn parse(bytes: &[u8]) -> Option<Vec<String>> {
     let (count, rest) = bytes.split_first_chunk()?;
     let count = usize::try_from(i32::from_ne_bytes(*count)).ok()?;
@@ -14,7 +16,8 @@ pub fn parse(bytes: &[u8]) -> Option<Vec<String>> {
     let strings = rest[start..].split(|&byte| byte == 0).take(count);
     let mut arguments: Vec<String> = strings.map(|text| String::from_utf8_lossy(text).into_owned()).collect();
 
-    // Programs change the first argument at least, if they change any; and one that is empty looks like padding.
+    // A program that changes its arguments changes at least the first. An empty first argument
+    // looks like padding.
     let path = String::from_utf8_lossy(path);
     let is_as_started =
         arguments.first().is_some_and(|first| file_name(first.trim_start_matches('-')) == file_name(&path));
@@ -57,10 +60,10 @@ mod tests {
 
     #[test]
     fn a_title_over_the_arguments_does_not_show_the_environment() {
-        // Three arguments were there, and the title takes the place of all of them.
+        // There were three arguments, and the title replaces all of them.
         let titled = ["my server", "TOKEN=secret", "HOME=/Users/ada"];
         assert_eq!(read(3, "/usr/local/bin/node", &titled).unwrap(), ["my server"]);
-        // A first argument that is empty is taken for padding.
+        // An empty first argument is taken for padding.
         assert_eq!(read(2, "/usr/bin/tool", &["", "run", "TOKEN=secret"]).unwrap(), ["run"]);
     }
 

@@ -1,4 +1,4 @@
-//! Details of the owners, and only of them, by sysinfo. Never the environment.
+//! Details of the owners, and of no other process, by sysinfo. The environment is never read.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,13 +9,14 @@ use crate::error::Error;
 use crate::local::IS_WINDOWS;
 use crate::model::{Ancestor, Forwarder, Pid, Process, name_or_stand_in};
 
-/// More generations than any real process has; a bound in case ids are reused while we read.
+/// More generations than any process has. A bound is needed if ids are reused while we read.
 const MOST_ANCESTORS: usize = 64;
 
 /// Reads `pids`, which may contain duplicates. Processes that have ended are left out.
 ///
-/// `user_name` turns a user id into a name. Unit and container, what became of the program file and
-/// of the parent, and whether the process is frozen, are left to the platform.
+/// `user_name` turns a user id into a name. The platform adds unit and container, whether the
+/// program file was deleted, what was inherited from a parent that ended, and whether the process
+/// is frozen.
 ///
 /// # Errors
 ///
@@ -54,13 +55,13 @@ pub fn details(
             pid: pid.as_u32(),
             ppid: process.parent().map(sysinfo::Pid::as_u32),
             name: name_of(process),
-            // Windows gives an empty one where it does not tell.
+            // Windows returns an empty one if it does not know.
             exe: process.exe().filter(|path| !path.as_os_str().is_empty()).map(ToOwned::to_owned),
             is_exe_deleted: false,
             command: command_of(process),
             cwd: process.cwd().filter(|path| !path.as_os_str().is_empty()).map(ToOwned::to_owned),
             user: uid.and_then(&mut user_name),
-            // Windows has identifiers that are no numbers.
+            // On Windows identifiers are not numbers.
             uid: uid.and_then(|uid| uid.to_string().parse().ok()),
             started_at: native::started_at(pid.as_u32()).or_else(|| start_by_seconds(process)),
             is_stopped: matches!(process.status(), ProcessStatus::Stop | ProcessStatus::Tracing),
@@ -76,7 +77,7 @@ pub fn details(
     Ok(found.collect())
 }
 
-/// Reads the parents of `pids`, then theirs, a generation at a time.
+/// Reads the parents of `pids`, then their parents, one generation at a time.
 fn refresh_ancestors(system: &mut System, pids: &[sysinfo::Pid], kind: ProcessRefreshKind) {
     let mut generation = pids.to_vec();
     for _ in 0..MOST_ANCESTORS {
@@ -95,7 +96,7 @@ fn refresh_ancestors(system: &mut System, pids: &[sysinfo::Pid], kind: ProcessRe
     }
 }
 
-/// Reads what stands in for the names of processes that have none.
+/// Reads what replaces the name of a process that has blanked it.
 fn refresh_nameless(system: &mut System, kind: ProcessRefreshKind) {
     let is_nameless = |process: &&sysinfo::Process| process.name().to_string_lossy().trim().is_empty();
     let nameless: Vec<sysinfo::Pid> =
@@ -114,7 +115,7 @@ fn command_of(process: &sysinfo::Process) -> Vec<String> {
     process.cmd().iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
-/// The start in whole seconds, which is all that sysinfo tells.
+/// The start in whole seconds: sysinfo reports no more.
 fn start_by_seconds(process: &sysinfo::Process) -> Option<SystemTime> {
     let seconds = Some(process.start_time()).filter(|&seconds| seconds != 0)?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
@@ -123,7 +124,7 @@ fn start_by_seconds(process: &sysinfo::Process) -> Option<SystemTime> {
 fn ancestors(system: &System, pid: sysinfo::Pid) -> Vec<Ancestor> {
     let parent_of = |pid: sysinfo::Pid| {
         let child = system.process(pid)?;
-        // Windows keeps the id of a parent that has ended, which may be another process's by now.
+        // Windows keeps the id of a parent that has ended. It may belong to another process by now.
         let is_parent = |parent: &&sysinfo::Process| !IS_WINDOWS || parent.start_time() <= child.start_time();
         system.process(child.parent()?).filter(is_parent)
     };
@@ -133,7 +134,7 @@ fn ancestors(system: &System, pid: sysinfo::Pid) -> Vec<Ancestor> {
         .collect()
 }
 
-// Of a Unix: ids of users are numbers there, and there are `true` and a parent that lives on.
+// Unix only: user ids are numbers there, `true` exists, and a parent lives on.
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Which processes and users there are, as Linux and macOS tell alike.
+//! Which processes and users exist: the same on Linux and macOS.
 
 use rustix::io::Errno;
 
@@ -7,7 +7,7 @@ use crate::model::Pid;
 /// See [`super::is_process`].
 pub fn is_process(pid: Pid) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    // EPERM: it is there, and somebody else's.
+    // EPERM: the process exists and belongs to somebody else.
     pid.is_some_and(|pid| matches!(rustix::process::test_kill_process(pid), Ok(()) | Err(Errno::PERM)))
 }
 
@@ -23,7 +23,7 @@ mod tests {
     #[test]
     fn processes_and_users_that_are_there_and_that_are_not() {
         assert!(is_process(std::process::id()) && is_process(1));
-        // Beyond the largest pid_max, and no id at all.
+        // An id above the largest pid_max, and an invalid id.
         assert!(!is_process(4_194_305) && !is_process(0) && !is_process(u32::MAX));
         assert!(is_user("root") && !is_user("no-such-user") && !is_user("a\0b"));
     }

@@ -1,4 +1,5 @@
-//! Systems whose sockets neither netstat2 nor this crate can list: it builds there, and says so in one line.
+//! Systems whose sockets neither netstat2 nor this crate can list. portcheck builds there, and says
+//! so in one line.
 
 use super::{Detail, Scope};
 use crate::error::Error;
@@ -16,7 +17,7 @@ pub fn describe(_pids: Vec<Pid>, _detail: Detail) -> Result<Vec<Process>, Error>
     Err(Error::Unsupported(std::env::consts::OS))
 }
 
-/// See [`super::is_process`]. Listing them says what is the matter.
+/// See [`super::is_process`]. Listing the sockets will say what is wrong.
 pub fn is_process(_pid: Pid) -> bool {
     true
 }

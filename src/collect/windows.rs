@@ -1,4 +1,4 @@
-//! Windows: the portable backend, with what netsh and the registry tell of ports.
+//! Windows: the portable backend, with what netsh and the registry say about ports.
 
 mod portproxy;
 
@@ -17,7 +17,7 @@ use crate::model::{
 
 pub use super::common::{Watch, drop_remnants, owners_of, started_at, supervisor_of, waiting};
 
-/// The process that stands for the kernel and its drivers.
+/// The process under which the kernel and its drivers are listed.
 const SYSTEM: Pid = 4;
 
 /// See [`super::snapshot`].
@@ -27,7 +27,7 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
         recognise_drivers(socket);
         tell_families_apart(socket);
     }
-    // Who only wants an exit code does not read what these would add.
+    // For an exit code alone, these details are not read.
     if scope.detail > Detail::Nothing {
         for socket in &mut snapshot.sockets {
             doubt_ended(socket, &snapshot.processes);
@@ -38,19 +38,19 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
                 socket.forwards_to = portproxy::of(&rules, socket, &snapshot.processes);
             }
         }
-        // The table tells everybody the same.
+        // The table is the same for every user.
         snapshot.gaps.retain(|gap| gap.code != portable::OWNERS_UNTOLD);
         snapshot.gaps.extend(portable::owners_untold(&snapshot.sockets, ShownBy::Nothing));
     }
     snapshot.processes.retain(|process| process.pid != SYSTEM);
-    // A listing does not tell how the system picks ports.
+    // A listing does not show how the system picks ports.
     if !scope.targets.is_empty() && scope.detail > Detail::Nothing {
         snapshot.host = host();
     }
     Ok(snapshot)
 }
 
-/// What listens in the name of the process `System` listens in the kernel: there is no process to end.
+/// A listener of the process `System` is in the kernel: there is no process to end.
 fn recognise_drivers(socket: &mut Socket) {
     if !matches!(&socket.owners, Owners::Known(pids) if pids.contains(&SYSTEM)) {
         return;
@@ -60,21 +60,22 @@ fn recognise_drivers(socket: &mut Socket) {
         (_, 137..=139) => Some(KernelUser::NetBios),
         // [MS-SMB2], section 2.1.
         (_, 445) => Some(KernelUser::FileSharing),
-        // The NFS server with its port mapper, and PPTP: drivers that do without http.sys.
+        // The NFS server with its port mapper, and PPTP: drivers that do not use http.sys.
         (_, 111 | 2049 | 1723) => None,
         (Protocol::Tcp, _) if socket.state.is_listening() => Some(KernelUser::HttpSys),
         _ => None,
     };
 }
 
-/// A socket of both families has a row for each of them, so that one of IPv6 never stands for IPv4.
+/// A socket of both families has a row for each family, so an IPv6 row never stands for IPv4.
 fn tell_families_apart(socket: &mut Socket) {
     if socket.family == Family::Ipv6 {
         socket.v6only = Some(true);
     }
 }
 
-/// The table names the process that made a socket, also after its end if another one has inherited it.
+/// The table names the process that made a socket, even after its end if another process has
+/// inherited the socket.
 fn doubt_ended(socket: &mut Socket, processes: &[Process]) {
     let Owners::Known(pids) = &mut socket.owners else { return };
     let made_by = pids.first().copied();
@@ -96,7 +97,8 @@ pub fn circumstances(is_refused: bool, addresses: Vec<InterfaceAddress>) -> Circ
     Circumstances { excluded_ranges, ..super::common::circumstances(is_refused, addresses) }
 }
 
-/// The ranges of both protocols; `None` if netsh does not tell. There is no documented call for them.
+/// The excluded ranges of both protocols. `None` if netsh does not report them. No documented call
+/// lists them.
 fn excluded_ranges() -> Option<Vec<ExcludedRange>> {
     let mut ranges = Vec::new();
     for protocol in Protocol::ALL {
@@ -113,13 +115,13 @@ pub fn host() -> Host {
     Host { ephemeral_range: text.as_deref().and_then(netsh::dynamic_range), ..bare_host() }
 }
 
-/// What netsh prints, in whatever language; `None` if it fails.
+/// The output of netsh, in the language of the machine. `None` if it fails.
 fn ask_netsh(arguments: &[&str]) -> Option<String> {
-    // By its own path: whatever is called so in the current directory is none of ours.
+    // By its full path, so that no program of that name in the current directory is run.
     let root = std::env::var_os("SystemRoot")?;
     let program = Path::new(&root).join("System32").join("netsh.exe");
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    // Only figures are read from it, which all code pages have in common.
+    // Only figures are read, and these are the same in all code pages.
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -133,7 +135,7 @@ pub fn is_user(name: &str) -> bool {
     winsafe::LookupAccountName(None, name).is_ok()
 }
 
-/// The name of an account by its security identifier. `sysinfo` would list all accounts for that.
+/// The name of an account by its security identifier. `sysinfo` would list all accounts for this.
 fn user_name(uid: &Uid) -> Option<String> {
     let sid = winsafe::ConvertStringSidToSid(&uid.to_string()).ok()?;
     let (_, name, _) = winsafe::LookupAccountSid(None, &sid).ok()?;

@@ -1,6 +1,7 @@
-//! Binding with `SO_EXCLUSIVEADDRUSE`, without which Windows lets a second socket bind a wildcard beside a specific address.
+//! Binds with `SO_EXCLUSIVEADDRUSE`. Without it Windows lets a second socket bind a wildcard beside
+//! a specific address.
 
-// No crate offers this option without it.
+// No crate sets this option without unsafe code of ours.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -10,13 +11,14 @@ use std::os::windows::io::AsRawSocket;
 use socket2::{Domain, Socket, Type};
 use windows_sys::Win32::Networking::WinSock::{SO_EXCLUSIVEADDRUSE, SOL_SOCKET, WSAEADDRINUSE, setsockopt};
 
-/// Binds `socket` so that nobody else can have the port on an address that overlaps. It fails where somebody has, but for one
-/// case: beside a wildcard of the same user that is not exclusive, a specific address can be bound, by any server.
+/// Binds `socket` so that nobody else can have the port on an overlapping address. It fails if
+/// somebody has it already, with one exception: beside a non-exclusive wildcard of the same user,
+/// any server can bind a specific address.
 ///
 /// # Errors
 ///
-/// As Winsock says, with one difference: for a port that somebody holds with this option, it says the same (`WSAEACCES`) as for one that nobody
-/// may bind. That is told apart here, and the former is `WSAEADDRINUSE`.
+/// Those of Winsock, with one change. If somebody holds the port with this option, Winsock says the
+/// same (`WSAEACCES`) as for a port that nobody may bind. Here the former is `WSAEADDRINUSE`.
 pub fn bind(socket: &Socket, kind: Type, address: SocketAddr, is_dual: bool) -> io::Result<()> {
     set(socket)?;
     socket.bind(&address.into()).map_err(|error| {
@@ -25,8 +27,8 @@ pub fn bind(socket: &Socket, kind: Type, address: SocketAddr, is_dual: bool) -> 
     })
 }
 
-/// Whether a wildcard is in use, which is what Winsock says of one whoever holds the port ("Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE",
-/// Winsock's documentation).
+/// Whether a wildcard is in use. If anybody holds the port, Winsock says so of a wildcard ("Using
+/// SO_REUSEADDR and SO_EXCLUSIVEADDRUSE", Winsock's documentation).
 fn is_held(kind: Type, address: SocketAddr, is_dual: bool) -> bool {
     let is_in_use = |wildcard: SocketAddr| {
         let bound = Socket::new(Domain::for_address(wildcard), kind, None).and_then(|socket| {
@@ -44,12 +46,13 @@ fn is_held(kind: Type, address: SocketAddr, is_dual: bool) -> bool {
         || (address.is_ipv6() && is_in_use((Ipv6Addr::UNSPECIFIED, port).into()))
 }
 
-/// Sets the option, before the bind.
+/// Sets the option. This must come before the bind.
 fn set(socket: &Socket) -> io::Result<()> {
     const YES: [u8; 4] = 1_i32.to_ne_bytes();
     let raw = usize::try_from(socket.as_raw_socket()).map_err(io::Error::other)?;
-    // SAFETY: the socket is open as long as it is borrowed, and Winsock reads the four bytes of YES and keeps no pointer to them.
+    // SAFETY: the socket is open while it is borrowed. Winsock reads the four bytes of YES and
+    // keeps no pointer to them.
     let result = unsafe { setsockopt(raw, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, YES.as_ptr(), 4) };
-    // setsockopt leaves its reason where the last error of the thread is.
+    // The reason is in the thread's last error.
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

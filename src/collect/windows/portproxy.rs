@@ -1,4 +1,4 @@
-//! Ports that the IP Helper service passes on to elsewhere, as `netsh interface portproxy add` sets them up.
+//! Ports that the IP Helper service forwards: the rules of `netsh interface portproxy add`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,23 +7,23 @@ use winreg::enums::HKEY_LOCAL_MACHINE;
 
 use crate::model::{Forward, Forwarder, Process, Protocol, Socket, find_process};
 
-/// Where netsh writes them, and the service reads them.
+/// The registry key of the rules: netsh writes them, and the service reads them.
 const KEY: &str = r"SYSTEM\CurrentControlSet\Services\PortProxy";
 const KINDS: [&str; 4] = ["v4tov4", "v4tov6", "v6tov4", "v6tov6"];
 
-/// A port that is passed on.
+/// A rule that forwards a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Which of [`KINDS`].
     kind: &'static str,
-    /// Where it listens, as it is written: an address or `*`.
+    /// Where it listens, as written: an address or `*`.
     address: String,
     port: u16,
-    /// Where it passes connections on to.
+    /// Where it forwards connections to.
     target: String,
 }
 
-/// The rules there are; none if the registry does not tell.
+/// The rules. None if the registry cannot be read.
 pub fn rules() -> Vec<Rule> {
     let machine = RegKey::predef(HKEY_LOCAL_MACHINE);
     let of_kind = |kind: &'static str| {
@@ -34,8 +34,8 @@ pub fn rules() -> Vec<Rule> {
     KINDS.into_iter().flat_map(of_kind).collect()
 }
 
-/// What becomes of connections to `socket`, if a rule passes them on. A rule can be there and another program have the port: only a service
-/// host passes anything on.
+/// Where connections to `socket` are forwarded, if a rule does that. Another program may have the
+/// port of a rule: only a service host forwards anything.
 pub fn of(rules: &[Rule], socket: &Socket, processes: &[Process]) -> Option<Forward> {
     let is_listener = socket.protocol == Protocol::Tcp && socket.state.is_listening();
     let owner = socket.owners.pids().first().and_then(|&pid| find_process(processes, pid))?;
@@ -48,7 +48,7 @@ pub fn of(rules: &[Rule], socket: &Socket, processes: &[Process]) -> Option<Forw
 }
 
 impl Rule {
-    /// Where it listens; `None` if that is no address.
+    /// Where it listens. `None` if that is no address.
     fn listens_at(&self) -> Option<IpAddr> {
         match &*self.address {
             "*" | "" if self.kind.starts_with("v4") => Some(Ipv4Addr::UNSPECIFIED.into()),
@@ -58,7 +58,8 @@ impl Rule {
     }
 }
 
-/// Reads a value: its name is `0.0.0.0/8080` or `*/8080`, where it listens, and its text the same of where it connects to.
+/// Reads a value. Its name is where the rule listens, `0.0.0.0/8080` or `*/8080`. Its text is where
+/// the rule connects to, in the same form.
 fn parse(kind: &'static str, name: &str, text: &str) -> Option<Rule> {
     let (address, port) = name.rsplit_once('/')?;
     let (host, target) = text.trim_matches('"').rsplit_once('/')?;
@@ -73,7 +74,7 @@ mod tests {
     use crate::model::Owners;
     use crate::testing::{listener, process};
 
-    /// Where a listener of process 1234 passes connections on to, and who that is.
+    /// Where a listener of process 1234 forwards connections to, and what that process is.
     fn target(rules: &[Rule], local: &str, name: &str) -> Option<String> {
         let socket = Socket { owners: Owners::Known(vec![1234]), ..listener(local) };
         of(rules, &socket, &[process(1234, 800, name)]).map(|forward| forward.target)
@@ -103,7 +104,7 @@ mod tests {
         for other in ["127.0.0.1:8443", "0.0.0.0:80", "127.0.0.1:3000"] {
             assert_eq!(of(other), None);
         }
-        // A rule that outlived its use, beside a server on the port.
+        // A rule that nobody needs any more, beside a server on the port.
         assert_eq!(target(&rules, "0.0.0.0:3000", "node.exe"), None);
     }
 
@@ -111,7 +112,7 @@ mod tests {
     fn the_registry_is_read() {
         let user = RegKey::predef(HKEY_LOCAL_MACHINE);
         let path = format!(r"{KEY}\v4tov4\tcp");
-        // Who may not write there has nothing to prove it with.
+        // Without permission to write to the registry, there is nothing to test with.
         let Ok((key, _)) = user.create_subkey(&path) else {
             return crate::testing::skip("the registry cannot be written");
         };
