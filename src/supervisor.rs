@@ -4,6 +4,8 @@
 //! systemd.unit(5) and systemd.special(7), Kubernetes' in its kubelet's cgroup driver, the rest was
 //! read off running systems.
 
+pub mod command;
+
 use crate::model::{Container, Forwarder, Manager, Runtime, Unit};
 
 /// Who looks after the processes of a cgroup.
@@ -16,13 +18,54 @@ pub struct Supervisor {
 }
 
 /// Reads a path such as `/system.slice/nginx.service` or `/docker/8f3a…`.
+///
+/// Only the part that root or systemd named counts: below a unit, whoever it is delegated to makes directories of any name (systemd,
+/// CGROUP_DELEGATION). What a user named counts as that user's.
 #[must_use]
 pub fn of_cgroup(path: &str) -> Supervisor {
     let components: Vec<&str> = path.split('/').filter(|component| !component.is_empty()).collect();
-    // The innermost container is the one the process is in; the outer ones are its hosts.
-    let container = (0..components.len()).rev().find_map(|index| container_at(&components, index));
-    let unit = if container.is_some() { None } else { unit_of(&components) };
-    Supervisor { unit, container }
+    match below_user_manager(&components) {
+        Some((user, own)) if !own.is_empty() => of_components(own, Some(user)),
+        _ => of_components(&components, None),
+    }
+}
+
+/// The user and the part of the path that the user's own service manager named.
+fn below_user_manager<'a, 'b>(components: &'a [&'b str]) -> Option<(u32, &'a [&'b str])> {
+    let ["user.slice", slice, manager, own @ ..] = components else { return None };
+    let user: u32 = manager.strip_prefix("user@")?.strip_suffix(".service")?.parse().ok()?;
+    (*slice == format!("user-{user}.slice")).then_some((user, own))
+}
+
+fn of_components(components: &[&str], user: Option<u32>) -> Supervisor {
+    let slices = components.iter().take_while(|component| component.strip_suffix(".slice").is_some()).count();
+    let Some(first) = components.get(slices) else { return Supervisor::default() };
+    if is_root_of_containers(components, slices) {
+        // The innermost container is the one the process is in; the outer ones are its hosts.
+        let container = (slices..components.len()).rev().find_map(|index| container_at(components, index));
+        if let Some(container) = container {
+            return Supervisor { unit: None, container: Some(Container { user, ..container }) };
+        }
+    }
+    // systemd puts services into slices.
+    let is_unit = is_unit(first) && (slices > 0 || user.is_some() || *first == "init.scope");
+    let manager = if user.is_some() { Manager::User } else { Manager::System };
+    let unit = is_unit.then(|| Unit { name: (*first).to_owned(), manager, user });
+    Supervisor { unit, container: None }
+}
+
+/// Whether the part of the path that begins at `index` is made by a container engine.
+fn is_root_of_containers(components: &[&str], index: usize) -> bool {
+    const ROOTS: [&str; 7] = ["docker", "libpod_parent", "kubepods", "lxc", "default", "moby", "k8s.io"];
+    let first = components[index];
+    ROOTS.contains(&first)
+        || container_at(components, index).is_some()
+        || matches!(Forwarder::of_unit(first), Some(Forwarder::Engine(_)))
+}
+
+fn is_unit(component: &str) -> bool {
+    const SUFFIXES: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
+    SUFFIXES.iter().any(|suffix| component.ends_with(suffix))
 }
 
 /// Whether a unit is a service that can be stopped for what holds a port in it. Not the service of a forwarder: everything that
@@ -38,19 +81,6 @@ pub fn names_service(unit: &Unit) -> bool {
     unit.name.ends_with(".service") && !unit.name.starts_with("user@")
 }
 
-fn unit_of(components: &[&str]) -> Option<Unit> {
-    const SUFFIXES: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
-    let is_unit = |component: &&str| SUFFIXES.iter().any(|suffix| component.ends_with(suffix));
-    let index = components.iter().rposition(is_unit)?;
-    let mut above = components[..index].iter();
-    let user = above.find_map(|component| component.strip_prefix("user@")?.strip_suffix(".service"));
-    Some(Unit {
-        name: components[index].to_owned(),
-        manager: if user.is_some() { Manager::User } else { Manager::System },
-        user: user.and_then(|user| user.parse().ok()),
-    })
-}
-
 fn container_at(components: &[&str], index: usize) -> Option<Container> {
     const PREFIXES: [(&str, Runtime); 5] = [
         ("docker-", Runtime::Docker),
@@ -63,7 +93,7 @@ fn container_at(components: &[&str], index: usize) -> Option<Container> {
     let parent = index.checked_sub(1).map_or("", |parent| components[parent]);
     let found = |runtime: Runtime, id: &str| {
         let pod = components[..index].iter().rev().find_map(|component| pod_uid(component));
-        Some(Container { runtime, id: id.to_owned(), pod })
+        Some(Container { runtime, id: id.to_owned(), pod, user: None })
     };
 
     // `system.slice/docker-ID.scope`, or `libpod-ID` where systemd does not manage the cgroups.
@@ -157,7 +187,7 @@ mod tests {
 
     #[track_caller]
     fn container(path: &str, runtime: Runtime, id: &str, pod: Option<&str>) {
-        let container = Container { runtime, id: id.to_owned(), pod: pod.map(str::to_owned) };
+        let container = Container { runtime, id: id.to_owned(), pod: pod.map(str::to_owned), user: None };
         assert_eq!(of_cgroup(path), Supervisor { unit: None, container: Some(container) }, "{path}");
     }
 
@@ -175,6 +205,34 @@ mod tests {
         unit("/user.slice/user-1000.slice/user@1000.service/app.slice/api.service", "api.service", Manager::User);
     }
 
+    /// Directories of any name are made by whoever a cgroup is delegated to: a container and sshd were stopped for them.
+    #[test]
+    fn what_a_delegated_cgroup_is_called_does_not_count() {
+        unit("/system.slice/evil.service/sshd.service", "evil.service", Manager::System);
+        unit(&format!("/system.slice/evil.service/docker-{ID}.scope"), "evil.service", Manager::System);
+        unit("/system.slice/evil.service/user@0.service/app.slice/sshd.service", "evil.service", Manager::System);
+        unit("/user.slice/user-1000.slice/session-3.scope/sshd.service", "session-3.scope", Manager::System);
+        let user = "/user.slice/user-1000.slice/user@1000.service";
+        unit(&format!("{user}/app.slice/evil.service/sshd.service"), "evil.service", Manager::User);
+        unit(&format!("{user}/app.slice/user@0.service/sshd.service"), "user@0.service", Manager::User);
+        for path in [
+            "/evil.service/sshd.service".to_owned(),
+            "/ada/sshd.service".to_owned(),
+            format!("/ada/docker/{ID}"),
+            format!("/ada/docker-{ID}.scope"),
+            format!("/user@4001.service/app.slice/docker-{ID}.scope"),
+        ] {
+            assert_eq!(of_cgroup(&path), Supervisor::default(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_container_in_the_part_of_a_user_is_that_users() {
+        let path = format!("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container");
+        let found = of_cgroup(&path).container.unwrap();
+        assert_eq!((found.runtime, &*found.id, found.user), (Runtime::Podman, ID, Some(1000)));
+    }
+
     #[test]
     fn containers_of_each_runtime() {
         let pod = "2d9c1f30-aaaa-bbbb-cccc-0123456789ab";
@@ -188,6 +246,9 @@ mod tests {
         let slice = format!("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{pod_}.slice");
         container(&format!("{slice}/cri-containerd-{ID}.scope"), Runtime::Containerd, ID, Some(pod));
         container(&format!("{slice}/crio-{ID}.scope/container"), Runtime::Crio, ID, Some(pod));
+        let in_unit =
+            format!("/system.slice/containerd.service/kubepods-besteffort-pod{pod_}.slice:cri-containerd:{ID}");
+        container(&in_unit, Runtime::Containerd, ID, None);
         container("/machine.slice/systemd-nspawn@web.service/payload", Runtime::Nspawn, "web", None);
         container("/machine.slice/machine-my\\x2dweb.scope", Runtime::Nspawn, "my-web", None);
         container("/lxc.payload.web/system.slice/nginx.service", Runtime::Lxc, "web", None);

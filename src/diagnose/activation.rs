@@ -1,7 +1,7 @@
 //! The verdict `socket-activation`: systemd itself listens, and stopping the service does not free the port.
 
 use super::holders::groups_where;
-use super::{Detail, Explanation, Observation, Remedy, Rule, Severity, Statement, Subject, Verb, remedy};
+use super::{Detail, Explanation, Observation, Rule, Severity, Statement, Subject, Verb, remedy};
 
 pub static RULE: Rule = Rule {
     code: "socket-activation",
@@ -19,10 +19,7 @@ pub static RULE: Rule = Rule {
             .map(|(group, unit)| Observation {
                 pids: group.owners.pids().to_vec(),
                 details: vec![("unit", Detail::Text(unit.name.clone()))],
-                remedies: remedy::stop_unit(&unit.seen_by(facts.host.euid))
-                    .map(|command| Remedy { text: "stop its socket unit".to_owned(), command: Some(command) })
-                    .into_iter()
-                    .collect(),
+                remedies: vec![remedy::stop_unit("its socket unit", &unit.seen_by(facts.host.euid))],
                 ..Observation::of(Statement::new(
                     Subject::Thing("systemd".to_owned()),
                     Verb("holds", "hold"),

@@ -61,8 +61,11 @@ fn stop_activation(group: &Group<'_>, manager: &Process) -> Vec<Remedy> {
 
 fn stop_tunnel(facts: &Facts<'_>, process: &Process) -> Remedy {
     let unit = process.unit.as_ref().filter(|unit| supervisor::names_service(unit));
-    let text = "stop it, which ends every connection through it".to_owned();
-    Remedy { text, command: unit.and_then(|unit| remedy::stop_unit(&unit.seen_by(facts.host.euid))) }
+    let what = "its service, which ends every connection through it";
+    match unit {
+        Some(unit) => remedy::stop_unit(what, &unit.seen_by(facts.host.euid)),
+        None => advice("stop it by its own tool, which ends every connection through it".to_owned()),
+    }
 }
 
 fn advice(text: String) -> Remedy {

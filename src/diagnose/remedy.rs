@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{Facts, Group, Remedy, forwarded};
-use crate::model::{Container, Forwarder, Gap, Manager, Owners, Process, Runtime, Socket, Unit};
+use crate::model::{Container, Forwarder, Gap, Manager, Owners, Process, Socket, Unit};
 use crate::port_set::PortSet;
 use crate::supervisor;
+use crate::supervisor::command::{self, Caller};
 
 /// How to end whoever holds the sockets of a group: its supervisor's command where it has one, since what is
 /// supervised comes back.
@@ -95,60 +96,46 @@ fn stop(facts: &Facts<'_>, container: Option<&Container>, unit: Option<&Unit>) -
     {
         return Some(forwarded::find_container(runtime, facts));
     }
-    container.map(stop_container).or_else(|| service.map(|unit| stop_service(&unit.seen_by(facts.host.euid))))
+    container
+        .map(|container| stop_container(&container.seen_by(facts.host.euid)))
+        .or_else(|| service.map(|unit| stop_unit("its service", &unit.seen_by(facts.host.euid))))
 }
 
 /// Stops a container by the tool of its runtime, if that can.
 pub fn stop_container(container: &Container) -> Remedy {
-    let id = container.short_id();
-    let command = match container.runtime {
-        Runtime::Docker => Some(format!("docker stop {id}")),
-        Runtime::Podman => Some(format!("podman stop {id}")),
-        Runtime::Nspawn => quote(&container.id).map(|name| format!("machinectl poweroff {name}")),
-        Runtime::Lxc => quote(&container.id).map(|name| format!("lxc-stop -n {name}")),
-        // What belongs to a pod is started again by its controller, and is Kubernetes' to stop.
-        Runtime::Containerd | Runtime::Crio | Runtime::Kubernetes => {
-            let pod = container.pod.as_deref().map(|pod| format!(" of pod {pod}")).unwrap_or_default();
-            let text = format!("stop the {} container {id}{pod} by what started it", container.runtime.into_str());
-            return Remedy { text, command: None };
-        }
-    };
-    Remedy { text: "stop its container".to_owned(), command }
+    let command = command::stop_container(container, Caller::Reader).and_then(|command| command::typed(&command));
+    if command.is_some() {
+        return Remedy { text: "stop its container".to_owned(), command };
+    }
+    let (runtime, id) = (container.runtime.into_str(), container.short_id());
+    // What belongs to a pod is started again by its controller, and is Kubernetes' to stop.
+    let pod = container.pod.as_deref().map(|pod| format!(" of pod {pod}")).unwrap_or_default();
+    let by = container.user.map_or_else(|| "by what started it".to_owned(), |user| format!("as its user (uid {user})"));
+    Remedy { text: format!("stop the {runtime} container {id}{pod} {by}"), command: None }
 }
 
-/// Stops a unit of systemd.
-pub fn stop_service(unit: &Unit) -> Remedy {
-    Remedy { text: "stop its service".to_owned(), command: stop_unit(unit) }
-}
-
-/// The command that stops a unit as the reader sees it. `None` for a name that no shell can be given.
-pub fn stop_unit(unit: &Unit) -> Option<String> {
-    let name = quote(&unit.name)?;
-    Some(match (unit.manager, unit.user) {
-        (Manager::System, _) => format!("sudo systemctl stop {name}"),
-        (Manager::User, None) => format!("systemctl --user stop {name}"),
-        (Manager::User, Some(user)) => format!("sudo systemctl --user --machine={user}@ stop {name}"),
-    })
+/// Stops a unit of systemd, which is called `what`: `its service`. It is named where no command can be offered.
+pub fn stop_unit(what: &str, unit: &Unit) -> Remedy {
+    let stop = command::stop_units(unit, [&*unit.name], Caller::Reader);
+    match stop.and_then(|stop| command::typed(&stop)) {
+        Some(command) => Remedy { text: format!("stop {what}"), command: Some(command) },
+        None => Remedy { text: format!("stop {what}, {}", unit.name), command: None },
+    }
 }
 
 /// The command that lets a frozen process run again.
 pub fn thaw(process: &Process) -> Option<String> {
-    match (&process.container, &process.unit, &process.frozen_cgroup) {
-        (Some(container), ..) if container.runtime == Runtime::Docker => {
-            Some(format!("docker unpause {}", container.short_id()))
-        }
-        (Some(container), ..) if container.runtime == Runtime::Podman => {
-            Some(format!("podman unpause {}", container.short_id()))
-        }
-        (None, Some(unit), _) if unit.manager == Manager::System && unit.name.ends_with(".service") => {
-            Some(format!("sudo systemctl thaw {}", quote(&unit.name)?))
-        }
-        (_, _, Some(directory)) => {
-            let file = directory.join("cgroup.freeze");
-            Some(format!("echo 0 | sudo tee {}", quote(file.to_str()?)?))
+    let thaw = match (&process.container, &process.unit) {
+        (Some(container), _) => command::unpause_container(container),
+        (None, Some(unit)) if unit.manager == Manager::System && unit.name.ends_with(".service") => {
+            command::thaw_unit(unit)
         }
         _ => None,
-    }
+    };
+    thaw.and_then(|thaw| command::typed(&thaw)).or_else(|| {
+        let file = process.frozen_cgroup.as_ref()?.join("cgroup.freeze");
+        Some(format!("echo 0 | sudo tee {}", quote(file.to_str()?)?))
+    })
 }
 
 /// How to keep the kernel from giving the port to clients, where it does: a better port, or the setting with what it has

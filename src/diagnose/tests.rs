@@ -123,12 +123,12 @@ fn what_is_supervised_is_stopped_by_its_supervisor() {
         let found = findings(&[owned("0.0.0.0:62893", &[42])], std::slice::from_ref(process), &[]);
         commands(&found[0]).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(command(&server), ["sudo systemctl stop web.service"]);
+    assert_eq!(command(&server), ["sudo systemctl stop -- web.service"]);
     server.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::User, user: None });
-    assert_eq!(command(&server), ["systemctl --user stop web.service"]);
+    assert_eq!(command(&server), ["systemctl --user stop -- web.service"]);
     // Of another user than the one who reads this.
     server.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::User, user: Some(1001) });
-    assert_eq!(command(&server), ["sudo systemctl --user --machine=1001@ stop web.service"]);
+    assert_eq!(command(&server), ["sudo systemctl --user --machine=1001@ stop -- web.service"]);
     // A session is a unit, but nobody's service.
     server.unit = Some(Unit { name: "session-3.scope".to_owned(), manager: Manager::System, user: None });
     assert_eq!(command(&server), ["portcheck 62893/tcp --kill"]);
@@ -162,7 +162,7 @@ fn what_is_known_of_a_hidden_owner_is_told() {
     };
     let found = findings(&[hidden], &[], &[gap(Hides::Owners, None, true)]);
     assert_eq!(sentence(&found[0], &[]), "a hidden process of user ada of web.service listens on 0.0.0.0:62893");
-    assert_eq!(commands(&found[0]), ["sudo portcheck 62893/tcp", "sudo systemctl stop web.service"]);
+    assert_eq!(commands(&found[0]), ["sudo portcheck 62893/tcp", "sudo systemctl stop -- web.service"]);
     assert!(found[0].details.contains(&("unit", Detail::Text("web.service".to_owned()))));
 }
 

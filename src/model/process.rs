@@ -44,9 +44,17 @@ pub struct Container {
     pub id: String,
     /// The uid of the Kubernetes pod around it.
     pub pod: Option<String>,
+    /// The user in whose part of the cgroups it is, who named it and whose own engine runs it; `None` for the machine's.
+    pub user: Option<u32>,
 }
 
 impl Container {
+    /// The same to a reader with this effective user id, who calls their own engine by no name.
+    #[must_use]
+    pub fn seen_by(&self, euid: Option<u32>) -> Self {
+        Self { user: self.user.filter(|&user| Some(user) != euid), ..self.clone() }
+    }
+
     /// The id as docker and podman show it, its first 12 digits; names are left whole.
     #[must_use]
     pub fn short_id(&self) -> &str {

@@ -44,8 +44,12 @@ fn busy_machine() -> Answer {
     let mut web = process(812, 1, "nginx");
     web.user = Some("root".to_owned());
     let mut database = process(900, 1, "postgres");
-    database.container =
-        Some(Container { runtime: Runtime::Docker, id: "8f3a0c1d2e4b".repeat(6)[..64].to_owned(), pod: None });
+    database.container = Some(Container {
+        runtime: Runtime::Docker,
+        id: "8f3a0c1d2e4b".repeat(6)[..64].to_owned(),
+        pod: None,
+        user: None,
+    });
     let likely = Socket {
         owners: Owners::Likely { pids: vec![900], reason: "the only process that fits".to_owned() },
         ..listener("127.0.0.1:5432")

@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::common::cgroup::Cgroup;
 use crate::common::pids::in_pid_namespace;
 use crate::common::role::Role;
-use crate::common::{in_namespace, is_root, json_of, portcheck, skip};
+use crate::common::{NOBODY, in_namespace, is_root, json_of, portcheck, skip};
 use serde_json::{Value, json as value};
 
 /// A directory with a tool that notes its arguments in `calls` and then runs `script`.
@@ -56,7 +56,7 @@ fn a_service_is_said_to_come_back_and_is_stopped_by_systemctl_on_request() {
         let Some((_cgroup, role)) = playing_in(&format!("/system.slice/{unit}")) else { return };
         let systemctl = tool("systemctl", &format!("kill {}", role.pid()));
         let answer = json_with(systemctl.path(), &["8080", "--kill", "--dry-run"]);
-        let stop = format!("sudo systemctl stop {unit}");
+        let stop = format!("sudo systemctl stop -- {unit}");
         let expected = value!({ "kind": "systemd", "name": unit, "stop": stop });
         assert_eq!(answer["kill"]["holders"][0]["supervisor"], expected);
         let words = crate::common::run(&["8080", "--kill", "--dry-run"]);
@@ -92,7 +92,7 @@ fn a_service_that_comes_back_is_named_with_its_unit() {
         assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("taken-again"), &value!(1)));
         let taker = &answer["kill"]["taken_by"][0];
         assert_eq!((&taker["pid"], &taker["started_by"]), (&value!(second.pid()), &value!(unit)));
-        assert_eq!(taker["remedies"][0]["command"], format!("sudo systemctl stop {unit}"));
+        assert_eq!(taker["remedies"][0]["command"], format!("sudo systemctl stop -- {unit}"));
     });
 }
 
@@ -223,5 +223,79 @@ fn systemd_is_never_ended_for_its_socket_unit() {
         assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["steps"]), (&value!("refused"), &value!([])));
         let reason = answer["kill"]["refused"][0]["reason"].as_str().unwrap();
         assert!(reason.contains("in the name of") && reason.contains("never ended itself"), "{reason}");
+    });
+}
+
+/// A cgroup that nobody was given, in which nobody makes another one called `name`, with a server of theirs in it.
+fn serving_in_delegated(path: &str, name: &str) -> Option<(Cgroup, Role)> {
+    let cgroup = match is_root().then(|| Cgroup::make(path)) {
+        Some(Ok(cgroup)) => cgroup,
+        other => {
+            skip(&format!("needs root and cgroups of version 2: {other:?}"));
+            return None;
+        }
+    };
+    for file in ["", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
+        std::os::unix::fs::chown(cgroup.path().join(file), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let mut role = Role::start_as_user(NOBODY, "listen 127.0.0.1:8080");
+    cgroup.add(role.pid());
+    let enter = "mkdir -p \"$1\" && echo \"$2\" >\"$1/cgroup.procs\"";
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c", enter, "sh"]);
+    assert!(command.arg(cgroup.path().join(name)).arg(role.pid().to_string()).status().unwrap().success());
+    role.go();
+    Some((cgroup, role))
+}
+
+/// What a cgroup is called below a delegation made root stop somebody else's container, or sshd.
+#[test]
+fn a_delegated_cgroup_makes_nobody_else_stop() {
+    in_namespace(|| {
+        let evil = format!("portcheck-evil-{}.service", std::process::id());
+        let id = "8f".repeat(32);
+        let user = "user.slice/user-4001.slice/user@4001.service";
+        let scope = format!("docker-{id}.scope");
+        for (delegated, name, stop) in [
+            (&*format!("system.slice/{evil}"), "sshd.service", format!("--no-ask-password stop -- {evil}\n")),
+            (&format!("system.slice/{evil}"), &scope, format!("--no-ask-password stop -- {evil}\n")),
+            (&format!("{user}/app.slice/{evil}"), "sshd.service", format!("--user --machine=4001@ stop -- {evil}\n")),
+            (&format!("{user}/app.slice"), &scope, String::new()),
+            (&format!("portcheck-{}", std::process::id()), &scope, String::new()),
+        ] {
+            let Some((_cgroup, _role)) = serving_in_delegated(delegated, name) else { return };
+            let report = crate::common::run(&["8080/tcp"]).stdout;
+            assert!(!report.contains("docker stop") && !report.contains("stop -- sshd"), "{report}");
+            let tools = tool("systemctl", "exit 1");
+            std::fs::copy(tools.path().join("systemctl"), tools.path().join("docker")).unwrap();
+            json_with(tools.path(), &["8080/tcp", "--kill", "--yes", "--supervisor"]);
+            assert_eq!(calls(tools.path()), stop, "{delegated} {name}");
+        }
+    });
+}
+
+/// It was printed as an option, by which systemctl went to another machine.
+#[test]
+fn the_name_of_a_unit_is_never_an_option_and_never_needs_quotes() {
+    in_namespace(|| {
+        let unit = format!("-Hroot@evil{}.service", std::process::id());
+        let Some((_cgroup, role)) = playing_in(&format!("/system.slice/{unit}")) else { return };
+        let stop = format!("sudo systemctl stop -- {unit}");
+        let report = crate::common::run(&["8080/tcp"]).stdout;
+        assert!(report.contains(&stop), "{report}");
+        let systemctl = tool("systemctl", &format!("kill {}", role.pid()));
+        json_with(systemctl.path(), &["8080", "--kill", "--yes", "--supervisor"]);
+        assert_eq!(calls(systemctl.path()), format!("--no-ask-password stop -- {unit}\n"));
+        drop(role);
+
+        let unit = format!("a$(reboot)\\x2d{}.service", std::process::id());
+        let Some((_cgroup, _role)) = playing_in(&format!("/system.slice/{unit}")) else { return };
+        let answer = crate::common::json(&["8080/tcp"]);
+        let remedy = &answer["ports"][0]["findings"][0]["remedies"][0];
+        assert_eq!(remedy["command"], Value::Null, "{remedy}");
+        assert_eq!(remedy["text"], format!("stop its service, {unit}"));
+        let systemctl = tool("systemctl", "exit 1");
+        let answer = json_with(systemctl.path(), &["8080", "--kill", "--yes", "--supervisor"]);
+        assert_eq!((&answer["kill"]["outcome"], calls(systemctl.path())), (&value!("refused"), String::new()));
     });
 }

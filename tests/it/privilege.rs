@@ -142,7 +142,7 @@ fn the_cgroup_names_the_likely_process_and_its_unit() {
             .iter()
             .filter_map(|remedy| remedy["command"].as_str())
             .collect();
-        assert!(commands.contains(&&*format!("sudo systemctl stop {unit}")), "{commands:?}");
+        assert!(commands.contains(&&*format!("sudo systemctl stop -- {unit}")), "{commands:?}");
         let text = crate::common::Run::from(portcheck_as_nobody(&["8080"]).output().unwrap());
         assert!(text.first_line().starts_with("8080/tcp is in use, probably by it-"), "{}", text.stdout);
 
@@ -151,7 +151,7 @@ fn the_cgroup_names_the_likely_process_and_its_unit() {
         let tcp = port(&answer, 8080, "tcp");
         assert_eq!((codes(tcp), owners(tcp)), (vec!["listener"], vec![roles[0].pid()]));
         assert_eq!(tcp["findings"][0]["remedies"].as_array().unwrap().len(), 1);
-        assert_eq!(tcp["findings"][0]["remedies"][0]["command"], format!("sudo systemctl stop {unit}"));
+        assert_eq!(tcp["findings"][0]["remedies"][0]["command"], format!("sudo systemctl stop -- {unit}"));
         drop(roles);
     });
 }

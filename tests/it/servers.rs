@@ -151,7 +151,7 @@ fn the_unit_of_postgres_tells_an_ordinary_user_who_it_likely_is() {
         let finding = &tcp["findings"][0];
         assert_eq!((numbers(&finding["pids"])[0], &finding["details"]["unit"]), (pid, &value!(unit)));
         assert_eq!(commands(finding, "see who it is").len(), 1);
-        assert_eq!(commands(finding, "stop its service"), [format!("sudo systemctl stop {unit}")]);
+        assert_eq!(commands(finding, "stop its service"), [format!("sudo systemctl stop -- {unit}")]);
 
         let report = Run::from(portcheck_as_nobody(&["5432/tcp"]).output().unwrap());
         assert_eq!(report.code, 1);

@@ -1,12 +1,11 @@
 //! Who starts a process again when it ends, and how to stop that properly.
 
-use std::iter;
-
 use crate::act::Surroundings;
 use crate::diagnose::Remedy;
-use crate::diagnose::remedy::{stop_container, stop_service};
+use crate::diagnose::remedy::{stop_container, stop_unit};
 use crate::model::{Ancestor, Container, Manager, Pid, Process, Runtime, Unit};
 use crate::supervisor;
+use crate::supervisor::command::{self, Caller};
 
 /// Who looks after a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +31,7 @@ impl Keeper {
     pub fn of(process: &Process, surroundings: &Surroundings, loops: impl Fn(Pid) -> bool) -> Option<Self> {
         if let Some(container) = process.container.as_ref().filter(|own| surroundings.container.as_ref() != Some(*own))
         {
-            return Some(Self::Container(container.clone()));
+            return Some(Self::Container(container.seen_by(surroundings.euid)));
         }
         let by_name = |start: &str| process.ancestors.iter().find(|ancestor| ancestor.name.starts_with(start));
         if let Some(daemon) = by_name("PM2 v") {
@@ -80,11 +79,11 @@ impl Keeper {
     /// The program and arguments that stop what it looks after, where its own tool can be told what that is.
     #[must_use]
     pub fn stop_command(&self) -> Option<Vec<String>> {
-        let by = |tool: &str, id: &String| Some(vec![tool.to_owned(), "stop".to_owned(), id.clone()]);
         match self {
-            Self::Unit(unit) => Some(systemctl_stop(unit, [&*unit.name])),
-            Self::Container(Container { runtime: Runtime::Docker, id, .. }) => by("docker", id),
-            Self::Container(Container { runtime: Runtime::Podman, id, .. }) => by("podman", id),
+            Self::Unit(unit) => command::stop_units(unit, [&*unit.name], Caller::Portcheck),
+            Self::Container(container) if matches!(container.runtime, Runtime::Docker | Runtime::Podman) => {
+                command::stop_container(container, Caller::Portcheck)
+            }
             Self::Container(_) | Self::Pm2(_) | Self::Supervisord(_) | Self::ShellLoop(_) => None,
         }
     }
@@ -94,7 +93,7 @@ impl Keeper {
     pub fn remedy(&self) -> Remedy {
         let remedy = |text: &str, command: &str| Remedy { text: text.to_owned(), command: Some(command.to_owned()) };
         match self {
-            Self::Unit(unit) => stop_service(unit),
+            Self::Unit(unit) => stop_unit("its service", unit),
             Self::Container(container) => stop_container(container),
             Self::Pm2(_) => remedy("find its name and stop it", "pm2 list, then pm2 stop NAME"),
             Self::Supervisord(_) => {
@@ -103,17 +102,6 @@ impl Keeper {
             Self::ShellLoop(shell) => remedy("end the loop first", &format!("kill {}", shell.pid)),
         }
     }
-}
-
-/// The command that stops units. It must not wait for a password that nobody types.
-pub fn systemctl_stop<'a>(unit: &Unit, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let how = match (unit.manager, unit.user) {
-        (Manager::System, _) => vec!["--no-ask-password".to_owned()],
-        (Manager::User, None) => vec!["--user".to_owned()],
-        (Manager::User, Some(user)) => vec!["--user".to_owned(), format!("--machine={user}@")],
-    };
-    let names = names.into_iter().map(str::to_owned);
-    iter::once("systemctl".to_owned()).chain(how).chain(["stop".to_owned(), "--".to_owned()]).chain(names).collect()
 }
 
 #[cfg(test)]
@@ -157,7 +145,7 @@ mod tests {
     fn what_keeps_portcheck_as_well_is_none() {
         let mut web = process(42, 7, "web");
         web.unit = Some(unit("runner.service"));
-        let container = Container { runtime: Runtime::Docker, id: "0".repeat(64), pod: None };
+        let container = Container { runtime: Runtime::Docker, id: "0".repeat(64), pod: None, user: None };
         let inside = Surroundings { unit: web.unit.clone(), container: Some(container.clone()), ..Default::default() };
         assert_eq!(Keeper::of(&web, &inside, |_| false), None);
         web.container = Some(container);
@@ -191,7 +179,7 @@ mod tests {
     #[test]
     fn other_runtimes_are_stopped_by_what_started_them() {
         let mut web = process(42, 7, "web");
-        web.container = Some(Container { runtime: Runtime::Kubernetes, id: "0".repeat(64), pod: None });
+        web.container = Some(Container { runtime: Runtime::Kubernetes, id: "0".repeat(64), pod: None, user: None });
         let found = keeper(&web).unwrap();
         assert_eq!((found.stop_command(), found.remedy().command), (None, None));
     }

@@ -3,7 +3,7 @@
 //! Only who was *seen* to have a socket is ever signalled. Whether to signal is decided for a port as a whole: if one of its
 //! holders may not be ended, ending the others would free nothing.
 
-use super::{Keeper, Options, keeper};
+use super::{Keeper, Options};
 use crate::act::{Surroundings, system};
 use crate::answer::Answer;
 use crate::diagnose::{
@@ -12,6 +12,7 @@ use crate::diagnose::{
 use crate::model::{Lease, LeaseKind, Owners, Pid, Process, Protocol, Socket, State, find_process};
 use crate::request::Request;
 use crate::supervisor;
+use crate::supervisor::command::{self, Caller};
 
 /// What is to be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -242,13 +243,14 @@ impl Planner<'_> {
         let others = group.owners.pids().iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
         let services = others.filter_map(|process| process.unit.as_ref().filter(|unit| supervisor::is_service(unit)));
         let names = unit.into_iter().chain(services).map(|unit| unit.name.as_str());
-        if let Some(unit) = unit.filter(|_| self.options.supervisor) {
-            return Refused::InFavourOf(keeper::systemctl_stop(unit, names));
+        let stop = unit.and_then(|unit| command::stop_units(unit, names, Caller::Portcheck));
+        if let Some(stop) = stop.clone().filter(|_| self.options.supervisor) {
+            return Refused::InFavourOf(stop);
         }
         let name = unit.map_or("a socket unit", |unit| &unit.name);
         let reason = format!("listens in the name of {name}, and is never ended itself");
         let mut remedies = remedies_of(port, group);
-        if unit.is_some() {
+        if stop.is_some() {
             let text = "let portcheck stop it, add --supervisor".to_owned();
             remedies.push(Remedy { text, command: None });
         }

@@ -60,7 +60,7 @@ impl Drop for Cgroup {
         // Killing is the kernel's business from here on, and tells nobody when it is done (cgroups(7)).
         let _ = std::fs::write(own.join("cgroup.kill"), "1");
         let deadline = Instant::now() + Duration::from_secs(2);
-        while let Err(error) = std::fs::remove_dir(own) {
+        while let Err(error) = remove(own) {
             if Instant::now() > deadline {
                 return super::skip(&format!("removing {}: {error}", own.display()));
             }
@@ -71,4 +71,12 @@ impl Drop for Cgroup {
             let _ = std::fs::remove_dir(parent);
         }
     }
+}
+
+/// Removes a cgroup with those that were made in it.
+fn remove(directory: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)?.flatten().filter(|entry| entry.path().is_dir()) {
+        remove(&entry.path())?;
+    }
+    std::fs::remove_dir(directory)
 }

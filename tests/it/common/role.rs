@@ -33,11 +33,16 @@ impl Role {
         Self::spawn(Command::new(alias), part)
     }
 
-    /// Starts a role as another user, and lets it begin.
-    pub fn playing_as_user(uid: u32, part: &str) -> (Self, String) {
+    /// Starts a role as another user. It waits for [`Role::go`].
+    pub fn start_as_user(uid: u32, part: &str) -> Self {
         let mut command = Command::new(super::readable_copy(&std::env::current_exe().unwrap()));
         command.current_dir("/").uid(uid).gid(uid);
-        let mut role = Self::spawn(command, part);
+        Self::spawn(command, part)
+    }
+
+    /// Starts a role as another user, and lets it begin.
+    pub fn playing_as_user(uid: u32, part: &str) -> (Self, String) {
+        let mut role = Self::start_as_user(uid, part);
         let said = role.go();
         (role, said)
     }

@@ -295,7 +295,7 @@ fn a_socket_unit(stage: &Stage) -> Result<(), String> {
         look.port["sockets"][0]["socket_unit"],
         serde_json::json!({"name": "portcheck-test.socket", "manager": "system"})
     );
-    assert_eq!(look.commands("socket-activation"), ["sudo systemctl stop portcheck-test.socket"]);
+    assert_eq!(look.commands("socket-activation"), ["sudo systemctl stop -- portcheck-test.socket"]);
     assert_eq!(look.commands("listener"), [""; 0], "nobody is to kill process 1");
     Ok(())
 }

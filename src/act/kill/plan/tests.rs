@@ -194,7 +194,7 @@ fn a_supervisor_stops_its_own_and_one_that_cannot_be_told_is_named() {
     let plan = plan_of(sockets(), vec![web.clone()], &options());
     assert!(plan.stops.is_empty() && !plan.holders[0].is_stopped_by_keeper && plan.holders[0].keeper.is_some());
 
-    web.container = Some(Container { runtime: Runtime::Lxc, id: "web".to_owned(), pod: None });
+    web.container = Some(Container { runtime: Runtime::Lxc, id: "web".to_owned(), pod: None, user: None });
     refused(&plan_of(sockets(), vec![web], &told), "only its own tool");
 }
 
