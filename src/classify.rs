@@ -1,5 +1,5 @@
-//! What a port number and a socket's address say by themselves: the class of the port, how far the socket can be
-//! reached, and by [`services`] what is usually there.
+//! What a port number and a socket's address say by themselves: the class of the port, from where
+//! the socket can be reached, and what is usually there ([`services`]).
 
 pub mod browser;
 pub mod common_use;
@@ -23,8 +23,8 @@ pub enum Class {
     WellKnown,
     /// 1024-49151: also called user ports.
     Registered,
-    /// 49152-65535: also called private or ephemeral ports. The range that a kernel really picks from is another
-    /// matter, see [`Host::ephemeral_range`](crate::model::Host::ephemeral_range).
+    /// 49152-65535: also called private or ephemeral ports. The kernel may pick from another range,
+    /// see [`Host::ephemeral_range`](crate::model::Host::ephemeral_range).
     Dynamic,
 }
 
@@ -50,21 +50,21 @@ impl Class {
     }
 }
 
-/// From where a socket can be reached, its firewall aside.
+/// From where a socket can be reached, firewalls aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Exposure {
     /// From this machine only.
     Loopback,
-    /// By one address or interface.
+    /// Through one address or interface.
     Interface,
-    /// By every interface.
+    /// Through every interface.
     All,
 }
 
 impl Exposure {
-    /// How far `socket` can be reached.
+    /// From where `socket` can be reached.
     #[must_use]
     pub fn of(socket: &Socket) -> Self {
         let address: IpAddr = socket.local.ip().to_canonical();

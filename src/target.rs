@@ -1,9 +1,9 @@
-//! What a person types for a port, and what it means.
+//! Targets: what people type for a port, and what it means.
 //!
-//! The grammar, by example: `62893`, `3000-3010`, `80,443`, `:8080`, `53/udp`, `127.0.0.1:62893`, `[::1]:3000`,
-//! `[fe80::1%eth0]:3000`, `localhost:3000/path`, `http://localhost:5173/path`, `udp://127.0.0.1:53`, `postgresql`, `*:80`,
-//! `:::3000` as Node writes it.
-//! A `/tcp` or `/udp` behind the last item of a list counts for the whole list.
+//! The grammar, by example: `62893`, `3000-3010`, `80,443`, `:8080`, `53/udp`, `127.0.0.1:62893`,
+//! `[::1]:3000`, `[fe80::1%eth0]:3000`, `localhost:3000/path`, `http://localhost:5173/path`,
+//! `udp://127.0.0.1:53`, `postgresql`, `*:80`, and `:::3000` as Node prints it. A `/tcp` or `/udp`
+//! behind the last item of a list counts for the whole list.
 
 mod url;
 
@@ -42,7 +42,7 @@ impl Target {
         self.protocol.is_none_or(|wanted| wanted == protocol)
     }
 
-    /// Whether `socket` holds something that this target asks about, its port and protocol aside.
+    /// Whether `socket` is on an address of this target. Port and protocol are not compared.
     #[must_use]
     pub fn covers(&self, socket: &Socket) -> bool {
         let elsewhere = matches!((&self.zone, &socket.device), (Some(zone), Some(device)) if zone != device);
@@ -56,20 +56,21 @@ pub fn ports_of(targets: &[Target]) -> PortSet {
     targets.iter().map(|target| (target.first, target.last)).collect()
 }
 
-/// What the grammar needs to know of the machine. Plain functions, called only for what was typed.
+/// What the grammar needs to know about the machine, as plain functions. Each is called only if
+/// what was typed needs it.
 #[derive(Debug, Clone, Copy)]
 pub struct Names {
     /// The ports of a service name.
     pub services: fn(&str) -> Vec<(u16, Protocol)>,
-    /// A service name that looks like a misspelt one.
+    /// A service name that is similar to an unknown one.
     pub nearest: fn(&str) -> Option<String>,
     /// The name of this machine.
     pub hostname: fn() -> Option<String>,
-    /// The addresses of this machine that its hosts file gives a name.
+    /// The addresses of this machine to which its hosts file gives a name.
     pub addresses: fn(&str) -> Vec<IpAddr>,
 }
 
-/// Why something typed is no target, in words that say what would be right.
+/// Why something typed is not a target, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{typed}' {reason}")]
 pub struct TargetError {
@@ -83,22 +84,23 @@ pub struct TargetError {
 ///
 /// # Errors
 ///
-/// If it is no target, or one on another machine by its name. Whether an address is this machine's, bind(2) knows.
+/// If it is not a target, or a name of another machine. Addresses of other machines are accepted:
+/// bind(2) decides about them.
 pub fn parse(typed: &str, names: &Names) -> Result<Vec<Target>, TargetError> {
     parse_usual(typed, names, None)
 }
 
-/// Reads one argument like [`parse`], where names of services that have ports of several protocols mean those of `usual`
-/// only, unless they are typed with a protocol.
+/// Reads one argument like [`parse`]. If a service has ports of several protocols, only those of
+/// `usual` count, unless a protocol is typed.
 ///
 /// # Errors
 ///
-/// The same.
+/// As [`parse`].
 pub fn parse_usual(typed: &str, names: &Names, usual: Option<Protocol>) -> Result<Vec<Target>, TargetError> {
     parse_argument(typed, names, usual).map_err(|reason| TargetError { typed: typed.to_owned(), reason })
 }
 
-/// The reason why something is no target.
+/// The reason why something is not a target.
 type Reason = String;
 
 /// Where a target is, before its port is known.
@@ -162,7 +164,7 @@ fn parse_list(text: &str, names: &Names, usual: Option<Protocol>) -> Result<Vec<
 }
 
 fn address_without_port(text: &str) -> Reason {
-    // `::1:8123` is an address too, but hardly meant as one.
+    // `::1:8123` is an address, too, but hardly meant as one.
     let (address, port) = text.rsplit_once(':').unwrap_or((text, ""));
     let address = if address == ":" { "::" } else { address };
     let is_port = port.len() > 1 && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
@@ -173,7 +175,7 @@ fn address_without_port(text: &str) -> Reason {
     format!("is an address without a port: write {example}")
 }
 
-/// A protocol behind the last of several items, if no other item has one of its own: `80,443/tcp`.
+/// A protocol behind the last of several items, if no other item has its own: `80,443/tcp`.
 fn split_list_protocol(text: &str) -> Result<(&str, Option<Protocol>), Reason> {
     match text.rsplit_once('/') {
         Some((list, name)) if list.contains(',') && !list.contains('/') => Ok((list, Some(parse_protocol(name)?))),
@@ -195,7 +197,7 @@ fn parse_protocol(name: &str) -> Result<Protocol, Reason> {
         .ok_or_else(|| format!("names the protocol '{name}': only /tcp and /udp have ports here"))
 }
 
-/// Splits `address:port` into where and what; `None` if there is no address.
+/// Splits `address:port` into place and port. `None` if there is no address.
 fn split_place<'a>(item: &'a str, names: &Names) -> Result<(Option<Place>, &'a str), Reason> {
     if let Some(bracketed) = item.strip_prefix('[') {
         let (address, rest) =
@@ -228,7 +230,8 @@ fn parse_ipv6(text: &str) -> Result<Place, Reason> {
 }
 
 fn parse_host(host: &str, names: &Names) -> Result<Place, Reason> {
-    // RFC 6761, section 6.3: localhost and names below it are the loopback addresses, and no resolver is to be asked.
+    // RFC 6761, section 6.3: localhost and names below it are the loopback addresses, without
+    // asking a resolver.
     let is_localhost =
         |name: &str| name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost");
     let name = host.strip_suffix('.').unwrap_or(host);
@@ -239,7 +242,8 @@ fn parse_host(host: &str, names: &Names) -> Result<Place, Reason> {
     } else if is_localhost(name) {
         Ok(Place { addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], zone: None })
     } else if (names.hostname)().is_some_and(|own| own.eq_ignore_ascii_case(name)) {
-        // Which of its addresses a name stands for is the resolver's business: look at all of them.
+        // The resolver decides which of its addresses a name stands for, so all of them are
+        // checked.
         Ok(Place::default())
     } else if let addresses @ [_, ..] = &(names.addresses)(name)[..] {
         Ok(Place { addresses: addresses.to_vec(), zone: None })
@@ -253,7 +257,7 @@ fn parse_host(host: &str, names: &Names) -> Result<Place, Reason> {
     }
 }
 
-/// Ports that some text stands for: first, last, and the protocol if the text implies one.
+/// The ports that a text stands for: first, last, and the protocol if the text implies one.
 type Ports = Vec<(u16, u16, Option<Protocol>)>;
 
 fn parse_ports(text: &str, names: &Names) -> Result<Ports, Reason> {

@@ -1,4 +1,4 @@
-//! What developers commonly run on a port, where IANA's name for it is absent or no help.
+//! What developers commonly run on a port, if IANA has no name for it, or an unhelpful one.
 
 use crate::model::Protocol;
 
@@ -20,10 +20,10 @@ impl On {
     }
 }
 
-/// What developers usually run on a port, or `None` where no use stands out or IANA's name
-/// already says it.
+/// What developers usually run on a port. `None` if no use stands out, or IANA's name already says
+/// it.
 ///
-/// Written by hand from the default ports the named programs document; nobody assigns these.
+/// Written by hand, from the default ports that the named programs document. Nobody assigns these.
 #[must_use]
 pub fn common_use(port: u16, protocol: Protocol) -> Option<&'static str> {
     let found = TABLE.binary_search_by_key(&port, |&(port, ..)| port).ok()?;
@@ -31,7 +31,7 @@ pub fn common_use(port: u16, protocol: Protocol) -> Option<&'static str> {
     on.covers(protocol).then_some(*label)
 }
 
-/// Sorted by port, one line for each; a label is short enough for a table's column.
+/// Sorted by port, one line for each. A label is short enough for a column of a table.
 ///
 /// A port whose IANA name is its use (`redis` on 6379, `mongodb` on 27017) has no line.
 static TABLE: &[(u16, On, &str)] = &[

@@ -4,19 +4,19 @@ use crate::model::Protocol;
 
 /// The registry's rows as text, sorted by port; `scripts/renew-iana` writes the file.
 ///
-/// The text itself is the table. It takes about 110 KB of the binary, where an array of
-/// `(u16, Protocol, &str)` would take about three times that (16 bytes of `&str` for every name,
-/// and in a position-independent executable a relocation for each); and unlike a generated array
-/// its changes can be read in a diff.
+/// The text itself is the table. It takes about 110 KB of the binary. An array of `(u16, Protocol,
+/// &str)` would take about three times that: 16 bytes of `&str` for every name, and a relocation
+/// for each in a position-independent executable. And unlike a generated array, changes of the text
+/// can be read in a diff.
 const TABLE: &str = include_str!("iana.tsv");
 
 /// What the table's first line says before its date.
 const DATE_KEY: &str = "# date: ";
 
-/// The day, as `YYYY-MM-DD`, on which the copy of the registry built in here was published.
+/// The day, as `YYYY-MM-DD`, on which the built-in copy of the registry was published.
 ///
-/// It is the publication day of the npm package the table is made from: the package's data does
-/// not carry the registry's own "last updated" day.
+/// It is the publication day of the npm package from which the table is made. The data of that
+/// package does not have the registry's own "last updated" day.
 pub const REGISTRY_DATE: &str = TABLE.split_at(DATE_KEY.len()).1.split_at("YYYY-MM-DD".len()).0;
 
 /// One line of the table: a name, and the protocols that have it on the port.
@@ -28,13 +28,13 @@ struct Row {
 }
 
 impl Row {
-    /// The header's comment lines are no rows: they do not start with a port.
+    /// Comment lines of the header do not start with a port, so they are not rows.
     fn parse(line: &'static str) -> Option<Self> {
         let mut columns = line.split('\t');
         Some(Self { port: columns.next()?.parse().ok()?, protocols: columns.next()?, name: columns.next()? })
     }
 
-    /// The name on a line, for who needs nothing else of it. A test sees to it that no comment has a tab.
+    /// Only the name on a line. A test ensures that no comment has a tab.
     fn name_on(line: &str) -> Option<&str> {
         line.rsplit_once('\t').map(|(_, name)| name)
     }
@@ -78,21 +78,21 @@ pub fn assigned(first: u16, last: u16, protocols: &[Protocol]) -> impl Iterator<
         .map(|row| row.port)
 }
 
-/// The ports to which IANA has assigned `name`, in whatever case it is written; sorted.
+/// The ports to which IANA has assigned `name`, ignoring case; sorted.
 pub fn ports_named(name: &str) -> impl Iterator<Item = (u16, Protocol)> {
     let has_name = move |line: &&str| Row::name_on(line).is_some_and(|other| other.eq_ignore_ascii_case(name));
     TABLE.lines().filter(has_name).filter_map(Row::parse).flat_map(Row::keys)
 }
 
-/// Every assigned name, by rising port; a name that several ports have comes several times.
+/// Every assigned name, by ascending port. A name of several ports comes several times.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TABLE.lines().filter_map(Row::name_on)
 }
 
-/// Where in the table the first row begins whose port is not below `port`.
+/// The offset of the first row whose port is not below `port`.
 ///
-/// A binary search over the text: `low` and `high` always stand at the start of a line or at the
-/// end of the table. The file is ASCII (a test sees to it), so every offset is a valid cut.
+/// A binary search over the text. `low` and `high` always stand at the start of a line or the end
+/// of the table. The file is ASCII (a test ensures it), so every offset is a valid cut.
 fn first_row_from(port: u16) -> usize {
     let (mut low, mut high) = (0, TABLE.len());
     while low < high {
@@ -215,7 +215,7 @@ mod tests {
         let ports = |name| ports_named(name).collect::<Vec<_>>();
         assert_eq!(ports("PostgreSQL"), [(5432, Tcp), (5432, Udp)]);
         assert_eq!(ports("redis"), [(6379, Tcp)]);
-        // More ports than one, as the registry has it.
+        // The registry has several ports for it.
         assert_eq!(ports("http-alt"), [591, 8008, 8080].map(|p| [(p, Tcp), (p, Udp)]).concat());
         assert_eq!(ports("no-such-service"), []);
         assert_eq!(ports(""), []);

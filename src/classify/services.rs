@@ -1,19 +1,19 @@
-//! The names of ports: the machine's own services file, with IANA's registry behind it.
+//! The names of ports: first the machine's services file, then IANA's registry.
 
 use super::services_file::{self, Entry};
 use super::{common_use, iana, nearest};
 use crate::model::Protocol;
 
-/// What is known about a port by its number alone.
+/// What the number of a port alone says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// The services file's name for the port if it has one, else IANA's.
+    /// The name in the services file if it has one, else IANA's.
     pub name: Option<String>,
-    /// Where `name` is from; `None` exactly if `name` is.
+    /// Where `name` is from. `None` if there is no name.
     pub source: Option<Source>,
     /// IANA's assigned name, whatever the services file says.
     pub iana: Option<&'static str>,
-    /// What developers usually run there: a habit, assigned by nobody.
+    /// What developers usually run there: a habit that nobody assigns.
     pub common_use: Option<&'static str>,
 }
 
@@ -22,9 +22,9 @@ pub struct Service {
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Source {
-    /// The machine's services file, which its administrator may have changed.
+    /// The machine's services file, which the administrator may have changed.
     ServicesFile,
-    /// The copy of IANA's registry that is built in.
+    /// The built-in copy of IANA's registry.
     Iana,
 }
 
@@ -36,21 +36,20 @@ pub struct Services {
 }
 
 impl Services {
-    /// Reads the machine's services file; without a readable one there are no entries, and
-    /// IANA's names are all there is.
+    /// Reads the machine's services file. If it cannot be read, only IANA's names are known.
     #[must_use]
     pub fn load() -> Self {
         services_file::read().map_or_else(Self::default, |text| Self::parse(&text))
     }
 
-    /// Reads the text of a services file: lines of `name port/protocol aliases... # comment`.
-    /// Lines of another form or another protocol are passed over.
+    /// Reads the text of a services file: lines of `name port/protocol aliases... # comment`. Other
+    /// lines and protocols are skipped.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         Self { entries: services_file::entries(text) }
     }
 
-    /// What is known about a port, or `None` if nothing at all is.
+    /// What is known about a port. `None` if that is nothing.
     #[must_use]
     pub fn lookup(&self, port: u16, protocol: Protocol) -> Option<Service> {
         let iana = iana::name(port, protocol);
@@ -68,9 +67,9 @@ impl Services {
         })
     }
 
-    /// The ports of a service by its name or an alias, in whatever case it is written; sorted.
+    /// The ports of a service by its name or an alias, ignoring case; sorted.
     ///
-    /// IANA's registry is asked only about names that the services file does not have.
+    /// IANA's registry is asked only for names that the services file does not have.
     #[must_use]
     pub fn ports_named(&self, name: &str) -> Vec<(u16, Protocol)> {
         let mut ports: Vec<_> = self
@@ -79,7 +78,7 @@ impl Services {
             .filter(|entry| entry.name.eq_ignore_ascii_case(name))
             .map(|entry| (entry.port, entry.protocol))
             .collect();
-        // Two lines, or a name and its alias, may say the same. The entries are sorted already.
+        // Two lines, or a name and its alias, may be the same. The entries are sorted already.
         ports.dedup();
         if ports.is_empty() {
             ports.extend(iana::ports_named(name));
@@ -87,11 +86,11 @@ impl Services {
         ports
     }
 
-    /// The known service name that is most like `typed`, if one is like it enough to ask
-    /// "did you mean?".
+    /// The known service name that is most similar to `typed`, if it is similar enough to ask "did
+    /// you mean?".
     ///
-    /// Of equally like names the services file's comes before IANA's, and a low port's before
-    /// a high one's.
+    /// Of equally similar names, that of the services file comes before IANA's, and that of a lower
+    /// port before that of a higher one.
     #[must_use]
     pub fn nearest_name(&self, typed: &str) -> Option<String> {
         let own = self.entries.iter().map(|entry| &*entry.name);

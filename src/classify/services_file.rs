@@ -1,4 +1,4 @@
-//! The machine's services file: where it is, and what its lines say.
+//! The machine's services file: where it is, and how to read its lines.
 
 use std::path::{Path, PathBuf};
 
@@ -13,29 +13,30 @@ pub(super) struct Entry {
     pub(super) name: Box<str>,
 }
 
-/// The text of the machine's services file, or `None` if there is none that can be read.
+/// The text of the machine's services file. `None` if it cannot be read.
 pub(super) fn read() -> Option<String> {
     read_from(&etc("services")?)
 }
 
-/// The text of a file; bytes that are not UTF-8 spoil only the names they stand in.
+/// The text of a file. Bytes that are not UTF-8 spoil only their own names.
 fn read_from(path: &Path) -> Option<String> {
     let bytes = std::fs::read(path).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The entries of a services file, sorted by port and protocol, and for each of these the names
-/// first and the aliases last, both as they stand in the file.
+/// The entries of a services file, sorted by port and protocol. Names come before aliases, both in
+/// the order of the file.
 pub(super) fn entries(text: &str) -> Vec<Entry> {
     // Windows editors may put a byte order mark before the first line.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut entries: Vec<_> = text.lines().filter_map(parse_line).flatten().collect();
-    // The sort is stable: of a port's several names the file's first stays first.
+    // The sort is stable, so the first of a port's several names stays first.
     entries.sort_by_key(|entry| (entry.port, entry.protocol, entry.is_alias));
     entries
 }
 
-/// Where the system keeps a file such as `services` or `hosts`; `None` if Windows does not say where it is.
+/// The path of a system file such as `services` or `hosts`. `None` if Windows does not say where it
+/// is.
 pub(crate) fn etc(file: &str) -> Option<PathBuf> {
     if cfg!(windows) {
         let root = PathBuf::from(std::env::var_os("SystemRoot")?);
@@ -45,14 +46,13 @@ pub(crate) fn etc(file: &str) -> Option<PathBuf> {
     }
 }
 
-/// The entries of one line, a name and its aliases; `None` for a line that holds no TCP or UDP
-/// service.
+/// The entries of one line: a name and its aliases. `None` for a line without a TCP or UDP service.
 fn parse_line(line: &str) -> Option<impl Iterator<Item = Entry>> {
     let line = line.split('#').next()?;
     let mut words = line.split_whitespace();
     let name = words.next()?;
     let (port, protocol) = words.next()?.split_once('/')?;
-    // Rust would read "+80" as a number too; no services file means that.
+    // Rust would read "+80" as a number. No services file means that.
     if !port.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! The grammar by example, and that nothing typed makes it panic.
+//! The grammar by example. Nothing typed makes it panic.
 
 use proptest::prelude::*;
 

@@ -3,7 +3,7 @@
 use super::{Names, Reason, Target, parse_host, parse_ipv6, parse_port, parse_protocol, split_place};
 use crate::model::Protocol;
 
-/// The path in a target, if it has one: what it is about cannot be looked at.
+/// The path in a target, if it has one. It cannot be checked, as nothing is requested.
 #[must_use]
 pub fn path_of(typed: &str) -> Option<&str> {
     let text = typed.trim();
@@ -14,7 +14,8 @@ pub fn path_of(typed: &str) -> Option<&str> {
     path.filter(|path| *path != "/")
 }
 
-/// Splits `localhost:3000/path`, where what follows is no protocol. A browser would have added `http://`.
+/// Splits `localhost:3000/path` if what follows the slash is not a protocol. A browser would have
+/// added `http://`.
 pub(super) fn split_path(text: &str) -> Option<(&str, &str)> {
     let at = text.find(['/', '?', '#'])?;
     let (place, path) = text.split_at(at);
@@ -24,7 +25,7 @@ pub(super) fn split_path(text: &str) -> Option<(&str, &str)> {
     (is_place && !is_protocol && !text.contains(',')).then_some((place, path))
 }
 
-/// `scheme://[user@]host[:port][/path]`; without a port, the one that the scheme stands for.
+/// Reads `scheme://[user@]host[:port][/path]`. Without a port, the scheme gives it.
 pub(super) fn parse(scheme: &str, rest: &str, names: &Names) -> Result<Vec<Target>, Reason> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -61,13 +62,14 @@ pub(super) fn parse(scheme: &str, rest: &str, names: &Names) -> Result<Vec<Targe
     Ok(vec![Target { first, last, protocol, addresses: place.addresses, zone: place.zone }])
 }
 
-/// The protocol of a URL scheme. Those with a port here all run over TCP; another one may not, so both are looked at.
+/// The protocol of a URL scheme. Schemes with a port in the table below run over TCP. Another
+/// scheme may not, so both protocols are checked.
 fn protocol_of(scheme: &str) -> Option<Protocol> {
     let named = Protocol::ALL.into_iter().find(|protocol| scheme.eq_ignore_ascii_case(protocol.into_str()));
     named.or_else(|| default_port(scheme).map(|_| Protocol::Tcp))
 }
 
-/// The port of a URL scheme. A scheme is not always a service name: `postgres` and `ws` are none.
+/// The port of a URL scheme. Not every scheme is a service name: `postgres` and `ws` are not.
 fn default_port(scheme: &str) -> Option<u16> {
     const PORTS: &[(&str, u16)] = &[
         ("amqp", 5672),

@@ -1,5 +1,5 @@
-//! Decides for each socket who owns it, and how sure that is: from the sweep, and where that was kept from
-//! looking, from the socket's user and cgroup.
+//! Decides who owns each socket, and how sure that is. The sweep decides where it could look.
+//! Elsewhere the socket's user and cgroup do.
 
 use std::collections::HashMap;
 use std::fs;
@@ -31,26 +31,26 @@ impl From<Owners> for Attributed {
     }
 }
 
-/// All that the decision rests on.
+/// Everything that the decisions need.
 #[derive(Debug)]
 pub struct Attribution<'a> {
     proc: &'a Path,
     sweep: &'a Sweep,
-    /// Whether no process at all could be looked at.
+    /// Whether no process could be inspected.
     is_blind: bool,
-    /// Whether no process can be out of sight.
+    /// Whether every process can be seen.
     sees_all: bool,
     hierarchy: Option<&'a Hierarchy>,
     elsewhere: Option<&'a Elsewhere>,
     kernel_ports: &'a [KernelPort],
-    /// The processes of each cgroup that could have a socket of each user, the most probable first.
+    /// The processes of each cgroup that could have a socket of each user, the most likely first.
     candidates: HashMap<(String, Option<u32>), Vec<Pid>>,
-    /// The processes that could not be looked into, by user; read only when asked for.
+    /// The processes that could not be inspected, by user. Read only when needed.
     unreadable_by_user: Option<HashMap<u32, Vec<Pid>>>,
 }
 
 impl<'a> Attribution<'a> {
-    /// Prepares to decide by what a search found.
+    /// Takes what a search found.
     pub fn new(proc: &'a Path, search: &'a Search, hierarchy: Option<&'a Hierarchy>) -> Self {
         Self {
             proc,
@@ -68,7 +68,7 @@ impl<'a> Attribution<'a> {
     /// Who owns the socket `entry`, created in `cgroup`.
     pub fn owners_of(&mut self, entry: &Entry, cgroup: Option<&str>) -> Attributed {
         let Some(inode) = entry.socket.inode else {
-            // A socket of the kernel has an inode, too: this one stands between its close and its end.
+            // A socket of the kernel has an inode, too. This one is between its close and its end.
             let reason = "it has no file: it is just being closed".to_owned();
             let is_closing = entry.socket.state.is_waiting();
             return if is_closing { Owners::Hidden { reason } } else { Owners::None }.into();
@@ -87,15 +87,16 @@ impl<'a> Attribution<'a> {
             return Owners::Kernel.into();
         }
         match cgroup {
-            // The root cgroup is where everything is that nobody sorted.
+            // The root cgroup has every process that nobody put elsewhere.
             Some(path) if path != "/" => self.owners_by_cgroup(entry.socket.uid, path),
             _ => self.owner_by_user(entry.socket.uid),
         }
         .into()
     }
 
-    /// Without a cgroup that tells something, the user does if only one process of that user is out of sight. Root tells
-    /// nothing: the kernel's sockets are root's, and those of servers that bind first and become another user then.
+    /// The only process of the socket's user that could not be inspected, for sockets whose cgroup
+    /// tells nothing. Root tells nothing either: the kernel's sockets are root's, and so are those
+    /// of servers that bind first and become another user then.
     fn owner_by_user(&mut self, uid: Option<u32>) -> Owners {
         let hidden = Owners::Hidden { reason: self.why_hidden() };
         let Some(uid) = uid.filter(|&uid| uid != 0) else { return hidden };
@@ -109,7 +110,7 @@ impl<'a> Attribution<'a> {
         }
     }
 
-    /// Who has the socket by something else than a descriptor, or could have it so.
+    /// Who has the socket without a descriptor of the main thread, or could have it so.
     fn owners_elsewhere(&self, inode: u64) -> Option<Attributed> {
         let elsewhere = self.elsewhere?;
         if let Some(holding) = elsewhere.found.get(&inode) {
@@ -149,8 +150,9 @@ impl<'a> Attribution<'a> {
         }
     }
 
-    /// The processes of a cgroup whose descriptors we could not read (the others do not have the socket), those of
-    /// the socket's user if there are any. A parent comes before its children, which have the socket from it.
+    /// The processes of a cgroup that could not be inspected, as the others do not have the socket.
+    /// If some of them run as the socket's user, only these. A parent comes before its children,
+    /// which have the socket from it.
     fn candidates_in(&self, path: &str, uid: Option<u32>) -> Vec<Pid> {
         let Some(hierarchy) = self.hierarchy else { return Vec::new() };
         let mut candidates: Vec<Candidate> = hierarchy
@@ -160,7 +162,8 @@ impl<'a> Attribution<'a> {
             .filter_map(|pid| Candidate::read(self.proc, pid))
             .collect();
         let is_users = |candidate: &Candidate| uid.is_some() && candidate.uid == uid;
-        // A server that binds as root and then becomes another user leaves no process of the socket's user.
+        // A server that binds as root and then becomes another user leaves no process of the
+        // socket's user.
         if candidates.iter().any(is_users) {
             candidates.retain(is_users);
         }
@@ -182,8 +185,9 @@ impl<'a> Attribution<'a> {
     }
 }
 
-/// Processes by their effective user, who owns /proc/PID itself, whatever below it is kept from others (`task_dump_owner`,
-/// fs/proc/base.c). Of thousands of processes that takes a small part of the time that reading their `status` would.
+/// Processes by their effective user. That user owns the directory /proc/PID, even if everything
+/// below it is hidden from others (`task_dump_owner`, fs/proc/base.c). For thousands of processes
+/// this takes a small part of the time that reading `status` takes.
 fn by_user(proc: &Path, pids: &[Pid]) -> HashMap<u32, Vec<Pid>> {
     let mut by_user: HashMap<u32, Vec<Pid>> = HashMap::new();
     for &pid in pids {
@@ -202,7 +206,8 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// From /proc/PID/status (proc_pid_status(5)), which anyone may read. `None` if the process has ended.
+    /// Reads /proc/PID/status (proc_pid_status(5)), which anyone may read. `None` if the process
+    /// has ended.
     fn read(proc: &Path, pid: Pid) -> Option<Self> {
         let status = fs::read_to_string(proc.join(pid.to_string()).join("status")).ok()?;
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);

@@ -1,6 +1,6 @@
-//! The one question to bpf(2): how many programs of a cgroup decide about binds.
+//! Asks bpf(2) how many programs of a cgroup decide about binds.
 //!
-//! No crate that is in use here offers the call, so this is the one place that makes a system call by itself.
+//! No crate used here offers the call, so this file makes the system call itself.
 
 #![allow(unsafe_code, reason = "a system call that no safe crate offers")]
 
@@ -25,12 +25,12 @@ struct Query {
 /// `…INET6_POST_BIND`.
 const BIND_HOOKS: [u32; 4] = [8, 9, 12, 13];
 
-/// How many programs, of the cgroup with this directory and of those above it, are run at a bind. Needs
-/// CAP_NET_ADMIN.
+/// How many programs run at a bind: those of the cgroup with this directory, and of those above it.
+/// Needs CAP_NET_ADMIN.
 ///
 /// # Errors
 ///
-/// If we may not ask, or this is no cgroup (v2) directory.
+/// If we may not ask, or this is not a cgroup (v2) directory.
 pub fn count_bind_programs(cgroup: impl AsFd) -> io::Result<u32> {
     let mut count = 0;
     for hook in BIND_HOOKS {
@@ -44,15 +44,15 @@ fn count_programs(cgroup: i32, hook: u32) -> io::Result<u32> {
     const BPF_F_QUERY_EFFECTIVE: u32 = 1;
     let target_fd = u32::try_from(cgroup).map_err(io::Error::other)?;
     let mut query = Query { target_fd, attach_type: hook, flags: BPF_F_QUERY_EFFECTIVE, ..Query::default() };
-    // SAFETY: the kernel reads and writes the structure of the size that is given with it, for the time of the call;
-    // `program_ids` and `program_count` are 0, so it writes to no other memory.
+    // SAFETY: the kernel reads and writes the structure during the call, within the size that is
+    // passed with it. `program_ids` and `program_count` are 0, so it writes to no other memory.
     let result = unsafe {
         libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, std::ptr::from_mut(&mut query), std::mem::size_of::<Query>())
     };
     match result {
         0 => Ok(query.program_count),
         _ => match io::Error::last_os_error() {
-            // With programs and no room for their ids, it counts and says so.
+            // If there are programs and no room for their ids, the kernel still counts them.
             error if error.raw_os_error() == Some(libc::ENOSPC) => Ok(query.program_count),
             error => Err(error),
         },

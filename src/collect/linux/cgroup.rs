@@ -1,7 +1,8 @@
-//! From a cgroup id to its path and its processes, and from a process to its cgroup (cgroups(7)).
+//! Finds the path and the processes of a cgroup by its id, and the cgroup of a process
+//! (cgroups(7)).
 //!
-//! The id of a cgroup (v2) is the inode number of its directory, and directories and `cgroup.procs` are readable
-//! by anyone: this is what tells an ordinary user who holds somebody else's socket.
+//! The id of a cgroup (v2) is the inode number of its directory. Anyone may read directories and
+//! `cgroup.procs`. So an ordinary user can learn who holds somebody else's socket.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,23 +11,24 @@ use std::path::{Path, PathBuf};
 
 use crate::model::Pid;
 
-/// The cgroup2 file system as it is mounted here.
+/// The cgroup2 file system, as mounted here.
 #[derive(Debug, Clone)]
 pub struct Hierarchy {
     mount: PathBuf,
 }
 
-/// The id of the root cgroup (`kernfs_ino` of the first node). Everything that nobody sorted is in it.
+/// The id of the root cgroup (`kernfs_ino` of the first node), which has every process that nobody
+/// put elsewhere.
 const ROOT_ID: u64 = 1;
 
 impl Hierarchy {
-    /// Looks for the mount; `None` if there is none.
+    /// Finds the mount. `None` if there is none.
     pub fn find(proc: &Path) -> Option<Self> {
         let mounts = fs::read_to_string(proc.join("self/mountinfo")).ok()?;
         mount_of_cgroup2(&mounts).map(|mount| Self { mount })
     }
 
-    /// The paths of the cgroups with these ids, as far as they are to be found.
+    /// The paths of the cgroups with these ids. Those that cannot be found are missing.
     ///
     /// `hints` are paths to try before the whole tree is walked.
     pub fn paths<'a>(&self, ids: &[u64], hints: impl Iterator<Item = &'a str>) -> HashMap<u64, String> {
@@ -66,14 +68,15 @@ impl Hierarchy {
         paths
     }
 
-    /// The processes of a cgroup, or of those below it if it has none itself: a manager may have moved them
-    /// further down since the socket was made. Processes outside our pid namespace are left out.
+    /// The processes of a cgroup. If it has none, those of the cgroups below it: a manager may have
+    /// moved them further down since the socket was made. Processes outside our pid namespace are
+    /// left out.
     pub fn members(&self, path: &str) -> Vec<Pid> {
         let mut pending = vec![self.directory(path)];
         let mut pids = Vec::new();
         while let Some(directory) = pending.pop() {
             if let Ok(text) = fs::read_to_string(directory.join("cgroup.procs")) {
-                // The kernel prints 0 for a process that this pid namespace does not have.
+                // The kernel prints 0 for a process outside this pid namespace.
                 pids.extend(text.lines().filter_map(|line| line.parse::<Pid>().ok()).filter(|&pid| pid != 0));
             }
             if pids.is_empty()
@@ -88,13 +91,14 @@ impl Hierarchy {
         pids
     }
 
-    /// The directory of the cgroup that was frozen, this one or the nearest above it, if it is.
+    /// The directory of the frozen cgroup, if there is one: this cgroup, or the nearest one above
+    /// it that was frozen.
     pub fn frozen(&self, path: &str) -> Option<PathBuf> {
         let directory = self.directory(path);
         let has = |directory: &Path, file: &str, line: &str| {
             fs::read_to_string(directory.join(file)).is_ok_and(|text| text.lines().any(|found| found == line))
         };
-        // What is frozen from above says so in its events, but not in its own setting.
+        // A cgroup that is frozen from above says so in its events, but not in its own setting.
         if !has(&directory, "cgroup.events", "frozen 1") {
             return None;
         }
@@ -105,7 +109,7 @@ impl Hierarchy {
             .map(Path::to_owned)
     }
 
-    /// Where a cgroup is to be found in the file system.
+    /// The directory of a cgroup.
     pub fn directory(&self, path: &str) -> PathBuf {
         self.mount.join(path.trim_start_matches('/'))
     }
@@ -116,7 +120,7 @@ pub fn mount_of_cgroup2(mountinfo: &str) -> Option<PathBuf> {
     mountinfo.lines().find_map(|line| {
         let (mount, filesystem) = line.split_once(" - ")?;
         let mut fields = mount.split(' ').skip(3);
-        // A mount of a part of the tree would give paths that mean something else.
+        // If only a part of the tree is mounted, its paths mean something else.
         let (root, point) = (fields.next()?, fields.next()?);
         (filesystem.starts_with("cgroup2 ") && root == "/").then(|| PathBuf::from(unescape_octal(point)))
     })
@@ -129,13 +133,13 @@ fn unescape_octal(text: &str) -> String {
         .fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
 }
 
-/// The cgroups that a process is in, as paths: that of version 2 first, then those of version 1, each once.
+/// The paths of the cgroups that a process is in, each once: version 2 first, then version 1.
 pub fn of_process(proc: &Path, pid: Pid) -> Vec<String> {
     let text = fs::read_to_string(proc.join(pid.to_string()).join("cgroup")).unwrap_or_default();
     parse_process_cgroups(&text)
 }
 
-/// Lines of `HIERARCHY:CONTROLLERS:PATH`; version 2 is hierarchy 0.
+/// Parses lines of `HIERARCHY:CONTROLLERS:PATH`. Version 2 is hierarchy 0.
 pub fn parse_process_cgroups(text: &str) -> Vec<String> {
     let mut lines: Vec<(bool, &str)> = text
         .lines()

@@ -14,7 +14,7 @@ pub fn sandbox(proc: &Path) -> Sandbox {
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     Sandbox {
         no_new_privileges: field("NoNewPrivs:").map(|value| value == "1"),
-        // SECCOMP_MODE_FILTER; in mode 1 this program could not have started.
+        // SECCOMP_MODE_FILTER. In mode 1 this program could not have started.
         is_filtered: field("Seccomp:").map(|value| value == "2"),
         bind_programs: bind_programs(proc),
         selinux_enforces: fs::read_to_string("/sys/fs/selinux/enforce").is_ok_and(|value| value.trim() == "1"),
@@ -23,16 +23,16 @@ pub fn sandbox(proc: &Path) -> Sandbox {
 
 fn bind_programs(proc: &Path) -> Option<u32> {
     let hierarchy = Hierarchy::find(proc)?;
-    // That of version 2 comes first.
+    // Version 2 comes first.
     let own = cgroup::of_process(proc, std::process::id());
     let directory = fs::File::open(hierarchy.directory(own.first()?)).ok()?;
     bpf::count_bind_programs(directory).ok()
 }
 
-/// Marks the addresses that may not be used yet.
+/// Marks the addresses that cannot be used yet.
 ///
-/// `/proc/net/if_inet6` has address, index, prefix length, scope, flags and interface, all but the last in hexadecimal
-/// (`if6_seq_show`, net/ipv6/addrconf.c).
+/// `/proc/net/if_inet6` has address, index, prefix length, scope, flags and interface. All but the
+/// last are hexadecimal (`if6_seq_show`, net/ipv6/addrconf.c).
 pub fn mark_tentative(proc: &Path, addresses: &mut [InterfaceAddress]) {
     const IFA_F_DADFAILED: u8 = 0x08;
     const IFA_F_TENTATIVE: u8 = 0x40;
@@ -52,7 +52,7 @@ pub fn mark_tentative(proc: &Path, addresses: &mut [InterfaceAddress]) {
     }
 }
 
-/// The setting that switches IPv6 off, if one does.
+/// The setting that turns IPv6 off, if one does.
 pub fn ipv6_disabled_by(proc: &Path) -> Option<&'static str> {
     let is_set = |name: &str| fs::read_to_string(proc.join("sys").join(name)).is_ok_and(|text| text.trim() == "1");
     if is_set("net/ipv6/conf/all/disable_ipv6") {

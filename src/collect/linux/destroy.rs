@@ -1,8 +1,8 @@
-//! Drops what is left of connections: `SOCK_DESTROY` of sock_diag(7), which needs CAP_NET_ADMIN and a kernel with
-//! CONFIG_INET_DIAG_DESTROY.
+//! Drops remnants of connections: `SOCK_DESTROY` of sock_diag(7), which needs CAP_NET_ADMIN and a
+//! kernel with CONFIG_INET_DIAG_DESTROY.
 //!
-//! Each socket is named by the cookie that the kernel gave it. Without one, the kernel would take the listener on the port
-//! for what was meant, should the remnant have ended meanwhile (`inet_diag_find_one_icsk`, net/ipv4/inet_diag.c).
+//! Each socket is named by the kernel's cookie. Without it, if the remnant has just ended, the
+//! kernel drops the listener on the port instead (`inet_diag_find_one_icsk`, net/ipv4/inet_diag.c).
 
 use std::collections::HashMap;
 use std::io;
@@ -19,7 +19,7 @@ const SOCK_DESTROY: u16 = 21;
 /// `struct inet_diag_sockid`: addresses, ports, interface and cookie.
 type Id = [u8; 48];
 
-/// What a connection is found by, in whatever state it is by now.
+/// Identifies a connection, whatever its state is by now.
 type Key = (Family, SocketAddr, Option<SocketAddr>);
 
 /// See [`crate::collect::drop_remnants`].
@@ -42,7 +42,7 @@ struct Destroyer {
 }
 
 impl Destroyer {
-    /// Learns the cookies of all connections on `ports` that no process has.
+    /// Reads the cookies of all connections on `ports` that no process has.
     fn open(ports: &PortSet) -> io::Result<Self> {
         let mut netlink = Netlink::open(Some(rustix::net::netlink::SOCK_DIAG))?;
         let mut ids = HashMap::new();
@@ -53,7 +53,7 @@ impl Destroyer {
                 let id = payload.get(4..).and_then(|rest| rest.first_chunk());
                 if let (sock_diag::SOCK_DIAG_BY_FAMILY, Some(&id)) = (kind, id)
                     && let Some(Entry { socket, .. }) = sock_diag::parse_entry(payload, table)?
-                    // One that a process has is none.
+                    // A connection that a process has is no remnant.
                     && socket.inode.is_none()
                 {
                     ids.insert(key(&socket), id);

@@ -1,8 +1,8 @@
-//! Where a socket can be besides /proc/PID/fd: in a thread with a descriptor table of its own, registered with an
-//! io_uring, or inside the queue of a unix socket.
+//! Finds sockets outside /proc/PID/fd: in a thread with a descriptor table of its own, registered
+//! with an io_uring, or in the queue of a unix socket.
 //!
-//! These looks cost far more than the sweep, so they are taken only for sockets that a complete sweep did not
-//! explain. Only when they find nothing either may a socket be called the kernel's.
+//! This costs far more than the sweep, so it is done only for sockets that a complete sweep did not
+//! explain. Only if it finds nothing either may a socket be called the kernel's.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -16,14 +16,14 @@ use crate::model::{Pid, Via};
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Elsewhere {
-    /// Sockets and the processes that have them by a thread of theirs or an io_uring.
+    /// Sockets, and the processes that have them by a thread or an io_uring.
     pub found: HashMap<u64, Holding>,
-    /// Processes with descriptors in the queue of a unix socket (`scm_fds` in its fdinfo, since Linux 5.7): whatever
-    /// was not found may be among them.
+    /// Processes with descriptors in the queue of a unix socket (`scm_fds` in its fdinfo, since
+    /// Linux 5.7). A socket that was not found may be among these descriptors.
     pub carriers: Vec<Pid>,
 }
 
-/// Who has a socket, and by what.
+/// Who has a socket, and how.
 #[derive(Debug)]
 pub struct Holding {
     /// Never empty, ascending.
@@ -46,10 +46,10 @@ pub fn look(proc: &Path, wanted: &[u64]) -> Elsewhere {
                 }
             }
         };
-        // Of the main thread the sweep has read them.
+        // The sweep has read the main thread.
         let threads = pids::list_threads(&root, pid).unwrap_or_default();
         for thread in threads.into_iter().filter(|&thread| thread != pid) {
-            // A thread that ends meanwhile, or may not be read, shows nothing.
+            // A thread that has ended, or cannot be read, shows nothing.
             let _ = owners::sockets_of(&root, &format!("{pid}/task/{thread}/fd"), &mut buffer, |inode| {
                 found(inode, Via::Thread(thread));
             });
@@ -61,7 +61,8 @@ pub fn look(proc: &Path, wanted: &[u64]) -> Elsewhere {
     elsewhere
 }
 
-/// Reads the fdinfo of io_urings and unix sockets; whether any of the latter carries descriptors.
+/// Reads the fdinfo of io_urings and unix sockets. Returns whether a unix socket carries
+/// descriptors.
 fn look_at_fdinfo(proc: &Path, pid: Pid, found: &mut impl FnMut(u64)) -> bool {
     let directory = proc.join(pid.to_string());
     let Ok(descriptors) = fs::read_dir(directory.join("fd")) else { return false };
@@ -78,8 +79,8 @@ fn look_at_fdinfo(proc: &Path, pid: Pid, found: &mut impl FnMut(u64)) -> bool {
     carries
 }
 
-/// Finds sockets among the files registered with an io_uring (`UserFiles`, io_uring/fdinfo.c), and tells whether a unix
-/// socket has descriptors in its queue (`scm_fds`, net/unix/af_unix.c).
+/// Finds sockets among the files registered with an io_uring (`UserFiles`, io_uring/fdinfo.c).
+/// Returns whether a unix socket has descriptors in its queue (`scm_fds`, net/unix/af_unix.c).
 pub fn parse_fdinfo(info: &str, found: &mut impl FnMut(u64)) -> bool {
     let mut carries = false;
     for line in info.lines() {
@@ -122,7 +123,7 @@ mod tests {
         let elsewhere = look(proc, &[inode]);
         assert!(elsewhere.carriers.contains(&own), "{elsewhere:?}");
         assert!(!elsewhere.found.contains_key(&inode));
-        // With the queue it is gone for good.
+        // The socket ends together with the queue.
         drop(there);
         assert!(!look(proc, &[inode]).carriers.contains(&own));
     }

@@ -1,8 +1,8 @@
-//! Processes that have no descriptors, such as threads of the kernel and those that have ended but were not waited for:
-//! known by counting, for which nobody has to be allowed to look into them.
+//! Recognises processes without descriptors, such as kernel threads and zombies. Their number of
+//! descriptors is 0, and reading it needs no permission.
 //!
-//! Since Linux 6.2 the size of /proc/PID/fd is the number of open descriptors (`proc_fd_getattr`, fs/proc/fd.c), and no
-//! permission is asked for but that to find the directory. Before, it is always 0.
+//! Since Linux 6.2 the size of /proc/PID/fd is the number of open descriptors (`proc_fd_getattr`,
+//! fs/proc/fd.c). Only finding the directory needs permission. Before 6.2 the size is always 0.
 
 use std::fs::File;
 use std::sync::OnceLock;
@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::pids;
 use crate::model::Pid;
 
-/// Knows whether this kernel counts.
+/// Whether this kernel counts descriptors.
 #[derive(Debug)]
 pub struct Counter<'a> {
     root: &'a File,
@@ -21,24 +21,25 @@ pub struct Counter<'a> {
 }
 
 impl<'a> Counter<'a> {
-    /// For the processes in `root`, which is /proc.
+    /// Counts for the processes in `root`, which is /proc.
     pub fn new(root: &'a File) -> Self {
         Self { root, counts: OnceLock::new() }
     }
 
     /// Whether it is certain that no thread of `pid` has a descriptor.
     pub fn is_empty(&self, pid: Pid) -> bool {
-        // Most have descriptors, and need only this.
+        // Most processes have descriptors, and need only this check.
         if self.count(&format!("{pid}/fd")) != Ok(0) || !self.counts() {
             return false;
         }
-        // A main thread that has ended leaves its descriptors to the others, and a thread may have descriptors of its own.
-        // The main thread is counted again after they were listed: meanwhile another may have taken its place, by execve.
+        // A main thread that has ended leaves its descriptors to the others, and a thread may have
+        // descriptors of its own. The main thread is counted again after the threads were listed:
+        // by execve, another thread may have taken its place meanwhile.
         let Ok(threads) = pids::list_threads(self.root, pid) else { return false };
         !threads.is_empty() && threads.iter().all(|thread| self.count(&format!("{pid}/task/{thread}/fd")) == Ok(0))
     }
 
-    /// Whether the size is the number: we have a descriptor open ourselves.
+    /// Whether the size is the number. We have a descriptor open ourselves, so ours is not 0.
     fn counts(&self) -> bool {
         *self.counts.get_or_init(|| self.count("self/fd").is_ok_and(|count| count > 0))
     }
@@ -83,7 +84,7 @@ mod tests {
             return skip("this kernel, older than Linux 6.2, does not count descriptors");
         }
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        // Ended, and not waited for.
+        // A zombie.
         rustix::process::waitid(
             rustix::process::WaitId::Pid(rustix::process::Pid::from_child(&child)),
             rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT,
@@ -94,13 +95,14 @@ mod tests {
         assert!(!counter.is_empty(child.id()), "nothing is known of who is gone");
     }
 
-    /// As on a kernel older than Linux 6.2.
+    /// A kernel older than Linux 6.2.
     #[test]
     fn a_size_of_nothing_says_nothing_where_nothing_is_counted() {
         let proc = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(proc.path().join("42/task/42")).unwrap();
         std::fs::create_dir(proc.path().join("self")).unwrap();
-        // Files in place of directories: their size can be chosen on every file system.
+        // Files instead of directories, since the size of a file can be chosen on every file
+        // system.
         let count = |path: &str, size: usize| std::fs::write(proc.path().join(path), "x".repeat(size)).unwrap();
         count("42/fd", 0);
         count("42/task/42/fd", 0);

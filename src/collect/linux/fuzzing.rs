@@ -1,4 +1,5 @@
-//! Doors for the fuzzers and the micro-benchmarks to private code. Built only with `--cfg fuzzing`, which cargo-fuzz sets.
+//! Access for the fuzzers and micro-benchmarks to private code. Built only with `--cfg fuzzing`,
+//! which cargo-fuzz sets.
 
 use super::netlink;
 use super::sock_diag::Table;
@@ -12,7 +13,7 @@ const TABLES: [Table; 4] = [
     Table { protocol: Protocol::Udp, family: Family::Ipv6 },
 ];
 
-/// A datagram as an answer to every question that is asked over netlink.
+/// Takes a datagram as the answer to every netlink question.
 pub fn netlink_reply(datagram: &[u8]) {
     let _ = netlink::read(datagram, 1, &mut false, |_, payload| {
         for table in TABLES {
@@ -26,7 +27,7 @@ pub fn netlink_reply(datagram: &[u8]) {
     });
 }
 
-/// A text as every file of /proc that is read line by line.
+/// Takes a text as each file of /proc that is read line by line.
 pub fn proc_file(text: &str) {
     for line in text.lines() {
         for table in TABLES {
@@ -40,7 +41,7 @@ pub fn proc_file(text: &str) {
     socket_units::parse(text, &mut Vec::new());
 }
 
-/// A datagram of sock_diag, as the collector reads it. How many rows it had.
+/// Parses a datagram of sock_diag, as the collector does. Returns the number of rows.
 pub fn sock_diag_reply(datagram: &[u8]) -> usize {
     let mut rows = 0;
     let _ = netlink::read(datagram, 1, &mut false, |_, payload| {
@@ -50,22 +51,22 @@ pub fn sock_diag_reply(datagram: &[u8]) -> usize {
     rows
 }
 
-/// Lines of /proc/net/tcp. How many could be read.
+/// Parses lines of /proc/net/tcp. Returns how many could be read.
 pub fn proc_net_lines(text: &str) -> usize {
     text.lines().filter_map(|line| proc_net::parse_line(line, TABLES[0])).count()
 }
 
-/// The inode in the link of a descriptor.
+/// Parses the link of a descriptor, and returns the inode.
 pub fn socket_link(link: &[u8]) -> Option<u64> {
     owners::parse_socket_link(link)
 }
 
-/// A sweep for these inodes. How many processes have one.
+/// Sweeps for these inodes. Returns how many processes have one.
 pub fn sweep(wanted: &[u64]) -> usize {
     owners::sweep(std::path::Path::new(super::PROC), wanted).map_or(0, |sweep| sweep.found.len())
 }
 
-/// A text as the fdinfo of a descriptor.
+/// Takes a text as the fdinfo of a descriptor.
 pub fn fdinfo(text: &str) {
     let _ = elsewhere::parse_fdinfo(text, &mut |_| {});
 }

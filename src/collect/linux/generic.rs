@@ -1,5 +1,5 @@
-//! Generic netlink (linux/genetlink.h), for what only its families tell: the ports of MPTCP endpoints and of wireguard
-//! devices. The latter need CAP_NET_ADMIN.
+//! Generic netlink (linux/genetlink.h). Only its families report the ports of MPTCP endpoints and
+//! wireguard devices. The latter need CAP_NET_ADMIN.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,14 +7,14 @@ use rustix::net::netlink;
 
 use super::netlink::{Failure, Netlink, attribute, find_attribute, malformed, next_attribute};
 
-/// An endpoint of MPTCP that listens on a port of its own (`ip mptcp endpoint`).
+/// An MPTCP endpoint that listens on a port of its own (`ip mptcp endpoint`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its id.
     pub id: u8,
     /// Its address.
     pub address: Option<IpAddr>,
-    /// Its port; 0 for an endpoint without one.
+    /// Its port; 0 if it has none.
     pub port: u16,
 }
 
@@ -29,7 +29,7 @@ const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 ///
 /// # Errors
 ///
-/// If the kernel has no MPTCP, or does not tell us.
+/// If the kernel has no MPTCP, or refuses.
 pub fn mptcp_endpoints() -> Result<Vec<Endpoint>, Failure> {
     // linux/mptcp_pm.h
     const MPTCP_PM_CMD_GET_ADDR: u8 = 3;
@@ -72,7 +72,7 @@ pub fn parse_endpoint(attributes: &[u8]) -> Result<Endpoint, Failure> {
 ///
 /// # Errors
 ///
-/// If there is no such device, or the kernel does not tell us.
+/// If there is no such device, or the kernel refuses.
 pub fn wireguard_port(name: &str) -> Result<Option<u16>, Failure> {
     // linux/wireguard.h
     const WG_CMD_GET_DEVICE: u8 = 0;
@@ -103,7 +103,8 @@ impl Generic {
         Netlink::open(Some(netlink::GENERIC)).map(Self).map_err(Failure::Refused)
     }
 
-    /// Asks `family` for all that `command` gives, and calls `each` with the attributes of every message.
+    /// Asks `family` for everything that `command` returns, and calls `each` with the attributes of
+    /// every message.
     fn dump(
         &mut self,
         family: &str,
@@ -122,7 +123,7 @@ impl Generic {
         Ok(())
     }
 
-    /// The number of a family, which the kernel gives out at run time.
+    /// The number of a family. The kernel assigns it at run time.
     fn family(&mut self, name: &str) -> Result<u16, Failure> {
         let question = request(CTRL_CMD_GETFAMILY, &attribute(CTRL_ATTR_FAMILY_NAME, &nul(name)));
         let mut id = None;

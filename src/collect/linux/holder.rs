@@ -1,5 +1,5 @@
-//! A closer look at a process that holds a port: whether it is frozen, whether its program is still there, and what it
-//! may have from a parent that has ended.
+//! Looks closer at a process that holds a port: whether it is frozen, whether its program file
+//! still exists, and what it may have inherited from a parent that has ended.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::owners::parse_socket_link;
 use super::stat::Stat;
 use crate::model::{Legacy, Pid};
 
-/// A process under a /proc.
+/// A process and its directory in /proc.
 #[derive(Debug)]
 pub struct Holder {
     directory: PathBuf,
@@ -22,25 +22,27 @@ impl Holder {
         Self { directory: proc.join(pid.to_string()), pid }
     }
 
-    /// Whether the program file was removed or replaced: the kernel says so behind the link.
+    /// Whether the program file was removed or replaced. The kernel appends this to the link.
     pub fn is_exe_deleted(&self) -> bool {
-        // What runs from memory (memfd_create(2)) was never a file that anybody could replace.
+        // A program that runs from memory (memfd_create(2)) was never a file that could be
+        // replaced.
         fs::read_link(self.directory.join("exe")).is_ok_and(|link| {
             let link = link.as_os_str().as_encoded_bytes();
             link.ends_with(b" (deleted)") && !link.starts_with(b"/memfd:")
         })
     }
 
-    /// The directory of the cgroup that keeps it from running: its own, or one above it.
+    /// The directory of the cgroup that freezes it: its own, or one above it.
     pub fn frozen_cgroup(&self, proc: &Path, hierarchy: &Hierarchy) -> Option<PathBuf> {
-        // That of version 2 comes first.
+        // Version 2 comes first.
         hierarchy.frozen(cgroup::of_process(proc, self.pid).first()?)
     }
 
-    /// What it may have from a parent that has ended. `None` if that one lives, or nothing tells.
+    /// What it may have inherited from a parent that has ended. `None` if its parent lives, or
+    /// nothing tells.
     ///
-    /// Children are in the session of their parent until they open one of their own; one whose parent is in another
-    /// session was left to that parent by a process that ended.
+    /// A child is in the session of its parent until it opens its own. If the present parent is in
+    /// another session, it adopted the process when the real parent ended.
     pub fn legacy(&self, proc: &Path, sockets: &[u64]) -> Option<Legacy> {
         let own = Stat::read(&self.directory)?;
         if own.session == self.pid || Stat::read(&proc.join(own.parent.to_string()))?.session == own.session {
@@ -49,7 +51,8 @@ impl Holder {
         Some(Legacy { survives_exec: self.survives_exec(sockets)?, serves: self.serves() })
     }
 
-    /// Whether a descriptor of one of `sockets` is kept by exec. `None` if there is none to be seen.
+    /// Whether a descriptor of one of `sockets` survives exec. `None` if no such descriptor can be
+    /// seen.
     fn survives_exec(&self, sockets: &[u64]) -> Option<bool> {
         const O_CLOEXEC: u32 = 0o2_000_000;
         let mut any = None;
@@ -66,8 +69,8 @@ impl Holder {
         any
     }
 
-    /// Whether a thread runs, or waits in a system call that a connection or datagram can end. `None` if what it waits
-    /// in may not be read.
+    /// Whether a thread runs, or waits in a system call that a connection or datagram can end.
+    /// `None` if the call cannot be read.
     fn serves(&self) -> Option<bool> {
         for thread in fs::read_dir(self.directory.join("task")).ok()?.flatten() {
             // `NUMBER ARGUMENTS STACK PC`, `running`, or `-1 STACK PC` outside of a call (proc_pid_syscall(5)).
@@ -82,7 +85,8 @@ impl Holder {
         Some(false)
     }
 
-    /// Whether a call waits for something else than a socket: time, a child, a signal, another thread, a file.
+    /// Whether a call waits for something other than a socket: time, a child, a signal, another
+    /// thread, a file.
     fn is_idle(&self, call: libc::c_long, first_argument: Option<u32>) -> bool {
         const IDLE: &[libc::c_long] = &[
             libc::SYS_nanosleep,

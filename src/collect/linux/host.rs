@@ -1,4 +1,4 @@
-//! What the answer depends on besides sockets and processes: the kernel's release, limits from /proc/sys, namespaces.
+//! The host: the kernel's release, limits from /proc/sys, and namespaces.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::model::{Backend, Host};
 use crate::port_set::PortSet;
 
-/// Reads the host's facts. What cannot be read is unknown.
+/// Reads the facts of the host. What cannot be read is unknown.
 pub fn host(proc: &Path) -> Host {
     Host {
         os: std::env::consts::OS,
@@ -23,14 +23,14 @@ fn release() -> Option<String> {
     rustix::system::uname().release().to_str().ok().map(str::to_owned)
 }
 
-/// `net.ipv4.ip_local_port_range` (ip(7)), which rules IPv6 too.
+/// `net.ipv4.ip_local_port_range` (ip(7)), which applies to IPv6, too.
 fn ephemeral_range(proc: &Path) -> Option<(u16, u16)> {
     let text = fs::read_to_string(proc.join("sys/net/ipv4/ip_local_port_range")).ok()?;
     let mut numbers = text.split_ascii_whitespace().map(|number| number.parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
 
-/// `net.ipv4.ip_local_reserved_ports`: ports and ranges in a list, `8080,9000-9010`.
+/// `net.ipv4.ip_local_reserved_ports`: a list of ports and ranges, `8080,9000-9010`.
 fn reserved_ports(proc: &Path) -> PortSet {
     let text = fs::read_to_string(proc.join("sys/net/ipv4/ip_local_reserved_ports")).unwrap_or_default();
     let range = |item: &str| {
@@ -40,14 +40,14 @@ fn reserved_ports(proc: &Path) -> PortSet {
     text.trim().split(',').filter_map(range).collect()
 }
 
-/// `net.ipv4.ip_unprivileged_port_start` (ip(7)), which rules IPv6 too.
+/// `net.ipv4.ip_unprivileged_port_start` (ip(7)), which applies to IPv6, too.
 fn unprivileged_start(proc: &Path) -> Option<u16> {
     fs::read_to_string(proc.join("sys/net/ipv4/ip_unprivileged_port_start")).ok()?.trim().parse().ok()
 }
 
 /// Whether this process is in the initial pid namespace, from which every process can be seen.
 ///
-/// Its number is fixed: `PROC_PID_INIT_INO`, include/linux/proc_ns.h.
+/// The number of that namespace is fixed: `PROC_PID_INIT_INO`, include/linux/proc_ns.h.
 pub fn sees_every_pid_namespace(proc: &Path) -> bool {
     fs::read_link(proc.join("self/ns/pid")).is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
 }

@@ -1,6 +1,8 @@
-//! Which ports the kernel itself is known to hold: those of tunnel devices, MPTCP endpoints and the NFS server.
+//! The ports that the kernel itself is known to hold: those of tunnel devices, MPTCP endpoints and
+//! the NFS server.
 //!
-//! This is positive evidence, which needs no look into any process. Asked for only when a socket has no owner.
+//! This is positive evidence, and no process needs to be inspected for it. It is read only if a
+//! socket has no owner.
 
 use std::fs;
 use std::net::IpAddr;
@@ -14,17 +16,17 @@ use crate::model::{Family, KernelUser, Protocol, Socket};
 pub struct KernelPort {
     protocol: Protocol,
     port: u16,
-    /// The address, where it is known.
+    /// The address, if known.
     address: Option<IpAddr>,
-    /// The family, where it is known.
+    /// The family, if known.
     family: Option<Family>,
     /// What in the kernel holds it.
     pub user: KernelUser,
 }
 
 impl KernelPort {
-    /// Whether `socket`, which no process was seen to have, is the kernel's. Its own sockets are root's, and those of devices are
-    /// bound to a wildcard.
+    /// Whether `socket`, which no process was seen to have, is the kernel's. The kernel's sockets
+    /// are root's, and those of devices are bound to a wildcard.
     pub fn is(&self, socket: &Socket) -> bool {
         socket.uid == Some(0)
             && (self.protocol, self.port) == (socket.protocol, socket.local.port())
@@ -35,8 +37,8 @@ impl KernelPort {
     }
 }
 
-/// Everything that can be found out without asking a process. What may not be asked is left out: then the sockets stay
-/// without an owner.
+/// Everything that can be learned without inspecting a process. What the kernel refuses to say is
+/// left out, and such sockets stay without an owner.
 pub fn find(proc: &Path) -> Vec<KernelPort> {
     let mut ports = nfs_server(&fs::read_to_string(proc.join("fs/nfsd/portlist")).unwrap_or_default());
     for link in links::list().unwrap_or_default() {
@@ -59,7 +61,8 @@ pub fn find(proc: &Path) -> Vec<KernelPort> {
     ports
 }
 
-/// The transports of the NFS server, `tcp 2049` a line (`/proc/fs/nfsd/portlist`, fs/nfsd/nfsctl.c).
+/// The transports of the NFS server: a line such as `tcp 2049` for each (`/proc/fs/nfsd/portlist`,
+/// fs/nfsd/nfsctl.c).
 fn nfs_server(portlist: &str) -> Vec<KernelPort> {
     let parse = |line: &str| {
         let (protocol, port) = line.split_once(' ')?;

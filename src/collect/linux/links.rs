@@ -1,5 +1,5 @@
-//! Network devices that receive on a port of their own, by rtnetlink (rtnetlink(7)): vxlan, geneve, bareudp; and those
-//! of wireguard, which tells its port elsewhere.
+//! Network devices that receive on a port of their own, by rtnetlink (rtnetlink(7)): vxlan, geneve,
+//! bareudp. wireguard devices are listed, too, but rtnetlink does not report their port.
 
 use rustix::net::Protocol;
 
@@ -14,13 +14,13 @@ pub struct Link {
     pub kind: String,
     /// `vxlan0`.
     pub name: String,
-    /// The UDP port that it receives on, where rtnetlink tells.
+    /// The UDP port that it receives on, if rtnetlink reports it.
     pub port: Option<u16>,
-    /// The family of its only socket; `None` if it has one of each, or one for both.
+    /// The family of its only socket. `None` if it has one of each, or one for both.
     pub family: Option<Family>,
 }
 
-/// `NETLINK_ROUTE` is protocol 0, which rustix has as none.
+/// `NETLINK_ROUTE` is protocol 0. rustix expresses that as none.
 const ROUTE: Option<Protocol> = None;
 
 // linux/rtnetlink.h, linux/if_link.h
@@ -30,7 +30,7 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
-/// `struct ifinfomsg`, and where its flags are.
+/// The size of `struct ifinfomsg`, and the offset of its flags.
 const IFINFOMSG: usize = 16;
 const IFI_FLAGS: usize = 8;
 const IFF_UP: u32 = 1;
@@ -38,7 +38,8 @@ const IFF_UP: u32 = 1;
 /// The attribute with the port (network byte order) of each kind: `IFLA_VXLAN_PORT`, `IFLA_GENEVE_PORT`,
 /// `IFLA_BAREUDP_PORT`.
 const PORT_ATTRIBUTES: [(&str, u16); 3] = [("vxlan", 15), ("geneve", 5), ("bareudp", 1)];
-/// The attributes that only a tunnel over IPv6 has: `IFLA_VXLAN_GROUP6`, `IFLA_VXLAN_LOCAL6`, `IFLA_GENEVE_REMOTE6`.
+/// Attributes that only a tunnel over IPv6 has: `IFLA_VXLAN_GROUP6`, `IFLA_VXLAN_LOCAL6`,
+/// `IFLA_GENEVE_REMOTE6`.
 const IPV6_ATTRIBUTES: [(&str, u16); 3] = [("vxlan", 16), ("vxlan", 17), ("geneve", 7)];
 /// The attribute of a tunnel over both: `IFLA_VXLAN_COLLECT_METADATA` (a byte), `IFLA_GENEVE_COLLECT_METADATA` (a flag).
 const BOTH_ATTRIBUTES: [(&str, u16); 2] = [("vxlan", 25), ("geneve", 6)];
@@ -60,7 +61,8 @@ pub fn list() -> Result<Vec<Link>, Failure> {
     Ok(links)
 }
 
-/// `None` for a device that has no port: also for one that is down, which opens its sockets when it is set up.
+/// `None` for a device without a port. A device that is down has none either: it opens its sockets
+/// when it is set up.
 pub fn parse(payload: &[u8]) -> Result<Option<Link>, Failure> {
     let (header, attributes) =
         payload.split_at_checked(IFINFOMSG).ok_or_else(|| malformed("a link that is too short"))?;

@@ -1,6 +1,7 @@
-//! Questions to the kernel over netlink(7), and its answers taken apart into messages and attributes.
+//! Asks the kernel over netlink(7), and splits its answers into messages and attributes.
 //!
-//! What the messages mean is the business of the protocols: `sock_diag`, `links`, `generic`, `unix_sockets`. Taking apart is pure.
+//! The protocols know what the messages mean: `sock_diag`, `links`, `generic`, `unix_sockets`.
+//! Splitting is pure.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,7 +15,7 @@ use crate::error::Error;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The kernel has not what was asked for, or not the module that shows it (`ENOENT`).
+    /// The kernel does not have what was asked for, or not the module that shows it (`ENOENT`).
     #[error("the kernel offers no such table")]
     NoSuch,
     /// The kernel refused.
@@ -25,7 +26,7 @@ pub enum Failure {
     Failed(#[from] Error),
 }
 
-/// Whether an answer goes on after a datagram.
+/// Whether more datagrams of the answer follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     More,
@@ -67,8 +68,8 @@ impl Netlink {
         Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER] })
     }
 
-    /// Asks for all that the kernel has of `kind`, and calls `each` with type and payload of every message of the
-    /// answer. Whether the answer was interrupted, since what it tells of changed meanwhile.
+    /// Asks for everything of `kind`, and calls `each` with type and payload of every message of
+    /// the answer. Returns whether the answer was interrupted because the tables changed meanwhile.
     ///
     /// # Errors
     ///
@@ -113,7 +114,7 @@ impl Netlink {
         Ok(())
     }
 
-    /// Tells the kernel to do something, and waits until it says that it has.
+    /// Tells the kernel to do something, and waits for its acknowledgement.
     ///
     /// # Errors
     ///
@@ -131,7 +132,7 @@ impl Netlink {
                 Ok((length, _)) => length,
             };
             let answer = &self.buffer[..length];
-            // An acknowledgement is an error without a number.
+            // An acknowledgement is an error with number 0.
             if u32_at(answer, 8)? == self.sequence && u16_at(answer, 4)? == ERROR {
                 return fail_on(i32_at(answer, HEADER)?);
             }
@@ -139,7 +140,7 @@ impl Netlink {
     }
 
     fn send(&mut self, request: &[u8]) -> Result<(), Failure> {
-        // In a sandbox that allows the socket but not its use, this is where it shows.
+        // A sandbox that allows the socket but not its use refuses here.
         rustix::net::send(&self.socket, request, SendFlags::empty())
             .map(drop)
             .map_err(|errno| Failure::Refused(errno.into()))
@@ -205,7 +206,7 @@ pub fn read(
             return Err(malformed("a message with a length that cannot be"));
         }
         let (message, after) = rest.split_at(length);
-        // Messages are aligned to 4 bytes; the last one may come without its padding.
+        // Messages are aligned to 4 bytes. The last one may lack its padding.
         rest = after.get(length.next_multiple_of(4) - length..).unwrap_or_default();
         if u32_at(message, 8)? != sequence {
             continue;
@@ -240,7 +241,7 @@ fn fail_on(result: i32) -> Result<(), Failure> {
     }
 }
 
-/// Takes the next attribute off the front: its type and its value.
+/// Removes the next attribute from the front: returns its type and its value.
 ///
 /// # Errors
 ///

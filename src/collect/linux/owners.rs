@@ -1,8 +1,8 @@
-//! From socket inodes to the processes that have them open: the sweep of /proc/PID/fd (proc_pid_fd(5)).
+//! Finds the processes that have sockets open: the sweep of /proc/PID/fd (proc_pid_fd(5)).
 //!
-//! There is no index from a socket to its holders, so every readable descriptor of every process is looked at.
-//! That is what this program's time goes into: the loop over descriptors allocates nothing, and runs in as many
-//! threads as there are processors.
+//! The kernel has no index from a socket to its holders, so every readable descriptor of every
+//! process is read. This takes most of the program's time. So the loop over descriptors allocates
+//! nothing, and runs in as many threads as there are processors.
 
 use std::fs::File;
 use std::io;
@@ -20,14 +20,14 @@ use super::pids::{is_gone, list_pids, open_directory};
 use crate::error::Error;
 use crate::model::Pid;
 
-/// What a sweep found, and what it could not look at.
+/// What a sweep found, and what it could not inspect.
 #[derive(Debug, Default)]
 pub struct Sweep {
-    /// A socket's inode and a process that has it open, each pair once, in ascending order.
+    /// The inode of a socket and a process that has it open, each pair once, ascending.
     pub found: Vec<(u64, Pid)>,
-    /// Processes with descriptors that may not be read, ascending.
+    /// Processes whose descriptors could not be read, ascending.
     pub unreadable: Vec<Pid>,
-    /// Whether the processes of other users are left out of /proc altogether (`hidepid=2`, proc(5)).
+    /// Whether /proc hides the processes of other users (`hidepid=2`, proc(5)).
     pub others_invisible: bool,
 }
 
@@ -49,7 +49,7 @@ impl Sweep {
         self.others_invisible |= other.others_invisible;
     }
 
-    /// Whether every process of this pid namespace was looked at.
+    /// Whether every process of this pid namespace was inspected.
     pub fn is_complete(&self) -> bool {
         self.unreadable.is_empty() && !self.others_invisible
     }
@@ -69,7 +69,7 @@ pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
     let read = |source: io::Error| Error::Read { path: proc.to_owned(), source };
     let root = File::open(proc).map_err(read)?;
     let pids = list_pids(&root).map_err(|errno| read(errno.into()))?;
-    // In every pid namespace there is a process 1; who cannot see it does not see others either.
+    // Every pid namespace has a process 1. If it cannot be seen, others cannot either.
     let others_invisible = pids.binary_search(&1).is_err();
 
     let next = AtomicUsize::new(0);
@@ -82,8 +82,8 @@ pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
         let mut merged = Sweep::default();
         merged.add(worker());
         for handle in spawned {
-            // A worker has nothing that panics; if one did, what it looked at would be missing, which must not
-            // pass for "nobody".
+            // A worker has nothing that panics. If one did, its processes would be missing, and
+            // that must not pass for "nobody".
             match handle.join() {
                 Ok(part) => merged.add(part),
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -96,8 +96,8 @@ pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
     Ok(sweep)
 }
 
-/// Leaves out this process where others have the socket too: it inherited the socket from them, and will be gone before
-/// anybody reads the answer.
+/// Leaves out this process where others have the socket, too. It inherited the socket from them,
+/// and ends before anybody reads the answer.
 pub fn forget_ourselves(found: &mut Vec<(u64, Pid)>) {
     let own = std::process::id();
     let shared: Vec<u64> = found
@@ -108,7 +108,8 @@ pub fn forget_ourselves(found: &mut Vec<(u64, Pid)>) {
     found.retain(|&(inode, pid)| pid != own || shared.binary_search(&inode).is_err());
 }
 
-/// How many processes a thread takes at a time: few, since one of them may have a million descriptors.
+/// How many processes a thread takes at a time. Few, since one of them may have a million
+/// descriptors.
 const CHUNK: usize = 8;
 
 fn sweep_some(root: &File, counter: &Counter<'_>, pids: &[Pid], next: &AtomicUsize, wanted: &[u64]) -> Sweep {
@@ -143,7 +144,7 @@ pub fn sockets_of(
     mut each: impl FnMut(u64),
 ) -> Result<(), Errno> {
     let descriptors = open_directory(root, directory)?;
-    // `socket:[` and an inode of at most 20 digits; whatever is longer is a path.
+    // `socket:[` and an inode of at most 20 digits. Anything longer is a path.
     let mut link = [MaybeUninit::uninit(); 32];
     let mut entries = RawDir::new(&descriptors, buffer);
     while let Some(entry) = entries.next() {
@@ -158,7 +159,7 @@ pub fn sockets_of(
                     each(inode);
                 }
             }
-            // Closed since it was listed.
+            // It was closed after it was listed.
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno),
         }
@@ -169,15 +170,15 @@ pub fn sockets_of(
 /// The inode in `socket:[42380]`.
 pub fn parse_socket_link(link: &[u8]) -> Option<u64> {
     let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
-    // Without UTF-8 validation: this runs once for each socket descriptor of the machine.
+    // There is no UTF-8 validation, as this runs once for each socket descriptor of the machine.
     digits.iter().try_fold(0u64, |inode, byte| {
         let digit = byte.checked_sub(b'0').filter(|&digit| digit <= 9)?;
         inode.checked_mul(10)?.checked_add(digit.into())
     })
 }
 
-/// How many processors this process may use. The standard library's answer also reads the limits of the cgroup,
-/// which costs more than the sweep of a small machine.
+/// How many processors this process may use. The standard library also reads the limits of the
+/// cgroup, which costs more than the sweep of a small machine.
 fn processors() -> usize {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize).clamp(1, 32)
 }

@@ -1,4 +1,4 @@
-//! Which processes and threads /proc lists.
+//! The processes and threads that /proc lists.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,12 +8,13 @@ use rustix::io::Errno;
 
 use crate::model::Pid;
 
-/// Opens a directory below `root` (/proc), to list it.
+/// Opens a directory below `root` (/proc) to list it.
 pub fn open_directory(root: impl AsFd, path: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(root, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// The threads of a process in `root`, ascending. The main thread is one of them, and has the number of the process.
+/// The threads of a process in `root`, ascending. The main thread is one of them, and its number is
+/// that of the process.
 pub fn list_threads(root: impl AsFd, pid: Pid) -> Result<Vec<Pid>, Errno> {
     list_pids(open_directory(root, &format!("{pid}/task"))?)
 }
@@ -33,7 +34,7 @@ pub fn list_pids(root: impl AsFd) -> Result<Vec<Pid>, Errno> {
     Ok(pids)
 }
 
-/// The two ways in which /proc says that a process has ended.
+/// The two errors by which /proc says that a process has ended.
 pub fn is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::NOENT | Errno::SRCH)
 }

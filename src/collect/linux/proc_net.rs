@@ -1,6 +1,8 @@
-//! The socket tables as text, /proc/net/{tcp,tcp6,udp,udp6} (proc_net(5)): what is left where netlink is not to be had.
+//! The socket tables as text, /proc/net/{tcp,tcp6,udp,udp6} (proc_net(5)), for machines without
+//! netlink.
 //!
-//! They do not show sockets that are bound without listening, nor `IPV6_V6ONLY`, devices and cgroups.
+//! They show neither sockets that are bound without listening, nor `IPV6_V6ONLY`, devices and
+//! cgroups.
 
 use std::fs;
 use std::io;
@@ -12,7 +14,7 @@ use crate::error::Error;
 use crate::model::{Family, Protocol, Socket, State};
 use crate::port_set::PortSet;
 
-/// The rows of a table whose local port is in `ports`; `None` if the kernel has no such table.
+/// The rows of a table with a local port in `ports`. `None` if the kernel has no such table.
 ///
 /// # Errors
 ///
@@ -55,7 +57,7 @@ pub fn parse_line(line: &str, table: Table) -> Option<Entry> {
     let uid: u32 = columns.next()?.parse().ok()?;
     let inode: u64 = columns.nth(1)?.parse().ok()?;
 
-    // `when` is in ticks of USER_HZ, which is 100 on every architecture that Rust builds for.
+    // `when` is in ticks of USER_HZ: 100 a second on every architecture that Rust builds for.
     let milliseconds = u32::from_str_radix(when, 16).ok()?.saturating_mul(10);
     let retransmits = u8::try_from(retransmits).unwrap_or(u8::MAX);
     let timer = match table.protocol {
@@ -68,7 +70,7 @@ pub fn parse_line(line: &str, table: Table) -> Option<Entry> {
         inode: (inode != 0).then_some(inode),
         uid: (!is_minimal).then_some(uid),
         receive_queue: Some(u32::from_str_radix(receive_queue, 16).ok()?),
-        // The limit of a listener's accept queue is not in this file.
+        // The file does not have the limit of a listener's accept queue.
         send_queue: (state != State::Listen).then_some(u32::from_str_radix(send_queue, 16).ok()?),
         timer,
         ..Socket::new(table.protocol, table.family, state, local)

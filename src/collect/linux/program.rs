@@ -1,4 +1,5 @@
-//! What the kernel vouches for of a process, whatever it calls itself: its program file, its user and its parent.
+//! Facts about a process that the kernel vouches for, whatever the process calls itself: its
+//! program file, its user and its parent.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,22 +20,24 @@ pub struct Program {
 }
 
 impl Program {
-    /// Reads /proc/PID. `None` if the process has ended, or its program may not be seen.
+    /// Reads /proc/PID. `None` if the process has ended, or its program cannot be seen.
     pub fn read(proc: &Path, pid: Pid) -> Option<Self> {
         let directory = proc.join(pid.to_string());
         let link = fs::read_link(directory.join("exe")).ok()?;
         let name = link.file_name()?.to_string_lossy();
-        // So the kernel says that the file was replaced since, by an upgrade.
+        // The kernel marks a file that was replaced since, as by an upgrade.
         let name = name.strip_suffix(" (deleted)").unwrap_or(&name).to_owned();
-        // The effective user owns /proc/PID itself, whatever below it is kept from others (`task_dump_owner`, fs/proc/base.c).
+        // The effective user owns the directory /proc/PID, even if everything below it is hidden
+        // from others (`task_dump_owner`, fs/proc/base.c).
         Some(Self { name, uid: fs::metadata(&directory).ok()?.uid(), parent: Stat::read(&directory)?.parent })
     }
 }
 
-/// What `process` is a forwarder for, by what the kernel vouches for.
+/// What `process` forwards for, by facts that the kernel vouches for.
 ///
-/// The name of a process counts only for root's, whose program others may not see: nobody else can give one to them.
-/// docker-proxy is one only below its engine, of the same user: anybody may run the program.
+/// The name of a process counts only if root runs it and its program cannot be seen: nobody else
+/// can give such a name to a process of root. docker-proxy counts only below its engine, of the
+/// same user, as anybody may run that program.
 pub fn forwarder(proc: &Path, process: &Process) -> Option<Forwarder> {
     let forwarder = process.forwarder?;
     let program = Program::read(proc, process.pid);

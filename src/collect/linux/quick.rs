@@ -1,7 +1,9 @@
-//! The quick look for holders: where a socket was made, and next to whoever has it, instead of everywhere.
+//! The quick look for holders: in the cgroup where a socket was made, and among the relatives of
+//! whoever has it.
 //!
-//! A process mostly is in the cgroup in which it made its sockets, and shares them with its parent or children. So this
-//! looks into a few processes instead of all, and may miss one that got the socket in another way.
+//! A process is usually in the cgroup in which it made its sockets, and shares them with its parent
+//! or children. So this inspects a few processes instead of all. It may miss one that got the
+//! socket in another way.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -17,7 +19,8 @@ use super::stat::Stat;
 use crate::error::Error;
 use crate::model::Pid;
 
-/// Looks for a holder of each of `entries`, and for those beside it. `None` if that leaves one without a holder.
+/// Looks for a holder of each of `entries`, and for holders among its relatives. `None` if a socket
+/// is left without a holder.
 ///
 /// # Errors
 ///
@@ -55,7 +58,7 @@ pub fn look(proc: &Path, entries: &[Entry]) -> Result<Option<Sweep>, Error> {
     Ok(Some(sweep))
 }
 
-/// Looks into one process after the other.
+/// Inspects one process after the other.
 struct Looker {
     root: File,
     buffer: Vec<MaybeUninit<u8>>,
@@ -63,7 +66,8 @@ struct Looker {
 }
 
 impl Looker {
-    /// Looks into `pid`; whether each of the sockets `wanted` (ascending) has a holder by now.
+    /// Inspects `pid`. Returns whether each of the sockets `wanted` (ascending) has a holder by
+    /// now.
     fn has_all(&mut self, pid: Pid, wanted: &[u64]) -> bool {
         let sweep = &mut self.sweep;
         let result = owners::sockets_of(&self.root, &format!("{pid}/fd"), &mut self.buffer, |inode| {
@@ -78,7 +82,8 @@ impl Looker {
     }
 }
 
-/// Parent and children (proc_pid_task(5); the latter only where the kernel lists them, `CONFIG_PROC_CHILDREN`).
+/// Parent and children (proc_pid_task(5)). Children are known only if the kernel lists them
+/// (`CONFIG_PROC_CHILDREN`).
 fn relatives(proc: &Path, pid: Pid) -> Vec<Pid> {
     let directory = proc.join(pid.to_string());
     let mut relatives: Vec<Pid> = Stat::read(&directory).map(|stat| stat.parent).into_iter().collect();

@@ -1,4 +1,5 @@
-//! The search for the owners of sockets: sweep, look again at what nobody has, and only then look elsewhere.
+//! Searches for the owners of sockets: sweeps all processes, checks again what nobody has, and only
+//! then looks elsewhere.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -18,20 +19,21 @@ use crate::error::Error;
 pub struct Search {
     /// Who has which socket.
     pub sweep: Sweep,
-    /// Why processes could not be looked at, if none could.
+    /// Why no process could be inspected, if so.
     pub failure: Option<Error>,
-    /// Set if some sockets were in no process, and those that could have them were looked at more closely.
+    /// Who has sockets without a descriptor. Set only if the sweep left some sockets without an
+    /// owner.
     pub elsewhere: Option<Elsewhere>,
-    /// What the kernel holds itself, if some sockets were in no process.
+    /// What the kernel itself holds. Read only if the sweep left some sockets without an owner.
     pub kernel_ports: Vec<KernelPort>,
     /// Whether only the first holders were looked for.
     pub was_quick: bool,
-    /// Whether no process can be outside of our pid namespace.
+    /// Whether every pid namespace can be seen.
     pub sees_every_namespace: bool,
 }
 
-/// Looks for the owners. Sockets that are closed meanwhile are taken out of `entries`: nobody has them, and that must
-/// not be taken for a finding.
+/// Searches for the owners. Sockets that are closed meanwhile are removed from `entries`: nobody
+/// has them, and that must not be taken for a finding.
 pub fn search(proc: &Path, tables: &mut Tables<'_>, scope: &Scope, entries: &mut Vec<Entry>) -> Result<Search, Error> {
     let mut wanted: Vec<u64> = entries.iter().filter_map(|entry| entry.socket.inode).collect();
     wanted.sort_unstable();
@@ -43,27 +45,27 @@ pub fn search(proc: &Path, tables: &mut Tables<'_>, scope: &Scope, entries: &mut
         None => Ok((owners::sweep(proc, &wanted)?, false)),
     }) {
         Ok(found) => found,
-        // Sockets without a word on their owners are still worth having.
+        // Sockets without owners are still worth an answer.
         Err(error) => return Ok(Search { failure: Some(error), ..Search::default() }),
     };
     let mut search = Search { sweep, was_quick, sees_every_namespace, ..Search::default() };
     if entries.iter().any(|entry| is_in_doubt(entry, &search.sweep)) {
         drop_closed(tables, scope, entries, &search.sweep)?;
         if search.sweep.is_complete() {
-            // It may have been passed on to a process that had been looked at before.
+            // The socket may have been passed to a process that was inspected before.
             search.sweep.add(owners::sweep(proc, &unowned(&*entries, &search.sweep))?);
         }
         if !unowned(&*entries, &search.sweep).is_empty() {
             look_further(proc, entries, &mut search);
         }
-        // What is still open now was open all the time that we looked everywhere.
+        // What is still open now was open during the whole search.
         drop_closed(tables, scope, entries, &search.sweep)?;
     }
     Ok(search)
 }
 
-/// Looks where sockets are that no descriptor leads to. That is costly, and shows something of processes that may be
-/// looked into only: those of others are spared it.
+/// Looks for sockets that no descriptor leads to. This is costly, and works only for processes that
+/// can be inspected. So an ordinary user searches only for sockets of their own.
 fn look_further(proc: &Path, entries: &[Entry], search: &mut Search) {
     search.kernel_ports = kernel_sockets::find(proc);
     let euid = rustix::process::geteuid();
@@ -77,7 +79,7 @@ fn look_further(proc: &Path, entries: &[Entry], search: &mut Search) {
     }
 }
 
-/// Takes out the sockets without an owner that are not open any more.
+/// Removes the sockets without an owner that are no longer open.
 fn drop_closed(tables: &mut Tables<'_>, scope: &Scope, entries: &mut Vec<Entry>, sweep: &Sweep) -> Result<(), Error> {
     if !entries.iter().any(|entry| is_in_doubt(entry, sweep)) {
         return Ok(());
@@ -97,8 +99,8 @@ fn drop_closed(tables: &mut Tables<'_>, scope: &Scope, entries: &mut Vec<Entry>,
     Ok(())
 }
 
-/// Whether a socket should have an owner, and none was found: it may have been closed meanwhile. One that waits for
-/// peers and has no inode is just being closed.
+/// Whether a socket should have an owner and none was found. It may have been closed meanwhile. A
+/// waiting socket without an inode is just being closed.
 fn is_in_doubt(entry: &Entry, sweep: &Sweep) -> bool {
     match entry.socket.inode {
         Some(inode) => sweep.owners_of(inode).next().is_none(),

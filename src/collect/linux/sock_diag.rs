@@ -1,7 +1,7 @@
 //! The kernel's socket tables over netlink: sock_diag(7), `struct inet_diag_msg` of linux/inet_diag.h.
 //!
-//! A codec of our own, because the crates for this protocol cannot attach the bytecode filter and
-//! allocate several times per socket. Parsing is pure.
+//! The codec is our own: the crates for this protocol cannot attach the bytecode filter, and
+//! allocate several times for each socket. Parsing is pure.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -25,12 +25,11 @@ pub struct Table {
 pub struct States(u32);
 
 impl States {
-    /// Listening, and bound without listening. The kernel keeps these in tables of their own, so that asking
-    /// costs the same however many connections there are. `TCP_BOUND_INACTIVE` exists since Linux 6.8 and is
-    /// ignored before.
+    /// Listening, and bound without listening. The kernel keeps these in tables of their own, so
+    /// asking costs the same however many connections there are. `TCP_BOUND_INACTIVE` exists since
+    /// Linux 6.8; older kernels ignore it.
     pub const WAITING: Self = Self(1 << LISTEN | 1 << BOUND_INACTIVE);
-    /// Listening alone: a fifteenth of the cost, as the table of all ports that are bound need not be walked.
-    /// Listening only.
+    /// Listening only. This costs a fifteenth, as the table of all bound ports is not walked.
     pub const LISTENING: Self = Self(1 << LISTEN);
     /// Every state.
     pub const ALL: Self = Self(u32::MAX);
@@ -41,10 +40,10 @@ impl States {
 const LISTEN: u8 = 10;
 const BOUND_INACTIVE: u8 = 13;
 
-/// A row of a table: a socket, and what names more of it.
+/// A row of a table: a socket, and the numbers of its interface and cgroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The socket, so far without names and owners.
+    /// The socket, without names and owners so far.
     pub socket: Socket,
     /// The index of the interface it is bound to; 0 for none.
     pub interface: u32,
@@ -52,19 +51,19 @@ pub struct Entry {
     pub cgroup_id: Option<u64>,
 }
 
-/// The rows that a table had.
+/// The rows of a table.
 #[derive(Debug, Default)]
 pub struct Dump {
     pub entries: Vec<Entry>,
-    /// The table changed while it was read, each time that it was asked for.
+    /// The table changed while it was read, every time.
     pub interrupted: bool,
 }
 
-/// The way to the tables.
+/// A netlink socket for the tables.
 #[derive(Debug)]
 pub struct SockDiag(Netlink);
 
-/// An interrupted dump is asked for this many times in all.
+/// How many times an interrupted dump is asked for in all.
 const ATTEMPTS: usize = 5;
 
 impl SockDiag {
@@ -129,8 +128,8 @@ pub fn request(table: Table, states: States, ports: &PortSet) -> Vec<u8> {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
     };
-    // The upper layer protocol comes only together with all of `struct tcp_info`, some 280 bytes a socket: not worth it
-    // for connections.
+    // The upper layer protocol comes only together with all of `struct tcp_info`, some 280 bytes
+    // for each socket. That is too much for connections.
     let wants_info = table.protocol == Protocol::Tcp && states != States::CONNECTED;
     let extensions: u8 = if wants_info { 1 << (INET_DIAG_INFO - 1) } else { 0 };
     let mut message = vec![family, protocol, extensions, 0];
@@ -144,11 +143,11 @@ pub fn request(table: Table, states: States, ports: &PortSet) -> Vec<u8> {
     message
 }
 
-/// The program by which the kernel picks the local ports, or `None` if it should send everything.
+/// The program by which the kernel picks the local ports. `None` if it should send everything.
 ///
-/// Per range: `sport >= first` else the next range; `sport <= last` else the next range; accept. The offsets
-/// count from the operation they stand in. Reaching the exact end accepts, jumping 4 bytes beyond it rejects
-/// (`inet_diag_bc_run` in net/ipv4/inet_diag.c).
+/// For each range: unless `sport >= first`, go to the next range; unless `sport <= last`, go to the
+/// next range; accept. Offsets count from their own operation. Reaching the exact end accepts,
+/// jumping 4 bytes beyond it rejects (`inet_diag_bc_run` in net/ipv4/inet_diag.c).
 fn port_filter(ports: &PortSet) -> Option<Vec<u8>> {
     const JMP: u8 = 1;
     const S_GE: u8 = 2;
@@ -157,7 +156,8 @@ fn port_filter(ports: &PortSet) -> Option<Vec<u8>> {
     const OP: usize = 4;
     /// Two comparisons of two operations each, and the jump.
     const RANGE: usize = 5 * OP;
-    /// Beyond this, filtering here costs less than the kernel's walk through the program for each socket.
+    /// With more ranges than this, filtering here costs less than the kernel's walk through the
+    /// program for each socket.
     const MOST_RANGES: usize = 64;
 
     if ports.is_all() || ports.ranges().len() > MOST_RANGES {
@@ -167,14 +167,14 @@ fn port_filter(ports: &PortSet) -> Option<Vec<u8>> {
     let mut code = Vec::with_capacity(length);
     let mut op = |kind: u8, yes: usize, no: usize| {
         code.push(kind);
-        // Both fit: `yes` is at most 8, `no` at most 64 * 20 + 4.
+        // Both fit into their fields: `yes` is at most 8, `no` at most 64 * 20 + 4.
         code.push(u8::try_from(yes).unwrap_or(u8::MAX));
         code.extend_from_slice(&u16::try_from(no).unwrap_or(u16::MAX).to_ne_bytes());
     };
     for (index, &(first, last)) in ports.ranges().iter().enumerate() {
         let start = index * RANGE;
         let is_last = start + RANGE == length;
-        // Where a comparison that fails goes on: the next range, or beyond the end.
+        // Where to go if a comparison fails: the next range, or beyond the end.
         let next = if is_last { length + OP } else { start + RANGE };
         op(S_GE, 2 * OP, next - start);
         op(0, 0, usize::from(first));
@@ -203,7 +203,7 @@ pub fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failur
         match kind {
             INET_DIAG_SKV6ONLY => v6only = value.first().map(|&byte| byte != 0),
             INET_DIAG_CGROUP_ID => cgroup_id = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)),
-            // There where the upper layer protocol would be told too.
+            // With this attribute the upper layer protocol would be reported, too.
             INET_DIAG_INFO => mptcp = mptcp.or(Some(false)),
             INET_DIAG_ULP_INFO => mptcp = Some(is_mptcp(value)?),
             _ => {}
@@ -213,7 +213,7 @@ pub fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failur
         remote: (remote.port() != 0).then_some(remote),
         v6only,
         inode: (inode != 0).then_some(u64::from(inode)),
-        // A TIME_WAIT or request socket has neither user nor cgroup, and 0 would read as root.
+        // A TIME_WAIT or request socket has neither user nor cgroup. Its 0 would read as root.
         uid: (inode != 0 || uid != 0 || cgroup_id.is_some()).then_some(uid),
         receive_queue: Some(receive_queue),
         send_queue: Some(send_queue),
@@ -224,7 +224,7 @@ pub fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failur
     Ok(Some(Entry { socket, interface: u32_at(message, 40)?, cgroup_id }))
 }
 
-/// The state of a row (include/net/tcp_states.h); UDP uses two of TCP's.
+/// The state of a row (include/net/tcp_states.h). UDP uses two of TCP's states.
 pub fn state(raw: u8, protocol: Protocol) -> Option<State> {
     Some(match (raw, protocol) {
         (1, _) => State::Established,
@@ -244,7 +244,8 @@ pub fn state(raw: u8, protocol: Protocol) -> Option<State> {
     })
 }
 
-/// The timer of a row: what, retransmissions, milliseconds (`inet_sk_diag_fill` in net/ipv4/inet_diag.c).
+/// The timer of a row, from its kind, retransmissions and milliseconds (`inet_sk_diag_fill` in
+/// net/ipv4/inet_diag.c).
 pub fn timer(kind: u8, retransmits: u8, milliseconds: u32) -> Option<Timer> {
     let kind = match kind {
         1 => TimerKind::Retransmit,

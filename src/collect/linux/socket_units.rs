@@ -1,7 +1,7 @@
-//! The socket units of systemd (systemd.socket(5)): which of them names an address and port.
+//! The socket units of systemd (systemd.socket(5)): finds the one that names an address and port.
 //!
-//! Read from the unit files, and only when systemd was seen to have a socket: asking systemd itself would need D-Bus, and
-//! is refused in sandboxes.
+//! They are read from the unit files, and only if systemd was seen to have a socket. Asking systemd
+//! itself would need D-Bus, which sandboxes refuse.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use uzers::os::unix::UserExt;
 use crate::foreign;
 use crate::model::{Gap, Hides, Manager, Owners, Pid, Process, Protocol, ShownBy, Socket, Unit, find_process};
 
-/// Where units are looked for, the strongest first (systemd.unit(5)).
+/// The directories of units, the strongest first (systemd.unit(5)).
 const SYSTEM: &[&str] = &[
     "etc/systemd/system",
     "run/systemd/system",
@@ -27,7 +27,7 @@ const USER: &[&str] = &["etc/systemd/user", "run/systemd/user", "usr/lib/systemd
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen {
     protocol: Protocol,
-    /// `None` for a port alone: any address.
+    /// `None` for a port alone, which means any address.
     address: Option<IpAddr>,
     port: u16,
 }
@@ -40,7 +40,8 @@ pub struct SocketUnits {
 }
 
 impl SocketUnits {
-    /// Reads the units of `manager` below `root`, and for a user's those in the home directory given.
+    /// Reads the units of `manager` below `root`. A user's units are also in the home directory, if
+    /// given.
     pub fn read(root: &Path, manager: Manager, home: Option<&Path>) -> Self {
         let directories = match manager {
             Manager::System => SYSTEM,
@@ -75,7 +76,7 @@ impl SocketUnits {
     }
 }
 
-/// The text of a unit or drop-in, or of what it links to; none if that is no unit file.
+/// The text of a unit or drop-in, following a link. Empty if that is not a unit file.
 fn read_unit(path: &Path) -> String {
     let bytes = fs::canonicalize(path).and_then(|path| foreign::read(&path)).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
@@ -85,14 +86,15 @@ impl Listen {
     fn is(self, socket: &Socket) -> bool {
         let has_address = match self.address {
             Some(address) => address == socket.local.ip(),
-            // systemd takes :: for a port alone, or 0.0.0.0 where there is no IPv6.
+            // systemd binds :: for a port alone, or 0.0.0.0 on a machine without IPv6.
             None => socket.local.ip().is_unspecified(),
         };
         has_address && (self.protocol, self.port) == (socket.protocol, socket.local.port())
     }
 }
 
-/// `NAME.socket.d/*.conf` of all directories, by their names; of two with the same name the stronger one counts.
+/// The drop-ins `NAME.socket.d/*.conf` of all directories, by their names. Of two with the same
+/// name the stronger one counts.
 fn drop_ins(directories: &[PathBuf], unit: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
     for directory in directories {
@@ -108,7 +110,7 @@ fn drop_ins(directories: &[PathBuf], unit: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Adds what a unit file listens on. An empty assignment takes back all before it.
+/// Adds what a unit file listens on. An empty assignment removes everything before it.
 pub fn parse(text: &str, listens: &mut Vec<Listen>) {
     for line in text.lines().map(str::trim) {
         let Some((key, value)) = line.split_once('=') else { continue };
@@ -124,7 +126,7 @@ pub fn parse(text: &str, listens: &mut Vec<Listen>) {
     }
 }
 
-/// `80`, `127.0.0.1:80`, `[::1]:80`; paths, abstract names and the like have no port.
+/// `80`, `127.0.0.1:80`, `[::1]:80`. Paths, abstract names and the like have no port.
 fn parse_listen(protocol: Protocol, value: &str) -> Option<Listen> {
     if let Ok(port) = value.parse() {
         return Some(Listen { protocol, address: None, port });
@@ -133,10 +135,12 @@ fn parse_listen(protocol: Protocol, value: &str) -> Option<Listen> {
     Some(Listen { protocol, address: Some(address.ip()), port: address.port() })
 }
 
-/// How long the unit files of all managers may take: a home directory may be on a server that does not answer.
+/// How long reading the unit files of all managers may take. A home directory may be on a server
+/// that does not answer.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Names the socket unit of each socket that a manager opened and a unit names. What could not be read.
+/// Adds the socket unit to each socket that a manager opened and a unit names. Returns what could
+/// not be read.
 pub fn assign(sockets: &mut [Socket], processes: &[Process]) -> Option<Gap> {
     let managers: Vec<Option<(Manager, Option<u32>)>> =
         sockets.iter().map(|socket| manager_of(socket, processes)).collect();
@@ -162,8 +166,8 @@ pub fn assign(sockets: &mut [Socket], processes: &[Process]) -> Option<Gap> {
     None
 }
 
-/// Reads the units of a manager. Those in the home directory of another user are that user's word, which nobody else
-/// should take.
+/// Reads the units of a manager. Units in another user's home directory are that user's word, and
+/// are not read.
 fn read_units(of: (Manager, Option<u32>)) -> ((Manager, Option<u32>), SocketUnits) {
     let (manager, user) = of;
     let own = user.filter(|&user| user == rustix::process::geteuid().as_raw());
@@ -171,8 +175,8 @@ fn read_units(of: (Manager, Option<u32>)) -> ((Manager, Option<u32>), SocketUnit
     (of, SocketUnits::read(Path::new("/"), manager, home.as_deref()))
 }
 
-/// The manager that opened a socket, and whose it is if it is a user's. It is one of the owners; where these may not be
-/// seen, the cgroup tells in which the socket was made.
+/// The manager that opened a socket, and its user if it is a user's manager. It is one of the
+/// owners. If the owners cannot be seen, the cgroup in which the socket was made tells.
 fn manager_of(socket: &Socket, processes: &[Process]) -> Option<(Manager, Option<u32>)> {
     let is_manager = |pid: &&Pid| find_process(processes, **pid).is_some_and(Process::is_service_manager);
     let manager = match &socket.owners {
@@ -186,7 +190,7 @@ fn manager_of(socket: &Socket, processes: &[Process]) -> Option<(Manager, Option
     Some((manager, socket.uid.filter(|_| manager == Manager::User)))
 }
 
-/// The manager that makes its sockets in this cgroup: managers are in a scope of their own.
+/// The manager that makes its sockets in this cgroup. Managers are in a scope of their own.
 fn manager_of_cgroup(path: &str) -> Option<Manager> {
     match path.strip_suffix("/init.scope")? {
         "" => Some(Manager::System),

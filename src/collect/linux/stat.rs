@@ -1,4 +1,4 @@
-//! /proc/PID/stat (proc_pid_stat(5)): what anybody may read of a process.
+//! /proc/PID/stat (proc_pid_stat(5)): the facts about a process that anybody may read.
 
 use std::fs;
 use std::path::Path;
@@ -15,24 +15,24 @@ pub struct Stat {
     pub state: char,
     /// The process that started it, or adopted it.
     pub parent: Pid,
-    /// Its process group, which is what a shell with job control makes of a job.
+    /// Its process group. A shell with job control makes one for each job.
     pub group: Pid,
     /// The process that opened its session.
     pub session: Pid,
-    /// The process group in the foreground of its terminal; `None` without one.
+    /// The foreground process group of its terminal. `None` without a terminal.
     pub foreground: Option<Pid>,
     /// When it started, in clock ticks since boot.
     pub started: u64,
 }
 
 impl Stat {
-    /// Of the process with this directory below /proc. `None` if it has ended.
+    /// Reads the process with this directory below /proc. `None` if it has ended.
     pub fn read(directory: &Path) -> Option<Self> {
         Self::parse(&fs::read(directory.join("stat")).ok()?)
     }
 
-    /// The name of a process may contain anything, closing brackets and half of a character too: what comes after the
-    /// last bracket counts.
+    /// The name of a process may contain anything, even closing brackets and invalid UTF-8. So the
+    /// fields are read after the last bracket.
     pub fn parse(line: &[u8]) -> Option<Self> {
         let name_end = line.iter().rposition(|&byte| byte == b')')?;
         let rest = std::str::from_utf8(line.get(name_end + 1..)?).ok()?;
@@ -51,7 +51,7 @@ impl Stat {
         })
     }
 
-    /// When it started: at most a tick late, and never early, as the kernel cuts off what is less than a tick.
+    /// When it started. At most a tick late, and never early, as the kernel truncates to a tick.
     pub fn started_at(&self) -> Option<SystemTime> {
         /// `USER_HZ` is 100 on every architecture that Rust builds for.
         const TICK: Duration = Duration::from_millis(10);
@@ -61,7 +61,7 @@ impl Stat {
     }
 }
 
-/// When the machine started, with the fraction of the second that `btime` in /proc/stat leaves out.
+/// When the machine started. Unlike `btime` in /proc/stat, this has the fraction of the second.
 fn booted_at() -> Option<SystemTime> {
     let look = || {
         let uptime = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
@@ -69,7 +69,7 @@ fn booted_at() -> Option<SystemTime> {
         let after = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
         Some((after.checked_sub(uptime)?, now.checked_sub(uptime)?))
     };
-    // We may be interrupted between two clocks: the look that took least counts.
+    // We may be interrupted between reading two clocks, so the fastest reading counts.
     std::iter::repeat_with(look).take(3).flatten().min().map(|(_, boot)| boot)
 }
 

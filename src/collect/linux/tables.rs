@@ -1,4 +1,4 @@
-//! The four socket tables, by netlink where it is to be had and as text where it is not, with what each cannot show.
+//! The four socket tables, by netlink or else as text, with gaps for what each cannot show.
 
 use std::collections::HashSet;
 use std::io;
@@ -13,17 +13,17 @@ use crate::error::Error;
 use crate::model::{Family, Gap, Hides, Protocol, ShownBy};
 use crate::port_set::PortSet;
 
-/// A way to the tables, and what it has been found not to show.
+/// Access to the tables, and what they were found not to show.
 #[derive(Debug)]
 pub struct Tables<'a> {
     proc: &'a Path,
-    /// `None` once netlink has been refused.
+    /// `None` after netlink was refused.
     diag: Option<SockDiag>,
     gaps: Vec<Gap>,
 }
 
 impl<'a> Tables<'a> {
-    /// Opens netlink, or else settles for the text under `proc`.
+    /// Opens netlink, or else uses the text under `proc`.
     pub fn open(proc: &'a Path) -> Self {
         let mut tables = Self { proc, diag: None, gaps: Vec::new() };
         match SockDiag::open() {
@@ -33,7 +33,8 @@ impl<'a> Tables<'a> {
         tables
     }
 
-    /// Reads the sockets that `scope` asks for: what waits first, and connections only if asked for or needed.
+    /// Reads the sockets that `scope` asks for: waiting sockets first, and connections only if
+    /// asked for or needed.
     ///
     /// # Errors
     ///
@@ -45,7 +46,7 @@ impl<'a> Tables<'a> {
             let states = if scope.connections { States::ALL } else { States::WAITING };
             entries = self.read(Protocol::Tcp, states, &ports)?;
             if !scope.connections {
-                // The text shows every state, asked for or not.
+                // The text shows every state.
                 entries.retain(|entry| entry.socket.state.is_waiting());
                 let unexplained = scope.unexplained(entries.iter().map(|entry| &entry.socket));
                 if !unexplained.is_empty() {
@@ -57,7 +58,7 @@ impl<'a> Tables<'a> {
         if scope.protocols.contains(&Protocol::Udp) {
             entries.extend(self.read(Protocol::Udp, States::ALL, &ports)?);
         }
-        // The kernel walks its table in steps, and may show a socket again that moved in between.
+        // The kernel walks its table in steps, and may show a socket twice if it moved in between.
         let mut seen = HashSet::new();
         entries.retain(|Entry { socket, .. }| {
             socket.inode.is_none_or(|inode| seen.insert((inode, socket.local, socket.state)))
@@ -69,7 +70,7 @@ impl<'a> Tables<'a> {
     ///
     /// # Errors
     ///
-    /// If the kernel fails at it, or its answer cannot be understood. A table that does not exist is a gap.
+    /// If the kernel fails, or its answer is malformed. A table that does not exist is a gap.
     pub fn read(&mut self, protocol: Protocol, states: States, ports: &PortSet) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
         for family in [Family::Ipv4, Family::Ipv6] {
@@ -93,7 +94,8 @@ impl<'a> Tables<'a> {
                     }
                     return Ok(dump.entries);
                 }
-                // Without the module udp_diag, say: the text may still have it.
+                // The module udp_diag may be missing, for example. The text may still have the
+                // sockets.
                 Err(Failure::NoSuch) => {}
                 Err(Failure::Refused(error)) => self.give_up_netlink(&error),
                 Err(Failure::Failed(error)) => return Err(error),
@@ -124,10 +126,11 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Checks that sockets bound without listening are listed, where the release leaves room for doubt.
+    /// Checks whether the kernel lists sockets that are bound without listening, if its release
+    /// does not tell.
     ///
-    /// Distributions carry the change to older kernels, so below 6.8 a socket of our own is asked for: bound to a
-    /// port that the kernel picks, never listening, closed at once.
+    /// Distributions port this to older kernels. So below 6.8 a socket of our own is asked for. It
+    /// is bound to a port that the kernel picks, never listens, and is closed at once.
     pub fn check_bound_sockets(&mut self, release: Option<&str>) {
         if release.is_some_and(host::is_at_least_6_8) {
             return;
@@ -139,7 +142,7 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// What could not be shown so far.
+    /// The gaps so far.
     pub fn into_gaps(self) -> Vec<Gap> {
         self.gaps
     }
@@ -191,7 +194,7 @@ fn lists_bound_sockets(diag: &mut SockDiag) -> Result<bool, io::Error> {
 mod tests {
     use super::*;
 
-    /// Runs wherever the tests run: where the release is young enough, the check must agree with it.
+    /// On a kernel that is new enough, the check must agree with its release.
     #[test]
     fn the_check_of_old_kernels_agrees_with_the_release_of_young_ones() {
         let proc = Path::new("/proc");
@@ -206,7 +209,7 @@ mod tests {
         }
     }
 
-    /// Without netlink, and with a /proc that has TCP over IPv4 only.
+    /// No netlink, and a /proc that has TCP over IPv4 only.
     #[test]
     fn the_text_serves_where_netlink_does_not() {
         let root = tempfile::tempdir().unwrap();

@@ -1,8 +1,9 @@
-//! Abstract unix sockets (unix(7)) by their names: over sock_diag, or from the text of /proc/net/unix where the kernel does
-//! not have the module for that.
+//! Abstract unix sockets (unix(7)) by their names, from sock_diag. If the kernel lacks the module
+//! for it, from the text of /proc/net/unix.
 //!
-//! Both list all that the kernel has, but sock_diag leaves connections out, of which there may be tens of thousands, before
-//! it writes anything down. There is no question for one name that has no effect on whoever has it, or wants to.
+//! Both list all sockets. But sock_diag can leave out connections before it writes anything, and
+//! there may be tens of thousands. Asking for a single name would affect whoever has it, or wants
+//! it.
 
 use std::fs;
 use std::io;
@@ -12,22 +13,22 @@ use super::netlink::{Failure, Netlink, find_attribute, malformed, u32_at};
 use super::sock_diag::SOCK_DIAG_BY_FAMILY;
 use crate::error::Error;
 
-/// An abstract socket that is no connection.
+/// An abstract socket that is not a connection.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixSocket {
-    /// Its name, without the NUL in front. Any bytes.
+    /// Its name, without the leading NUL. Any bytes.
     pub name: Vec<u8>,
-    /// The number by which descriptors of it are known.
+    /// Its inode, as its descriptors show it.
     pub inode: u64,
     /// Whether it can be connected to.
     pub listens: bool,
 }
 
-/// The abstract sockets of this network namespace, connections left out.
+/// The abstract sockets of this network namespace, without connections.
 ///
 /// # Errors
 ///
-/// If the kernel's list cannot be read, or not be understood.
+/// If the kernel's list cannot be read, or is malformed.
 pub fn list(proc: &Path) -> Result<Vec<UnixSocket>, Error> {
     match by_netlink() {
         Ok(sockets) => Ok(sockets),
@@ -79,10 +80,10 @@ fn by_text(proc: &Path) -> Result<Vec<UnixSocket>, Error> {
     Ok(text.split(|&byte| byte == b'\n').filter_map(parse_line).collect())
 }
 
-/// `None` for a socket without an abstract name, and for a connection.
+/// `None` for a socket without an abstract name, or a connection.
 ///
-/// The columns are `Num: RefCount Protocol Flags Type St Inode Path` (`unix_seq_show`, net/unix/af_unix.c); abstract names
-/// begin with `@`, and a NUL within them is written as another.
+/// The columns are `Num: RefCount Protocol Flags Type St Inode Path` (`unix_seq_show`,
+/// net/unix/af_unix.c). Abstract names begin with `@`, and each NUL in them is written as `@`, too.
 pub fn parse_line(line: &[u8]) -> Option<UnixSocket> {
     /// `__SO_ACCEPTCON`, linux/net.h.
     const ACCEPTS: u32 = 1 << 16;
@@ -92,7 +93,7 @@ pub fn parse_line(line: &[u8]) -> Option<UnixSocket> {
     let flags = u32::from_str_radix(columns.next()?, 16).ok()?;
     let state = u8::from_str_radix(columns.nth(1)?, 16).ok()?;
     let inode = columns.next()?.parse().ok()?;
-    // A path with an `@` in it would be the next column.
+    // A path with an `@` in it has another column before the `@`.
     (columns.next().is_none() && state == UNCONNECTED).then(|| UnixSocket {
         name: line[at + 1..].to_vec(),
         inode,
@@ -139,7 +140,7 @@ Num       RefCount Protocol Flags    Type St Inode Path
         assert!(parse(&[0; 15]).is_err());
     }
 
-    /// In the kernel's own words, of which there are two.
+    /// The kernel's own text and datagrams.
     #[test]
     fn netlink_and_text_tell_the_same() {
         let prefix = format!("portcheck.test.{}.", std::process::id());

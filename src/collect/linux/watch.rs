@@ -1,4 +1,4 @@
-//! Looks for listeners again and again, at the least cost.
+//! Looks for listeners again and again, as cheaply as possible.
 
 use std::path::Path;
 
@@ -9,23 +9,23 @@ use crate::error::Error;
 use crate::model::{Protocol, Socket};
 use crate::port_set::PortSet;
 
-/// A way to the tables that stays open.
+/// Access to the tables that stays open.
 #[derive(Debug)]
 pub struct Watch(Tables<'static>);
 
 impl Watch {
-    /// Opens it.
+    /// Opens the tables.
     #[must_use]
     pub fn open() -> Self {
         Self(Tables::open(Path::new(PROC)))
     }
 
-    /// The sockets of `protocol` on `ports` that wait for peers: for TCP those that listen, which the kernel keeps in a table
-    /// of their own. Their owners are not looked for.
+    /// The sockets of `protocol` on `ports` that wait for peers, without their owners. For TCP
+    /// these are the listeners, which the kernel keeps in a table of their own.
     ///
     /// # Errors
     ///
-    /// If the kernel fails at it.
+    /// If the kernel fails.
     pub fn listeners(&mut self, protocol: Protocol, ports: &PortSet) -> Result<Vec<Socket>, Error> {
         let states = match protocol {
             Protocol::Tcp => States::LISTENING,
