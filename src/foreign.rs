@@ -1,5 +1,5 @@
-//! Files that anybody may have put there. A FIFO would hang the reader, a link to a device fill its memory, and a file
-//! on a server that does not answer do the former: every such file is read here.
+//! Reads files that anybody may have put there. A FIFO or a server that does not answer would hang
+//! the reader, and a link to a device could fill its memory. Only this file reads such files.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-/// The most that a file may have.
+/// The largest size of a file that is read.
 const MOST: u64 = 64 * 1024;
 
-/// Reads a regular file of at most 64 KiB, and nothing through a link.
+/// Reads a regular file of at most 64 KiB, without following a link.
 ///
 /// # Errors
 ///
@@ -25,7 +25,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
     let mut options = File::options();
     let file = options.read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    // It may be another one by now, and it may grow.
+    // It may be another file by now, and it may grow.
     check(&file.metadata()?)?;
     let mut bytes = Vec::new();
     file.take(MOST + 1).read_to_end(&mut bytes)?;
@@ -40,10 +40,11 @@ fn check(metadata: &fs::Metadata) -> io::Result<()> {
     }
 }
 
-/// What `look` finds, if it does so in time. Nothing else ends a read from a file system that has stopped to answer.
+/// The result of `look`, if it comes in time. Nothing else ends a read from a file system that no
+/// longer answers.
 pub fn within<T: Send + 'static>(deadline: Duration, look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, receiver) = mpsc::sync_channel(1);
-    // Nobody listens if it is late.
+    // If it is late, nobody receives it.
     let run = move || drop(sender.send(look()));
     thread::Builder::new().name("files".to_owned()).spawn(run).ok()?;
     receiver.recv_timeout(deadline).ok()

@@ -1,4 +1,4 @@
-//! What this machine is called and which interfaces it has, asked only when a target names one.
+//! The name and the interfaces of this machine, read only if a target names one.
 
 use std::net::IpAddr;
 
@@ -6,13 +6,15 @@ use crate::classify::etc;
 use crate::classify::services::Services;
 use crate::target::Names;
 
-/// Whether this is built for Windows, which has other rules for command lines, ends of processes and shared addresses.
+/// Whether this is built for Windows, where command lines, ends of processes and shared addresses
+/// have other rules.
 pub const IS_WINDOWS: bool = cfg!(target_os = "windows");
 
-/// Whether this is built for Linux, where a wildcard of IPv6 that takes IPv4 too gets past no socket of IPv4.
+/// Whether this is built for Linux. There an IPv6 wildcard that takes IPv4, too, conflicts with
+/// every IPv4 socket.
 pub const IS_LINUX: bool = cfg!(target_os = "linux");
 
-/// Answers what the grammar of targets asks of the machine.
+/// What the grammar of targets asks about the machine.
 pub const NAMES: Names = Names {
     services: |name| Services::load().ports_named(name),
     nearest: |name| Services::load().nearest_name(name),
@@ -20,7 +22,8 @@ pub const NAMES: Names = Names {
     addresses,
 };
 
-/// The index of an interface by its name; 0 if there is none of that name. Windows writes the index itself behind an address.
+/// The index of an interface by its name; 0 if there is none. Windows writes the index itself
+/// behind an address.
 #[must_use]
 pub fn interface_index(name: &str) -> u32 {
     if let Some(index) = name.parse().ok().filter(|_| IS_WINDOWS) {
@@ -34,7 +37,7 @@ fn hostname() -> Option<String> {
     sysinfo::System::host_name().ok()
 }
 
-/// The addresses of this machine that its hosts file gives a name.
+/// The addresses of this machine to which its hosts file gives a name.
 fn addresses(name: &str) -> Vec<IpAddr> {
     let text = etc("hosts").and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
     let mut addresses = addresses_in(&String::from_utf8_lossy(&text), name);
@@ -42,7 +45,7 @@ fn addresses(name: &str) -> Vec<IpAddr> {
     addresses
 }
 
-/// What a hosts file says of a name (hosts(5)).
+/// The addresses that a hosts file gives to a name (hosts(5)).
 fn addresses_in(hosts: &str, name: &str) -> Vec<IpAddr> {
     let address_of = |line: &str| {
         let mut words = line.split('#').next()?.split_whitespace();
@@ -52,8 +55,8 @@ fn addresses_in(hosts: &str, name: &str) -> Vec<IpAddr> {
     hosts.lines().filter_map(address_of).collect()
 }
 
-/// Whether an address is this machine's, or none of anybody's in particular: a server here may bind it. All are if they cannot be
-/// listed.
+/// Whether a server here may bind an address: one of this machine, a wildcard, a loopback or a
+/// multicast address. If the addresses cannot be listed, all count.
 #[must_use]
 pub fn is_own(address: IpAddr) -> bool {
     let canonical = address.to_canonical();

@@ -1,7 +1,8 @@
-//! The facts as plain data: what was seen of sockets, processes and the host, and what could not be seen.
+//! The facts as plain data: what was seen of sockets, processes and the host, and what could not be
+//! seen.
 //!
-//! Nothing here does I/O and nothing here judges. Collectors fill these types, rules and renderers
-//! read them, and tests build them by hand.
+//! Nothing here does I/O, and nothing here judges. Collectors fill these types, rules and renderers
+//! read them, and tests make them by hand.
 
 mod circumstances;
 mod forwarder;
@@ -37,7 +38,7 @@ impl Protocol {
     /// Both protocols, in the order in which they are reported.
     pub const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
 
-    /// The one that this is not.
+    /// The other protocol.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -77,7 +78,7 @@ pub struct Host {
     pub euid: Option<u32>,
     /// First and last port that the kernel picks by itself (`ip_local_port_range`).
     pub ephemeral_range: Option<(u16, u16)>,
-    /// Ports that it never picks by itself (`ip_local_reserved_ports`).
+    /// Ports that the kernel never picks by itself (`ip_local_reserved_ports`).
     pub reserved_ports: PortSet,
     /// The first port that may be bound without privilege (`ip_unprivileged_port_start`).
     pub unprivileged_start: Option<u16>,
@@ -92,7 +93,7 @@ impl Host {
     }
 }
 
-/// What a gap keeps from sight.
+/// What a gap hides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
@@ -105,16 +106,16 @@ pub enum Hides {
     Details,
 }
 
-/// Something that could not be looked at.
+/// Something that could not be seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     /// A stable kebab-case name.
     pub code: &'static str,
-    /// What it keeps from sight.
+    /// What it hides.
     pub hides: Hides,
     /// The protocol it concerns, if only one.
     pub protocol: Option<Protocol>,
-    /// What could not be looked at, and why.
+    /// What could not be seen, and why.
     pub summary: String,
     /// What would show it.
     pub shown_by: ShownBy,
@@ -125,7 +126,7 @@ pub struct Gap {
 pub enum ShownBy {
     /// Being the superuser.
     Root,
-    /// Asking for it: it was left out by the wish of whoever asks.
+    /// Asking for it: an option left it out.
     Asking,
     /// Nothing that portcheck could do here.
     Nothing,

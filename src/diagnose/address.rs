@@ -1,5 +1,5 @@
-//! The verdicts on addresses that cannot be bound, whoever holds the port: `address-not-local`, `address-tentative`,
-//! `address-needs-scope`, `no-ipv6`.
+//! The verdicts on addresses that cannot be bound, even if nobody holds the port:
+//! `address-not-local`, `address-tentative`, `address-needs-scope`, `no-ipv6`.
 
 use std::iter;
 use std::net::IpAddr;
@@ -163,7 +163,7 @@ fn lacks_ipv6(facts: &Facts<'_>, address: IpAddr) -> bool {
     is_ipv6(address) && !facts.circumstances.addresses.iter().any(|known| is_ipv6(known.address))
 }
 
-/// This machine's addresses, those that others can reach first.
+/// This machine's addresses. Those that other machines can reach come first.
 fn own(facts: &Facts<'_>) -> String {
     const MOST: usize = 6;
     let mut addresses: Vec<IpAddr> = facts.circumstances.addresses.iter().map(|known| known.address).collect();
@@ -177,7 +177,7 @@ fn own(facts: &Facts<'_>) -> String {
     }
 }
 
-/// `None` but on Linux.
+/// Linux only; elsewhere `None`.
 fn nonlocal_bind(facts: &Facts<'_>, address: IpAddr) -> Option<Remedy> {
     let family = if address.is_ipv6() { "ipv6" } else { "ipv4" };
     (facts.host.os == "linux").then(|| Remedy {

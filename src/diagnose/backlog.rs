@@ -30,7 +30,7 @@ pub static QUEUE: Rule = Rule {
     check: |facts| waiting(facts, false),
 };
 
-/// The listeners on which somebody waits, those over their limit or the others.
+/// The listeners with waiting connections: those over their limit, or the others.
 fn waiting(facts: &Facts<'_>, over_limit: bool) -> Vec<Observation> {
     // The kernel takes one connection more than the limit before it drops any (sk_acceptq_is_full, include/net/sock.h).
     let has_queue = |socket: &Socket| match (socket.state, socket.receive_queue, socket.send_queue) {

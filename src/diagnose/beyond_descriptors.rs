@@ -21,7 +21,7 @@ pub static IN_FLIGHT: Rule = Rule {
         by(facts, |via| via == Via::UnixQueue)
             .iter()
             .map(|group| Observation {
-                // No command: who is only likely to have it is not to be killed on our word.
+                // No command: a process that only likely has it must not be killed on our word.
                 remedies: vec![Remedy {
                     text: "let that process read its messages, or end it: what waits in its queue is closed with it"
                         .to_owned(),

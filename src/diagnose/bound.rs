@@ -18,7 +18,8 @@ pub static RULE: Rule = Rule {
     check,
 };
 
-/// Whether the socket is what keeps a leased port: then there is more to say, and better to do, than to end its process.
+/// Whether the socket keeps a leased port. Then the verdict `leased` says more, and knows a better
+/// way than ending its process.
 fn is_hold(facts: &Facts<'_>, socket: &crate::model::Socket) -> bool {
     facts.observed.lease.as_ref().is_some_and(|lease| lease.pids.iter().any(|pid| socket.owners.pids().contains(pid)))
 }

@@ -1,4 +1,5 @@
-//! The verdict `browser-blocked`: a server there could be bound, but browsers would not talk to it.
+//! The verdict `browser-blocked`: a server could bind the port, but browsers refuse to connect to
+//! it.
 
 use super::{Explanation, Observation, Rule, Severity, Statement, Subject, Verb};
 use crate::classify::browser;

@@ -1,5 +1,5 @@
-//! The verdicts on connections of a process that hold their own port while nothing listens there: `outgoing-connection`,
-//! `leftover-connections`.
+//! The verdicts on connections that hold their local port while nothing listens there:
+//! `outgoing-connection`, `leftover-connections`.
 
 use super::holders::groups_where;
 use super::self_connect::is_self_connected;
@@ -76,8 +76,8 @@ pub static LEFTOVER: Rule = Rule {
     },
 };
 
-/// The connections that pass `filter`, if nothing waits on the port: a listener explains the conflict alone, and its
-/// connections say nothing more.
+/// The connections that pass `filter`, if nothing waits on the port. A listener explains the
+/// conflict alone.
 pub fn connections<'a>(
     facts: &Facts<'a>,
     filter: impl Fn(&Facts<'a>, &Socket) -> bool,

@@ -1,4 +1,5 @@
-//! The verdicts `privileged-port` and `sandbox-denied`: nobody holds the port, and still it may not be bound.
+//! The verdicts `privileged-port` and `sandbox-denied`: nobody holds the port, but it may not be
+//! bound.
 
 use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, Statement, Subject, Verb, excluded};
 use crate::model::Protocol;
@@ -81,7 +82,7 @@ pub static SANDBOX: Rule = Rule {
             suspects.iter().map(|suspect| suspect.name).collect::<Vec<_>>().join(" or ")
         };
         let mut details = vec![("errno", Detail::Text(errno.to_string()))];
-        // One of several is not known.
+        // If there are several, it is not known which one.
         if let [only] = &suspects[..] {
             details.push(("mechanism", Detail::Text(only.mechanism.to_owned())));
         }
@@ -100,7 +101,7 @@ pub static SANDBOX: Rule = Rule {
     },
 };
 
-/// A sandbox that can be the reason.
+/// A sandbox that may be the reason.
 struct Suspect {
     mechanism: &'static str,
     name: &'static str,
@@ -128,13 +129,13 @@ const SELINUX: Suspect = Suspect {
     remedy: "give the port a type that the server may bind (semanage port)",
 };
 
-/// What is there that answers a bind with that error.
+/// The sandboxes here that refuse a bind with that error.
 fn suspects(facts: &Facts<'_>, outcome: Outcome) -> Vec<Suspect> {
     let Some(sandbox) = &facts.circumstances.sandbox else { return Vec::new() };
     let is_filtered = sandbox.is_filtered == Some(true);
     let mut suspects = Vec::new();
     if outcome == Outcome::NotPermitted {
-        // Where the programs may not be asked for, they are the reason if nothing else is.
+        // If the programs cannot be listed, they are the reason if nothing else is.
         if sandbox.bind_programs.map_or(!is_filtered, |count| count > 0) {
             suspects.push(CGROUP_BPF);
         }
@@ -142,7 +143,8 @@ fn suspects(facts: &Facts<'_>, outcome: Outcome) -> Vec<Suspect> {
         if sandbox.selinux_enforces {
             suspects.push(SELINUX);
         }
-        // Without CAP_SYS_ADMIN only one that gave up new privileges can be restricted (landlock(7)).
+        // Without CAP_SYS_ADMIN, only a process that has given up new privileges can be restricted
+        // (landlock(7)).
         let can_be_restricted = sandbox.no_new_privileges != Some(false) || facts.host.euid == Some(0);
         if facts.observed.protocol == Protocol::Tcp && can_be_restricted {
             suspects.push(LANDLOCK);

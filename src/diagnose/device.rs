@@ -1,4 +1,4 @@
-//! The verdict `device-bound`: the holder serves one interface only, and is in the way on all.
+//! The verdict `device-bound`: the holder serves one interface only, and blocks the port on all.
 
 use super::holders::groups_where;
 use super::{Detail, Explanation, Observation, Rule, Severity, Statement, Subject, Verb};

@@ -1,5 +1,5 @@
-//! The verdicts on what the kernel does with the port by itself: `ephemeral-port`, which an outgoing connection may take
-//! at any moment, and `reserved-port`, which none takes.
+//! The verdicts on ports that the kernel picks by itself: `ephemeral-port`, which an outgoing
+//! connection may take at any moment, and `reserved-port`, which none takes.
 
 use super::{Explanation, IS, Observation, Rule, Severity, Statement, Subject, Verb};
 

@@ -1,4 +1,4 @@
-//! The verdict `excluded-range`: Windows keeps the port for itself, and nobody holds it.
+//! The verdict `excluded-range`: Windows excludes the port, and nobody holds it.
 
 use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, Statement, Subject, Verb};
 use crate::model::ExcludedRange;
@@ -16,7 +16,7 @@ pub static RULE: Rule = Rule {
                  set the port aside, so that WinNAT does not take it again.",
     },
     check: |facts| {
-        // Who holds the port is a better reason.
+        // If somebody holds the port, that is the better reason.
         let is_the_reason = facts.fails_with(Outcome::AccessDenied) && facts.observed.sockets.is_empty();
         let Some(range) = range_of(facts).filter(|_| is_the_reason) else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! What the rules look at, and what several of them ask of it.
+//! The facts that the rules look at, and the questions that several rules ask of them.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use super::Observed;
 use crate::model::{Circumstances, Family, Gap, Hides, Host, Pid, Process, Socket, State, find_process};
 use crate::probe::{Attempt, Outcome};
 
-/// What the rules look at: everything that concerns one port of one protocol.
+/// Everything that concerns one port of one protocol.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// What was observed of the port.
@@ -15,15 +15,15 @@ pub struct Facts<'a> {
     pub family: Option<Family>,
     /// The processes, by ascending pid.
     pub processes: &'a [Process],
-    /// What could not be looked at.
+    /// What could not be seen.
     pub gaps: &'a [Gap],
     /// Whether to judge for a server that sets SO_REUSEADDR.
     pub reuse_address: bool,
     /// The machine.
     pub host: &'a Host,
-    /// Our sandbox and the addresses, where bind(2) gave a reason to look at them.
+    /// Our sandbox and addresses; read only if bind(2) gave a reason to.
     pub circumstances: &'a Circumstances,
-    /// What this program is called by, for remedies that call it again.
+    /// How to call this program, for remedies that call it again.
     pub program: &'a str,
 }
 
@@ -32,7 +32,8 @@ static NO_CIRCUMSTANCES: Circumstances =
     Circumstances { addresses: Vec::new(), ipv6_disabled_by: None, sandbox: None, excluded_ranges: None };
 
 impl<'a> Facts<'a> {
-    /// Nothing but what was observed of a port on a machine. To be completed with what else is known.
+    /// Facts with only what was observed of a port on a machine. Complete them with what else is
+    /// known.
     pub fn of(observed: &'a Observed, host: &'a Host) -> Self {
         Self {
             observed,
@@ -60,11 +61,12 @@ impl<'a> Facts<'a> {
             .filter(move |gap| gap.hides == Hides::Sockets && gap.protocol.is_none_or(|only| only == protocol))
     }
 
-    /// The answers of bind(2) that count: those for a server as it is judged for. An address or a family that this
-    /// machine does not have says nothing about the port, unless it is all that was asked about. Nor does a low port on loopback, on
-    /// macOS: everybody may bind it on the wildcards, and root only elsewhere.
+    /// The answers of bind(2) that count for the server in question. An address or family that this
+    /// machine does not have says nothing about the port, unless it is all that was asked about.
+    /// Nor does a low port on loopback, on macOS: there everybody may bind it on the wildcards, and
+    /// only root on other addresses.
     pub fn answers(&self) -> impl Iterator<Item = &'a Attempt> + use<'a> {
-        // UDP is not tried with SO_REUSEADDR, and whole ranges are not either.
+        // UDP and large ranges are not tried with SO_REUSEADDR.
         let reuse_address = self.reuse_address && self.observed.attempts.iter().any(|attempt| attempt.reuse_address);
         let is_all_there_is = !self.observed.addresses.is_empty()
             && self.observed.attempts.iter().all(|attempt| attempt.outcome.is_about_the_address());
@@ -89,8 +91,8 @@ impl<'a> Facts<'a> {
         answers.peek().is_some() && answers.all(|attempt| attempt.outcome == Outcome::Bound)
     }
 
-    /// Whether `socket` is in the way of the server that is judged for. Who waits for peers always is; bound sockets and
-    /// connections are not if bind(2) says that the port can be shared with them.
+    /// Whether `socket` blocks the server in question. A socket that waits for peers always does.
+    /// Bound sockets and connections do not if bind(2) says that the port can be shared with them.
     #[must_use]
     pub fn is_in_the_way(&self, socket: &Socket) -> bool {
         match socket.state {
@@ -100,7 +102,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The sockets that are in the way of the server that is judged for.
+    /// The sockets that block the server in question.
     pub fn obstacles(&self) -> impl Iterator<Item = &'a Socket> + use<'a> {
         let facts = *self;
         self.observed.sockets.iter().filter(move |socket| facts.is_in_the_way(socket))
@@ -124,14 +126,14 @@ impl<'a> Facts<'a> {
         self.call_on(self.observed.addresses.iter().map(|&address| (address, self.observed.zone.as_deref())))
     }
 
-    /// The command that asks about this port on these addresses, each with its interface if it needs one, or on every one if there
-    /// are none.
+    /// The command that asks about this port on these addresses, each with its interface if it
+    /// needs one. Without addresses, on all.
     #[must_use]
     pub fn call_on(&self, places: impl IntoIterator<Item = (IpAddr, Option<&'a str>)>) -> String {
         let name = self.port_name();
         let targets = places.into_iter().map(|(address, zone)| match (address, zone) {
             (IpAddr::V4(address), _) => format!("{address}:{name}"),
-            // To a shell, what is in brackets is a pattern.
+            // A shell takes brackets for a pattern.
             (IpAddr::V6(address), None) => format!("\"[{address}]:{name}\""),
             (IpAddr::V6(address), Some(zone)) => format!("\"[{address}%{zone}]:{name}\""),
         });
@@ -139,7 +141,7 @@ impl<'a> Facts<'a> {
         words.extend(targets);
         if words.len() == 1 {
             words.push(name.clone());
-            // An address says it by itself.
+            // An address implies its family.
             words.extend(self.family.map(|family| if family == Family::Ipv4 { "-4" } else { "-6" }.to_owned()));
         }
         words.extend(self.reuse_address.then(|| "--reuse-addr".to_owned()));

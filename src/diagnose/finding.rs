@@ -1,10 +1,10 @@
-//! What a rule finds, and how much it stands in the way.
+//! What a rule finds, and how severe that is.
 
 use super::statement::{LISTENS, RECEIVES};
 use super::{Group, Phrase, Statement, Verb};
 use crate::model::Pid;
 
-/// How much a finding stands in the way of a bind.
+/// How much a finding blocks a bind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
@@ -13,9 +13,9 @@ pub enum Severity {
     Conflict,
     /// A bind fails, though nobody holds the port.
     Blocked,
-    /// Whether a bind works cannot be told.
+    /// It cannot be told whether a bind works.
     Unknown,
-    /// A bind works, or fails for another reason; this may surprise.
+    /// A bind works, or fails for another reason. This may surprise.
     Warning,
     /// Good to know.
     Info,
@@ -44,7 +44,7 @@ pub enum Detail {
 pub enum Prominence {
     /// Always.
     Always,
-    /// Where all facts are asked for: it is usual, or another line says it, too.
+    /// Only with -v: it is usual, or another line says it, too.
     Detail,
 }
 
@@ -67,7 +67,7 @@ pub struct Finding {
     pub remedies: Vec<Remedy>,
 }
 
-/// What a check found, before the rule puts its name to it.
+/// What a check found, before the rule adds its code and severity.
 #[derive(Debug, Clone)]
 pub struct Observation {
     /// See [`Finding::statement`].
@@ -95,7 +95,7 @@ impl Observation {
 }
 
 impl Finding {
-    /// Whether it says that its subject waits for peers, and where, and no more.
+    /// Whether it says only that its subject waits for peers, and where.
     pub fn says_only_where_it_waits(&self) -> bool {
         matches!(self.statement.object[..], [_]) && [LISTENS, RECEIVES].contains(&self.statement.verb)
     }

@@ -1,10 +1,11 @@
-//! How to free a port that a forwarder holds, which is never ended itself.
+//! How to free a port that a forwarder holds. The forwarder itself is never ended.
 
 use super::{Facts, Group, Remedy, remedy};
 use crate::model::{Forwarder, Process, Runtime};
 use crate::supervisor;
 
-/// What frees the one port that `group` holds, of all that its forwarder `process` does.
+/// What frees the one port that `group` holds, and leaves everything else that its forwarder
+/// `process` does.
 pub fn free_port(facts: &Facts<'_>, group: &Group<'_>, process: &Process, forwarder: Forwarder) -> Vec<Remedy> {
     match forwarder {
         Forwarder::Proxy | Forwarder::Desktop("Docker Desktop") => vec![find_container(Runtime::Docker, facts)],
@@ -46,7 +47,7 @@ pub fn find_container(runtime: Runtime, facts: &Facts<'_>) -> Remedy {
     }
 }
 
-/// A socket unit that is known has a verdict and a remedy of its own.
+/// A known socket unit has its own verdict and remedy.
 fn stop_activation(group: &Group<'_>, manager: &Process) -> Vec<Remedy> {
     if group.sockets[0].activated_by.is_some() {
         return Vec::new();

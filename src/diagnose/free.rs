@@ -16,7 +16,8 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
-    // What the kernel lets us bind is free, whatever could not be seen. Without its word, all must have been seen.
+    // A port that the kernel lets us bind is free, even if something could not be seen. Without
+    // asking bind, everything must have been seen.
     let is_free = if facts.observed.attempts.is_empty() {
         facts.observed.sockets.is_empty() && facts.hiding_gaps().next().is_none()
     } else {

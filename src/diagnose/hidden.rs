@@ -1,4 +1,4 @@
-//! The verdict `hidden-owner`: somebody holds the port, and who could only be deduced, or not even that.
+//! The verdict `hidden-owner`: somebody holds the port, and the process is at best deduced.
 
 use super::holders::groups_where;
 use super::remnants::are_unlisted;
@@ -60,7 +60,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
             text("container", found.container.map(|container| container.id));
             details.extend(socket.uid.map(|uid| ("uid", Detail::Number(uid.into()))));
             let mut observation = Observation { details, ..listener::held_by(facts, group) };
-            // Knowing who it is comes before ending it.
+            // First find out who it is, then end it.
             observation.remedies.splice(0..0, remedy::see_holder(facts));
             observation
         })

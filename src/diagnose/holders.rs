@@ -17,9 +17,10 @@ pub struct Group<'a> {
     pub sockets: Vec<&'a Socket>,
 }
 
-/// Groups sockets by their owners and by whether they listen, in the order in which these first appear.
+/// Groups sockets by their owners and by whether they listen, in the order of their first
+/// appearance.
 ///
-/// Hidden owners are the same only if user and cgroup are: the tables tell no more.
+/// Hidden owners are the same only if user and cgroup are the same: the tables say no more.
 pub fn groups<'a>(sockets: impl IntoIterator<Item = &'a Socket>) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for socket in sockets {
@@ -47,7 +48,7 @@ impl Group<'_> {
         Holder::from(self).name(processes)
     }
 
-    /// The first of the owners that holds the port for another place, if one does.
+    /// The first owner that holds the port for another place, if one does.
     #[must_use]
     pub fn forwarder<'p>(&self, processes: &'p [Process]) -> Option<(&'p Process, Forwarder)> {
         let mut owners = self.owners.pids().iter().filter_map(|&pid| find_process(processes, pid));
@@ -70,7 +71,7 @@ impl Group<'_> {
         enumerate(&self.local_names(), "and")
     }
 
-    /// The same one by one.
+    /// The addresses one by one.
     pub fn local_names(&self) -> Vec<String> {
         let mut addresses: Vec<String> = Vec::new();
         for socket in &self.sockets {
@@ -90,7 +91,7 @@ impl Holder {
         format!("{probably}{}", self.bare_name(processes))
     }
 
-    /// The same without a word on how likely it is.
+    /// The name alone, without how likely it is.
     pub fn bare_name(&self, processes: &[Process]) -> String {
         match self {
             Self::Processes(pids) => name_all(pids, processes),
@@ -107,7 +108,7 @@ impl Holder {
     }
 }
 
-/// What the tables tell of a holder that could not be seen.
+/// What the tables say about a holder that could not be seen.
 fn hidden(user: Option<&str>, uid: Option<u32>, supervisor: &Supervisor) -> String {
     let place = match (&supervisor.container, &supervisor.unit) {
         (Some(container), _) => format!(" in {} container {}", container.runtime.into_str(), container.short_id()),
@@ -152,7 +153,7 @@ pub fn name_spot(spot: &Spot) -> String {
     }
 }
 
-/// `nginx (pid 812)`, or only the pid of a process that has ended since.
+/// `nginx (pid 812)`, or only the pid if the process has ended since.
 fn name(pid: Pid, processes: &[Process]) -> String {
     match find_process(processes, pid) {
         Some(process) => format!("{} (pid {pid})", process.name),
@@ -183,7 +184,7 @@ fn name_all(pids: &[Pid], processes: &[Process]) -> String {
     }
 }
 
-/// Groups those sockets of `facts` that are in the way, and that `filter` lets through.
+/// Groups the sockets of `facts` that block the port and pass `filter`.
 pub fn groups_where<'a>(facts: &Facts<'a>, filter: impl Fn(&Socket) -> bool) -> Vec<Group<'a>> {
     groups(facts.obstacles().filter(|socket| filter(socket)))
 }

@@ -1,4 +1,5 @@
-//! The verdict `inherited-socket`: the process that opened the socket is gone, and one that it had started has it still.
+//! The verdict `inherited-socket`: the process that opened the socket has ended, and a program that
+//! it had started still has it.
 
 use super::holder_state::about;
 use super::{Explanation, Facts, Observation, Remedy, Rule, Severity, Verb};
@@ -36,7 +37,7 @@ pub static RULE: Rule = Rule {
     },
 };
 
-/// The holders that do nothing with what they inherited, if no other process has the socket.
+/// The holders that do not use what they inherited, if no other process has the socket.
 fn heirs<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Process> {
     let facts = *facts;
     let is_heir =

@@ -37,7 +37,7 @@ pub static RULE: Rule = Rule {
     },
 };
 
-/// What it is called, and what ends it, in words and as a command.
+/// Its name, and what ends it, in words and as a command.
 fn describe(user: &KernelUser) -> (String, &'static str, Option<String>) {
     match user {
         KernelUser::Device { kind, name } => (

@@ -1,4 +1,4 @@
-//! The verdict `leased`: `portcheck --free` gave the port to somebody, who may not have bound it yet.
+//! The verdict `leased`: `portcheck free` gave the port to somebody who may not have bound it yet.
 
 use std::time::Duration;
 
@@ -69,13 +69,14 @@ fn name_of(client: &Client) -> String {
 
 /// `for 53 s`, `for 53 s or until that ends`.
 fn until(left: Duration, lease: &Lease) -> String {
-    // Rounded up: what has not ended has not 0 s left.
+    // Rounded up: a lease that has not ended never has 0 s left.
     let seconds = left.as_millis().div_ceil(1000);
     let ends = lease.client.as_ref().is_some_and(|client| client.ends_lease);
     format!("for {seconds} s{}", if ends { " or until that ends" } else { "" })
 }
 
-/// How to end a lease. That of a command ends with it, which other findings tell how to do.
+/// How to end a lease. A command's lease ends with the command, and other findings say how to end
+/// that.
 fn release(facts: &Facts<'_>, lease: &Lease) -> Vec<Remedy> {
     if lease.kind == LeaseKind::Command {
         return Vec::new();

@@ -30,7 +30,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     groups_where(facts, waits).iter().map(|group| held_by(facts, group)).collect()
 }
 
-/// What there is to say about a group that waits on the port: who, where, and how to end it.
+/// The observation on a group that waits on the port: who, where, and how to end it.
 pub fn held_by(facts: &Facts<'_>, group: &Group<'_>) -> Observation {
     let (verb, object) = group.waits();
     Observation { remedies: remedy::end_holder(facts, group), ..Observation::about(group, verb, object) }

@@ -1,4 +1,4 @@
-//! The verdicts on sockets that are in the way by more than their own address: `wildcard-overlap`,
+//! The verdicts on sockets that block more than their own address: `wildcard-overlap`,
 //! `dual-stack-overlap`.
 
 use std::net::IpAddr;
@@ -98,7 +98,7 @@ fn excludes_by_wildcard(facts: &Facts<'_>, socket: &Socket) -> bool {
     if asks_for(true) {
         return true;
     }
-    // Somebody who can bind anywhere hears of it if a specific address is left.
+    // Without an address in the question, it matters whether a specific address is left.
     let says = |outcome: Outcome, is_wildcard: bool| {
         facts.answers().any(|attempt| {
             attempt.outcome == outcome
@@ -109,7 +109,7 @@ fn excludes_by_wildcard(facts: &Facts<'_>, socket: &Socket) -> bool {
     facts.observed.addresses.is_empty() && says(Outcome::InUse, true) && says(Outcome::Bound, false)
 }
 
-/// That a server takes both families is worth a line to somebody who asked about one address.
+/// When a server takes both families, that is worth a line only if one address was asked about.
 fn prominence(facts: &Facts<'_>, socket: &Socket) -> Prominence {
     let is_usual = facts.observed.addresses.is_empty() && socket.state.is_waiting();
     if is_usual { Prominence::Detail } else { Prominence::Always }
@@ -123,7 +123,7 @@ fn excludes_by_family(facts: &Facts<'_>, socket: &Socket) -> bool {
         [] => facts.answers().any(is_ipv4_in_use),
         addresses => addresses.iter().any(|address| address.to_canonical().is_ipv4()),
     };
-    // Where the system does not tell, a socket of IPv4 beside it explains more.
+    // If the system does not tell, an IPv4 socket beside it explains more.
     let takes_ipv4 = socket.serves_ipv4()
         && (socket.v6only.is_some() || !facts.obstacles().any(|other| other.family == Family::Ipv4));
     let is_alone = || !facts.obstacles().any(Socket::serves_ipv4) && facts.answers().any(is_ipv4_in_use);
@@ -134,7 +134,7 @@ fn is_ipv4_in_use(attempt: &crate::probe::Attempt) -> bool {
     attempt.outcome == Outcome::InUse && attempt.spot.address.is_ipv4()
 }
 
-/// Where a bind works, of all that was tried.
+/// The addresses on which bind worked.
 fn free_spots(facts: &Facts<'_>) -> Vec<Spot> {
     let tried =
         facts.answers().chain(facts.observed.attempts_elsewhere.iter().filter(|attempt| !attempt.reuse_address));

@@ -1,4 +1,4 @@
-//! One port of one protocol: what was observed of it, and the verdict on that.
+//! One port of one protocol: what was observed, and the verdict.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,8 @@ pub struct Observed {
     pub addresses: Vec<IpAddr>,
     /// The interface named behind them.
     pub zone: Option<String>,
-    /// Whether other addresses were asked about as well, so that the port alone does not say which are meant.
+    /// Whether other addresses were asked about as well. Then the port alone does not say which are
+    /// meant.
     pub is_one_of_several_places: bool,
     /// What is usually there.
     pub service: Option<Service>,
@@ -27,7 +28,8 @@ pub struct Observed {
     pub sockets: Vec<Socket>,
     /// What bind(2) answered; empty if it was not asked.
     pub attempts: Vec<Attempt>,
-    /// What it answered on other addresses than those asked about; empty if these can be bound.
+    /// What bind(2) answered on addresses that were not asked about; empty if those asked about can
+    /// be bound.
     pub attempts_elsewhere: Vec<Attempt>,
     /// Whether the port of the other protocol was asked about too, and can be bound.
     pub other_is_free: bool,
@@ -39,7 +41,7 @@ pub struct Observed {
 pub type Place<'a> = (&'a [IpAddr], Option<&'a str>);
 
 impl Observed {
-    /// Nothing but a port: no socket was seen, and bind(2) was not asked.
+    /// Only a port: no socket was seen, and bind(2) was not asked.
     pub fn of(port: u16, protocol: Protocol) -> Self {
         Self {
             port,
@@ -66,17 +68,17 @@ impl Observed {
         format!("{}/{}", self.port, self.protocol)
     }
 
-    /// Where the port was asked about: with its number and protocol, what tells two answers apart.
+    /// Where the port was asked about. Together with number and protocol this identifies an answer.
     pub fn place(&self) -> Place<'_> {
         (&self.addresses, self.zone.as_deref())
     }
 
-    /// Whether bind(2) worked wherever it was asked, and nobody is there.
+    /// Whether bind(2) worked wherever it was asked, and nobody holds the port.
     pub fn is_free(&self) -> bool {
         self.sockets.is_empty() && self.can_bind() && self.lease.is_none()
     }
 
-    /// Whether bind(2) was asked, and worked wherever it was.
+    /// Whether bind(2) was asked, and always worked.
     pub fn can_bind(&self) -> bool {
         !self.attempts.is_empty() && self.attempts.iter().all(|attempt| attempt.outcome == Outcome::Bound)
     }
@@ -90,7 +92,7 @@ impl Observed {
 /// What the rules say of a port.
 #[derive(Debug, Clone)]
 pub struct Verdict {
-    /// Whether it can be had.
+    /// Whether it can be bound.
     pub status: Status,
     /// Why.
     pub findings: Vec<Finding>,
@@ -102,23 +104,23 @@ impl From<Vec<Finding>> for Verdict {
     }
 }
 
-/// What there is to say about one port of one protocol.
+/// The report on one port of one protocol.
 #[derive(Debug, Clone)]
 pub struct PortReport {
     /// What was observed.
     pub observed: Observed,
-    /// What that amounts to.
+    /// The verdict on it.
     pub verdict: Verdict,
 }
 
-/// Whether a port can be had.
+/// Whether a port can be bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Status {
     /// Somebody or something holds it.
     Held,
-    /// Nobody holds it, and still it may not be bound.
+    /// Nobody holds it, but it may not be bound.
     Blocked,
     /// What could not be seen may hold it.
     Unknown,
@@ -127,7 +129,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The status that findings amount to.
+    /// The status that follows from findings.
     #[must_use]
     pub fn of(findings: &[Finding]) -> Self {
         match findings.iter().map(|finding| finding.severity).min() {

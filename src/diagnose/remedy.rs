@@ -1,5 +1,5 @@
-//! Remedies that several rules give: how to end a holder, how to see a hidden one, how to keep a port out of the
-//! ephemeral range, how to drop remnants.
+//! Remedies that several rules offer: ending a holder, seeing a hidden one, keeping a port out of
+//! the ephemeral range, dropping remnants.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,8 +10,8 @@ use crate::port_set::PortSet;
 use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
 
-/// How to end whoever holds the sockets of a group: its supervisor's command where it has one, since what is
-/// supervised comes back.
+/// How to end the holder of a group of sockets. If it has a supervisor, by the supervisor's
+/// command, since the supervisor would start it again.
 pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
     if let Some((process, forwarder)) = group.forwarder(facts.processes) {
         return forwarded::free_port(facts, group, process, forwarder);
@@ -30,8 +30,8 @@ pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
     remedies
 }
 
-/// Ends whoever holds the port by `--kill`, which looks again at who that is: a pid that was printed may be another's by the
-/// time it is typed.
+/// Ends the holder with portcheck itself, which looks again at who that is. A printed pid may
+/// belong to another process by the time it is typed.
 fn end<'a>(facts: &Facts<'a>, group: &Group<'a>, leader: Option<&Process>) -> Remedy {
     let is_waiting = group.sockets[0].state.is_waiting();
     let is_another = |socket: &&Socket| {
@@ -45,7 +45,7 @@ fn end<'a>(facts: &Facts<'a>, group: &Group<'a>, leader: Option<&Process>) -> Re
     };
     let own: BTreeSet<(IpAddr, Option<&str>)> = group.sockets.iter().map(|&socket| place(socket)).collect();
     let overlaps = |other: &&Socket| own.iter().any(|&(address, _)| other.overlaps(address));
-    // All that hold the port are ended: only this one, if addresses tell them apart.
+    // All holders of the port are ended. If addresses distinguish them, only this one.
     let (text, call) = if others.is_empty() {
         let text = if group.owners.pids().len() == 1 { "end it" } else { "end all of them" };
         (text.to_owned(), facts.call())
@@ -59,12 +59,12 @@ fn end<'a>(facts: &Facts<'a>, group: &Group<'a>, leader: Option<&Process>) -> Re
     Remedy { text, command: Some(command) }
 }
 
-/// Ends a connection's holder, who may be doing something else altogether.
+/// Ends the holder of a connection, which may be doing something else entirely.
 pub fn end_client(facts: &Facts<'_>) -> Remedy {
     Remedy { text: "end it all the same".to_owned(), command: Some(format!("{} --kill --clients", facts.call())) }
 }
 
-/// How to see who a hidden holder is, if being root would show it.
+/// How to see a hidden holder, if root would see it.
 pub fn see_holder(facts: &Facts<'_>) -> Option<Remedy> {
     let would_show = facts.gaps.iter().any(Gap::hides_owners_from_us_only);
     let ask = facts.call();
@@ -74,7 +74,7 @@ pub fn see_holder(facts: &Facts<'_>) -> Option<Remedy> {
     })
 }
 
-/// `sudo `, where the process is not the reader's own.
+/// `sudo `, if the process is not the reader's own.
 fn sudo(facts: &Facts<'_>, process: Option<&Process>) -> &'static str {
     let own = match (facts.host.euid, process.and_then(|process| process.uid)) {
         (Some(0), _) => true,
@@ -108,7 +108,7 @@ pub fn stop_container(container: &Container) -> Remedy {
         return Remedy { text: "stop its container".to_owned(), command };
     }
     let (runtime, id) = (container.runtime.into_str(), container.short_id());
-    // What belongs to a pod is started again by its controller, and is Kubernetes' to stop.
+    // Kubernetes starts the containers of a pod again, so it must stop them.
     let pod = container.pod.as_deref().map(|pod| format!(" of pod {pod}")).unwrap_or_default();
     let by = container.user.map_or_else(|| "by what started it".to_owned(), |user| format!("as its user (uid {user})"));
     Remedy { text: format!("stop the {runtime} container {id}{pod} {by}"), command: None }
@@ -138,8 +138,8 @@ pub fn thaw(process: &Process) -> Option<String> {
     })
 }
 
-/// How to keep the kernel from giving the port to clients, where it does: a better port, or the setting with what it has
-/// already.
+/// How to keep the kernel from giving the port to clients: a better port, or the setting with the
+/// ports that it has already.
 pub fn keep_out_of_range(facts: &Facts<'_>) -> Vec<Remedy> {
     let Some((first, last)) = facts.host.ephemeral_range.filter(|_| facts.host.picks_by_itself(facts.observed.port))
     else {
@@ -170,14 +170,15 @@ pub fn keep_out_of_range(facts: &Facts<'_>) -> Vec<Remedy> {
     remedies
 }
 
-/// How root drops what is left of connections, without a process to ask (`SOCK_DESTROY`). Only Linux lets anybody do that.
+/// How root drops remnants of connections, for which there is no process to ask (`SOCK_DESTROY`).
+/// Linux only.
 pub fn drop_remnants(facts: &Facts<'_>) -> Option<Remedy> {
     let sudo = if facts.host.euid == Some(0) { "" } else { "sudo " };
     let command = format!("{sudo}{} --kill --remnants", facts.call());
     (facts.host.os == "linux").then(|| Remedy { text: "drop it at once".to_owned(), command: Some(command) })
 }
 
-/// `None` for a name that no shell can be given.
+/// `None` for a name that cannot be passed to a shell.
 pub fn quote(name: &str) -> Option<String> {
     shlex::try_quote(name).ok().map(std::borrow::Cow::into_owned)
 }

@@ -96,7 +96,7 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
     }
     connections(facts, |_, socket| socket.state == State::TimeWait)
         .map(|group| {
-            // Other systems than Linux do not tell.
+            // Only Linux tells.
             let seconds = longest(&group.sockets).map(|left| left.div_ceil(1000));
             let wait = seconds.map_or_else(|| "wait for a minute or two".to_owned(), |left| format!("wait {left} s"));
             let count = group.sockets.len();
@@ -121,8 +121,9 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
         .collect()
 }
 
-/// Whether remnants hold the port that macOS does not list: bind fails, and with SO_REUSEADDR it works wherever it fails. Sockets of
-/// one's own are listed, and those of other users let nobody else bind with it either (in_pcbbind, bsd/netinet/in_pcb.c of XNU).
+/// Whether remnants hold the port that macOS does not list: bind fails, and works with SO_REUSEADDR
+/// wherever it fails. The user's own sockets are listed, and other users' sockets do not let us
+/// bind with the option either (in_pcbbind, bsd/netinet/in_pcb.c of XNU).
 pub fn are_unlisted(facts: &Facts<'_>) -> bool {
     let works_with_reuse = |failed: &Attempt| {
         let mut others =
@@ -137,12 +138,12 @@ pub fn are_unlisted(facts: &Facts<'_>) -> bool {
         && failures.all(works_with_reuse)
 }
 
-/// Whether bind(2) was asked with SO_REUSEADDR too, and found the port in use all the same.
+/// Whether bind(2) was asked with SO_REUSEADDR, too, and still found the port in use.
 fn reuse_is_in_vain(facts: &Facts<'_>) -> bool {
     facts.observed.attempts.iter().any(|attempt| attempt.reuse_address && attempt.outcome == Outcome::InUse)
 }
 
-/// The milliseconds until the last of the sockets is gone, where the kernel tells.
+/// The milliseconds until the last of the sockets is gone, if the kernel tells.
 fn longest(sockets: &[&Socket]) -> Option<u64> {
     let timers = sockets.iter().filter_map(|socket| socket.timer);
     timers.map(|timer| u64::try_from(timer.expires_in.as_millis()).unwrap_or(u64::MAX)).max()

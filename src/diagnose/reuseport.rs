@@ -34,7 +34,7 @@ pub static OTHER_USER: Rule = Rule {
 
 fn observe(facts: &Facts<'_>, of_another_user: bool) -> Vec<Observation> {
     let listeners: Vec<&Socket> = facts.obstacles().filter(|socket| socket.state == State::Listen).collect();
-    // Datagram sockets may share an address by SO_REUSEADDR as well, which cannot be told apart.
+    // Datagram sockets may share an address by SO_REUSEADDR, too. The two cannot be distinguished.
     if facts.observed.protocol != Protocol::Tcp {
         return Vec::new();
     }
@@ -63,7 +63,7 @@ fn observe(facts: &Facts<'_>, of_another_user: bool) -> Vec<Observation> {
         .collect()
 }
 
-/// The listeners that have an address in common, where these are more than one.
+/// The listeners that share an address, if there are several.
 fn groups<'a>(listeners: &[&'a Socket]) -> impl Iterator<Item = Vec<&'a Socket>> + use<'a> {
     let mut groups: Vec<Vec<&Socket>> = Vec::new();
     for &socket in listeners {

@@ -52,13 +52,15 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     }]
 }
 
-/// Where docker-proxy passes connections on to. It has a process for each family, both for one container.
+/// Where docker-proxy forwards connections to. It has a process for each family, both for one
+/// container.
 fn destination(facts: &Facts<'_>, pids: &[Pid]) -> Option<SocketAddr> {
     pids.iter().find_map(|&pid| Proxied::of(facts.process(pid)?)).map(|proxied| proxied.to)
 }
 
-/// The listener that a connection to `address` gets: the one on exactly this address before a wildcard, and the
-/// wildcard of its own family before a dual-stack one (`compute_score`, net/ipv4/inet_hashtables.c).
+/// The listener that a connection to `address` reaches. A listener on exactly this address comes
+/// before a wildcard, and the wildcard of its own family before a dual-stack one (`compute_score`,
+/// net/ipv4/inet_hashtables.c).
 fn server_of<'a>(facts: &Facts<'a>, address: IpAddr) -> Option<&'a Socket> {
     facts
         .observed

@@ -24,13 +24,13 @@ pub enum Subject {
     Port(u16, Protocol),
     /// Sockets, by their addresses.
     Sockets(Vec<String>),
-    /// Anything else that is one: `localhost`.
+    /// Any other singular: `localhost`.
     Thing(String),
-    /// Anything else that is several: `browsers`.
+    /// Any other plural: `browsers`.
     Things(String),
 }
 
-/// What a subject does, where it is one and where it is several: `listens on`, `listen on`.
+/// A verb in singular and plural: `listens on`, `listen on`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verb(pub &'static str, pub &'static str);
 
@@ -59,7 +59,7 @@ pub enum Holder {
     Processes(Vec<Pid>),
     /// Probably one of these, the likeliest first.
     Likely(Vec<Pid>),
-    /// A process that cannot be seen, and what the socket tells of it.
+    /// A process that cannot be seen, with what its socket says about it.
     Hidden {
         /// The name of its user.
         user: Option<String>,
@@ -84,7 +84,7 @@ impl Statement {
 }
 
 impl Subject {
-    /// Whether it is about several things, so that the verb has to agree.
+    /// Whether it is plural, so that the verb agrees.
     pub fn is_plural(&self) -> bool {
         match self {
             Self::Holder(Holder::Processes(pids)) => pids.len() > 1,

@@ -1,4 +1,5 @@
-//! The verdict `unseen`: nothing was seen to hold the port, but not everything that could hold it can be seen, or bind failed all the same.
+//! The verdict `unseen`: nothing was seen to hold the port, but not everything that could hold it
+//! can be seen, or bind failed nevertheless.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +37,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         .collect()
 }
 
-/// The finding for a bind that failed though `findings` say nothing against it: such a port is not free.
+/// The finding for a bind that failed without a reason in `findings`: such a port is not free.
 pub fn unexplained(facts: &Facts<'_>, findings: &[Finding]) -> Option<Finding> {
     if Status::of(findings) != Status::Free || facts.observed.attempts.is_empty() || facts.can_bind() {
         return None;

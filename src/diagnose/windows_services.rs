@@ -1,4 +1,4 @@
-//! The verdicts `http-sys` and `portproxy`: services of Windows that have the port for somebody else.
+//! The verdicts `http-sys` and `portproxy`: services of Windows that hold the port for others.
 
 use super::holders::groups_where;
 use super::statement::LISTENS;

@@ -1,30 +1,31 @@
-//! Forwarders: programs that hold ports for other places, such as containers, sessions, services and tunnels. Whatever else one
-//! holds would end with it, so none is ever ended.
+//! Forwarders: programs that hold ports for other places, such as containers, sessions, services
+//! and tunnels. Ending one would end everything else that it holds, so none is ever ended.
 
 use std::net::SocketAddr;
 
 use super::{Process, Protocol, Runtime};
 
-/// For what a program holds ports.
+/// What a program holds ports for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forwarder {
-    /// For the containers of an engine, which it is or belongs to: dockerd, conmon.
+    /// For the containers of an engine. The program is the engine or a part of it: dockerd, conmon.
     Engine(Runtime),
     /// For one container of Docker: docker-proxy.
     Proxy,
-    /// For the containers or machines of a program of this name, all of which run in one virtual machine.
+    /// For the containers or machines of the program with this name, which all run in one virtual
+    /// machine.
     Desktop(&'static str),
     /// For a container or a virtual machine: pasta, QEMU.
     Guest,
-    /// For whoever logged in, and opened a tunnel: a session of sshd.
+    /// For a user who logged in and opened a tunnel: a session of sshd.
     SshSession,
     /// For services that it starts when they are needed: systemd, inetd.
     ServiceManager,
     /// For a VPN or the other end of a tunnel: openvpn.
     Tunnel,
-    /// For services of Windows, of which one process runs several.
+    /// For services of Windows. One process runs several of them.
     ServiceHost,
-    /// For Windows itself, which restarts without it.
+    /// For Windows itself, which restarts if the process ends.
     Windows,
 }
 
@@ -60,7 +61,8 @@ const PROGRAMS: &[(Forwarder, &[&str])] = &[
 ];
 
 impl Forwarder {
-    /// Which one `process` is, by its program file. Only where that cannot be seen by its name, which it chooses itself.
+    /// Which forwarder `process` is, by its program file. Its name, which it chooses itself, counts
+    /// only if the file cannot be seen.
     #[must_use]
     pub fn of(process: &Process) -> Option<Self> {
         if process.is_service_manager() {
@@ -68,11 +70,11 @@ impl Forwarder {
         }
         let file = process.exe.as_ref().and_then(|exe| exe.file_name()).map(|name| name.to_string_lossy());
         let program = file.as_deref().unwrap_or(&process.name);
-        // The files of Linux that were replaced since, by an upgrade.
+        // On Linux, files that were replaced since, as by an upgrade.
         Self::of_program(program.strip_suffix(" (deleted)").unwrap_or(program), &process.command)
     }
 
-    /// Which one a service of systemd runs, by the name of the unit.
+    /// Which forwarder a service of systemd runs, by the name of the unit.
     #[must_use]
     pub fn of_unit(name: &str) -> Option<Self> {
         let stem = name.strip_suffix(".service")?;
@@ -83,9 +85,10 @@ impl Forwarder {
         }
     }
 
-    /// Which one the program called `program` is when it runs with these arguments.
+    /// Which forwarder the program called `program` is with these arguments.
     fn of_program(program: &str, command: &[String]) -> Option<Self> {
-        // It calls its processes `sshd: ada@pts/0`, and the one that waits for logins `sshd: /usr/sbin/sshd [listener]…`.
+        // sshd calls its sessions `sshd: ada@pts/0`, and the process that waits for logins `sshd:
+        // /usr/sbin/sshd [listener]…`.
         if program == "sshd" && command.first().is_some_and(|title| is_session(title)) {
             return Some(Self::SshSession);
         }
@@ -112,15 +115,15 @@ impl Forwarder {
     }
 }
 
-/// What docker-proxy joins, by its arguments: `-proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.2
-/// -container-port 80`.
+/// The two ends of a docker-proxy, from its arguments: `-proto tcp -host-ip 0.0.0.0 -host-port 8080
+/// -container-ip 172.17.0.2 -container-port 80`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proxied {
-    /// Of both sides.
+    /// The protocol of both ends.
     pub protocol: Protocol,
-    /// Where it waits, on this machine.
+    /// Where it listens, on this machine.
     pub listen: SocketAddr,
-    /// Where it passes connections on to, in a container.
+    /// Where it forwards connections to, in a container.
     pub to: SocketAddr,
 }
 
@@ -180,7 +183,7 @@ mod tests {
         }
     }
 
-    /// A process calls itself what it likes: its program file is what counts.
+    /// A process can call itself anything. Its program file counts.
     #[test]
     fn a_name_makes_no_forwarder() {
         let named = Process { name: "dockerd".to_owned(), ..process(42, 7, "python3") };

@@ -1,25 +1,25 @@
-//! Leases: ports that `portcheck --free` has given to somebody who has not bound them yet.
+//! Leases: ports that `portcheck free` keeps for somebody who may not have bound them yet.
 
 use std::time::Duration;
 
 use super::Pid;
 
-/// A port that is spoken for, whether or not a socket is bound to it.
+/// A port that is kept for somebody, whether or not a socket is bound to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The port, of both protocols.
     pub port: u16,
     /// How it is kept.
     pub kind: LeaseKind,
-    /// The user who took it, where the kernel tells.
+    /// The user who took it, if the kernel tells.
     pub uid: Option<u32>,
     /// The name of that user.
     pub user: Option<String>,
     /// The processes that keep it, in our pid namespace; empty if they cannot be seen.
     pub pids: Vec<Pid>,
-    /// For whom it is kept: the caller of `portcheck --free`, or who was named by `--pid`.
+    /// For whom it is kept: the caller of `portcheck free`, or the process of `--pid`.
     pub client: Option<Client>,
-    /// How long it still lasts. `None` where only the end of a process ends it.
+    /// How long it still lasts. `None` if only the end of a process ends it.
     pub expires_in: Option<Duration>,
 }
 
@@ -28,11 +28,13 @@ pub struct Lease {
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum LeaseKind {
-    /// A process in the background keeps it from other callers of `portcheck --free`; anybody else may bind the port.
+    /// A process in the background keeps it from other callers of `portcheck free`. Anybody else
+    /// may bind the port.
     Reserved,
-    /// A process in the background has bound the port as well, so that only a server that sets SO_REUSEADDR gets it.
+    /// A process in the background has bound the port as well. Only a server that sets SO_REUSEADDR
+    /// gets it.
     Held,
-    /// A command that `portcheck --free` has become keeps it for as long as it runs.
+    /// The command that `portcheck free` has become keeps it while it runs.
     Command,
 }
 
@@ -41,7 +43,7 @@ pub enum LeaseKind {
 pub struct Client {
     /// Its name when the lease was taken (`comm`).
     pub name: String,
-    /// Its id, if it was given in our own pid namespace.
+    /// Its id, if it is valid in our pid namespace.
     pub pid: Option<Pid>,
     /// Whether the lease ends with it.
     pub ends_lease: bool,

@@ -10,14 +10,14 @@ use super::{Forwarder, Pid};
 pub struct Unit {
     /// `nginx.service`, `session-3.scope`.
     pub name: String,
-    /// Whose service manager runs it.
+    /// The service manager that runs it.
     pub manager: Manager,
-    /// The user whose manager that is; `None` for the machine's, or where it is the reader's own.
+    /// The user of that manager. `None` for the machine's manager, or the reader's own.
     pub user: Option<u32>,
 }
 
 impl Unit {
-    /// The same to a reader with this effective user id, who calls their own manager by no name.
+    /// The same for a reader with this effective user id. Their own manager needs no user's name.
     #[must_use]
     pub fn seen_by(&self, euid: Option<u32>) -> Self {
         Self { user: self.user.filter(|&user| Some(user) != euid), ..self.clone() }
@@ -44,18 +44,19 @@ pub struct Container {
     pub id: String,
     /// The uid of the Kubernetes pod around it.
     pub pod: Option<String>,
-    /// The user in whose part of the cgroups it is, who named it and whose own engine runs it; `None` for the machine's.
+    /// The user who named it, in their part of the cgroups, and whose own engine runs it. `None`
+    /// for the machine's.
     pub user: Option<u32>,
 }
 
 impl Container {
-    /// The same to a reader with this effective user id, who calls their own engine by no name.
+    /// The same for a reader with this effective user id. Their own engine needs no user's name.
     #[must_use]
     pub fn seen_by(&self, euid: Option<u32>) -> Self {
         Self { user: self.user.filter(|&user| Some(user) != euid), ..self.clone() }
     }
 
-    /// The id as docker and podman show it, its first 12 digits; names are left whole.
+    /// The first 12 digits of the id, as docker and podman show it. Names are not shortened.
     #[must_use]
     pub fn short_id(&self) -> &str {
         let is_hash = self.id.len() == 64 && self.id.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -77,7 +78,7 @@ pub enum Runtime {
     /// CRI-O.
     #[strum(serialize = "cri-o")]
     Crio,
-    /// Kubernetes, runtime not told by the path.
+    /// Kubernetes, if the path does not tell the runtime.
     Kubernetes,
     /// systemd-nspawn.
     #[strum(serialize = "systemd-nspawn")]
@@ -108,8 +109,8 @@ pub struct Process {
     pub pid: Pid,
     /// Its parent. `None` when unknown, and for the first process.
     pub ppid: Option<Pid>,
-    /// Its name (`comm`, at most 15 bytes on Linux), which the process can set at will, or what stands in for it
-    /// ([`name_or_stand_in`]).
+    /// Its name (`comm`, at most 15 bytes on Linux), which the process can set at will. If it is
+    /// blank, what replaces it ([`name_or_stand_in`]).
     pub name: String,
     /// The program file.
     pub exe: Option<PathBuf>,
@@ -123,13 +124,13 @@ pub struct Process {
     pub user: Option<String>,
     /// Its effective user id.
     pub uid: Option<u32>,
-    /// When it was started, never earlier than it was.
+    /// When it was started. May be late, but never early.
     pub started_at: Option<SystemTime>,
     /// Whether it is stopped, by a signal or a debugger.
     pub is_stopped: bool,
-    /// The directory of the cgroup that keeps it from running, if one is frozen (`cgroup.freeze`, cgroups(7)).
+    /// The directory of the cgroup that freezes it, if one does (`cgroup.freeze`, cgroups(7)).
     pub frozen_cgroup: Option<PathBuf>,
-    /// Where its sockets may be from, if its parent has ended.
+    /// What it may have inherited, if its parent has ended.
     pub legacy: Option<Legacy>,
     /// Its parent, the parent of that one, and so on.
     pub ancestors: Vec<Ancestor>,
@@ -137,29 +138,30 @@ pub struct Process {
     pub unit: Option<Unit>,
     /// The container it runs in.
     pub container: Option<Container>,
-    /// For what it holds ports, if not for itself.
+    /// What it holds ports for, if not for itself.
     pub forwarder: Option<Forwarder>,
 }
 
 impl Process {
-    /// Whether it is a service manager of systemd. Anybody can take that name, so it counts for the first process only. The
-    /// others, which users have, are known by their program file.
+    /// Whether it is a service manager of systemd. Anybody can take that name, so it counts for the
+    /// first process only. Users' managers are recognised by their program file.
     #[must_use]
     pub fn is_service_manager(&self) -> bool {
         const PROGRAMS: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
         let exe = self.exe.as_ref().and_then(|exe| exe.to_str()).unwrap_or_default();
-        // The kernel says so behind the name of a file that was replaced.
+        // The kernel appends this to the name of a file that was replaced.
         let is_program = PROGRAMS.contains(&exe.trim_end_matches(" (deleted)"));
         is_program || (self.pid == 1 && self.name == "systemd")
     }
 }
 
-/// What a process whose parent has ended has from it.
+/// What a process has inherited from a parent that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Legacy {
     /// Whether its descriptor of the socket survives exec (no `FD_CLOEXEC`, fcntl(2)), as an inherited one does.
     pub survives_exec: bool,
-    /// Whether a thread of it runs, or waits in a system call that connections can end. `None` if that may not be seen.
+    /// Whether a thread of it runs, or waits in a system call that connections can end. `None` if
+    /// that cannot be seen.
     pub serves: Option<bool>,
 }
 
@@ -172,7 +174,8 @@ pub struct Ancestor {
     pub name: String,
 }
 
-/// What to call a process whose own name may be blank: then by its program file, its first argument, or `unnamed`.
+/// The name of a process. If its own name is blank: its program file, its first argument, or
+/// `unnamed`.
 #[must_use]
 pub fn name_or_stand_in(own: &str, exe: Option<&Path>, command: &[String]) -> String {
     let program = exe.and_then(Path::file_name).map(|file| file.to_string_lossy().into_owned());

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{Pid, Protocol, Unit};
 
-/// The address family a socket was created with, which its address alone does not tell:
-/// an IPv6 socket may hold an IPv4 port.
+/// The address family with which a socket was created. Its address does not tell: an IPv6 socket
+/// may hold an IPv4 port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
@@ -28,7 +28,8 @@ impl Family {
         }
     }
 
-    /// Whether traffic to `address` is of the family that is wanted, if one is. To an IPv4-mapped address it is IPv4.
+    /// Whether traffic to `address` belongs to the wanted family, if there is one. Traffic to an
+    /// IPv4-mapped address is IPv4.
     #[must_use]
     pub fn fits(wanted: Option<Self>, address: IpAddr) -> bool {
         wanted.is_none_or(|wanted| Self::of(address.to_canonical()) == wanted)
@@ -69,14 +70,14 @@ pub enum State {
 }
 
 impl State {
-    /// Whether a server that waits for peers is in this state, or a socket on its way there:
-    /// what a listing without connections shows.
+    /// Whether a listing without connections shows sockets in this state: servers that wait for
+    /// peers, and sockets on their way there.
     #[must_use]
     pub const fn is_waiting(self) -> bool {
         matches!(self, Self::Listen | Self::Bound | Self::Unconnected)
     }
 
-    /// Whether a server in this state is reached by peers.
+    /// Whether peers can reach a server in this state.
     #[must_use]
     pub const fn is_listening(self) -> bool {
         matches!(self, Self::Listen | Self::Unconnected)
@@ -92,9 +93,10 @@ impl fmt::Display for State {
 /// Who has a socket open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owners {
-    /// These processes have a descriptor of it: all that could be seen. The leader of a fork group comes first.
+    /// These processes have a descriptor of it: all that were seen. The leader of a fork group
+    /// comes first.
     Known(Vec<Pid>),
-    /// Deduced, not seen: the most probable first.
+    /// Deduced, not seen. The most likely comes first.
     Likely {
         /// Never empty.
         pids: Vec<Pid>,
@@ -103,12 +105,12 @@ pub enum Owners {
     },
     /// The kernel itself: everything could be looked at, and no process has it.
     Kernel,
-    /// Somebody, but who could not be seen.
+    /// Somebody who could not be seen.
     Hidden {
         /// Why not, and what would show it.
         reason: String,
     },
-    /// No process by nature: the remnant of a connection, or one that nobody accepted yet.
+    /// No process by nature: a remnant, or a connection that nobody has accepted yet.
     None,
     /// Nobody asked: the owners were not looked for.
     NotAsked,
@@ -124,13 +126,14 @@ impl Owners {
         }
     }
 
-    /// Whether it is somebody who was not seen to have the socket.
+    /// Whether somebody holds it who was not seen to have the socket.
     #[must_use]
     pub const fn is_unsure(&self) -> bool {
         matches!(self, Self::Hidden { .. } | Self::Likely { .. })
     }
 
-    /// How sure it is, as every output format names it. Owners nobody asked for are somebody, too.
+    /// How sure it is, as every output format names it. Owners that were not asked for count as
+    /// hidden.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -143,14 +146,14 @@ impl Owners {
     }
 }
 
-/// By what a socket's owners have it.
+/// How the owners have a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Via {
-    /// A descriptor in the table of the process, where every tool looks.
+    /// A descriptor in the table of the process. Every tool looks there.
     Descriptor,
-    /// A descriptor in the table of this thread, which is not the one of its process any more
+    /// A descriptor in the table of this thread, which no longer shares that of its process
     /// (`CLONE_FILES`, clone(2); or the main thread has ended).
     Thread(Pid),
     /// A file registered with an io_uring (io_uring_register(2)); the descriptor may be closed.
@@ -159,7 +162,7 @@ pub enum Via {
     UnixQueue,
 }
 
-/// What in the kernel has a socket that no process has.
+/// What in the kernel holds a socket that no process has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KernelUser {
     /// A network device: a tunnel that receives on the port.
@@ -173,7 +176,7 @@ pub enum KernelUser {
     MptcpEndpoint(u8),
     /// The NFS server.
     Nfsd,
-    /// The HTTP server in the kernel of Windows (http.sys), which serves for any number of programs.
+    /// The HTTP server in the kernel of Windows (http.sys), which serves any number of programs.
     HttpSys,
     /// The file sharing of Windows: SMB.
     FileSharing,
@@ -186,9 +189,9 @@ pub enum KernelUser {
 pub struct Forward {
     /// The families that it joins: `v4tov4`, `v4tov6`, `v6tov4`, `v6tov6`.
     pub kind: &'static str,
-    /// The address that it listens on, as it was given: `*` for all.
+    /// The address that it listens on, as written: `*` for all.
     pub listen_address: String,
-    /// Where it passes connections on to: `192.0.2.1:80`.
+    /// Where it forwards connections to: `192.0.2.1:80`.
     pub target: String,
 }
 
@@ -233,9 +236,9 @@ pub struct Socket {
     pub remote: Option<SocketAddr>,
     /// The interface it is bound to (`SO_BINDTODEVICE`, or the scope of a link-local address).
     pub device: Option<String>,
-    /// `IPV6_V6ONLY`, where the kernel tells: on an IPv6 socket that is not connected.
+    /// `IPV6_V6ONLY`, if the kernel tells: on an IPv6 socket that is not connected.
     pub v6only: Option<bool>,
-    /// The inode of the socket, by which descriptors name it. `None` for sockets without a file.
+    /// The inode of the socket, which its descriptors name. `None` for sockets without a file.
     pub inode: Option<u64>,
     /// The id of the user who created it.
     pub uid: Option<u32>,
@@ -249,22 +252,22 @@ pub struct Socket {
     pub send_queue: Option<u32>,
     /// The timer that is running.
     pub timer: Option<Timer>,
-    /// Whether it is the TCP side of an MPTCP socket, where the kernel was asked.
+    /// Whether it is the TCP side of an MPTCP socket, if the kernel was asked.
     pub mptcp: Option<bool>,
     /// Who has it open.
     pub owners: Owners,
-    /// By what they have it.
+    /// How they have it.
     pub via: Via,
-    /// What in the kernel has it, where that is known.
+    /// What in the kernel has it, if known.
     pub kernel_user: Option<KernelUser>,
     /// The socket unit for which systemd opened it.
     pub activated_by: Option<Unit>,
-    /// Where a service of Windows passes connections on to (`netsh interface portproxy`).
+    /// Where a service of Windows forwards connections to (`netsh interface portproxy`).
     pub forwards_to: Option<Forward>,
 }
 
 impl Socket {
-    /// A socket of which nothing else is known yet.
+    /// A socket with only these facts.
     #[must_use]
     pub fn new(protocol: Protocol, family: Family, state: State, local: SocketAddr) -> Self {
         Self {
@@ -301,8 +304,8 @@ impl Socket {
         }
     }
 
-    /// Whether it is bound to every address of a family: `0.0.0.0`, `::`, or the first of them as an IPv6 socket
-    /// has it, `::ffff:0.0.0.0`.
+    /// Whether it is bound to every address of a family: `0.0.0.0`, `::`, or `::ffff:0.0.0.0`, the
+    /// IPv4 wildcard of an IPv6 socket.
     #[must_use]
     pub const fn is_wildcard(&self) -> bool {
         self.local.ip().to_canonical().is_unspecified()
@@ -315,7 +318,8 @@ impl Socket {
             IpAddr::V4(_) => true,
             IpAddr::V6(ip) => {
                 ip.to_ipv4_mapped().is_some()
-                    // Unknown counts as "not restricted", which is the kernel's default (net.ipv6.bindv6only = 0).
+                    // Unknown counts as not restricted: the kernel's default (net.ipv6.bindv6only =
+                    // 0).
                     || (ip.is_unspecified() && !self.v6only.unwrap_or(false))
             }
         }
@@ -330,7 +334,7 @@ impl Socket {
         }
     }
 
-    /// Whether this socket takes traffic of `family`, or of any.
+    /// Whether this socket takes traffic of `family`; of any if `None`.
     #[must_use]
     pub fn serves(&self, family: Option<Family>) -> bool {
         match family {
@@ -340,7 +344,7 @@ impl Socket {
         }
     }
 
-    /// Whether a bind to `address` asks for something that this socket has.
+    /// Whether a bind to `address` would conflict with what this socket has.
     ///
     /// A wildcard overlaps every address of the families it serves. `::` is taken as dual stack,
     /// as the kernel does by default.
