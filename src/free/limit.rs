@@ -7,11 +7,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 #[derive(Debug, Clone)]
 pub struct Limit(#[cfg(unix)] Rlimit);
 
-#[cfg(unix)]
 impl Limit {
     /// Makes it the limit again, for a command that this process becomes.
     pub fn restore(self) {
         // It was allowed before.
+        #[cfg(unix)]
         let _ = setrlimit(Resource::Nofile, self.0);
     }
 }
