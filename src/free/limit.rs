@@ -9,6 +9,7 @@ pub struct Limit(#[cfg(unix)] Rlimit);
 
 impl Limit {
     /// Makes it the limit again, for a command that this process becomes.
+    #[cfg_attr(not(unix), expect(clippy::unused_self, reason = "there is no such limit"))]
     pub fn restore(self) {
         // It was allowed before.
         #[cfg(unix)]
