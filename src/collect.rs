@@ -246,7 +246,7 @@ fn leaders_first(sockets: &mut [Socket], processes: &[Process]) {
         processes[index].ppid
     };
     for socket in sockets {
-        if let Owners::Known(pids) = &mut socket.owners {
+        if let Owners::Known(pids) | Owners::Partial { pids, .. } = &mut socket.owners {
             let members = pids.clone();
             pids.sort_by_key(|&pid| (parent_of(pid).is_some_and(|parent| members.contains(&parent)), pid));
         }

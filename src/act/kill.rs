@@ -210,7 +210,7 @@ impl Report {
 /// If the sockets cannot be listed, or processes cannot be held on to.
 pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
     let answer = Answer { command: Command::Kill, ..answer::answer(&request)? };
-    let surroundings = Surroundings::read(answer.host.euid);
+    let surroundings = Surroundings::read(answer.host.euid, answer.processes.iter().map(|process| process.pid));
     let plan = plan(&answer, &surroundings, &options, &request);
     let signalled = plan.holders.iter().filter(|holder| !holder.is_stopped_by_keeper);
     let processes: Vec<&Process> = signalled.filter_map(|holder| find_process(&answer.processes, holder.pid)).collect();

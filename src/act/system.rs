@@ -26,7 +26,7 @@ mod unsupported;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
 use unsupported as system;
 
-pub use system::{Handle, allow_descriptors, ids_are_ours, loops_in_a_shell, seat, wait_for_exits};
+pub use system::{Handle, allow_descriptors, ids_are_ours, loops_in_a_shell, may_signal, seat, wait_for_exits};
 
 use crate::collect;
 use crate::model::{Container, Pid, Unit};
@@ -44,6 +44,8 @@ pub struct Surroundings {
     pub container: Option<Container>,
     /// Its effective user id.
     pub euid: Option<u32>,
+    /// Those of the processes in question that it may not signal.
+    pub untouchable: Vec<Pid>,
     /// Whether the process ids that it reads mean other processes than those that it can signal.
     pub reads_foreign_ids: bool,
 }
@@ -66,14 +68,15 @@ pub struct Seat {
 }
 
 impl Surroundings {
-    /// Looks around, as the user `euid`.
+    /// Looks around, as the user `euid`, with `pids` in question.
     #[must_use]
-    pub fn read(euid: Option<u32>) -> Self {
+    pub fn read(euid: Option<u32>, pids: impl Iterator<Item = Pid>) -> Self {
         let own = std::process::id();
         let supervisor = collect::supervisor_of(own);
         let (unit, container) = (supervisor.unit, supervisor.container);
         let reads_foreign_ids = !ids_are_ours();
-        Self { own, ancestors: collect::ancestors_of(own), unit, container, euid, reads_foreign_ids }
+        let untouchable = pids.filter(|&pid| !may_signal(pid)).collect();
+        Self { own, ancestors: collect::ancestors_of(own), unit, container, euid, untouchable, reads_foreign_ids }
     }
 
     /// Whether `pid` must not be ended: it is portcheck, one of those that it was started from, or the first process.

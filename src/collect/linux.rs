@@ -16,6 +16,7 @@ mod kernel_sockets;
 mod links;
 mod netlink;
 pub mod owners;
+mod partial;
 mod pids;
 mod proc_net;
 mod program;

@@ -27,7 +27,7 @@ fn is_hold(facts: &Facts<'_>, socket: &crate::model::Socket) -> bool {
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let is_bound = |socket: &crate::model::Socket| {
         socket.state == State::Bound
-            && matches!(socket.owners, Owners::Known(_) | Owners::NotAsked)
+            && (socket.owners.seen().is_some() || socket.owners == Owners::NotAsked)
             && socket.via != Via::IoUring
             && !is_hold(facts, socket)
     };

@@ -31,7 +31,8 @@ pub static OUTGOING: Rule = Rule {
             remedies: {
                 let better = remedy::keep_out_of_range(facts);
                 let or_end = if better.is_empty() { remedy::end_holder(facts, &group) } else { better };
-                let see = remedy::see_holder(facts).filter(|_| group.owners.is_unsure());
+                let see =
+                    remedy::see_holder(facts).filter(|_| group.owners.is_unsure() && group.owners.seen().is_none());
                 see.into_iter().chain(or_end).collect()
             },
             ..Observation::about(

@@ -25,7 +25,9 @@ pub static RULE: Rule = Rule {
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let is_hidden = |socket: &crate::model::Socket| {
-        socket.state.is_waiting() && socket.owners.is_unsure() && socket.via != Via::UnixQueue
+        socket.state.is_waiting()
+            && matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. })
+            && socket.via != Via::UnixQueue
     };
     if are_unlisted(facts) {
         return Vec::new();

@@ -3,7 +3,7 @@
 use super::{
     Detail, Explanation, Facts, Holder, IS, Observation, Remedy, Rule, Severity, Statement, Subject, Verb, remedy,
 };
-use crate::model::{Owners, Process};
+use crate::model::Process;
 
 pub static STOPPED: Rule = Rule {
     code: "stopped-holder",
@@ -71,10 +71,7 @@ pub fn about(process: &Process, verb: Verb, object: String) -> Statement {
 
 fn holders<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Process> {
     let waiting = facts.observed.sockets.iter().filter(|socket| socket.state.is_waiting());
-    let known = waiting.filter_map(|socket| match &socket.owners {
-        Owners::Known(pids) => Some(pids),
-        _ => None,
-    });
+    let known = waiting.filter_map(|socket| socket.owners.seen());
     let mut pids: Vec<u32> = known.flatten().copied().collect();
     pids.sort_unstable();
     pids.dedup();

@@ -95,6 +95,7 @@ impl Holder {
     pub fn bare_name(&self, processes: &[Process]) -> String {
         match self {
             Self::Processes(pids) => name_all(pids, processes),
+            Self::AtLeast(pids) => name_at_least(pids, processes),
             Self::Likely(pids) => match &pids[..] {
                 [pid] => name(*pid, processes),
                 [first, others @ ..] => format!("{} or one of {} more", name(*first, processes), others.len()),
@@ -182,6 +183,18 @@ fn name_all(pids: &[Pid], processes: &[Process]) -> String {
             }
         }
     }
+}
+
+/// `nginx (pid 813), 2 more processes and perhaps others`.
+fn name_at_least(pids: &[Pid], processes: &[Process]) -> String {
+    let mut names: Vec<String> = pids.first().map(|&leader| name(leader, processes)).into_iter().collect();
+    match pids {
+        [_, other] => names.push(name(*other, processes)),
+        [_, others @ ..] if !others.is_empty() => names.push(format!("{} more processes", others.len())),
+        _ => {}
+    }
+    names.push("perhaps others".to_owned());
+    enumerate(&names, "and")
 }
 
 /// Groups the sockets of `facts` that block the port and pass `filter`.

@@ -49,6 +49,7 @@ fn heirs<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Process> {
         .iter()
         .filter(|socket| socket.state.is_waiting())
         .filter_map(move |socket| match &socket.owners {
+            // Of several, of which not all could be inspected, nothing is said.
             Owners::Known(pids) => {
                 let processes: Vec<&Process> = pids.iter().filter_map(|&pid| facts.process(pid)).collect();
                 processes.iter().all(|process| is_heir(process)).then_some(processes)

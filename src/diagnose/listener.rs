@@ -22,7 +22,7 @@ pub static RULE: Rule = Rule {
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let waits = |socket: &crate::model::Socket| {
         matches!(socket.state, State::Listen | State::Unconnected)
-            && matches!(socket.owners, Owners::Known(_) | Owners::NotAsked)
+            && (socket.owners.seen().is_some() || socket.owners == Owners::NotAsked)
             && socket.via != Via::IoUring
             && socket.forwards_to.is_none()
             && !airplay::is_receiver(facts.host, facts.processes, socket)

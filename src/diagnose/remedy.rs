@@ -24,6 +24,7 @@ pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
             remedies.push(end(facts, group, leader));
         }
+        Owners::Partial { .. } => remedies.extend(see(facts, "see all of them")),
         Owners::Hidden { .. } => remedies.extend(stop_hidden(facts, group)),
         _ => {}
     }
@@ -66,11 +67,15 @@ pub fn end_client(facts: &Facts<'_>) -> Remedy {
 
 /// How to see a hidden holder, if root would see it.
 pub fn see_holder(facts: &Facts<'_>) -> Option<Remedy> {
+    see(facts, "see who it is")
+}
+
+fn see(facts: &Facts<'_>, text: &str) -> Option<Remedy> {
     let would_show = facts.gaps.iter().any(Gap::hides_owners_from_us_only);
     let ask = facts.call();
     would_show.then(|| match facts.host.os {
-        "windows" => Remedy { text: "see who it is, in an elevated prompt".to_owned(), command: Some(ask) },
-        _ => Remedy { text: "see who it is".to_owned(), command: Some(format!("sudo {ask}")) },
+        "windows" => Remedy { text: format!("{text}, in an elevated prompt"), command: Some(ask) },
+        _ => Remedy { text: text.to_owned(), command: Some(format!("sudo {ask}")) },
     })
 }
 

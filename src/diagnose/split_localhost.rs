@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::{
     Explanation, Facts, Holder, IS, Observation, Phrase, Prominence, Remedy, Rule, Severity, Statement, Subject,
 };
-use crate::model::{Owners, Pid, Proxied, Socket, State};
+use crate::model::{Pid, Proxied, Socket, State};
 
 pub static RULE: Rule = Rule {
     code: "split-localhost",
@@ -27,12 +27,12 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     else {
         return Vec::new();
     };
-    let (Owners::Known(first), Owners::Known(second)) = (&ipv4.owners, &ipv6.owners) else { return Vec::new() };
+    let (Some(first), Some(second)) = (ipv4.owners.seen(), ipv6.owners.seen()) else { return Vec::new() };
     let is_same = first.iter().any(|pid| second.contains(pid));
     if is_same || destination(facts, first).is_some_and(|ipv4| destination(facts, second) == Some(ipv4)) {
         return Vec::new();
     }
-    let holder = |pids: &Vec<Pid>| Phrase::Holder(Holder::Processes(pids.clone()));
+    let holder = |pids: &[Pid]| Phrase::Holder(Holder::Processes(pids.to_vec()));
     let statement = Statement {
         subject: Subject::Thing("localhost".to_owned()),
         verb: IS,

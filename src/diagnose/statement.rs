@@ -57,6 +57,8 @@ pub enum Phrase {
 pub enum Holder {
     /// These processes, the leader first.
     Processes(Vec<Pid>),
+    /// These processes, the leader first, and perhaps others.
+    AtLeast(Vec<Pid>),
     /// Probably one of these, the likeliest first.
     Likely(Vec<Pid>),
     /// A process that cannot be seen, with what its socket says about it.
@@ -89,7 +91,7 @@ impl Subject {
         match self {
             Self::Holder(Holder::Processes(pids)) => pids.len() > 1,
             Self::Sockets(addresses) => addresses.len() > 1,
-            Self::Things(_) => true,
+            Self::Holder(Holder::AtLeast(_)) | Self::Things(_) => true,
             Self::Holder(_) | Self::Port(..) | Self::Thing(_) => false,
         }
     }
@@ -115,6 +117,7 @@ impl From<&Group<'_>> for Holder {
     fn from(group: &Group<'_>) -> Self {
         match group.owners {
             Owners::Known(pids) => Self::Processes(pids.clone()),
+            Owners::Partial { pids, .. } => Self::AtLeast(pids.clone()),
             Owners::Likely { pids, .. } => Self::Likely(pids.clone()),
             Owners::Kernel => Self::Kernel,
             Owners::Hidden { .. } => {

@@ -96,6 +96,13 @@ pub enum Owners {
     /// These processes have a descriptor of it: all that were seen. The leader of a fork group
     /// comes first.
     Known(Vec<Pid>),
+    /// These have a descriptor of it, as [`Self::Known`], and others may that could not be inspected.
+    Partial {
+        /// Never empty.
+        pids: Vec<Pid>,
+        /// Who may, and why.
+        reason: String,
+    },
     /// Deduced, not seen. The most likely comes first.
     Likely {
         /// Never empty.
@@ -121,15 +128,24 @@ impl Owners {
     #[must_use]
     pub fn pids(&self) -> &[Pid] {
         match self {
-            Self::Known(pids) | Self::Likely { pids, .. } => pids,
+            Self::Known(pids) | Self::Partial { pids, .. } | Self::Likely { pids, .. } => pids,
             Self::Kernel | Self::Hidden { .. } | Self::None | Self::NotAsked => &[],
         }
     }
 
-    /// Whether somebody holds it who was not seen to have the socket.
+    /// The processes that were seen to have it, if any was.
+    #[must_use]
+    pub fn seen(&self) -> Option<&[Pid]> {
+        match self {
+            Self::Known(pids) | Self::Partial { pids, .. } => Some(pids),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody holds it, or may hold it, who was not seen to have the socket.
     #[must_use]
     pub const fn is_unsure(&self) -> bool {
-        matches!(self, Self::Hidden { .. } | Self::Likely { .. })
+        matches!(self, Self::Hidden { .. } | Self::Likely { .. } | Self::Partial { .. })
     }
 
     /// How sure it is, as every output format names it. Owners that were not asked for count as
@@ -138,6 +154,7 @@ impl Owners {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Known(_) => "known",
+            Self::Partial { .. } => "partial",
             Self::Likely { .. } => "likely",
             Self::Kernel => "kernel",
             Self::Hidden { .. } | Self::NotAsked => "hidden",

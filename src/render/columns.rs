@@ -161,16 +161,17 @@ fn process(row: &Row<'_>) -> String {
         (None, Owners::Kernel) => "(kernel)".to_owned(),
         (None, Owners::Hidden { .. }) => "(hidden)".to_owned(),
         (None, Owners::None) => "(none)".to_owned(),
-        (None, Owners::Known(_) | Owners::Likely { .. } | Owners::NotAsked) => "(ended)".to_owned(),
+        (None, _) => "(ended)".to_owned(),
     }
 }
 
 fn pids(row: &Row<'_>) -> String {
     let doubt = if matches!(row.owners, Owners::Likely { .. }) { "?" } else { "" };
+    let more = if matches!(row.owners, Owners::Partial { .. }) { " +?" } else { "" };
     match row.pids {
         [] => String::new(),
-        [pid] => format!("{pid}{doubt}"),
-        [pid, others @ ..] => format!("{pid}{doubt} +{}", others.len()),
+        [pid] => format!("{pid}{doubt}{more}"),
+        [pid, others @ ..] => format!("{pid}{doubt} +{}{more}", others.len()),
     }
 }
 

@@ -226,7 +226,7 @@ fn kernel_user(user: &KernelUser) -> WireKernelUser<'_> {
 fn owners(socket: &model::Socket) -> WireOwners<'_> {
     let owners = &socket.owners;
     let reason = match owners {
-        Owners::Likely { reason, .. } | Owners::Hidden { reason } => Some(&**reason),
+        Owners::Partial { reason, .. } | Owners::Likely { reason, .. } | Owners::Hidden { reason } => Some(&**reason),
         Owners::NotAsked => Some("the owners were not looked for"),
         Owners::Known(_) | Owners::Kernel | Owners::None => None,
     };

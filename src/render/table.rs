@@ -52,6 +52,9 @@ pub fn list(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<(
     if rows.iter().any(|row| matches!(row.owners, Owners::Likely { .. })) {
         writeln!(out, "a process with ? is deduced, not seen: ask for its port to learn how")?;
     }
+    if rows.iter().any(|row| matches!(row.owners, Owners::Partial { .. })) {
+        writeln!(out, "+? stands for others that may have the socket too: ask for its port to learn who")?;
+    }
     Ok(())
 }
 

@@ -1,9 +1,18 @@
 //! Owners told completely: by a name, since when, and without leaving out who else may have the socket.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
 use std::time::SystemTime;
 
+use serde_json::{Value, json as value};
+
+use crate::common::programs::nginx_config;
 use crate::common::role::Role;
-use crate::common::{Run, in_namespace, json, run};
+use crate::common::server::{Server, children, program, until};
+use crate::common::{
+    NOBODY, Run, in_namespace, is_root, json, json_as_nobody, owners, port, portcheck_as_nobody, run, skip,
+};
 
 /// "held by  (pid 22741)" was said of a process that had blanked its name.
 #[test]
@@ -41,5 +50,124 @@ fn a_process_never_started_before_it_did() {
             let started: SystemTime = started.parse::<jiff::Timestamp>().unwrap().into();
             assert!(before <= started && started <= SystemTime::now(), "{backend}: {before:?} {started:?}");
         }
+    });
+}
+
+/// An nginx whose workers run as nobody, and the directory of its files. `None`, said aloud, where that is not possible.
+fn nginx_of_root() -> Option<(Server, tempfile::TempDir)> {
+    let (Some(nginx), true) = (program("nginx"), is_root()) else {
+        skip("needs nginx, and root to be two users");
+        return None;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("nginx.conf");
+    // Only who has the group of the workers as well may inspect them.
+    std::fs::write(&file, nginx_config(8080).replace("nobody daemon", "nobody nogroup")).unwrap();
+    let mut command = Command::new(nginx);
+    command.arg("-p").arg(directory.path()).arg("-c").arg(file);
+    let server = Server::start(command, "start worker process ", 3);
+    let is_ready = |&pid: &u32| std::fs::metadata(format!("/proc/{pid}/fd")).is_ok_and(|fd| fd.uid() == NOBODY);
+    until("every worker is nobody's", || children(server.pid()).iter().all(is_ready));
+    Some((server, directory))
+}
+
+fn owners_of_tcp(answer: &Value) -> &Value {
+    &port(answer, 8080, "tcp")["sockets"][0]["owners"]
+}
+
+/// The workers were called all the owners, and --kill ended one after the other while the master made new ones.
+#[test]
+fn owners_of_whom_one_could_not_be_inspected_are_partial_and_not_ended() {
+    in_namespace(|| {
+        let Some((server, _directory)) = nginx_of_root() else { return };
+        let workers = children(server.pid());
+        let answer = json_as_nobody(&["8080/tcp"]);
+        assert_eq!(owners(port(&answer, 8080, "tcp")), workers);
+        let told = owners_of_tcp(&answer);
+        let reason = format!("nginx (pid {}), their parent, may have it too and could not be inspected", server.pid());
+        assert_eq!(
+            (&told["kind"], &told["reason"], &told["via"]),
+            (&value!("partial"), &value!(reason), &value!("descriptor"))
+        );
+        let remedies: Vec<&Value> =
+            port(&answer, 8080, "tcp")["findings"][0]["remedies"].as_array().unwrap().iter().collect();
+        assert!(remedies.len() == 1 && remedies[0]["command"].as_str().unwrap().starts_with("sudo "), "{remedies:?}");
+
+        let report = Run::from(portcheck_as_nobody(&["8080/tcp"]).output().unwrap());
+        assert!(report.stdout.contains("and perhaps others") && report.stdout.contains(&reason), "{}", report.stdout);
+        let list = Run::from(portcheck_as_nobody(&[]).output().unwrap());
+        assert!(list.stdout.contains(&format!("{} +2 +?", workers[0])), "{}", list.stdout);
+
+        let kill = Run::from(portcheck_as_nobody(&["8080", "--kill", "--yes"]).output().unwrap());
+        assert!(kill.code == 1 && kill.stdout.contains("cannot be ended alone"), "{kill:?}");
+        assert_eq!(children(server.pid()), workers, "nobody was ended");
+        // Root sees them all, and ends them all.
+        assert_eq!(owners_of_tcp(&json(&["8080/tcp"]))["kind"], "known");
+        assert_eq!(run(&["8080", "--kill", "--yes"]).code, 0);
+    });
+}
+
+/// One who may inspect all, and signal only some of them.
+#[test]
+fn workers_whose_parent_may_not_be_signalled_are_not_ended() {
+    in_namespace(|| {
+        let Some((server, _directory)) = nginx_of_root() else { return };
+        let workers = children(server.pid());
+        let program = portcheck_as_nobody(&[]);
+        let inspect = "+sys_ptrace,+dac_read_search";
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps", inspect]);
+        command.args(["--ambient-caps", inspect]).arg(program.get_program()).args(["8080", "--kill", "--yes"]);
+        let kill = Run::from(command.output().unwrap());
+        let reason = format!("nginx (pid {}) is a process of user root that you may not signal", server.pid());
+        assert!(kill.code == 1 && kill.stdout.contains(&reason), "{kill:?}");
+        assert_eq!(kill.stdout.matches(&format!("pid {}", server.pid())).count(), 1, "it has one reason: {kill:?}");
+        assert_eq!(children(server.pid()), workers, "nobody was ended");
+    });
+}
+
+/// Listens, forks a child that has the socket too, and keeps everybody from inspecting the parent.
+const PRIVATE_PARENT: &str = "
+import ctypes, os, signal, socket
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+prctl = ctypes.CDLL(None).prctl
+listener = socket.socket(); listener.bind(('127.0.0.1', 8080)); listener.listen()
+child = os.fork()
+if child == 0:
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.pause()
+prctl(PR_SET_DUMPABLE, 0)
+print('ready', flush=True)
+os.waitpid(child, 0)
+";
+
+#[test]
+fn only_who_may_have_the_socket_makes_owners_partial() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to be two users");
+        }
+        // Its parent is root's and cannot be inspected, but the socket is nobody's own.
+        let (role, _) = Role::playing_as_user(NOBODY, "listen 127.0.0.1:8080");
+        let answer = json_as_nobody(&["8080/tcp"]);
+        assert_eq!(
+            (&owners_of_tcp(&answer)["kind"], owners(port(&answer, 8080, "tcp"))),
+            (&value!("known"), vec![role.pid()])
+        );
+        assert!(answer["gaps"].as_array().unwrap().iter().any(|gap| gap["code"] == "unreadable-processes"));
+        drop(role);
+
+        let python = "/usr/bin/python3";
+        if !Path::new(python).exists() {
+            return skip("no python3 that everybody can run");
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(python);
+        command.args(["-c", PRIVATE_PARENT]).current_dir("/");
+        let server = Server::start(command, "ready", 1);
+        let answer = json_as_nobody(&["8080/tcp"]);
+        let told = owners_of_tcp(&answer);
+        assert_eq!((&told["kind"], owners(port(&answer, 8080, "tcp"))), (&value!("partial"), children(server.pid())));
+        assert!(told["reason"].as_str().unwrap().contains(&format!("(pid {}), its parent", server.pid())), "{told:#}");
     });
 }

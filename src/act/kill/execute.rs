@@ -11,7 +11,7 @@ use crate::answer;
 use crate::collect::{self, Detail};
 use crate::error::Error;
 use crate::local::IS_WINDOWS;
-use crate::model::{Owners, Pid, Socket};
+use crate::model::{Pid, Socket};
 use crate::request::Request;
 
 /// How long a process may take to end by SIGKILL: only one that waits for hardware takes any time.
@@ -212,8 +212,7 @@ impl Run<'_> {
             Some(inode) => victim.inodes.contains(&inode),
             None => victim.inodes.is_empty(),
         };
-        let is_its =
-            |socket: &Socket| is_same(socket) && matches!(&socket.owners, Owners::Known(pids) if pids.contains(&pid));
+        let is_its = |socket: &Socket| is_same(socket) && socket.owners.seen().is_some_and(|pids| pids.contains(&pid));
         Ok(now.ports.iter().flat_map(|port| &port.observed.sockets).any(is_its) && victim.handle.is_alive())
     }
 

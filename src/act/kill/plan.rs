@@ -130,7 +130,11 @@ impl Planner<'_> {
                     Some(Refused::InFavourOf(stop)) => stops.push(stop),
                     None => {
                         let found: Vec<Holder> = pids.iter().map(|&pid| self.holder(port, group, pid)).collect();
-                        match found.iter().find_map(|holder| self.refuse_kept(port, holder, pids)) {
+                        let refusal = |holder: &Holder| {
+                            self.refuse_kept(port, holder, pids)
+                                .or_else(|| self.refuse_untouchable(port, holder, &facts))
+                        };
+                        match found.iter().find_map(refusal) {
                             Some(refusal) => refusals.push(refusal),
                             None => holders.extend(found),
                         }
@@ -234,6 +238,20 @@ impl Planner<'_> {
         Some(Self::refusal(port, pids, self.name(holder.pid), reason, vec![keeper.remedy()]))
     }
 
+    /// The others in its group are left alone with it: a parent that goes on would fork them again.
+    fn refuse_untouchable(&self, port: &PortReport, holder: &Holder, facts: &Facts<'_>) -> Option<Refusal> {
+        if holder.is_stopped_by_keeper || !self.surroundings.untouchable.contains(&holder.pid) {
+            return None;
+        }
+        let user = holder.user.as_ref().map(|user| format!(" of user {user}")).unwrap_or_default();
+        let reason = format!("is a process{user} that you may not signal");
+        let remedy = Remedy {
+            text: "end all that hold the port".to_owned(),
+            command: Some(format!("sudo {} --kill", facts.call())),
+        };
+        Some(Self::refusal(port, &[holder.pid], self.name(holder.pid), reason, vec![remedy]))
+    }
+
     /// A service manager listens in the name of a socket unit (systemd.socket(5)). It is never ended itself, and stopping
     /// the service alone would not free the port. What is done about the unit.
     fn socket_unit(&self, port: &PortReport, group: &Group<'_>, manager: &Process) -> Refused {
@@ -265,6 +283,9 @@ impl Planner<'_> {
             Owners::Known(_) => {
                 remedies.insert(0, remedy::end_client(facts));
                 (group.holder(&self.answer.processes), "holds the port by a connection only".to_owned())
+            }
+            Owners::Partial { reason, .. } => {
+                (group.holder(&self.answer.processes), format!("cannot be ended alone: {reason}"))
             }
             Owners::Likely { reason, .. } => (
                 group.holder(&self.answer.processes),

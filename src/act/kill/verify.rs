@@ -8,7 +8,7 @@ use crate::answer::{self, Answer, Command};
 use crate::collect::Detail;
 use crate::diagnose::{PortReport, Remedy, Status};
 use crate::error::Error;
-use crate::model::{Ancestor, Owners, Process, Socket, find_process};
+use crate::model::{Ancestor, Process, Socket, find_process};
 use crate::probe;
 use crate::request::Request;
 
@@ -127,7 +127,7 @@ fn takers(before: &Answer, after: &Answer, surroundings: &Surroundings) -> Vec<T
     let mut takers: Vec<Taker> = Vec::new();
     for socket in after.ports.iter().flat_map(|port| &port.observed.sockets).filter(|socket| is_taken(before, socket)) {
         // The leader of a group speaks for it.
-        let Owners::Known(pids) = &socket.owners else { continue };
+        let Some(pids) = socket.owners.seen() else { continue };
         let Some(process) = pids.first().and_then(|&pid| find_process(&after.processes, pid)) else { continue };
         if takers.iter().all(|taker| taker.pid != process.pid) {
             takers.push(taker(before, process, surroundings));

@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
+pub use super::unix::may_signal;
 use super::unix::raw_signal;
 use super::{Seat, is_shell};
 use crate::act::Signal;

@@ -7,6 +7,7 @@ use rustix::process::kill_process;
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
 
 pub use super::polling::{ids_are_ours, seat, wait_for_exits};
+pub use super::unix::may_signal;
 
 use super::unix::raw_signal;
 use crate::act::Signal;

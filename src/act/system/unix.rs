@@ -1,8 +1,10 @@
 //! What processes of all Unix systems have in common.
 
-use rustix::process::Signal as Raw;
+use rustix::io::Errno;
+use rustix::process::{Signal as Raw, test_kill_process};
 
 use crate::act::Signal;
+use crate::model::Pid;
 
 /// The signal as the system knows it.
 pub fn raw_signal(signal: Signal) -> Raw {
@@ -18,4 +20,11 @@ pub fn raw_signal(signal: Signal) -> Raw {
         Signal::Usr2 => Raw::USR2,
         Signal::Cont => Raw::CONT,
     }
+}
+
+/// Whether this user may send signals to a process. Nothing speaks against one that has ended.
+#[must_use]
+pub fn may_signal(pid: Pid) -> bool {
+    let raw = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    raw.is_none_or(|raw| test_kill_process(raw) != Err(Errno::PERM))
 }

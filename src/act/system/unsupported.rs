@@ -87,6 +87,12 @@ pub fn wait_for_exits(_handles: &[&Handle], timeout: Option<Duration>) -> Result
 /// Nothing is to be held on to here.
 pub fn allow_descriptors(_count: usize) {}
 
+/// Who may not be ended is told when it is tried.
+#[must_use]
+pub fn may_signal(_pid: Pid) -> bool {
+    true
+}
+
 /// Nothing is known of shells here.
 #[must_use]
 pub fn loops_in_a_shell(_pid: Pid) -> bool {

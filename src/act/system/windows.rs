@@ -109,6 +109,12 @@ fn to_io(error: co::ERROR) -> io::Error {
 /// Handles are not scarce here.
 pub fn allow_descriptors(_count: usize) {}
 
+/// Who may not be ended is told when it is tried.
+#[must_use]
+pub fn may_signal(_pid: Pid) -> bool {
+    true
+}
+
 /// Nothing is known of shells here.
 #[must_use]
 pub fn loops_in_a_shell(_pid: Pid) -> bool {

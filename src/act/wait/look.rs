@@ -263,7 +263,7 @@ impl<'a> Looker<'a> {
             let listeners = sockets.filter(|socket| socket.inode.is_some() || answer.host.os != "linux");
             let owners: Vec<&Owners> = listeners.map(|socket| &socket.owners).collect();
             let is_meant = |pid: &Pid| find_process(&answer.processes, *pid).is_some_and(|process| by.is(process));
-            let is_right = |owners: &&&Owners| matches!(owners, Owners::Known(pids) if pids.iter().any(is_meant));
+            let is_right = |owners: &&&Owners| owners.seen().is_some_and(|pids| pids.iter().any(is_meant));
             if owners.iter().any(|owners| is_right(&owners)) {
                 verdict.met.push(index);
             } else if owners.iter().any(|owners| owners.is_unsure()) {

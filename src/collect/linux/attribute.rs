@@ -11,6 +11,7 @@ use super::cgroup::Hierarchy;
 use super::elsewhere::Elsewhere;
 use super::kernel_sockets::KernelPort;
 use super::owners::Sweep;
+use super::partial::Others;
 use super::sock_diag::Entry;
 use crate::model::{KernelUser, Owners, Pid, Via};
 
@@ -43,6 +44,7 @@ pub struct Attribution<'a> {
     hierarchy: Option<&'a Hierarchy>,
     elsewhere: Option<&'a Elsewhere>,
     kernel_ports: &'a [KernelPort],
+    others: Others<'a>,
     /// The processes of each cgroup that could have a socket of each user, the most likely first.
     candidates: HashMap<(String, Option<u32>), Vec<Pid>>,
     /// The processes that could not be inspected, by user. Read only when needed.
@@ -60,6 +62,7 @@ impl<'a> Attribution<'a> {
             kernel_ports: &search.kernel_ports,
             sees_all: search.failure.is_none() && search.sees_every_namespace && search.sweep.is_complete(),
             hierarchy,
+            others: Others::new(proc, &search.sweep, search.sees_every_namespace),
             candidates: HashMap::new(),
             unreadable_by_user: None,
         }
@@ -67,6 +70,16 @@ impl<'a> Attribution<'a> {
 
     /// Who owns the socket `entry`, created in `cgroup`.
     pub fn owners_of(&mut self, entry: &Entry, cgroup: Option<&str>) -> Attributed {
+        let mut attributed = self.attribute(entry, cgroup);
+        if let Owners::Known(pids) = &mut attributed.owners
+            && let Some(reason) = self.others.besides(pids, &entry.socket, cgroup)
+        {
+            attributed.owners = Owners::Partial { pids: std::mem::take(pids), reason };
+        }
+        attributed
+    }
+
+    fn attribute(&mut self, entry: &Entry, cgroup: Option<&str>) -> Attributed {
         let Some(inode) = entry.socket.inode else {
             // A socket of the kernel has an inode, too. This one is between its close and its end.
             let reason = "it has no file: it is just being closed".to_owned();

@@ -181,7 +181,7 @@ fn manager_of(socket: &Socket, processes: &[Process]) -> Option<(Manager, Option
     let is_manager = |pid: &&Pid| find_process(processes, **pid).is_some_and(Process::is_service_manager);
     let manager = match &socket.owners {
         _ if !socket.state.is_waiting() => None,
-        Owners::Known(pids) => {
+        Owners::Known(pids) | Owners::Partial { pids, .. } => {
             pids.iter().find(is_manager).map(|&pid| if pid == 1 { Manager::System } else { Manager::User })
         }
         Owners::Likely { .. } | Owners::Hidden { .. } => socket.cgroup.as_deref().and_then(manager_of_cgroup),

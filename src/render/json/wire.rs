@@ -231,7 +231,7 @@ pub struct WireTimer {
 #[cfg_attr(test, schemars(rename = "Owners"))]
 pub struct WireOwners<'a> {
     /// known: has the descriptor; likely: deduced; kernel; hidden: somebody; none: no process by nature.
-    #[cfg_attr(test, schemars(extend("enum" = ["known", "likely", "kernel", "hidden", "none"])))]
+    #[cfg_attr(test, schemars(extend("enum" = ["known", "partial", "likely", "kernel", "hidden", "none"])))]
     pub kind: &'static str,
     pub pids: &'a [u32],
     /// How they were deduced, or why they are hidden.

@@ -20,6 +20,7 @@ pub fn write(group: &Group<'_>, count: usize, answer: &Answer, style: &Style, pa
     }
     owners(group, answer, style, paper)?;
     match group.owners {
+        Owners::Partial { reason, .. } => paper.field("perhaps also", reason)?,
         Owners::Likely { reason, .. } => paper.field("deduced", reason)?,
         Owners::Hidden { reason } => hidden(group.sockets[0], reason, paper)?,
         _ => {}
@@ -46,7 +47,9 @@ fn owners(group: &Group<'_>, answer: &Answer, style: &Style, paper: &mut Paper<'
         }
     }
     match (group.owners, pids) {
-        (Owners::Known(_), [_, rest @ ..]) if !rest.is_empty() => paper.field("also held by", &others(rest, answer)),
+        (Owners::Known(_) | Owners::Partial { .. }, [_, rest @ ..]) if !rest.is_empty() => {
+            paper.field("also held by", &others(rest, answer))
+        }
         (Owners::Likely { .. }, [_, rest @ ..]) if !rest.is_empty() => paper.field("or by", &others(rest, answer)),
         _ => Ok(()),
     }
