@@ -32,7 +32,6 @@ use portcheck::render;
 use portcheck::request::Request;
 
 pub use free::{FreeWish, Picking};
-pub use kill::Consent;
 pub use wait::Waiting;
 
 /// How headings of help look.
@@ -90,7 +89,7 @@ pub enum Wish {
     /// An answer about ports.
     Answer(Invocation),
     /// Ports that are to be freed.
-    Kill(Invocation, Options, Consent),
+    Kill(Invocation, Options),
     /// Ports that are waited for.
     Wait(Invocation, Waiting),
     /// Ports that are free, or what became of earlier ones.

@@ -2,16 +2,16 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use portcheck::act::kill::{self, Options, Outcome, Prepared, Report};
+use portcheck::act::kill::{self, Consent, Options, Outcome, Prepared, Report};
 use portcheck::answer::{Command, Exit};
 use portcheck::error::Error;
 use portcheck::render::{self, ErrorKind, Format, Style};
 
-use crate::cli::{Consent, Invocation};
+use crate::cli::Invocation;
 use crate::{complain, fail, print, progress, write_error, written};
 
 /// Frees the ports that `invocation` asks about.
-pub fn run(invocation: &Invocation, options: Options, consent: Consent) -> Exit {
+pub fn run(invocation: &Invocation, options: Options) -> Exit {
     let progress = progress::start();
     let prepared = kill::prepare(invocation.request.clone(), options);
     drop(progress);
@@ -19,7 +19,7 @@ pub fn run(invocation: &Invocation, options: Options, consent: Consent) -> Exit 
         Ok(prepared) => prepared,
         Err(error) => return fail(&error, Command::Kill, invocation),
     };
-    let report = match (prepared.foregone(), consent) {
+    let report = match (prepared.foregone(), prepared.options().consent) {
         (_, Consent::DryRun) => {
             let outcome = prepared.dry_run();
             Ok(prepared.untouched(outcome))

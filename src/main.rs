@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let exit = match cli::parse(&arguments).and_then(cli::resolve) {
         Ok(Wish::Answer(invocation)) => run(&invocation),
-        Ok(Wish::Kill(invocation, options, consent)) => killing::run(&invocation, options, consent),
+        Ok(Wish::Kill(invocation, options)) => killing::run(&invocation, options),
         Ok(Wish::Wait(invocation, wait)) => waiting::run(&invocation, wait),
         Ok(Wish::Free(wish, printing)) => pick::run(wish, &printing),
         Ok(Wish::KeepLeases) => pick::keep_leases(),

@@ -65,6 +65,25 @@ pub fn run(command: &[String]) -> Result<Ran, Error> {
     Ok(Ran::Failed(last.map_or_else(|| status.to_string(), str::to_owned)))
 }
 
+/// Runs `command` and returns what it printed, whatever its exit code. `None` if it is not installed, cannot be started or
+/// takes longer than `limit`, when it is ended.
+///
+/// It runs in `/`: what is in the working directory may be anybody's.
+#[must_use]
+pub fn read(command: &[String], limit: Duration) -> Option<String> {
+    let [name, arguments @ ..] = command else { return None };
+    let mut started = Command::new(find_on_path(name)?);
+    started.args(arguments).current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = started.spawn().ok()?;
+    let output = hear(child.stdout.take());
+    let said = output.recv_timeout(limit).ok();
+    if said.is_none() {
+        let _ = child.kill();
+    }
+    let _ = child.wait();
+    said
+}
+
 /// Reads a pipe to its end, in a thread: what a tool leaves behind may keep it open after the tool's own end.
 fn hear(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
     let (said, heard) = mpsc::channel();
@@ -85,6 +104,16 @@ mod tests {
 
     fn run(command: &[&str]) -> Ran {
         super::run(&command.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn what_a_tool_prints_is_read_unless_it_takes_too_long() {
+        let read = |words: &[&str], limit: Duration| {
+            super::read(&words.iter().map(ToString::to_string).collect::<Vec<_>>(), limit)
+        };
+        assert_eq!(read(&["sh", "-c", "pwd; exit 3"], Duration::from_mins(1)).as_deref(), Some("/\n"));
+        assert_eq!(read(&["sleep", "60"], Duration::from_millis(1)), None);
+        assert_eq!(read(&["no-such-tool-at-all"], Duration::from_mins(1)), None);
     }
 
     #[test]

@@ -8,14 +8,18 @@
 mod execute;
 mod heirs;
 mod keeper;
+mod keepers;
 mod plan;
+mod restarter;
 mod starters;
 mod verify;
 
 use std::time::Duration;
 
 pub use keeper::Keeper;
+pub use keepers::Returns;
 pub use plan::{Holder, Plan, Reason, Refusal, plan};
+pub use restarter::Restarter;
 
 use super::{Handle, Signal, Surroundings, system};
 use crate::answer::{self, Answer, Command, Exit};
@@ -23,6 +27,7 @@ use crate::diagnose::{Remedy, Status};
 use crate::error::Error;
 use crate::model::{Pid, Process, Socket, find_process};
 use crate::request::Request;
+use keepers::Keepers;
 use starters::Starters;
 
 /// What is asked for.
@@ -43,6 +48,19 @@ pub struct Options {
     pub remnants: bool,
     /// How long the port has to stay free.
     pub settle: Duration,
+    /// Whether somebody has agreed to what is going to be done.
+    pub consent: Consent,
+}
+
+/// Whether somebody has agreed to what is going to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// They are shown it, and asked.
+    Ask,
+    /// Beforehand.
+    Given,
+    /// Nothing is to be changed.
+    DryRun,
 }
 
 /// What is going to be done, with a hold on everybody it is done to.
@@ -75,8 +93,8 @@ pub struct Report {
     pub watched: Duration,
     /// Who came to hold the port meanwhile, and how to keep them from it.
     pub takers: Vec<Taker>,
-    /// Who started a holder, still runs, and may start it again: ids and names.
-    pub starters: Vec<(Pid, String)>,
+    /// Who started a holder, still runs, and may start it again.
+    pub survivors: Vec<Survivor>,
     /// The last diagnosis.
     pub answer: Answer,
 }
@@ -182,6 +200,17 @@ impl Outcome {
     }
 }
 
+/// A process that started a holder, and has not ended with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survivor {
+    /// It.
+    pub pid: Pid,
+    /// Its name.
+    pub name: String,
+    /// When it starts a holder again.
+    pub returns: Returns,
+}
+
 /// A process that holds the port though everybody who did was ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taker {
@@ -211,7 +240,8 @@ impl Report {
 pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
     let answer = Answer { command: Command::Kill, ..answer::answer(&request)? };
     let surroundings = Surroundings::read(answer.host.euid, answer.processes.iter().map(|process| process.pid));
-    let plan = plan(&answer, &surroundings, &options, &request);
+    let keepers = Keepers::of(&answer, &surroundings);
+    let plan = plan(&answer, &surroundings, &keepers, &options, &request);
     let signalled = plan.holders.iter().filter(|holder| !holder.is_stopped_by_keeper);
     let processes: Vec<&Process> = signalled.filter_map(|holder| find_process(&answer.processes, holder.pid)).collect();
     // Most have a shell above them, and little else.
@@ -228,10 +258,10 @@ impl Prepared {
         self.answer.ports.iter().all(|port| port.verdict.status == Status::Free)
     }
 
-    /// What processes are ended with first.
+    /// What was asked for.
     #[must_use]
-    pub fn signal(&self) -> Signal {
-        self.options.signal
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// What it comes to without doing anything, if nothing is to be done or nothing can be done.
@@ -246,11 +276,18 @@ impl Prepared {
         }
     }
 
+    /// Whether somebody would come back after nobody looks any more.
+    fn is_in_vain(&self) -> bool {
+        self.plan.holders.iter().any(|holder| holder.outlasts(self.options.settle))
+    }
+
     /// What a run that only shows the plan comes to.
     #[must_use]
     pub fn dry_run(&self) -> Outcome {
         match self.foregone() {
-            Some(Outcome::Refused) | None if !self.plan.refusals.is_empty() => Outcome::WouldNotFree,
+            Some(Outcome::Refused) | None if !self.plan.refusals.is_empty() || self.is_in_vain() => {
+                Outcome::WouldNotFree
+            }
             Some(outcome) => outcome,
             None => Outcome::WouldFree,
         }
@@ -260,7 +297,7 @@ impl Prepared {
     #[must_use]
     pub fn untouched(self, outcome: Outcome) -> Report {
         let Self { answer, plan, options, .. } = self;
-        let (steps, takers, starters) = (Vec::new(), Vec::new(), Vec::new());
-        Report { options, plan, steps, outcome, watched: Duration::ZERO, takers, starters, answer }
+        let (steps, takers, survivors) = (Vec::new(), Vec::new(), Vec::new());
+        Report { options, plan, steps, outcome, watched: Duration::ZERO, takers, survivors, answer }
     }
 }

@@ -1,6 +1,8 @@
 //! What the actions need of the operating system. The only file of them that asks which platform this is.
 
 #[cfg(target_os = "linux")]
+mod jobs;
+#[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 use linux as system;
@@ -26,7 +28,7 @@ mod unsupported;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
 use unsupported as system;
 
-pub use system::{Handle, allow_descriptors, ids_are_ours, loops_in_a_shell, may_signal, seat, wait_for_exits};
+pub use system::{Handle, allow_descriptors, ids_are_ours, may_signal, seat, stop_command, wait_for_exits};
 
 use crate::collect;
 use crate::model::{Container, Pid, Unit};

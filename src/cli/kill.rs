@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Args;
-use portcheck::act::kill::Options;
+use portcheck::act::kill::{Consent, Options};
 use portcheck::act::{Signal, parse_duration};
 use portcheck::request::{Question, Request};
 
@@ -36,13 +36,13 @@ pub struct KillArgs {
     /// End processes whose connections hold the port, too
     #[arg(long)]
     clients: bool,
-    /// Stop units and containers by systemctl, docker or podman, instead of signalling their processes
+    /// Have supervisors stop what they run (systemctl, docker, podman, supervisorctl, pm2), instead of signalling it
     #[arg(long)]
     supervisor: bool,
     /// Drop what is left of connections without a process (needs root)
     #[arg(long)]
     remnants: bool,
-    /// How long the port must stay free
+    /// How long the port must stay free; longer while somebody is left who may start a holder again
     #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = parse_duration, allow_hyphen_values = true)]
     settle: Duration,
     #[command(flatten)]
@@ -54,17 +54,6 @@ pub struct KillArgs {
     native: NativeOnly,
     #[command(flatten)]
     output: Output<ActionFormat>,
-}
-
-/// Whether to ask before something is changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consent {
-    /// On a terminal; elsewhere it is refused.
-    Ask,
-    /// It was given on the command line.
-    Given,
-    /// Nothing is to be changed.
-    DryRun,
 }
 
 impl KillArgs {
@@ -80,7 +69,7 @@ impl KillArgs {
         let same: Vec<OsString> = self.targets.iter().map(OsString::from).collect();
         let (style, color) = (self.output.style(&same), self.output.color());
         let invocation = Invocation { request, style, color };
-        Ok(Wish::Kill(invocation, self.options(), self.consent()))
+        Ok(Wish::Kill(invocation, self.options()))
     }
 
     const fn options(&self) -> Options {
@@ -92,6 +81,7 @@ impl KillArgs {
             supervisor: self.supervisor,
             remnants: self.remnants,
             settle: self.settle,
+            consent: self.consent(),
         }
     }
 

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use super::paper::Paper;
 use super::rows::{name, on};
 use super::{Style, colour, escape, prose};
-use crate::act::kill::{Action, Holder, Keeper, Outcome, Plan, Prepared, Reason, Refusal, Report, Step, StepResult};
+use crate::act::kill::{
+    Action, Holder, Keeper, Outcome, Plan, Prepared, Reason, Refusal, Report, Returns, Step, StepResult, Survivor,
+};
 use crate::act::words;
 use crate::answer::{Answer, Exit};
 use crate::diagnose::{PortReport, Remedy, Status};
@@ -13,7 +15,7 @@ use crate::diagnose::{PortReport, Remedy, Status};
 /// Writes the plan.
 pub fn plan(prepared: &Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let paper = &mut Paper::new(style.width, out);
-    intentions(&prepared.plan, prepared.signal(), paper)?;
+    intentions(&prepared.plan, prepared.options().signal, paper)?;
     refusals(&prepared.plan.refusals, &prepared.answer, paper)
 }
 
@@ -40,8 +42,9 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     let status = if report.exit() == Exit::Yes { Status::Free } else { Status::Held };
     paper.coloured(&conclusion(report), colour::of(status))?;
     if report.exit() == Exit::Yes {
-        for (pid, name) in &report.starters {
-            paper.sentence(&format!("{name} (pid {pid}) started a holder and still runs: it may do so again"))?;
+        for survivor in &report.survivors {
+            let Survivor { pid, name, returns } = survivor;
+            paper.sentence(&format!("{name} (pid {pid}) still runs: it {}", returns.verb()))?;
         }
     }
     advice(report, paper)?;
@@ -69,11 +72,12 @@ fn intentions(plan: &Plan, signal: crate::act::Signal, paper: &mut Paper<'_>) ->
             paper.command("command", &holder.command, false)?;
         }
     }
-    for keeper in keepers(&plan.holders) {
-        paper.sentence(&format!("{} may start it again when it ends", keeper.name()))?;
+    for (keeper, returns) in keepers(&plan.holders) {
+        let when = if returns == Returns::WithFiles { "" } else { " when it ends" };
+        paper.sentence(&format!("{} {}{when}", keeper.name(), returns.verb()))?;
         let mut remedies = vec![keeper.remedy()];
         if keeper.stop_command().is_some() {
-            remedies.push(Remedy { text: "let portcheck do that, add --supervisor".to_owned(), command: None });
+            remedies.push(Remedy { text: "let portcheck do that: add --supervisor".to_owned(), command: None });
         }
         self::remedies(&remedies, paper)?;
     }
@@ -83,11 +87,12 @@ fn intentions(plan: &Plan, signal: crate::act::Signal, paper: &mut Paper<'_>) ->
     }
 }
 
-/// Those that are not told to stop, each once.
-fn keepers(holders: &[Holder]) -> Vec<&Keeper> {
-    let mut keepers = Vec::new();
-    for holder in holders.iter().filter(|holder| !holder.is_stopped_by_keeper) {
-        keepers.extend(holder.keeper.as_ref().filter(|keeper| !keepers.contains(keeper)));
+/// Those that start a holder again, each once.
+fn keepers(holders: &[Holder]) -> Vec<(&Keeper, Returns)> {
+    let mut keepers: Vec<(&Keeper, Returns)> = Vec::new();
+    for holder in holders.iter().filter(|holder| holder.noticed_within().is_some()) {
+        let is_new = |keeper: &&Keeper| keepers.iter().all(|(known, _)| known != keeper);
+        keepers.extend(holder.keeper.as_ref().filter(is_new).map(|keeper| (keeper, holder.returns)));
     }
     keepers
 }

@@ -29,6 +29,14 @@ pub fn thaw_unit(unit: &Unit) -> Option<Vec<String>> {
     systemctl("thaw", unit, [&*unit.name], Caller::Reader)
 }
 
+/// Prints properties of a unit.
+#[must_use]
+pub fn show_unit(unit: &Unit, properties: &[&str]) -> Option<Vec<String>> {
+    let mut command = systemctl("show", unit, [&*unit.name], Caller::Portcheck)?;
+    command.insert(1, format!("--property={}", properties.join(",")));
+    Some(command)
+}
+
 fn systemctl<'a>(
     verb: &str,
     unit: &Unit,

@@ -191,13 +191,16 @@ fn a_loop_that_starts_it_again_is_named() {
         let holder = &plan["kill"]["holders"][0];
         let old = holder["pid"].as_u64().unwrap();
         assert_eq!(holder["supervisor"]["kind"], "shell-loop");
-        let answer = json(&["8080", "--kill", "--yes", "--settle", "1s"]);
+        let refused = run(&["8080", "--kill", "--yes", "--settle", "1s"]);
+        assert!(refused.code == 1 && refused.stdout.contains("which starts it again\n"), "{refused:?}");
+        assert!(refused.stdout.contains(&format!("kill {}\n", shell.pid())), "{refused:?}");
+        let answer = json(&["8080", "--kill", "--yes", "--settle", "5s"]);
         assert_eq!(outcome(&answer), (&value!("taken-again"), &value!(1)), "{answer:#}");
         let taker = &answer["kill"]["taken_by"][0];
         assert_ne!(taker["pid"].as_u64().unwrap(), old);
         assert!(taker["started_by"].as_str().unwrap().contains(&format!("(pid {})", shell.pid())), "{taker}");
         assert_eq!(taker["remedies"][0]["command"], format!("kill {}", shell.pid()));
-        let told = run(&["8080", "--kill", "--yes", "--settle", "1s"]);
+        let told = run(&["8080", "--kill", "--yes", "--settle", "5s"]);
         assert!(told.code == 1 && told.stdout.contains("was taken again by"), "{told:?}");
     });
 }

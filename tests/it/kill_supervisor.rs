@@ -13,11 +13,13 @@ use crate::common::role::Role;
 use crate::common::{NOBODY, in_namespace, is_root, json_of, portcheck, skip};
 use serde_json::{Value, json as value};
 
-/// A directory with a tool that notes its arguments in `calls` and then runs `script`.
+/// A directory with a tool that notes its arguments in `calls` and then runs `script`. Asked to show something it prints the
+/// file `shown`, if there is one.
 fn tool(name: &str, script: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
-    std::fs::write(&path, format!("#!/bin/sh\necho \"$@\" >>\"${{0%/*}}/calls\"\n{script}\n")).unwrap();
+    let show = "case \" $* \" in *\" show \"*) exec cat \"${0%/*}/shown\";; esac";
+    std::fs::write(&path, format!("#!/bin/sh\n{show}\necho \"$@\" >>\"${{0%/*}}/calls\"\n{script}\n")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     directory
 }
@@ -81,7 +83,7 @@ fn a_service_that_comes_back_is_named_with_its_unit() {
         // The part of systemd: it waits for the end of the service, and starts it again.
         let mut second = Role::start("listen 127.0.0.1:8080");
         cgroup.add(second.pid());
-        let kill = portcheck(&["8080/tcp", "--kill", "--yes", "--settle", "2s", "--json"]);
+        let kill = portcheck(&["8080/tcp", "--kill", "--yes", "--settle", "5s", "--json"]);
         let run = std::thread::spawn(move || json_of(kill));
         let stat = format!("/proc/{}/stat", first.pid());
         crate::common::server::until("it ended", || std::fs::read_to_string(&stat).unwrap().contains(") Z "));
@@ -170,6 +172,35 @@ fn a_process_that_calls_itself_a_proxy_of_docker_stops_no_container() {
     });
 }
 
+/// Only systemd knows whether it starts a service again.
+#[test]
+fn a_service_that_is_not_restarted_is_ended_as_any_other() {
+    in_namespace(|| {
+        let unit = format!("portcheck-once-{}.service", std::process::id());
+        let Some((cgroup, role)) = playing_in(&format!("/system.slice/{unit}")) else { return };
+        let systemctl = tool("systemctl", "exit 1");
+        let shows = |text: String| std::fs::write(systemctl.path().join("shown"), text).unwrap();
+        let kill = || json_with(systemctl.path(), &["kill", "8080", "--yes"]);
+        shows(format!("Restart=always\nRestartUSec=1min 30s\nMainPID={}\n", role.pid()));
+        let answer = kill();
+        assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("refused"), &value!(1)), "{answer:#}");
+        let remedies = answer["kill"]["refused"][0]["remedies"].to_string();
+        assert!(remedies.contains("--supervisor") && remedies.contains("--settle 95s"), "{remedies}");
+
+        // A daemon that a job of cron left behind: that is started again by nobody, whatever becomes of cron.
+        shows(format!("Restart=on-failure\nRestartUSec=100ms\nMainPID={}\n", std::process::id()));
+        let answer = kill();
+        assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["watched_ms"]), (&value!("freed"), &value!(300)));
+
+        let mut role = Role::start("listen 127.0.0.1:8080");
+        cgroup.add(role.pid());
+        role.go();
+        shows(format!("Restart=no\nRestartUSec=100ms\nMainPID={}\n", role.pid()));
+        let answer = kill();
+        assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["watched_ms"]), (&value!("freed"), &value!(300)));
+    });
+}
+
 /// A unit that portcheck runs in as well would take it along.
 #[test]
 fn the_unit_around_portcheck_itself_is_no_supervisor() {
@@ -204,10 +235,15 @@ fn daemons_that_restart_are_known_by_their_names() {
             crate::common::until_it_listens(8080);
             let answer = crate::common::json(&["8080/tcp", "--kill", "--dry-run"]);
             assert_eq!(answer["kill"]["holders"][0]["supervisor"]["kind"], kind, "{answer:#}");
-            // Its own tool has to be told a name, which portcheck does not know.
-            let answer = crate::common::json(&["8080/tcp", "--kill", "--yes", "--supervisor"]);
-            assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["steps"]), (&value!("refused"), &value!([])));
-            let answer = crate::common::json(&["8080/tcp", "--kill", "--yes"]);
+            // Its own tool has to be told a name, which it would tell only if it were what it calls itself.
+            for options in [&["--yes"][..], &["--yes", "--supervisor"], &["--yes", "--settle", "4s", "--force"]] {
+                let answer = crate::common::json(&[&["kill", "8080/tcp"], options].concat());
+                assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["steps"]), (&value!("refused"), &value!([])));
+                let refused = &answer["kill"]["refused"][0];
+                assert_eq!(refused["supervisor"]["kind"], kind, "{answer:#}");
+                assert!(refused["remedies"][0]["command"].as_str().unwrap().ends_with(" stop NAME"), "{answer:#}");
+            }
+            let answer = crate::common::json(&["kill", "8080/tcp", "--yes", "--settle", "5s"]);
             assert_eq!(answer["kill"]["outcome"], "freed", "{answer:#}");
         }
     });

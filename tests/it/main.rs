@@ -65,6 +65,8 @@ mod scenarios;
 #[cfg(target_os = "linux")]
 mod servers;
 #[cfg(target_os = "linux")]
+mod supervisors;
+#[cfg(target_os = "linux")]
 mod wait;
 #[cfg(target_os = "linux")]
 mod wait_names;

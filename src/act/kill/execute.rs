@@ -4,7 +4,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::heirs::Heirs;
-use super::{Action, Options, Plan, Prepared, Report, Step, StepResult, plan, verify};
+use super::starters::Starter;
+use super::{Action, Keeper, Options, Plan, Prepared, Report, Returns, Step, StepResult, Survivor, plan, verify};
 use crate::act::command::{self, Ran};
 use crate::act::{Handle, Signal, system};
 use crate::answer;
@@ -62,17 +63,34 @@ impl Prepared {
         }
         let steps = run.steps;
         let verified = verify::verify(&self)?;
-        let threats = self.starters.threats().into_iter();
+        let survivors = self.survivors();
         Ok(Report {
             steps,
             outcome: verified.outcome,
             watched: verified.watched,
             takers: verified.takers,
-            starters: threats.map(|starter| (starter.pid(), starter.name.clone())).collect(),
+            survivors,
             answer: verified.answer,
             options: self.options,
             plan: self.plan,
         })
+    }
+}
+
+impl Prepared {
+    /// Who has started a holder and may do so again.
+    fn survivors(&self) -> Vec<Survivor> {
+        let survivor = |starter: &Starter| {
+            let known = self.plan.holders.iter().find_map(|holder| match &holder.keeper {
+                Some(Keeper::Program(restarter)) if restarter.pid == starter.pid() => {
+                    Some((restarter.name.clone(), holder.returns))
+                }
+                _ => None,
+            });
+            let (name, returns) = known.unwrap_or_else(|| (starter.name.clone(), Returns::Unknown));
+            Survivor { pid: starter.pid(), name, returns }
+        };
+        self.starters.threats().into_iter().map(survivor).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 //! (SCM_RIGHTS, unix(7)), also as an answer to a signal; such a one is named, and never signalled.
 
 use super::execute::{Run, Victim};
+use super::keepers::Keepers;
 use super::{Prepared, StepResult, plan};
 use crate::act::Handle;
 use crate::answer::{self, Answer};
@@ -72,7 +73,7 @@ impl<'a> Heirs<'a> {
             return Some("it got the socket, but was not shown, and runs as another user".to_owned());
         }
         let Prepared { surroundings, options, request, .. } = self.prepared;
-        let later = plan::plan(now, surroundings, options, request);
+        let later = plan::plan(now, surroundings, &Keepers::of(now, surroundings), options, request);
         let is_to_be_ended =
             later.holders.iter().any(|holder| holder.pid == process.pid && !holder.is_stopped_by_keeper);
         (!is_to_be_ended).then(|| "it got the socket, but was not shown, and may not be ended".to_owned())

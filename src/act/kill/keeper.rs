@@ -1,9 +1,10 @@
 //! Who starts a process again when it ends, and how to stop that properly.
 
+use super::Restarter;
 use crate::act::Surroundings;
 use crate::diagnose::Remedy;
 use crate::diagnose::remedy::{stop_container, stop_unit};
-use crate::model::{Ancestor, Container, Manager, Pid, Process, Runtime, Unit};
+use crate::model::{Container, Manager, Process, Runtime, Unit};
 use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
 
@@ -14,35 +15,23 @@ pub enum Keeper {
     Unit(Unit),
     /// A container runtime.
     Container(Container),
-    /// pm2, by its daemon.
-    Pm2(Pid),
-    /// supervisord.
-    Supervisord(Pid),
-    /// A shell that runs a loop.
-    ShellLoop(Ancestor),
+    /// Another program.
+    Program(Restarter),
 }
 
 impl Keeper {
-    /// Who looks after `process`, if anybody is known to. `loops` tells whether a process is a shell that runs a loop.
+    /// Who looks after `process`, if anybody is known to. `restarter` is what it descends from.
     ///
     /// A unit or container that portcheck runs in as well is none: it would be stopped with it, and what somebody
     /// started in a terminal there is not what the unit is for.
     #[must_use]
-    pub fn of(process: &Process, surroundings: &Surroundings, loops: impl Fn(Pid) -> bool) -> Option<Self> {
+    pub fn of(process: &Process, surroundings: &Surroundings, restarter: Option<Restarter>) -> Option<Self> {
         if let Some(container) = process.container.as_ref().filter(|own| surroundings.container.as_ref() != Some(*own))
         {
             return Some(Self::Container(container.seen_by(surroundings.euid)));
         }
-        let by_name = |start: &str| process.ancestors.iter().find(|ancestor| ancestor.name.starts_with(start));
-        if let Some(daemon) = by_name("PM2 v") {
-            return Some(Self::Pm2(daemon.pid));
-        }
-        if let Some(daemon) = process.ancestors.iter().find(|ancestor| ancestor.name == "supervisord") {
-            return Some(Self::Supervisord(daemon.pid));
-        }
-        let parent = process.ancestors.first().filter(|parent| !surroundings.ancestors.contains(&parent.pid));
-        if let Some(parent) = parent.filter(|parent| loops(parent.pid)) {
-            return Some(Self::ShellLoop(parent.clone()));
+        if let Some(restarter) = restarter {
+            return Some(Self::Program(restarter));
         }
         let unit = process.unit.as_ref().filter(|unit| supervisor::is_service(unit));
         unit.filter(|own| surroundings.unit.as_ref() != Some(*own))
@@ -56,9 +45,7 @@ impl Keeper {
             Self::Unit(Unit { manager: Manager::System, .. }) => "systemd",
             Self::Unit(Unit { manager: Manager::User, .. }) => "systemd-user",
             Self::Container(container) => container.runtime.into_str(),
-            Self::Pm2(_) => "pm2",
-            Self::Supervisord(_) => "supervisord",
-            Self::ShellLoop(_) => "shell-loop",
+            Self::Program(restarter) => restarter.kind,
         }
     }
 
@@ -70,9 +57,16 @@ impl Keeper {
             Self::Container(container) => {
                 format!("{} container {}", container.runtime.into_str(), container.short_id())
             }
-            Self::Pm2(pid) => format!("pm2 (pid {pid})"),
-            Self::Supervisord(pid) => format!("supervisord (pid {pid})"),
-            Self::ShellLoop(shell) => format!("a loop in {} (pid {})", shell.name, shell.pid),
+            Self::Program(restarter) => format!("{} (pid {})", restarter.name, restarter.pid),
+        }
+    }
+
+    /// What a process is to it, as the beginning of what is said of that process.
+    #[must_use]
+    pub fn relation(&self) -> String {
+        match self {
+            Self::Unit(_) | Self::Container(_) => format!("belongs to {}", self.name()),
+            Self::Program(_) => format!("was started by {}", self.name()),
         }
     }
 
@@ -84,22 +78,18 @@ impl Keeper {
             Self::Container(container) if matches!(container.runtime, Runtime::Docker | Runtime::Podman) => {
                 command::stop_container(container, Caller::Portcheck)
             }
-            Self::Container(_) | Self::Pm2(_) | Self::Supervisord(_) | Self::ShellLoop(_) => None,
+            Self::Container(_) => None,
+            Self::Program(restarter) => restarter.stop.clone(),
         }
     }
 
     /// How to stop it properly.
     #[must_use]
     pub fn remedy(&self) -> Remedy {
-        let remedy = |text: &str, command: &str| Remedy { text: text.to_owned(), command: Some(command.to_owned()) };
         match self {
             Self::Unit(unit) => stop_unit("its service", unit),
             Self::Container(container) => stop_container(container),
-            Self::Pm2(_) => remedy("find its name and stop it", "pm2 list, then pm2 stop NAME"),
-            Self::Supervisord(_) => {
-                remedy("find its name and stop it", "supervisorctl status, then supervisorctl stop NAME")
-            }
-            Self::ShellLoop(shell) => remedy("end the loop first", &format!("kill {}", shell.pid)),
+            Self::Program(restarter) => restarter.remedy(),
         }
     }
 }
@@ -110,7 +100,7 @@ mod tests {
     use crate::testing::process;
 
     fn keeper(process: &Process) -> Option<Keeper> {
-        Keeper::of(process, &Surroundings::default(), |_| false)
+        Keeper::of(process, &Surroundings::default(), None)
     }
 
     fn unit(name: &str) -> Unit {
@@ -132,7 +122,7 @@ mod tests {
             (1001, "systemctl --user --machine=1001@ stop -- web.service"),
         ] {
             web.unit = Some(of_user(user));
-            assert_eq!(Keeper::of(&web, &reader, |_| false).unwrap().stop_command().unwrap().join(" "), expected);
+            assert_eq!(Keeper::of(&web, &reader, None).unwrap().stop_command().unwrap().join(" "), expected);
         }
         for other in ["session-3.scope", "user@1000.service", "web.socket"] {
             web.unit = Some(unit(other));
@@ -147,25 +137,20 @@ mod tests {
         web.unit = Some(unit("runner.service"));
         let container = Container { runtime: Runtime::Docker, id: "0".repeat(64), pod: None, user: None };
         let inside = Surroundings { unit: web.unit.clone(), container: Some(container.clone()), ..Default::default() };
-        assert_eq!(Keeper::of(&web, &inside, |_| false), None);
+        assert_eq!(Keeper::of(&web, &inside, None), None);
         web.container = Some(container);
-        assert_eq!(Keeper::of(&web, &inside, |_| false), None);
+        assert_eq!(Keeper::of(&web, &inside, None), None);
         let found = keeper(&web).unwrap();
         assert_eq!(found.stop_command().unwrap(), ["docker".to_owned(), "stop".to_owned(), "0".repeat(64)]);
         assert_eq!(found.remedy().command.unwrap(), "docker stop 000000000000");
     }
 
     #[test]
-    fn daemons_are_known_by_their_names_and_loops_by_their_shell() {
+    fn a_program_comes_before_the_unit_that_it_is_in() {
         let mut web = process(42, 7, "web");
-        assert_eq!(Keeper::of(&web, &Surroundings::default(), |pid| pid == 7).unwrap().kind(), "shell-loop");
-        let below = Surroundings { ancestors: vec![7], ..Default::default() };
-        assert_eq!(Keeper::of(&web, &below, |_| true), None, "the shell that runs portcheck itself");
-        for (name, kind) in [("PM2 v5.3.0: God", "pm2"), ("supervisord", "supervisord")] {
-            web.ancestors[1].name = name.to_owned();
-            let found = keeper(&web).unwrap();
-            assert_eq!((found.kind(), found.stop_command()), (kind, None));
-        }
+        web.unit = Some(unit("pm2-ada.service"));
+        let entr = Restarter::of(&process(7, 1, "entr"));
+        assert_eq!(Keeper::of(&web, &Surroundings::default(), entr).unwrap().name(), "entr (pid 7)");
     }
 
     /// Stopping that unit would stop every container.

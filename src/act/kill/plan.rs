@@ -1,10 +1,13 @@
-//! From a diagnosis to what is to be done about it. Pure, but for one look at the shells that started a holder.
+//! From a diagnosis to what is to be done about it. Pure.
 //!
 //! Only who was *seen* to have a socket is ever signalled. Whether to signal is decided for a port as a whole: if one of its
 //! holders may not be ended, ending the others would free nothing.
 
-use super::{Keeper, Options};
-use crate::act::{Surroundings, system};
+use std::time::Duration;
+
+use super::keepers::Keepers;
+use super::{Consent, Keeper, Options, Restarter, Returns};
+use crate::act::Surroundings;
 use crate::answer::Answer;
 use crate::diagnose::{
     Facts, Group, PortReport, Remedy, Severity, Statement, Status, groups, is_airplay_receiver, remedy,
@@ -42,8 +45,10 @@ pub struct Holder {
     pub ports: Vec<(u16, Protocol)>,
     /// The sockets by which it does.
     pub inodes: Vec<u64>,
-    /// Who starts it again.
+    /// Who looks after it.
     pub keeper: Option<Keeper>,
+    /// When that one starts it again.
+    pub returns: Returns,
     /// Whether its keeper stops it, so that it gets no signal.
     pub is_stopped_by_keeper: bool,
 }
@@ -59,6 +64,8 @@ pub struct Refusal {
     pub pids: Vec<Pid>,
     /// Why.
     pub reason: Reason,
+    /// Who would start them again, if that is the reason.
+    pub keeper: Option<Keeper>,
     /// What can be done instead.
     pub remedies: Vec<Remedy>,
 }
@@ -70,6 +77,20 @@ pub enum Reason {
     Said(String, String),
     /// What the diagnosis found of the port.
     Found(Box<Statement>),
+}
+
+impl Holder {
+    /// How long its port has to be watched to notice that it comes back. `None` if nobody brings it back.
+    #[must_use]
+    pub fn noticed_within(&self) -> Option<Duration> {
+        self.returns.noticed_within().filter(|_| !self.is_stopped_by_keeper)
+    }
+
+    /// Whether it would come back, perhaps after nobody looks any more.
+    #[must_use]
+    pub fn outlasts(&self, settle: Duration) -> bool {
+        self.noticed_within().is_some_and(|needed| settle < needed)
+    }
 }
 
 impl Plan {
@@ -88,8 +109,14 @@ impl Plan {
 
 /// Derives what is to be done about the ports that `answer` found held.
 #[must_use]
-pub fn plan(answer: &Answer, surroundings: &Surroundings, options: &Options, request: &Request) -> Plan {
-    let planner = Planner { answer, surroundings, options, request };
+pub fn plan(
+    answer: &Answer,
+    surroundings: &Surroundings,
+    keepers: &Keepers,
+    options: &Options,
+    request: &Request,
+) -> Plan {
+    let planner = Planner { answer, surroundings, keepers, options, request };
     let mut plan = Plan::default();
     for port in &answer.ports {
         planner.add_port(port, &mut plan);
@@ -109,6 +136,7 @@ enum Refused {
 struct Planner<'a> {
     answer: &'a Answer,
     surroundings: &'a Surroundings,
+    keepers: &'a Keepers,
     options: &'a Options,
     request: &'a Request,
 }
@@ -156,6 +184,7 @@ impl Planner<'_> {
                 protocol: port.observed.protocol,
                 pids: Vec::new(),
                 reason: Reason::Found(Box::new(finding.statement.clone())),
+                keeper: None,
                 remedies: finding.remedies.clone(),
             }));
         }
@@ -207,6 +236,12 @@ impl Planner<'_> {
             let remedies = remedies_of(port, group);
             return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, remedies)));
         }
+        let mut processes = pids.iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
+        if let Some(daemon) = processes.find_map(Restarter::supervisor) {
+            let reason = "is never ended itself: everything that it runs would end with it".to_owned();
+            let refusal = Self::refusal(port, pids, self.name(daemon.pid), reason, vec![daemon.remedy()]);
+            return Some(Refused::For(refusal));
+        }
         let Surroundings { own, ancestors, .. } = self.surroundings;
         let reason = |&pid: &Pid| match pid {
             // The first process of a machine or container: nothing survives it.
@@ -230,12 +265,21 @@ impl Planner<'_> {
         Self::refusal(port, pids, self.name(pid), reason.to_owned(), vec![remedy])
     }
 
-    /// Who is to be stopped by a supervisor that cannot be told to, is left to whoever can.
+    /// Who would come back is left alone, unless somebody is asked and may know better, or the port is watched for long
+    /// enough; and to its keeper, if that is to stop it and cannot be told to.
     fn refuse_kept(&self, port: &PortReport, holder: &Holder, pids: &[Pid]) -> Option<Refusal> {
-        let is_asked = self.options.supervisor && !holder.is_stopped_by_keeper;
-        let keeper = holder.keeper.as_ref().filter(|_| is_asked)?;
-        let reason = format!("is kept by {}, which only its own tool can tell to stop", keeper.name());
-        Some(Self::refusal(port, pids, self.name(holder.pid), reason, vec![keeper.remedy()]))
+        let is_sure = matches!(self.options.consent, Consent::Given);
+        let is_in_vain = is_sure && holder.outlasts(self.options.settle);
+        let is_left_to_keeper = self.options.supervisor && holder.noticed_within().is_some();
+        let keeper = holder.keeper.as_ref().filter(|_| is_in_vain || is_left_to_keeper)?;
+        let reason = format!("{}, which {}", keeper.relation(), holder.returns.verb());
+        let mut remedies = vec![keeper.remedy()];
+        remedies.extend(keeper.stop_command().map(|_| advice("let portcheck do that: add --supervisor")));
+        remedies.extend(holder.noticed_within().map(|needed| {
+            advice(&format!("end it all the same, and watch the port: add --settle {}s", needed.as_secs_f64().ceil()))
+        }));
+        let refusal = Self::refusal(port, pids, self.name(holder.pid), reason, remedies);
+        Some(Refusal { keeper: Some(keeper.clone()), ..refusal })
     }
 
     /// The others in its group are left alone with it: a parent that goes on would fork them again.
@@ -269,8 +313,7 @@ impl Planner<'_> {
         let reason = format!("listens in the name of {name}, and is never ended itself");
         let mut remedies = remedies_of(port, group);
         if stop.is_some() {
-            let text = "let portcheck stop it, add --supervisor".to_owned();
-            remedies.push(Remedy { text, command: None });
+            remedies.push(advice("let portcheck stop it: add --supervisor"));
         }
         Refused::For(Self::refusal(port, group.owners.pids(), self.name(manager.pid), reason, remedies))
     }
@@ -317,13 +360,14 @@ impl Planner<'_> {
             protocol: port.observed.protocol,
             pids: pids.to_vec(),
             reason: Reason::Said(who, reason),
+            keeper: None,
             remedies,
         }
     }
 
     fn holder(&self, port: &PortReport, group: &Group<'_>, pid: Pid) -> Holder {
         let process = find_process(&self.answer.processes, pid);
-        let keeper = process.and_then(|process| Keeper::of(process, self.surroundings, system::loops_in_a_shell));
+        let (keeper, returns) = self.keepers.get(pid).cloned().unzip();
         let user =
             process.and_then(|process| process.user.clone().or_else(|| process.uid.map(|uid| format!("uid {uid}"))));
         let mut inodes: Vec<u64> = group.sockets.iter().filter_map(|socket| socket.inode).collect();
@@ -337,8 +381,9 @@ impl Planner<'_> {
             ports: vec![(port.observed.port, port.observed.protocol)],
             inodes,
             is_stopped_by_keeper: self.options.supervisor
-                && keeper.as_ref().is_some_and(|keeper| keeper.stop_command().is_some()),
+                && keeper.as_ref().is_some_and(|keeper: &Keeper| keeper.stop_command().is_some()),
             keeper,
+            returns: returns.unwrap_or(Returns::Never),
         }
     }
 
@@ -348,6 +393,11 @@ impl Planner<'_> {
             None => format!("pid {pid}"),
         }
     }
+}
+
+/// A remedy in words.
+fn advice(text: &str) -> Remedy {
+    Remedy { text: text.to_owned(), command: None }
 }
 
 /// Whether a socket is what is left of a connection: no process has it, and only the kernel's timers end it.

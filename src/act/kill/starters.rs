@@ -64,22 +64,36 @@ impl Starter {
     }
 }
 
-/// Who started `holder`, up to the first process, to a service manager, to what portcheck was started from as well, or to
-/// what opened a terminal: an ssh server, a terminal emulator or tmux starts nothing again.
+/// Takes hold of those who started `holder`.
 fn chain(holder: &Process, surroundings: &Surroundings) -> Result<Vec<Starter>, Error> {
     let mut chain = Vec::new();
     let mut child = system::seat(holder.pid);
-    for ancestor in &holder.ancestors {
-        let Some(seat) = child.filter(|seat| !(seat.is_leader && seat.foreground.is_some())) else { break };
-        if surroundings.protects(ancestor.pid) || is_service_manager(ancestor) {
-            break;
+    // The first process adopts whoever is left, and mostly has started none of them.
+    for ancestor in lineage(holder, surroundings).into_iter().filter(|ancestor| ancestor.pid != 1) {
+        let seat = system::seat(ancestor.pid);
+        if let (Some(child), Some(seat), Some(handle)) = (child, seat, Handle::open(ancestor.pid)?) {
+            chain.push(Starter { name: ancestor.name, handle, seat, job: child.group });
         }
-        child = system::seat(ancestor.pid);
-        if let (Some(own), Some(handle)) = (child, Handle::open(ancestor.pid)?) {
-            chain.push(Starter { name: ancestor.name.clone(), handle, seat: own, job: seat.group });
-        }
+        child = seat;
     }
     Ok(chain)
+}
+
+/// Who started `process`, the nearest first: up to a service manager, to what portcheck was started from as well, or to what
+/// opened a terminal. An ssh server, a terminal emulator or tmux starts nothing again.
+pub fn lineage(process: &Process, surroundings: &Surroundings) -> Vec<Ancestor> {
+    let mut lineage = Vec::new();
+    let mut child = process.pid;
+    for ancestor in &process.ancestors {
+        let opens_a_terminal = system::seat(child).is_some_and(|seat| seat.is_leader && seat.foreground.is_some());
+        let is_ours = ancestor.pid == surroundings.own || surroundings.ancestors.contains(&ancestor.pid);
+        if opens_a_terminal || is_ours || is_service_manager(ancestor) {
+            break;
+        }
+        lineage.push(ancestor.clone());
+        child = ancestor.pid;
+    }
+    lineage
 }
 
 /// Whether it starts again only what is a unit of its own, which is known by that.

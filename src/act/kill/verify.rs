@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Keeper, Outcome, Prepared, Taker, plan};
+use super::keepers::{Keepers, SOON};
+use super::{Holder, Keeper, Outcome, Prepared, Taker, plan};
 use crate::act::{Surroundings, system};
 use crate::answer::{self, Answer, Command};
 use crate::collect::Detail;
@@ -18,8 +19,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 const CLOSING: Duration = Duration::from_millis(300);
 /// How often to look whether somebody has come back.
 const PACE: Duration = Duration::from_millis(50);
-/// How soon those come back that nothing is known of.
-pub const SOON: Duration = Duration::from_secs(5);
 
 /// What became of the port.
 pub struct Verified {
@@ -57,11 +56,13 @@ fn gets_free(request: &Request) -> Result<bool, Error> {
 ///
 /// Nothing is bound to find out: that could be in the way of who comes back, and make it wait for longer.
 fn watch(prepared: &Prepared) -> Result<Duration, Error> {
-    let Prepared { request, answer: before, starters, options, .. } = prepared;
+    let Prepared { request, answer: before, starters, options, plan, .. } = prepared;
+    let returns = plan.holders.iter().filter_map(Holder::noticed_within).max();
+    let settle = options.settle.max(returns.unwrap_or_default());
     let glance = Request { detail: Detail::Nothing, probe: false, ..request.clone() };
     let (start, mut pace) = (Instant::now(), PACE);
     loop {
-        let wanted = if starters.threats().is_empty() { options.settle } else { options.settle.max(SOON) };
+        let wanted = if starters.threats().is_empty() { settle } else { settle.max(SOON) };
         let left = wanted.saturating_sub(start.elapsed());
         if left.is_zero() {
             return Ok(wanted);
@@ -124,20 +125,21 @@ fn is_taken(before: &Answer, socket: &Socket) -> bool {
 
 /// Who has sockets on the ports that were not there before.
 fn takers(before: &Answer, after: &Answer, surroundings: &Surroundings) -> Vec<Taker> {
+    let keepers = Keepers::of(after, surroundings);
     let mut takers: Vec<Taker> = Vec::new();
     for socket in after.ports.iter().flat_map(|port| &port.observed.sockets).filter(|socket| is_taken(before, socket)) {
         // The leader of a group speaks for it.
         let Some(pids) = socket.owners.seen() else { continue };
         let Some(process) = pids.first().and_then(|&pid| find_process(&after.processes, pid)) else { continue };
         if takers.iter().all(|taker| taker.pid != process.pid) {
-            takers.push(taker(before, process, surroundings));
+            takers.push(taker(before, process, surroundings, &keepers));
         }
     }
     takers
 }
 
-fn taker(before: &Answer, process: &Process, surroundings: &Surroundings) -> Taker {
-    let keeper = Keeper::of(process, surroundings, system::loops_in_a_shell);
+fn taker(before: &Answer, process: &Process, surroundings: &Surroundings, keepers: &Keepers) -> Taker {
+    let keeper = keepers.get(process.pid).map(|(keeper, _)| keeper);
     // What the old and the new holder descend from alike, and portcheck does not.
     let started_before = |ancestor: &&Ancestor| {
         // One that is started again is the same program: a terminal that both were started in has nothing to do with it.
@@ -147,7 +149,7 @@ fn taker(before: &Answer, process: &Process, surroundings: &Surroundings) -> Tak
     };
     // An engine is never ended for a container that it starts again.
     let starter = process.ancestors.iter().find(started_before).filter(|_| process.forwarder.is_none());
-    let remedies = match (&keeper, starter) {
+    let remedies = match (keeper, starter) {
         (Some(keeper), _) => vec![keeper.remedy()],
         (None, Some(starter)) => {
             let text = format!("end {}, which starts it, first", starter.name);
@@ -157,10 +159,5 @@ fn taker(before: &Answer, process: &Process, surroundings: &Surroundings) -> Tak
         (None, None) => Vec::new(),
     };
     let starter = starter.map(|starter| format!("{} (pid {})", starter.name, starter.pid));
-    Taker {
-        pid: process.pid,
-        name: process.name.clone(),
-        starter: keeper.map(|keeper| keeper.name()).or(starter),
-        remedies,
-    }
+    Taker { pid: process.pid, name: process.name.clone(), starter: keeper.map(Keeper::name).or(starter), remedies }
 }

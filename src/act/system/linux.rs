@@ -10,9 +10,10 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
+use super::Seat;
+pub use super::jobs::stop_command;
 pub use super::unix::may_signal;
 use super::unix::raw_signal;
-use super::{Seat, is_shell};
 use crate::act::Signal;
 use crate::collect::{Stat, parse_socket_link};
 use crate::error::Error;
@@ -163,29 +164,6 @@ pub fn allow_descriptors(count: usize) {
     }
 }
 
-/// Whether a process is a shell that was given a loop to run, as in `sh -c 'while true; do serve; done'`. Only a loop on
-/// its command line can be seen: a script file may have changed since it was started.
-#[must_use]
-pub fn loops_in_a_shell(pid: Pid) -> bool {
-    let Ok(bytes) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-    let arguments: Vec<String> =
-        bytes.split(|&byte| byte == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect();
-    is_loop(&arguments)
-}
-
-fn is_loop(arguments: &[String]) -> bool {
-    let [program, options, script, ..] = arguments else { return false };
-    let name = program.rsplit('/').next().unwrap_or_default();
-    // `busybox sh -c …` has one word more.
-    let (options, script) = match (name, arguments.get(3)) {
-        ("busybox", Some(fourth)) => (script, fourth),
-        _ => (options, script),
-    };
-    let takes_a_script = options.starts_with('-') && !options.starts_with("--") && options.contains('c');
-    let mut words = script.split(|c: char| c.is_whitespace() || c == ';');
-    is_shell(name) && takes_a_script && words.any(|word| matches!(word, "while" | "until" | "for"))
-}
-
 /// Where a process sits. `None` if it has ended.
 #[must_use]
 pub fn seat(pid: Pid) -> Option<Seat> {
@@ -221,17 +199,5 @@ mod tests {
         child.wait().unwrap();
         assert_eq!(handle.signal(Signal::Term).unwrap_err().raw_os_error(), Some(3));
         assert!(Handle::open(child.id()).unwrap().is_none() && Handle::open(0).unwrap().is_none());
-    }
-
-    #[test]
-    fn loops_of_shells() {
-        let is_loop = |words: &[&str]| is_loop(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert!(is_loop(&["sh", "-c", "while true; do ./serve; done"]));
-        assert!(is_loop(&["/bin/bash", "-ec", "cd x;until ./serve; do :; done", ""]));
-        assert!(is_loop(&["busybox", "sh", "-c", "for i in 1 2; do ./serve; done"]));
-        for other in [&["sh", "-c", "node meanwhile.js"][..], &["-bash"], &["sh", "while"], &["node", "-c", "while 1"]]
-        {
-            assert!(!is_loop(other), "{other:?}");
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use rustix::process::kill_process;
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
 
-pub use super::polling::{ids_are_ours, seat, wait_for_exits};
+pub use super::polling::{ids_are_ours, seat, stop_command, wait_for_exits};
 pub use super::unix::may_signal;
 
 use super::unix::raw_signal;
@@ -92,9 +92,3 @@ fn look(pid: Pid) -> Result<Option<(u64, ProcessStatus)>, Error> {
 
 /// Nothing is kept open for a process here.
 pub fn allow_descriptors(_count: usize) {}
-
-/// Nothing is known of shells here.
-#[must_use]
-pub fn loops_in_a_shell(_pid: Pid) -> bool {
-    false
-}

@@ -4,10 +4,16 @@ use std::time::{Duration, Instant};
 
 use super::{Handle, Seat};
 use crate::error::Error;
-use crate::model::Pid;
+use crate::model::{Pid, Process};
 
 /// How often processes are looked at while waiting for one of them.
 const TICK: Duration = Duration::from_millis(10);
+
+/// No tool is asked here.
+#[must_use]
+pub fn stop_command(_kind: &str, _daemon: &Process, _started: &[Pid]) -> Option<Vec<String>> {
+    None
+}
 
 /// Nothing is known of sessions here.
 #[must_use]

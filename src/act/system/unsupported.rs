@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Seat;
 use crate::act::Signal;
 use crate::error::Error;
-use crate::model::Pid;
+use crate::model::{Pid, Process};
 
 /// There is none.
 #[derive(Debug)]
@@ -62,6 +62,12 @@ impl Handle {
     }
 }
 
+/// No tool is asked here.
+#[must_use]
+pub fn stop_command(_kind: &str, _daemon: &Process, _started: &[Pid]) -> Option<Vec<String>> {
+    None
+}
+
 /// Nothing is known of sessions here.
 #[must_use]
 pub fn seat(_pid: Pid) -> Option<Seat> {
@@ -91,10 +97,4 @@ pub fn allow_descriptors(_count: usize) {}
 #[must_use]
 pub fn may_signal(_pid: Pid) -> bool {
     true
-}
-
-/// Nothing is known of shells here.
-#[must_use]
-pub fn loops_in_a_shell(_pid: Pid) -> bool {
-    false
 }

@@ -6,7 +6,7 @@ use std::io;
 use winsafe::guard::CloseHandleGuard;
 use winsafe::{HPROCESS, co};
 
-pub use super::polling::{ids_are_ours, seat, wait_for_exits};
+pub use super::polling::{ids_are_ours, seat, stop_command, wait_for_exits};
 
 use crate::act::Signal;
 use crate::error::Error;
@@ -113,10 +113,4 @@ pub fn allow_descriptors(_count: usize) {}
 #[must_use]
 pub fn may_signal(_pid: Pid) -> bool {
     true
-}
-
-/// Nothing is known of shells here.
-#[must_use]
-pub fn loops_in_a_shell(_pid: Pid) -> bool {
-    false
 }

@@ -41,13 +41,13 @@ pub struct WireKill<'a> {
     /// Who holds the port though every holder was ended.
     pub taken_by: Vec<WireTaker<'a>>,
     /// Who started a holder, still runs, and may start it again later.
-    pub may_start_again: Vec<WireStarter<'a>>,
+    pub may_start_again: Vec<WireSurvivor<'a>>,
 }
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
-#[cfg_attr(test, schemars(rename = "Starter"))]
-pub struct WireStarter<'a> {
+#[cfg_attr(test, schemars(rename = "Survivor"))]
+pub struct WireSurvivor<'a> {
     pub pid: u32,
     pub name: &'a str,
 }
@@ -62,7 +62,7 @@ pub struct WireHolder<'a> {
     pub command: &'a [String],
     pub user: Option<&'a str>,
     pub ports: Vec<WirePortName>,
-    /// Who starts it again.
+    /// Who looks after it, and may start it again.
     pub supervisor: Option<WireSupervisor>,
 }
 
@@ -79,7 +79,8 @@ pub struct WirePortName {
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Supervisor"))]
 pub struct WireSupervisor {
-    /// systemd, systemd-user, a container runtime, pm2, supervisord, or shell-loop.
+    /// systemd, systemd-user, a container runtime, supervisord, pm2 or another supervisor, nodemon or another program that
+    /// watches files, or shell-loop.
     pub kind: &'static str,
     pub name: String,
     /// How to stop it properly.
@@ -97,6 +98,8 @@ pub struct WireRefusal<'a> {
     pub pids: &'a [u32],
     /// Why, in one sentence.
     pub reason: String,
+    /// Who would start them again, if that is the reason.
+    pub supervisor: Option<WireSupervisor>,
     /// What can be done instead.
     pub remedies: Vec<WireRemedy<'a>>,
 }
@@ -151,7 +154,7 @@ pub fn kill(report: &Report) -> WireKill<'_> {
         refused: report.plan.refusals.iter().map(|one| refusal(one, &report.answer.processes)).collect(),
         steps: report.steps.iter().map(step).collect(),
         taken_by: report.takers.iter().map(taker).collect(),
-        may_start_again: report.starters.iter().map(|(pid, name)| WireStarter { pid: *pid, name }).collect(),
+        may_start_again: report.survivors.iter().map(|one| WireSurvivor { pid: one.pid, name: &one.name }).collect(),
     }
 }
 
@@ -177,6 +180,7 @@ fn refusal<'a>(refusal: &'a Refusal, processes: &[Process]) -> WireRefusal<'a> {
         protocol: refusal.protocol.into_str(),
         pids: &refusal.pids,
         reason: prose::refusal(refusal, processes),
+        supervisor: refusal.keeper.as_ref().map(supervisor),
         remedies: refusal.remedies.iter().map(remedy).collect(),
     }
 }

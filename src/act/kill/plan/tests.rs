@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::act::Signal;
+use crate::act::kill::Restarter;
 use crate::answer::Command;
 use crate::collect::Detail;
 use crate::diagnose::{Facts, Observed, diagnose};
-use crate::model::{Ancestor, Backend, Runtime};
+use crate::model::{Ancestor, Backend, Container, Runtime};
 use crate::probe::{Attempt, Outcome, spot_of};
 use crate::request::Question;
 use crate::testing::{host, listener, owned, process};
@@ -21,6 +22,7 @@ fn options() -> Options {
         supervisor: false,
         remnants: false,
         settle: Duration::ZERO,
+        consent: Consent::Given,
     }
 }
 
@@ -54,8 +56,12 @@ fn sentence(refusal: &Refusal) -> String {
 }
 
 fn plan_of(sockets: Vec<Socket>, processes: Vec<Process>, options: &Options) -> Plan {
+    plan_kept(sockets, processes, &Keepers::default(), options)
+}
+
+fn plan_kept(sockets: Vec<Socket>, processes: Vec<Process>, keepers: &Keepers, options: &Options) -> Plan {
     let surroundings = Surroundings { own: 900, ancestors: vec![800, 700], ..Surroundings::default() };
-    plan(&answer(sockets, processes), &surroundings, options, &request())
+    plan(&answer(sockets, processes), &surroundings, keepers, options, &request())
 }
 
 fn pids(plan: &Plan) -> Vec<Pid> {
@@ -181,28 +187,60 @@ fn who_holds_ports_for_others_is_never_ended() {
     assert_eq!(pids(&of("node.exe")), [42]);
 }
 
+/// Process 42 is kept by `keeper`.
+fn kept(keeper: Keeper, returns: Returns) -> Keepers {
+    Keepers([(42, (keeper, returns))].into())
+}
+
+fn plan_for_keeper(keeper: &Keeper, returns: Returns, options: &Options) -> Plan {
+    let sockets = vec![owned("127.0.0.1:62893", &[42])];
+    plan_kept(sockets, vec![process(42, 1, "web")], &kept(keeper.clone(), returns), options)
+}
+
+fn service() -> Keeper {
+    use crate::model::{Manager, Unit};
+    Keeper::Unit(Unit { name: "web.service".to_owned(), manager: Manager::User, user: None })
+}
+
 #[test]
 fn a_supervisor_stops_its_own_and_one_that_cannot_be_told_is_named() {
-    use crate::model::{Container, Manager, Unit};
-    let mut web = process(42, 1, "web");
-    web.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::User, user: None });
     let told = Options { supervisor: true, ..options() };
-    let sockets = || vec![owned("127.0.0.1:62893", &[42])];
-    let plan = plan_of(sockets(), vec![web.clone()], &told);
+    let plan = plan_for_keeper(&service(), Returns::Unknown, &told);
     assert_eq!(plan.stops, [["systemctl", "--user", "stop", "--", "web.service"]]);
     assert!(plan.holders[0].is_stopped_by_keeper);
-    let plan = plan_of(sockets(), vec![web.clone()], &options());
+    let plan = plan_for_keeper(&service(), Returns::Never, &options());
     assert!(plan.stops.is_empty() && !plan.holders[0].is_stopped_by_keeper && plan.holders[0].keeper.is_some());
 
-    web.container = Some(Container { runtime: Runtime::Lxc, id: "web".to_owned(), pod: None, user: None });
-    refused(&plan_of(sockets(), vec![web], &told), "only its own tool");
+    let container = Container { runtime: Runtime::Lxc, id: "web".to_owned(), pod: None, user: None };
+    refused(&plan_for_keeper(&Keeper::Container(container), Returns::Unknown, &told), "may start it again");
+}
+
+#[test]
+fn who_comes_back_is_ended_only_if_somebody_is_asked_or_the_port_watched_for_long_enough() {
+    let seconds = |settle| Options { settle: Duration::from_secs(settle), ..options() };
+    let entr = Keeper::Program(Restarter::of(&process(7, 1, "entr")).unwrap());
+    for (keeper, returns, settle, reason) in [
+        (&service(), Returns::After(Duration::from_millis(100)), 6, "belongs to web.service, which starts it again"),
+        (&service(), Returns::After(Duration::from_mins(1)), 65, "belongs to web.service, which starts it again"),
+        (&service(), Returns::Unknown, 5, "which may start it again"),
+        (&entr, Returns::WithFiles, 5, "was started by entr (pid 7), which starts it again when a file changes"),
+    ] {
+        let refusal = plan_for_keeper(keeper, returns, &seconds(settle - 1));
+        refused(&refusal, reason);
+        assert_eq!(refusal.refusals[0].keeper.as_ref(), Some(keeper));
+        let option = format!("add --settle {settle}s");
+        assert!(refusal.refusals[0].remedies.iter().any(|remedy| remedy.text.ends_with(&option)), "{refusal:#?}");
+        assert_eq!(pids(&plan_for_keeper(keeper, returns, &seconds(settle))), [42]);
+        let asked = Options { consent: Consent::Ask, ..options() };
+        assert_eq!(pids(&plan_for_keeper(keeper, returns, &asked)), [42]);
+    }
 }
 
 #[test]
 fn a_free_port_needs_nothing() {
     let mut answer = answer(Vec::new(), Vec::new());
     answer.ports[0].verdict.status = Status::Free;
-    assert_eq!(plan(&answer, &Surroundings::default(), &options(), &request()), Plan::default());
+    assert_eq!(plan(&answer, &Surroundings::default(), &Keepers::default(), &options(), &request()), Plan::default());
 }
 
 #[test]
