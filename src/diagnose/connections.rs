@@ -3,7 +3,7 @@
 
 use super::holders::groups_where;
 use super::self_connect::is_self_connected;
-use super::{Detail, Explanation, Facts, Observation, Rule, Severity, Verb, remedy};
+use super::{Detail, Explanation, Facts, Observation, Phrase, Rule, Severity, Statement, Verb, remedy};
 use crate::model::{Owners, Protocol, Socket, State};
 
 pub static OUTGOING: Rule = Rule {
@@ -27,6 +27,7 @@ pub static OUTGOING: Rule = Rule {
                 && (is_ephemeral(facts) || facts.observed.protocol == Protocol::Udp)
         })
         .map(|group| Observation {
+            pids: group.owners.pids().to_vec(),
             details: count(group.sockets.len()),
             remedies: {
                 let better = remedy::keep_out_of_range(facts);
@@ -35,10 +36,9 @@ pub static OUTGOING: Rule = Rule {
                     remedy::see_holder(facts).filter(|_| group.owners.is_unsure() && group.owners.seen().is_none());
                 see.into_iter().chain(or_end).collect()
             },
-            ..Observation::about(
-                &group,
-                Verb("uses", "use"),
-                format!("{} for {}, and nothing listens there", facts.port_name(), peers(&group.sockets)),
+            ..Observation::of(
+                Statement::new(&group, Verb("uses", "use"), Phrase::port(facts))
+                    .and(format!(" for {}, and nothing listens there", peers(&group.sockets))),
             )
         })
         .collect()
@@ -65,12 +65,13 @@ pub static LEFTOVER: Rule = Rule {
                 && !is_ephemeral(facts)
         })
         .map(|group| Observation {
+            pids: group.owners.pids().to_vec(),
             details: count(group.sockets.len()),
             remedies: remedy::end_holder(facts, &group),
-            ..Observation::about(
-                &group,
-                Verb("still has", "still have"),
-                format!("{} on {}, and nothing listens there", peers(&group.sockets), facts.port_name()),
+            ..Observation::of(
+                Statement::new(&group, Verb("still has", "still have"), format!("{} on ", peers(&group.sockets)))
+                    .and(Phrase::port(facts))
+                    .and(", and nothing listens there"),
             )
         })
         .collect()

@@ -1,7 +1,9 @@
 //! The verdicts `privileged-port` and `sandbox-denied`: nobody holds the port, but it may not be
 //! bound.
 
-use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, Statement, Subject, Verb, excluded};
+use super::{
+    Detail, Explanation, Facts, Observation, Phrase, Remedy, Rule, Severity, Statement, Subject, Verb, excluded,
+};
 use crate::model::Protocol;
 use crate::probe::Outcome;
 
@@ -92,11 +94,11 @@ pub static SANDBOX: Rule = Rule {
         vec![Observation {
             details,
             remedies,
-            ..Observation::of(Statement::new(
-                Subject::Thing(sandbox),
-                Verb("does not let", "do not let"),
-                format!("this process bind {}: {errno}", facts.port_name()),
-            ))
+            ..Observation::of(
+                Statement::new(Subject::Thing(sandbox), Verb("does not let", "do not let"), "this process bind ")
+                    .and(Phrase::port(facts))
+                    .and(format!(": {errno}")),
+            )
         }]
     },
 };

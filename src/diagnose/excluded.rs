@@ -1,6 +1,6 @@
 //! The verdict `excluded-range`: Windows excludes the port, and nobody holds it.
 
-use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, Statement, Subject, Verb};
+use super::{Detail, Explanation, Facts, Observation, Phrase, Remedy, Rule, Severity, Statement, Subject, Verb};
 use crate::model::ExcludedRange;
 use crate::probe::Outcome;
 
@@ -34,11 +34,10 @@ pub static RULE: Rule = Rule {
                 ("origin", Detail::Text(if *is_administered { "administrator" } else { "dynamic" }.to_owned())),
             ],
             remedies: remedies(facts, range),
-            ..Observation::of(Statement::new(
-                Subject::Thing("Windows".to_owned()),
-                Verb("excludes", "exclude"),
-                format!("{}: {first}-{last} is {by}, and nobody holds the port", facts.port_name()),
-            ))
+            ..Observation::of(
+                Statement::new(Subject::Thing("Windows".to_owned()), Verb("excludes", "exclude"), Phrase::port(facts))
+                    .and(format!(": {first}-{last} is {by}, and nobody holds the port")),
+            )
         }]
     },
 };

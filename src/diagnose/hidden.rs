@@ -2,7 +2,9 @@
 
 use super::holders::groups_where;
 use super::remnants::are_unlisted;
-use super::{Detail, Explanation, Facts, Observation, Rule, Severity, Statement, Subject, Verb, listener, remedy};
+use super::{
+    Detail, Explanation, Facts, Observation, Phrase, Rule, Severity, Statement, Subject, Verb, listener, remedy,
+};
 use crate::model::{Owners, Via};
 use crate::probe::Outcome;
 use crate::supervisor;
@@ -35,11 +37,14 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     if facts.observed.sockets.is_empty() && facts.fails_with(Outcome::InUse) {
         return vec![Observation {
             details: facts.hiding_gaps().map(|gap| ("gap", Detail::Text(gap.code.to_owned()))).collect(),
-            ..Observation::of(Statement::new(
-                Subject::Thing("something that cannot be seen".to_owned()),
-                Verb("holds", "hold"),
-                format!("{}: bind fails with EADDRINUSE", facts.port_name()),
-            ))
+            ..Observation::of(
+                Statement::new(
+                    Subject::Thing("something that cannot be seen".to_owned()),
+                    Verb("holds", "hold"),
+                    Phrase::port(facts),
+                )
+                .and(": bind fails with EADDRINUSE"),
+            )
         }];
     }
     groups_where(facts, is_hidden)

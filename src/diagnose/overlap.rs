@@ -70,15 +70,15 @@ pub static DUAL_STACK: Rule = Rule {
                     (false, false) => (KEEPS, "the IPv4 wildcard from being bound, though it is IPv6".to_owned()),
                 };
                 let free = free_spots(facts);
+                let prominence = prominence(facts, group.sockets[0]);
                 let mut remedies = bind_instead(&free);
-                if takes_all && remedies.is_empty() {
+                if takes_all && remedies.is_empty() && prominence == Prominence::Always {
                     remedies.push(Remedy {
                         text: "to serve IPv4 beside it, let that server set IPV6_V6ONLY".to_owned(),
                         command: None,
                     });
                 }
                 let statement = Statement::new(Subject::sockets(group), verb, object);
-                let prominence = prominence(facts, group.sockets[0]);
                 Observation { prominence, pids: group.owners.pids().to_vec(), remedies, ..Observation::of(statement) }
             })
             .collect()

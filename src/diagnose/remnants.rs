@@ -4,7 +4,9 @@
 use std::iter;
 
 use super::connections::{connections, count, peers};
-use super::{Detail, Explanation, Facts, Observation, Remedy, Rule, Severity, Statement, Subject, Verb, remedy};
+use super::{
+    Detail, Explanation, Facts, Observation, Phrase, Remedy, Rule, Severity, Statement, Subject, Verb, remedy,
+};
 use crate::model::{Owners, Protocol, Socket, State};
 use crate::probe::{Attempt, Outcome};
 
@@ -36,7 +38,7 @@ pub static ORPHANED: Rule = Rule {
                     ..Observation::of(Statement::new(
                         subject(&group.sockets, format!("{} without a process", peers(&group.sockets))),
                         Verb("still holds", "still hold"),
-                        facts.port_name(),
+                        Phrase::port(facts),
                     ))
                 }
             })
@@ -87,11 +89,10 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
         let text = "set SO_REUSEADDR in the server, which helps here, or wait for half a minute".to_owned();
         return vec![Observation {
             remedies: vec![Remedy { text, command: None }],
-            ..Observation::of(Statement::new(
-                Subject::Things("connections that have ended".to_owned()),
-                KEEP,
-                format!("{} in TIME_WAIT: only a server with SO_REUSEADDR can bind it", facts.port_name()),
-            ))
+            ..Observation::of(
+                Statement::new(Subject::Things("connections that have ended".to_owned()), KEEP, Phrase::port(facts))
+                    .and(" in TIME_WAIT: only a server with SO_REUSEADDR can bind it"),
+            )
         }];
     }
     connections(facts, |_, socket| socket.state == State::TimeWait)
@@ -111,11 +112,10 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
             Observation {
                 details: remaining(&group.sockets),
                 remedies: iter::once(Remedy { text, command: None }).chain(remedy::drop_remnants(facts)).collect(),
-                ..Observation::of(Statement::new(
-                    subject(&group.sockets, format!("{count} {noun}")),
-                    KEEP,
-                    format!("{} in TIME_WAIT{left}", facts.port_name()),
-                ))
+                ..Observation::of(
+                    Statement::new(subject(&group.sockets, format!("{count} {noun}")), KEEP, Phrase::port(facts))
+                        .and(format!(" in TIME_WAIT{left}")),
+                )
             }
         })
         .collect()

@@ -50,6 +50,8 @@ pub enum Phrase {
     Text(String),
     /// The name of a holder.
     Holder(Holder),
+    /// The port that is judged, which a report whose first line names it calls `it`.
+    Port(u16, Protocol),
 }
 
 /// Who holds sockets, as far as it is known.
@@ -82,6 +84,19 @@ impl Statement {
     /// A sentence whose object is one phrase.
     pub fn new(subject: impl Into<Subject>, verb: Verb, object: impl Into<Phrase>) -> Self {
         Self { subject: subject.into(), verb, object: vec![object.into()] }
+    }
+
+    /// The same with more of the sentence.
+    pub fn and(mut self, phrase: impl Into<Phrase>) -> Self {
+        self.object.push(phrase.into());
+        self
+    }
+}
+
+impl Phrase {
+    /// The port that is judged.
+    pub fn port(facts: &Facts<'_>) -> Self {
+        Self::Port(facts.observed.port, facts.observed.protocol)
     }
 }
 

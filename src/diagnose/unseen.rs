@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Detail, Explanation, Facts, Finding, Observation, Prominence, Rule, Severity, Statement, Status, Subject, Verb,
+    Detail, Explanation, Facts, Finding, Observation, Phrase, Prominence, Rule, Severity, Statement, Status, Subject,
+    Verb,
 };
 use crate::probe::Outcome;
 
@@ -58,7 +59,7 @@ pub fn unexplained(facts: &Facts<'_>, findings: &[Finding]) -> Option<Finding> {
 
 fn nothing_seen(facts: &Facts<'_>, but: &str) -> Statement {
     let subject = Subject::Thing("nothing".to_owned());
-    Statement::new(subject, Verb("was seen on", "were seen on"), format!("{}, but {but}", facts.port_name()))
+    Statement::new(subject, Verb("was seen on", "were seen on"), Phrase::port(facts)).and(format!(", but {but}"))
 }
 
 /// The error by its name, or in the words of the system.

@@ -19,7 +19,9 @@ pub fn on_port(finding: &Finding, port: &PortReport, place: &str, processes: &[P
         subject @ Subject::Port(..) => {
             format!("{}{place} {}", subject_name(subject, processes), predicate(&finding.statement, processes))
         }
-        _ => sentence(finding, processes),
+        subject => {
+            format!("{} {}", subject_name(subject, processes), predicate_about_it(&finding.statement, processes))
+        }
     }
 }
 
@@ -56,5 +58,16 @@ fn words(phrase: &Phrase, processes: &[Process]) -> String {
     match phrase {
         Phrase::Text(text) => text.clone(),
         Phrase::Holder(holder) => holder.name(processes),
+        Phrase::Port(port, protocol) => format!("{port}/{protocol}"),
     }
+}
+
+/// The same where the port was named before.
+fn predicate_about_it(statement: &Statement, processes: &[Process]) -> String {
+    let name_nothing_twice = |phrase: &Phrase| match phrase {
+        Phrase::Port(..) => Phrase::from("it"),
+        other => other.clone(),
+    };
+    let object = statement.object.iter().map(name_nothing_twice).collect();
+    predicate(&Statement { object, ..statement.clone() }, processes)
 }
