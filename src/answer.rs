@@ -12,10 +12,10 @@ use crate::classify::services::Services;
 use crate::collect::{self, Detail, Scope};
 use crate::diagnose::{Facts, Observed, PortReport, Status, diagnose};
 use crate::error::Error;
-use crate::free;
+use crate::free::{self, Leases};
 use crate::local;
 use crate::model::{
-    Circumstances, Family, Gap, Hides, Host, Lease, Pid, Process, Protocol, ShownBy, Snapshot, Socket, find_process,
+    Circumstances, Family, Gap, Hides, Host, Pid, Process, Protocol, ShownBy, Snapshot, Socket, find_process,
 };
 use crate::probe::{self, Attempt, Outcome, Spot};
 use crate::request::{Filter, Question, Request, Sort};
@@ -119,7 +119,7 @@ impl Answer {
             family: request.family,
             processes: &self.processes,
             gaps: &self.gaps,
-            reuse_address: request.reuse_address,
+            reuse_address: request.reuse_address || observed.is_held_for_caller(),
             host: &self.host,
             circumstances: &self.circumstances,
             program: &request.program,
@@ -195,11 +195,12 @@ fn protocols(request: &Request, targets: &[Target]) -> Vec<Protocol> {
     request.protocols.iter().copied().filter(is_asked).collect()
 }
 
-fn check(request: &Request, targets: &[Target], leases: Result<Vec<Lease>, Error>, mut snapshot: Snapshot) -> Answer {
-    let leases = join_leases(request, leases, &mut snapshot);
+fn check(request: &Request, targets: &[Target], leases: Result<Leases, Error>, mut snapshot: Snapshot) -> Answer {
+    let Leases { leases, taken, .. } = join_leases(request, leases, &mut snapshot);
     let mut ports = observe_all(request, targets, &snapshot);
     for observed in &mut ports {
         observed.lease = leases.iter().find(|lease| lease.port == observed.port).cloned();
+        observed.name_taken = taken.iter().find(|taken| taken.port == observed.port).cloned();
     }
     tell_of_each_other(&mut ports);
     judge(Command::Check, request, ports, snapshot)
@@ -291,23 +292,25 @@ impl Looker<'_> {
     }
 }
 
-/// Adds the processes that keep leases to the snapshot, or a gap if leases cannot be read.
-fn join_leases(request: &Request, leases: Result<Vec<Lease>, Error>, snapshot: &mut Snapshot) -> Vec<Lease> {
-    let leases = match leases {
-        Ok(leases) => leases,
-        Err(error) => {
-            snapshot.gaps.push(Gap {
-                code: "leases-unread",
-                hides: Hides::Details,
-                protocol: None,
-                summary: format!("whether ports are leased could not be seen: {error}"),
-                shown_by: ShownBy::Nothing,
-            });
-            return Vec::new();
+/// Joins the leases with the snapshot: the processes that keep them or their names, or that none could be seen.
+fn join_leases(request: &Request, leases: Result<Leases, Error>, snapshot: &mut Snapshot) -> Leases {
+    let (leases, unread) = match leases {
+        Ok(mut leases) => {
+            let unasked = leases.unasked.take();
+            (leases, unasked.map(|error| format!("the lease daemon could not be asked: {error}")))
         }
+        Err(error) => (Leases::default(), Some(error.to_string())),
     };
-    let daemons = leases.iter().flat_map(|lease| &lease.pids).copied();
-    let unknown: Vec<Pid> = daemons.filter(|&pid| find_process(&snapshot.processes, pid).is_none()).collect();
+    snapshot.gaps.extend(unread.map(|reason| Gap {
+        code: "leases-unread",
+        hides: Hides::Details,
+        protocol: None,
+        summary: format!("whether ports are leased could not be seen: {reason}"),
+        shown_by: ShownBy::Nothing,
+    }));
+    let daemons = leases.leases.iter().flat_map(|lease| &lease.pids);
+    let found = daemons.chain(leases.taken.iter().flat_map(|taken| &taken.pids)).copied();
+    let unknown: Vec<Pid> = found.filter(|&pid| find_process(&snapshot.processes, pid).is_none()).collect();
     if request.detail > Detail::Nothing && !unknown.is_empty() {
         // The answer is complete without them, so a failure here is ignored.
         snapshot.processes.extend(collect::describe(unknown, request.detail).unwrap_or_default());

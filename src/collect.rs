@@ -24,7 +24,13 @@ mod linux;
 use linux as native;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{owners::parse_socket_link, stat::Stat, unix_sockets};
+pub use linux::stat::ids_are_ours;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{
+    owners::parse_socket_link,
+    stat::{Stat, status_field},
+    unix_sockets,
+};
 
 #[cfg(all(target_os = "linux", fuzzing))]
 pub use linux::fuzzing;

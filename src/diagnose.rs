@@ -101,6 +101,7 @@ pub static RULES: &[&Rule] = &[
     &denied::PRIVILEGED,
     &denied::SANDBOX,
     &unseen::RULE,
+    &leased::NAME_TAKEN,
     &activation::RULE,
     &inherited::RULE,
     &beyond_descriptors::THREAD,
@@ -137,7 +138,7 @@ pub fn diagnose(facts: &Facts<'_>) -> Vec<Finding> {
                 Finding { code, severity, statement, prominence, pids, details, remedies }
             })
         };
-    let mut findings: Vec<Finding> = RULES.iter().flat_map(apply).collect();
+    let mut findings: Vec<Finding> = leased::harmless(facts).into_iter().chain(RULES.iter().flat_map(apply)).collect();
     findings.extend(unseen::unexplained(facts, &findings));
     findings.sort_by_key(|finding| finding.severity);
     findings

@@ -25,19 +25,24 @@ use socket2::Socket;
 
 use crate::collect;
 use crate::error::Error;
-use crate::model::{self, Client, Family, Gap, Hides, Host, Lease, LeaseKind, Pid, Protocol, ShownBy, State};
+use crate::model::{
+    self, Client, Family, Gap, Hides, Host, Lease, LeaseKind, NameTaken, Pid, Protocol, ShownBy, State,
+};
 use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Outcome, Spot};
 
 use claim::{Claim, Refusal, claim};
-use lease::{Keeping, Kept, Lock};
+use lease::{Keeping, Kept, Lock, Patience};
 use limit::{Limit, make_room};
 
 pub use env_file::{Appended, append as append_to_env_file};
 pub use lease::{Watched, leases, release, serve as serve_as_lease_daemon, watch, watch_caller};
-pub use names::{highest_placeholder, is_name, usual as usual_names};
+pub use names::{highest_placeholder, is_name, rules_programs, usual as usual_names};
 pub use order::Order;
 pub use pool::{Pool, Reason, USUAL, Wanted};
+
+/// The longest that a lease may be asked for: a year.
+pub const LONGEST_TTL: Duration = Duration::from_hours(365 * 24);
 
 /// What is to be picked.
 #[derive(Debug, Clone)]
@@ -78,11 +83,15 @@ pub struct Terms {
 }
 
 impl Terms {
+    const fn kind(&self) -> LeaseKind {
+        if self.hold { LeaseKind::Held } else { LeaseKind::Reserved }
+    }
+
     /// The lease on `port` that the process `daemon` keeps.
     fn lease(&self, port: u16, daemon: Option<Pid>) -> Lease {
         Lease {
             port,
-            kind: if self.hold { LeaseKind::Held } else { LeaseKind::Reserved },
+            kind: self.kind(),
             uid: None,
             user: None,
             pids: daemon.into_iter().collect(),
@@ -92,8 +101,20 @@ impl Terms {
                 ends_lease: self.ends_with_client,
             }),
             expires_in: Some(self.ttl),
+            is_own: self.client.is_some(),
         }
     }
+}
+
+/// What there is to know about leases.
+#[derive(Debug, Default)]
+pub struct Leases {
+    /// The leases, by ascending port.
+    pub leases: Vec<Lease>,
+    /// Who has the names of others without being a lease daemon, by ascending port.
+    pub taken: Vec<NameTaken>,
+    /// Why lease daemons could not be asked, if there are any.
+    pub unasked: Option<io::Error>,
 }
 
 /// What became of a lease that was to end.
@@ -107,7 +128,9 @@ pub enum Release {
     NotOurs(Lease),
     /// It ends with the command that has it, and not before.
     OfCommand(Lease),
-    /// Whoever has the lock did not answer.
+    /// Who has the name of its lease is no lease daemon.
+    NameTaken(NameTaken),
+    /// The lease daemon did not answer, or did not do what it says.
     Unanswered,
 }
 
@@ -256,30 +279,34 @@ pub fn pick(demand: &Demand, host: &Host) -> Result<(Choice, Option<Picked>), Er
     let mut picked = Picked { ports: Vec::new(), limit };
     while picked.ports.len() < demand.count {
         for port in pool.by_ref() {
-            picked.ports.extend(try_one(port, &spots, demand.key, &mut taken, &mut choice.no_lease)?);
+            picked.ports.extend(try_one(port, &spots, demand, &mut taken, &mut choice.no_lease)?);
             if picked.ports.len() == demand.count {
                 break;
             }
         }
         if picked.ports.len() < demand.count {
-            choice.exclude(taken);
+            choice.exclude(&taken);
             return Ok((choice, None));
         }
         drop_seen_elsewhere(&mut picked, demand, &mut taken, &mut choice.gaps);
     }
-    choice.exclude(taken);
+    choice.exclude(&taken);
     Ok((choice, Some(picked)))
 }
 
 /// Candidates that could not be had.
 #[derive(Debug, Default)]
-struct Taken(Vec<(Reason, u16)>);
+struct Taken {
+    ports: Vec<(Reason, u16)>,
+    /// What is left of it for leases that may be had again.
+    patience: Patience,
+}
 
 impl Choice {
-    fn exclude(&mut self, Taken(taken): Taken) {
+    fn exclude(&mut self, taken: &Taken) {
         for reason in [Reason::Leased, Reason::InUse, Reason::NotPermitted] {
             let ports: PortSet =
-                taken.iter().filter(|(why, _)| *why == reason).map(|&(_, port)| (port, port)).collect();
+                taken.ports.iter().filter(|(why, _)| *why == reason).map(|&(_, port)| (port, port)).collect();
             if !ports.is_empty() {
                 self.excluded.push((reason, ports));
             }
@@ -302,20 +329,18 @@ fn spots(demand: &Demand) -> Vec<(Protocol, Spot)> {
 fn try_one(
     port: u16,
     spots: &[(Protocol, Spot)],
-    key: Option<u64>,
+    demand: &Demand,
     taken: &mut Taken,
     no_lease: &mut Option<String>,
 ) -> Result<Option<Own>, Error> {
     let mut locked = lease::lock(port);
-    if let (Ok(None), Some(key)) = (&locked, key)
-        && lease::reclaim(port, key)
-    {
+    if matches!(locked, Ok(None)) && has_again(port, demand, &mut taken.patience) {
         locked = lease::lock(port);
     }
     let lock = match locked {
         Ok(Some(lock)) => Some(lock),
         Ok(None) => {
-            taken.0.push((Reason::Leased, port));
+            taken.ports.push((Reason::Leased, port));
             return Ok(None);
         }
         Err(error) => {
@@ -324,7 +349,7 @@ fn try_one(
         }
     };
     if lease::LETS_COEXIST && !can_bind_loopback(port, spots) {
-        taken.0.push((Reason::InUse, port));
+        taken.ports.push((Reason::InUse, port));
         return Ok(None);
     }
     let refused = match claim(port, spots) {
@@ -335,8 +360,15 @@ fn try_one(
         Err(Refusal::Refused(outcome)) => outcome,
     };
     let reason = if refused == Outcome::InUse { Reason::InUse } else { Reason::NotPermitted };
-    taken.0.push((reason, port));
+    taken.ports.push((reason, port));
     Ok(None)
+}
+
+/// Whether a leased port may be had again, and its lease has been ended for that: it was made for the same project, or for the
+/// caller who asks for this very port.
+fn has_again(port: u16, demand: &Demand, patience: &mut Patience) -> bool {
+    demand.key.is_some_and(|key| lease::reclaim(port, key, patience))
+        || (demand.wanted.preferred.contains(&port) && lease::take_over(port, patience))
 }
 
 /// Whether no server has the port on a loopback address of its own: on the BSDs one there and one on all addresses can have the same
@@ -389,6 +421,6 @@ fn drop_seen_elsewhere(picked: &mut Picked, demand: &Demand, taken: &mut Taken, 
         .map(|socket| socket.local.port())
         .collect();
     let is_foreign = |port: &u16| foreign.contains(port);
-    taken.0.extend(picked.ports().into_iter().filter(is_foreign).map(|port| (Reason::InUse, port)));
+    taken.ports.extend(picked.ports().into_iter().filter(is_foreign).map(|port| (Reason::InUse, port)));
     picked.ports.retain(|own| !is_foreign(&own.claim.port));
 }

@@ -16,7 +16,7 @@ use crate::port_set::PortSet;
 
 pub use circumstances::{Circumstances, ExcludedRange, InterfaceAddress, Sandbox};
 pub use forwarder::{Forwarder, Proxied};
-pub use lease::{Client, Lease, LeaseKind};
+pub use lease::{Client, Lease, LeaseKind, NameTaken};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit, name_or_stand_in};
 pub use socket::{Family, Forward, KernelUser, Owners, Socket, State, Timer, TimerKind, Via};
 

@@ -4,8 +4,8 @@ use super::{Answer, Command};
 use crate::collect;
 use crate::diagnose::{Facts, Observed, PortReport, diagnose};
 use crate::error::Error;
-use crate::free::{self, Choice, Release};
-use crate::model::{Backend, Host, Lease, Protocol};
+use crate::free::{self, Choice, Leases, Release};
+use crate::model::{Backend, Host, Lease, NameTaken, Protocol};
 use crate::port_set::PortSet;
 use crate::probe::Attempt;
 
@@ -126,9 +126,13 @@ pub fn ranges(ports: &PortSet) -> String {
 ///
 /// If the kernel's list cannot be read.
 pub fn list_leases() -> Result<Answer, Error> {
-    let leases = free::leases(&PortSet::all())?;
+    let Leases { leases, taken, unasked } = free::leases(&PortSet::all())?;
+    if let Some(source) = unasked {
+        return Err(Error::Call { call: "asking a lease daemon", source });
+    }
     let ports = leases.iter().map(|lease| lease.port).collect();
-    let free = Free { action: Action::List, ports, leases, problems: Vec::new(), is_done: true };
+    let problems = taken.iter().map(|taken| format!("{}: {}", taken.port, name_taken(taken))).collect();
+    let free = Free { action: Action::List, ports, leases, problems, is_done: true };
     Ok(without_ports(free, collect::host(Backend::Native)))
 }
 
@@ -156,12 +160,24 @@ pub fn release_leases(ports: &[u16]) -> Result<Answer, Error> {
                 [] => format!("{port} is leased for as long as a command runs that cannot be seen: end that"),
                 [pid, ..] => format!("{port} is leased for as long as pid {pid} runs: end that"),
             },
-            Release::Unanswered => format!("{port} is leased, and who keeps it does not answer"),
+            Release::NameTaken(taken) => format!("{port} is not leased: {}", name_taken(&taken)),
+            Release::Unanswered => format!("{port} is still leased: the lease daemon did not end the lease"),
         };
         free.problems.push(problem);
     }
     free.is_done = free.problems.is_empty();
     Ok(without_ports(free, collect::host(Backend::Native)))
+}
+
+/// Who has the name of a lease.
+fn name_taken(taken: &NameTaken) -> String {
+    let who = match (&taken.pids[..], &taken.user, taken.uid) {
+        ([pid, ..], _, _) => format!("pid {pid}"),
+        ([], Some(user), _) => format!("a process of user {user}"),
+        ([], None, Some(uid)) => format!("a process of uid {uid}"),
+        ([], None, None) => "a process that cannot be seen".to_owned(),
+    };
+    format!("{who} has the name of the lease, and is not a lease daemon")
 }
 
 fn without_ports(free: Free, host: Host) -> Answer {

@@ -25,7 +25,7 @@ const KEEPING: &str = "Keeping them";
 const USING: &str = "Using them";
 
 /// The longest that a lease may be asked for: a year.
-const LONGEST_TTL: Duration = Duration::from_hours(365 * 24);
+use portcheck::free::LONGEST_TTL;
 
 /// How long a lease lasts if nobody says.
 const USUAL_TTL: Duration = Duration::from_mins(1);
@@ -68,7 +68,7 @@ pub struct FreeArgs {
     /// Keep the port bound until then; only a server that sets SO_REUSEADDR gets it
     #[arg(long, help_heading = KEEPING)]
     hold: bool,
-    /// End the lease when this process ends
+    /// End the lease when this process ends [default with --hold: our caller]
     #[arg(long, value_name = "PID", value_parser = parse_pid, help_heading = KEEPING)]
     pid: Option<Pid>,
     /// Name the variables of the ports, instead of PORT, PORT2
@@ -286,6 +286,11 @@ fn names(given: &[String], count: Option<u16>) -> Result<Vec<String>, Stop> {
     for (index, name) in given.iter().enumerate() {
         if !free::is_name(name) {
             return Err(usage(format!("--env '{name}' is not a variable name: use letters, digits and _ only")));
+        }
+        if free::rules_programs(name) {
+            return Err(usage(format!(
+                "--env {name}: a port in {name} breaks commands: give the variable another name"
+            )));
         }
         if given[..index].contains(name) {
             return Err(usage(format!("--env names {name} twice")));

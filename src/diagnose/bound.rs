@@ -18,18 +18,13 @@ pub static RULE: Rule = Rule {
     check,
 };
 
-/// Whether the socket keeps a leased port. Then the verdict `leased` says more, and knows a better
-/// way than ending its process.
-fn is_hold(facts: &Facts<'_>, socket: &crate::model::Socket) -> bool {
-    facts.observed.lease.as_ref().is_some_and(|lease| lease.pids.iter().any(|pid| socket.owners.pids().contains(pid)))
-}
-
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let is_bound = |socket: &crate::model::Socket| {
         socket.state == State::Bound
             && (socket.owners.seen().is_some() || socket.owners == Owners::NotAsked)
             && socket.via != Via::IoUring
-            && !is_hold(facts, socket)
+            // The verdict `leased` says more of a hold, and knows a better way than ending its process.
+            && !facts.observed.is_hold(socket)
     };
     groups_where(facts, is_bound).iter().map(|group| listener::held_by(facts, group)).collect()
 }

@@ -93,11 +93,12 @@ impl<'a> Facts<'a> {
 
     /// Whether `socket` blocks the server in question. A socket that waits for peers always does.
     /// Bound sockets and connections do not if bind(2) says that the port can be shared with them.
+    /// Nor does a hold that was made for our caller.
     #[must_use]
     pub fn is_in_the_way(&self, socket: &Socket) -> bool {
         match socket.state {
             State::Listen | State::Unconnected => true,
-            State::Bound => !(self.reuse_address && self.can_bind()),
+            State::Bound => !(self.observed.is_own_hold(socket) || self.reuse_address && self.can_bind()),
             _ => !self.can_bind(),
         }
     }

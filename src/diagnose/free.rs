@@ -19,11 +19,11 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     // A port that the kernel lets us bind is free, even if something could not be seen. Without
     // asking bind, everything must have been seen.
     let is_free = if facts.observed.attempts.is_empty() {
-        facts.observed.sockets.is_empty() && facts.hiding_gaps().next().is_none()
+        facts.obstacles().next().is_none() && facts.hiding_gaps().next().is_none()
     } else {
         facts.can_bind() && !facts.observed.sockets.iter().any(|socket| facts.is_in_the_way(socket))
     };
-    if !is_free || facts.observed.lease.is_some() {
+    if !is_free || facts.observed.is_leased_to_others() {
         return Vec::new();
     }
     let place = match &facts.observed.addresses[..] {

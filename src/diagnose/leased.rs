@@ -1,11 +1,14 @@
-//! The verdict `leased`: `portcheck free` gave the port to somebody who may not have bound it yet.
+//! The verdicts on leases: `portcheck free` gave the port to somebody who may not have bound it yet,
+//! or a process that is not a lease daemon has the name of its lease.
 
 use std::time::Duration;
 
 use super::{
-    Detail, Explanation, Facts, Holder, Observation, Prominence, Remedy, Rule, Severity, Statement, Subject, Verb,
+    Detail, Explanation, Facts, Finding, Holder, Observation, Prominence, Remedy, Rule, Severity, Statement, Subject,
+    Verb,
 };
-use crate::model::{Client, Lease, LeaseKind};
+use crate::model::{Client, Lease, LeaseKind, NameTaken, State};
+use crate::supervisor::Supervisor;
 
 const LEASED: Verb = Verb("is leased by", "are leased by");
 const HELD: Verb = Verb("is held by", "are held by");
@@ -17,7 +20,9 @@ pub static RULE: Rule = Rule {
         what: "`portcheck free` picked the port for somebody, and keeps it for them. Perhaps nothing is bound to it \
                yet.",
         why: "A port that was merely found free may be taken before it is used. So a caller of `portcheck free` gets \
-              its port alone for a while; with --hold or a command, for as long as a process runs.",
+              its port alone for a while; with --hold or a command, for as long as a process runs. For that caller and \
+              the processes it starts, the lease is no conflict, but an *info*. It is an *info* for everybody once a \
+              server listens on the port: then the server is the conflict.",
         detection: "An abstract unix socket of this network namespace is named after the port. The process that keeps \
                     it says for whom, and for how long.",
         remedy: "Wait until the lease ends, release it, or take another port.",
@@ -25,9 +30,58 @@ pub static RULE: Rule = Rule {
     check,
 };
 
+pub static NAME_TAKEN: Rule = Rule {
+    code: "lease-name-taken",
+    severity: Severity::Warning,
+    explanation: Explanation {
+        what: "A process that is not a lease daemon of portcheck has taken the name that a lease on this port would have.",
+        why: "Any process can take the name of an abstract unix socket, by mistake or to pretend that ports are leased. It \
+              prevents nobody from binding the port. Only `portcheck free` skips it.",
+        detection: "The socket exists, but its process runs another program, does not answer as a lease daemon within \
+                    250 ms, or says what the kernel does not confirm.",
+        remedy: "Bind the port as usual. To have `portcheck free` pick it again, end that process.",
+    },
+    check: check_name,
+};
+
+fn check_name(facts: &Facts<'_>) -> Vec<Observation> {
+    let Some(NameTaken { port, pids, uid, user }) = facts.observed.name_taken.clone() else { return Vec::new() };
+    let holder = match &pids[..] {
+        [] => Holder::Hidden { user: user.clone(), uid, supervisor: Supervisor::default() },
+        pids => Holder::Processes(pids.to_vec()),
+    };
+    let taken = Verb("has taken", "have taken");
+    let statement = Statement::new(
+        Subject::Holder(holder),
+        taken,
+        format!("the name of the lease on {port} without being a lease daemon"),
+    );
+    let mut details: Vec<_> = uid.map(|uid| ("uid", Detail::Number(uid.into()))).into_iter().collect();
+    details.extend(user.map(|user| ("user", Detail::Text(user))));
+    vec![Observation { pids, details, ..Observation::of(statement) }]
+}
+
+/// A lease is in the way of others, until a server listens on the port: then that is.
+fn is_conflict(facts: &Facts<'_>, lease: &Lease) -> bool {
+    let serves = |state: State| matches!(state, State::Listen | State::Unconnected);
+    !lease.is_own && !facts.observed.sockets.iter().any(|socket| serves(socket.state))
+}
+
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
-    let Some(lease) = &facts.observed.lease else { return Vec::new() };
-    let whom = lease.client.as_ref().map(|client| format!(" for {}", name_of(client))).unwrap_or_default();
+    let lease = facts.observed.lease.iter().filter(|lease| is_conflict(facts, lease));
+    lease.map(|lease| observe(facts, lease)).collect()
+}
+
+/// The same of a lease that is in nobody's way.
+pub fn harmless(facts: &Facts<'_>) -> Option<Finding> {
+    let lease = facts.observed.lease.as_ref().filter(|lease| !is_conflict(facts, lease))?;
+    let Observation { statement, prominence, pids, details, remedies: _ } = observe(facts, lease);
+    let remedies = Vec::new();
+    Some(Finding { code: RULE.code, severity: Severity::Info, statement, prominence, pids, details, remedies })
+}
+
+fn observe(facts: &Facts<'_>, lease: &Lease) -> Observation {
+    let whom = whom(lease);
     let (verb, object) = match (lease.kind, lease.expires_in) {
         (LeaseKind::Command, _) => match &lease.pids[..] {
             [] => (LEASED, vec![" for as long as a command runs that cannot be seen".into()]),
@@ -51,13 +105,23 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         details.push(("client", Detail::Text(name.clone())));
         details.extend(pid.map(|pid| ("client_pid", Detail::Number(pid.into()))));
     }
-    vec![Observation {
+    Observation {
         statement,
         prominence: Prominence::Always,
         pids: lease.pids.clone(),
         details,
         remedies: release(facts, lease),
-    }]
+    }
+}
+
+/// ` for bash (pid 4100)`, ` for you (bash, pid 4100)`, or of one whose client is not to be seen, ` for user ada`.
+fn whom(lease: &Lease) -> String {
+    match (&lease.client, &lease.user) {
+        (Some(Client { name, pid: Some(pid), .. }), _) if lease.is_own => format!(" for you ({name}, pid {pid})"),
+        (Some(client), _) => format!(" for {}", name_of(client)),
+        (None, Some(user)) => format!(" for user {user}"),
+        (None, None) => String::new(),
+    }
 }
 
 fn name_of(client: &Client) -> String {
@@ -106,6 +170,7 @@ mod tests {
             pids: vec![4300],
             client: Some(Client { name: "bash".to_owned(), pid: Some(4100), ends_lease: false }),
             expires_in: Some(Duration::from_millis(52_001)),
+            is_own: false,
         }
     }
 
@@ -125,6 +190,42 @@ mod tests {
         assert_eq!(found.remedies[0].command.as_deref(), Some("portcheck --release 62893"));
         let theirs = finding(&Lease { uid: Some(0), ..lease() }, &[]);
         assert_eq!(theirs.remedies[0].command.as_deref(), Some("sudo portcheck --release 62893"));
+    }
+
+    #[test]
+    fn it_is_no_conflict_for_its_own_caller_nor_beside_a_server() {
+        let found = |lease: Lease, sockets: Vec<crate::model::Socket>| {
+            let observed = Observed { lease: Some(lease), sockets, ..Observed::of(62893, Protocol::Tcp) };
+            diagnose(&Facts::of(&observed, &host()))
+        };
+        let own = found(Lease { is_own: true, ..lease() }, Vec::new());
+        let codes =
+            |found: &[Finding]| found.iter().map(|finding| (finding.code, finding.severity)).collect::<Vec<_>>();
+        assert_eq!(
+            (codes(&own), Status::of(&own)),
+            (vec![("leased", Severity::Info), ("free", Severity::Info)], Status::Free)
+        );
+        let summary = "62893/tcp is leased by portcheck --free for you (bash, pid 4100), for 53 s";
+        assert_eq!(sentence(&own[0], &[]), summary);
+        let served = found(lease(), vec![crate::testing::owned("127.0.0.1:62893", &[42])]);
+        assert_eq!(codes(&served)[..2], [("listener", Severity::Conflict), ("leased", Severity::Info)]);
+    }
+
+    #[test]
+    fn a_taken_name_is_a_warning() {
+        let taken = NameTaken { port: 62893, pids: vec![42], uid: Some(1000), user: Some("ada".to_owned()) };
+        for (taken, who) in [
+            (taken.clone(), "squatter (pid 42)"),
+            (NameTaken { pids: Vec::new(), ..taken }, "a hidden process of user ada"),
+        ] {
+            let observed = Observed { name_taken: Some(taken), ..Observed::of(62893, Protocol::Tcp) };
+            let processes = [process(42, 1, "squatter")];
+            let found = diagnose(&Facts { processes: &processes, ..Facts::of(&observed, &host()) });
+            let codes: Vec<&str> = found.iter().map(|finding| finding.code).collect();
+            assert_eq!((codes, Status::of(&found)), (vec!["lease-name-taken", "free"], Status::Free));
+            let summary = format!("{who} has taken the name of the lease on 62893 without being a lease daemon");
+            assert_eq!(sentence(&found[0], &processes), summary);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Finding, Severity};
 use crate::classify::Class;
 use crate::classify::services::Service;
-use crate::model::{Lease, Protocol, Socket};
+use crate::model::{Lease, LeaseKind, NameTaken, Pid, Protocol, Socket, State};
 use crate::probe::{Attempt, Outcome};
 
 /// What was observed of one port of one protocol.
@@ -35,6 +35,8 @@ pub struct Observed {
     pub other_is_free: bool,
     /// Who has it from `portcheck free`.
     pub lease: Option<Lease>,
+    /// Who has the name of its lease without being a lease daemon.
+    pub name_taken: Option<NameTaken>,
 }
 
 /// Addresses that were asked about together, and the interface named behind them.
@@ -55,6 +57,7 @@ impl Observed {
             attempts_elsewhere: Vec::new(),
             other_is_free: false,
             lease: None,
+            name_taken: None,
         }
     }
 
@@ -75,7 +78,45 @@ impl Observed {
 
     /// Whether bind(2) worked wherever it was asked, and nobody holds the port.
     pub fn is_free(&self) -> bool {
-        self.sockets.is_empty() && self.can_bind() && self.lease.is_none()
+        self.sockets.is_empty() && self.can_bind() && !self.is_leased_to_others()
+    }
+
+    /// Whether it is kept for another than our caller.
+    pub fn is_leased_to_others(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| !lease.is_own)
+    }
+
+    /// Whether it is bound for our caller, whose server is known to set SO_REUSEADDR then.
+    pub fn is_held_for_caller(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.is_own && lease.kind != LeaseKind::Reserved)
+    }
+
+    /// Whether a socket is what keeps the port leased.
+    pub fn is_hold(&self, socket: &Socket) -> bool {
+        let is_kept_by = |lease: &Lease| lease.pids.iter().any(|pid| socket.owners.pids().contains(pid));
+        socket.state == State::Bound && self.lease.as_ref().is_some_and(is_kept_by)
+    }
+
+    /// Whether a socket keeps the port for our caller.
+    pub fn is_own_hold(&self, socket: &Socket) -> bool {
+        self.is_held_for_caller() && self.is_hold(socket)
+    }
+
+    /// The sockets that are worth showing: beside a server, what keeps the port for it is not.
+    pub fn shown_sockets(&self) -> impl Iterator<Item = &Socket> {
+        let servers: Vec<Pid> = self
+            .sockets
+            .iter()
+            .filter(|socket| socket.state == State::Listen)
+            .flat_map(|socket| socket.owners.pids())
+            .copied()
+            .collect();
+        let is_kept_for_it = move |socket: &Socket| {
+            socket.state == State::Bound
+                && !servers.is_empty()
+                && (self.is_hold(socket) || socket.owners.pids().iter().any(|pid| servers.contains(pid)))
+        };
+        self.sockets.iter().filter(move |socket| !is_kept_for_it(socket))
     }
 
     /// Whether bind(2) was asked, and always worked.

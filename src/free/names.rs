@@ -17,6 +17,42 @@ pub fn is_name(name: &str) -> bool {
         && characters.all(|other| other.is_ascii_alphanumeric() || other == '_')
 }
 
+/// Whether a variable of this name says how programs are found, loaded or run: with a port in it, a command would break.
+#[must_use]
+pub fn rules_programs(name: &str) -> bool {
+    /// Of shells (POSIX.1-2024, 8.3; bash(1)) and of sd_listen_fds(3).
+    const NAMES: [&str; 25] = [
+        "BASHOPTS",
+        "BASH_ENV",
+        "CDPATH",
+        "ENV",
+        "EUID",
+        "GCONV_PATH",
+        "HOME",
+        "IFS",
+        "LANG",
+        "LISTEN_FDNAMES",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LOGNAME",
+        "NODE_OPTIONS",
+        "OLDPWD",
+        "PATH",
+        "PPID",
+        "PWD",
+        "RUBYOPT",
+        "SHELL",
+        "SHELLOPTS",
+        "TERM",
+        "TMPDIR",
+        "UID",
+        "USER",
+    ];
+    /// Of the dynamic linker and the C library (ld.so(8)), and of interpreters.
+    const PREFIXES: [&str; 8] = ["DYLD_", "GLIBC_", "JAVA_TOOL_", "LC_", "LD_", "MALLOC_", "PERL5", "PYTHON"];
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// A place in an argument where a port is to stand.
 struct Placeholder {
     start: usize,
@@ -111,6 +147,8 @@ mod tests {
     fn names_of_variables() {
         assert_eq!(usual(3), ["PORT", "PORT2", "PORT3"]);
         assert!(["PORT", "_x", "a1"].into_iter().all(is_name));
+        assert!(["PATH", "LD_PRELOAD", "IFS", "PYTHONPATH"].into_iter().all(rules_programs));
+        assert!(["PORT", "PATHS", "HTTP_PORT", "PYTHO", "MY_LD_PORT"].into_iter().all(|name| !rules_programs(name)));
         assert!(["", "1a", "a-b", "a=b", "a b", "ä", "a\n"].into_iter().all(|name| !is_name(name)));
     }
 

@@ -21,6 +21,21 @@ pub struct Lease {
     pub client: Option<Client>,
     /// How long it still lasts. `None` if only the end of a process ends it.
     pub expires_in: Option<Duration>,
+    /// Whether it was made for the one who asks: the process that called us, or one that this descends from.
+    pub is_own: bool,
+}
+
+/// Who has the name of a port's lease without being a lease daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameTaken {
+    /// The port.
+    pub port: u16,
+    /// The processes; empty if they cannot be seen.
+    pub pids: Vec<Pid>,
+    /// Their user, where the kernel tells.
+    pub uid: Option<u32>,
+    /// The name of that user.
+    pub user: Option<String>,
 }
 
 /// How a lease is kept.

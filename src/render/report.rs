@@ -109,7 +109,7 @@ fn held(answer: &Answer, ports: &[&PortReport], style: &Style, paper: &mut Paper
             verbose::port(port, paper)?;
         }
     }
-    let sockets: Vec<&Socket> = ports.iter().flat_map(|port| &port.observed.sockets).collect();
+    let sockets: Vec<&Socket> = ports.iter().flat_map(|port| port.observed.shown_sockets()).collect();
     let groups: Vec<Group<'_>> = groups(sockets);
     for group in &groups {
         paper.gap()?;

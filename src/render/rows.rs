@@ -46,7 +46,7 @@ pub fn rows<'a>(answer: &'a Answer, connections: bool) -> Vec<Row<'a>> {
             let single = |socket: &'a Socket| Group { owners: &socket.owners, sockets: vec![socket] };
             rows.extend(port.observed.sockets.iter().map(|socket| row(port, &single(socket), &answer.processes)));
         } else {
-            rows.extend(groups(&port.observed.sockets).iter().map(|group| row(port, group, &answer.processes)));
+            rows.extend(groups(port.observed.shown_sockets()).iter().map(|group| row(port, group, &answer.processes)));
         }
     }
     rows

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 
-use crate::common::lease::{Leases, bind, leased, pick, pick_one, ports_of, printed};
+use crate::common::lease::{Leases, Somebody, bind, leased, pick, pick_one, ports_of, printed};
 use crate::common::role::Role;
 use crate::common::seccomp::portcheck_without;
 use crate::common::{Run, in_namespace, is_root, json, json_of, portcheck, run, skip};
@@ -261,9 +261,10 @@ fn what_a_person_names_comes_first() {
     in_namespace(|| {
         let _leases = Leases;
         // Assigned by IANA, and in no range: who names it knows it.
-        assert_eq!(pick_one(&["--prefer", "8080"]), 8080);
+        let somebody = Somebody::new();
+        assert_eq!(somebody.pick_one(&["--prefer", "8080"]), 8080);
         assert_eq!(pick_one(&["--prefer", "8080", "--prefer", "40001"]), 40001, "8080 is leased");
-        let next = pick_one(&["--prefer", "8080,40001"]);
+        let next = pick_one(&["--prefer", "8080"]);
         assert!((20_000..30_000).contains(&next), "the next best: {next}");
         assert_eq!(pick(&["3", "--prefer", "3000-3002"]), [3000, 3001, 3002]);
         let near = pick_one(&["--near", "8080"]);
@@ -476,7 +477,7 @@ fn a_file_for_ci_is_no_trap() {
 
 #[test]
 fn mistakes_are_one_line_each() {
-    let cases: [(&[&str], &str); 30] = [
+    let cases: [(&[&str], &str); 32] = [
         (&["--free", "0"], "'0'"),
         (&["--free", "70000"], "70000"),
         (&["--free", "x"], "'x'"),
@@ -502,6 +503,8 @@ fn mistakes_are_one_line_each() {
         (&["--free", "--hold", "--udp"], "UDP"),
         (&["--free", "--env", "A-B", "--env-file", "/dev/null"], "not a variable name"),
         (&["--free", "--env", "A"], "-- CMD"),
+        (&["--free", "--env", "PATH", "--", "true"], "a port in PATH breaks commands"),
+        (&["--free", "--env", "LD_PRELOAD", "--env-file", "/dev/null"], "another name"),
         (&["--free", "2", "--env", "A", "--", "true"], "do not fit"),
         (&["--free", "--", "echo", "{port2}"], "portcheck free 2"),
         (&["--range", "1-2"], "portcheck free"),

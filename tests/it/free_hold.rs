@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::common::lease::{Leases, bind, can_bind, pick_one, release_all};
+use crate::common::lease::{Leases, Somebody, bind, can_bind, pick_one, release_all};
 use crate::common::{NOBODY, Run, codes, in_namespace, is_root, json, port, portcheck, run, skip};
 use serde_json::json as value;
 use socket2::Type;
@@ -14,7 +14,8 @@ use socket2::Type;
 fn a_held_port_is_reported_as_the_hold_it_is() {
     in_namespace(|| {
         let _leases = Leases;
-        let held = pick_one(&["--hold"]);
+        let somebody = Somebody::new();
+        let held = somebody.pick_one(&["--hold"]);
         let answer = json(&[&held.to_string()]);
         let tcp = port(&answer, held, "tcp");
         assert_eq!((&tcp["status"], codes(tcp)), (&value!("held"), vec!["leased"]), "{tcp:#}");

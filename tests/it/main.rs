@@ -21,11 +21,15 @@ mod foreign_files;
 #[cfg(target_os = "linux")]
 mod free;
 #[cfg(target_os = "linux")]
+mod free_caller;
+#[cfg(target_os = "linux")]
 mod free_command;
 #[cfg(target_os = "linux")]
 mod free_hold;
 #[cfg(target_os = "linux")]
 mod free_lease;
+#[cfg(target_os = "linux")]
+mod free_squatters;
 #[cfg(target_os = "linux")]
 mod free_terminal;
 #[cfg(target_os = "linux")]

@@ -5,6 +5,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::lease::Somebody;
 use crate::common::role::{Role, open};
 use crate::common::server::until;
 use crate::common::terminal::Terminal;
@@ -214,8 +215,9 @@ fn free_means_bindable_and_time_wait_is_waited_out_or_named() {
 #[test]
 fn a_lease_is_waited_out_and_not_longer_than_allowed() {
     in_namespace(|| {
-        let picked = run(&["--free", "--ttl", "20s"]).stdout;
-        let leased = picked.trim();
+        let somebody = Somebody::new();
+        let picked = somebody.pick_one(&["--ttl", "20s"]).to_string();
+        let leased = picked.as_str();
         let late = json(&[leased, "--wait", "free", "--timeout", "300ms"]);
         assert_eq!(outcome(&late), ("timeout", 124));
         assert_eq!((&late["wait"]["goals"][0]["met"], &late["ports"][0]["status"]), (&false.into(), &"held".into()));

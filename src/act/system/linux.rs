@@ -15,7 +15,8 @@ pub use super::jobs::stop_command;
 pub use super::unix::may_signal;
 use super::unix::raw_signal;
 use crate::act::Signal;
-use crate::collect::{Stat, parse_socket_link};
+pub use crate::collect::ids_are_ours;
+use crate::collect::{Stat, parse_socket_link, status_field};
 use crate::error::Error;
 use crate::model::Pid;
 
@@ -59,7 +60,7 @@ impl Handle {
     /// /proc was mounted in (pidfd_open(2)).
     fn is_known_to_proc(&self) -> bool {
         let info = format!("/proc/self/fdinfo/{}", self.pidfd.as_raw_fd());
-        fs::read_to_string(info).is_ok_and(|info| field(&info, "Pid") == Some(&self.pid.to_string()))
+        fs::read_to_string(info).is_ok_and(|info| status_field(&info, "Pid") == Some(&self.pid.to_string()))
     }
 
     /// Its id.
@@ -106,21 +107,6 @@ impl Handle {
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(pidfd_send_signal(&self.pidfd, raw_signal(signal))?)
     }
-}
-
-/// Whether the ids in /proc are those of our pid namespace. After `unshare --pid --fork` it still shows the outer one.
-#[must_use]
-pub fn ids_are_ours() -> bool {
-    let own = std::process::id().to_string();
-    // A process has an id in the pid namespace of /proc, and in each one below down to its own (proc_pid_status(5)).
-    // Without pid namespaces in the kernel there is only `Pid:`.
-    fs::read_to_string("/proc/self/status")
-        .is_ok_and(|status| field(&status, "NSpid").or_else(|| field(&status, "Pid")) == Some(&own))
-}
-
-/// The value of a line `NAME:\tVALUE`.
-fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 fn has_open(descriptors: &Path, inodes: &[u64]) -> bool {

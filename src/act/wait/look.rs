@@ -10,8 +10,9 @@ use crate::answer;
 use crate::collect::{self, Detail, Watch};
 use crate::diagnose::{Facts, Observed, PortReport, Status};
 use crate::error::Error;
+use crate::free;
 use crate::local::IS_WINDOWS;
-use crate::model::{Family, Host, Owners, Pid, Process, Protocol, Socket, find_process};
+use crate::model::{Family, Host, Lease, LeaseKind, Owners, Pid, Process, Protocol, Socket, find_process};
 use crate::port_set::PortSet;
 use crate::probe::{self, Outcome};
 use crate::request::{Question, Request};
@@ -76,6 +77,17 @@ impl fmt::Display for By {
     }
 }
 
+/// The ports that are held for the one who waits until they are free.
+fn held_for_caller(awaited: Awaited, ports: &PortSet) -> PortSet {
+    if awaited != Awaited::Free {
+        return PortSet::default();
+    }
+    // Where leases cannot be seen, nobody's holds are known.
+    let leases = free::leases(ports).unwrap_or_default().leases;
+    let is_held = |lease: &&Lease| lease.is_own && lease.kind != LeaseKind::Reserved;
+    leases.iter().filter(is_held).map(|lease| (lease.port, lease.port)).collect()
+}
+
 /// Whether a server answers on the port at one of the addresses asked about, or on loopback.
 fn connects(target: &Target, family: Option<Family>) -> bool {
     const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -114,6 +126,8 @@ pub struct Looker<'a> {
     /// What the owners of these listeners were found to be; they are looked for only when listeners change.
     judged: Option<(Listeners, Verdict)>,
     is_first: bool,
+    /// The ports that are held for our caller, whose server is known to set SO_REUSEADDR then.
+    held_for_caller: PortSet,
     /// Whether each port is tried in every way. Of many, only those that look free are, by the diagnosis in the end.
     is_thorough: bool,
 }
@@ -145,6 +159,7 @@ impl<'a> Looker<'a> {
             ports: Protocol::ALL.into_iter().filter_map(of).collect(),
             judged: None,
             is_first: true,
+            held_for_caller: held_for_caller(options.awaited, &ports_of(targets)),
             is_thorough: targets.len() <= answer::MOST_THOROUGH_PROBES
                 || request.reuse_address
                 || targets.iter().any(|target| !target.addresses.is_empty()),
@@ -233,16 +248,17 @@ impl<'a> Looker<'a> {
 
     fn can_bind(&self, target: &Target, look: &mut Look) -> bool {
         let spots = answer::spots(self.request, target);
+        let reuse_address = self.request.reuse_address || self.held_for_caller.contains(target.first);
         let mut protocols = self.request.protocols.iter().filter(|&&protocol| target.wants(protocol));
         protocols.all(|&protocol| {
-            let attempts = if self.is_thorough {
+            let attempts = if self.is_thorough || reuse_address {
                 probe::probe(target.first, protocol, &spots)
             } else {
                 probe::probe_briefly(target.first, protocol, self.request.family)
             };
             let observed =
                 Observed { addresses: target.addresses.clone(), attempts, ..Observed::of(target.first, protocol) };
-            let facts = Facts { reuse_address: self.request.reuse_address, ..Facts::of(&observed, &self.host) };
+            let facts = Facts { reuse_address, ..Facts::of(&observed, &self.host) };
             // Time does not change what this user may do.
             if facts.fails_with(Outcome::AccessDenied) || facts.fails_with(Outcome::NotPermitted) {
                 look.failure = Some(super::Outcome::Blocked);

@@ -61,6 +61,21 @@ impl Stat {
     }
 }
 
+/// Whether the ids in /proc are those of our pid namespace. After `unshare --pid --fork` it still shows the outer one.
+#[must_use]
+pub fn ids_are_ours() -> bool {
+    let own = std::process::id().to_string();
+    // A process has an id in the pid namespace of /proc, and in each one below down to its own (proc_pid_status(5)).
+    // Without pid namespaces in the kernel there is only `Pid:`.
+    fs::read_to_string("/proc/self/status")
+        .is_ok_and(|status| status_field(&status, "NSpid").or_else(|| status_field(&status, "Pid")) == Some(&own))
+}
+
+/// The value of a line `NAME:\tVALUE`.
+pub fn status_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
 /// When the machine started. Unlike `btime` in /proc/stat, this has the fraction of the second.
 fn booted_at() -> Option<SystemTime> {
     let look = || {

@@ -22,6 +22,25 @@ pub struct UnixSocket {
     pub inode: u64,
     /// Whether it can be connected to.
     pub listens: bool,
+    /// What goes through it.
+    pub kind: Kind,
+}
+
+/// The kind of a socket: of each there can be one with the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// SOCK_SEQPACKET.
+    Packets,
+    /// SOCK_STREAM, SOCK_DGRAM.
+    Other,
+}
+
+impl Kind {
+    const fn of(number: u8) -> Self {
+        /// linux/net.h.
+        const SOCK_SEQPACKET: u8 = 5;
+        if number == SOCK_SEQPACKET { Self::Packets } else { Self::Other }
+    }
 }
 
 /// The abstract sockets of this network namespace, without connections.
@@ -71,7 +90,12 @@ pub fn parse(payload: &[u8]) -> Result<Option<UnixSocket>, Failure> {
     };
     let inode = u32_at(message, 4)?.into();
     let name = find_attribute(attributes, UNIX_DIAG_NAME)?.and_then(|name| name.strip_prefix(b"\0"));
-    Ok(name.map(|name| UnixSocket { name: name.to_vec(), inode, listens: message[2] == LISTEN }))
+    Ok(name.map(|name| UnixSocket {
+        name: name.to_vec(),
+        inode,
+        listens: message[2] == LISTEN,
+        kind: Kind::of(message[1]),
+    }))
 }
 
 fn by_text(proc: &Path) -> Result<Vec<UnixSocket>, Error> {
@@ -91,13 +115,15 @@ pub fn parse_line(line: &[u8]) -> Option<UnixSocket> {
     let at = line.iter().position(|&byte| byte == b'@')?;
     let mut columns = std::str::from_utf8(&line[..at]).ok()?.split_ascii_whitespace().skip(3);
     let flags = u32::from_str_radix(columns.next()?, 16).ok()?;
-    let state = u8::from_str_radix(columns.nth(1)?, 16).ok()?;
+    let kind = u8::from_str_radix(columns.next()?, 16).ok()?;
+    let state = u8::from_str_radix(columns.next()?, 16).ok()?;
     let inode = columns.next()?.parse().ok()?;
     // A path with an `@` in it has another column before the `@`.
     (columns.next().is_none() && state == UNCONNECTED).then(|| UnixSocket {
         name: line[at + 1..].to_vec(),
         inode,
         listens: flags & ACCEPTS != 0,
+        kind: Kind::of(kind),
     })
 }
 
@@ -109,8 +135,8 @@ mod tests {
     use super::super::netlink::attribute;
     use super::*;
 
-    fn socket(name: &str, inode: u64, listens: bool) -> UnixSocket {
-        UnixSocket { name: name.as_bytes().to_vec(), inode, listens }
+    fn socket(kind: Kind, name: &str, inode: u64, listens: bool) -> UnixSocket {
+        UnixSocket { name: name.as_bytes().to_vec(), inode, listens, kind }
     }
 
     #[test]
@@ -125,7 +151,14 @@ Num       RefCount Protocol Flags    Type St Inode Path
 0000000000000000: 00000003 00000000 00000000 0001 03 106
 ";
         let found: Vec<UnixSocket> = table.split('\n').filter_map(|line| parse_line(line.as_bytes())).collect();
-        assert_eq!(found, [socket("one", 101, true), socket("two words", 102, false), socket("", 105, true)]);
+        assert_eq!(
+            found,
+            [
+                socket(Kind::Packets, "one", 101, true),
+                socket(Kind::Packets, "two words", 102, false),
+                socket(Kind::Other, "", 105, true)
+            ]
+        );
     }
 
     #[test]
@@ -133,8 +166,8 @@ Num       RefCount Protocol Flags    Type St Inode Path
         let row = |state: u8, name: &[u8]| {
             [&[1, 5, state, 0][..], &7u32.to_ne_bytes(), &[0; 8], &attribute(0, name)].concat()
         };
-        assert_eq!(parse(&row(LISTEN, b"\0one")).unwrap(), Some(socket("one", 7, true)));
-        assert_eq!(parse(&row(CLOSE, b"\0two")).unwrap(), Some(socket("two", 7, false)));
+        assert_eq!(parse(&row(LISTEN, b"\0one")).unwrap(), Some(socket(Kind::Packets, "one", 7, true)));
+        assert_eq!(parse(&row(CLOSE, b"\0two")).unwrap(), Some(socket(Kind::Packets, "two", 7, false)));
         assert_eq!(parse(&row(CLOSE, b"/run/three\0")).unwrap(), None);
         assert_eq!(parse(&row(CLOSE, b"")[..16]).unwrap(), None, "a socket without a name");
         assert!(parse(&[0; 15]).is_err());

@@ -20,7 +20,7 @@ use socket2::Socket;
 use crate::collect::{self, Detail};
 use crate::error::Error;
 use crate::free::limit::Limit;
-use crate::free::{Release, Terms};
+use crate::free::{Leases, Release, Terms};
 use crate::model::{Client, Lease, LeaseKind, Pid, Process};
 use crate::port_set::PortSet;
 
@@ -31,6 +31,10 @@ pub const CAN_HOLD: bool = false;
 
 /// Whether a server on one address and one on all can have the same port (BSD, with SO_REUSEADDR).
 pub const LETS_COEXIST: bool = !crate::local::IS_WINDOWS;
+
+/// Nobody has to be waited for here.
+#[derive(Debug, Default)]
+pub struct Patience;
 
 /// The lock on a port, for as long as it is open.
 #[derive(Debug)]
@@ -145,9 +149,7 @@ fn take(port: u16) -> io::Result<Option<Lock>> {
 /// Whether a lease has not run out. That of a command has, if its lock could be taken.
 fn is_valid(record: &Record) -> bool {
     let client_is_there = || match &record.client {
-        Some(client) if client.ends_lease => {
-            process(client.pid).is_some_and(|process| started(&process) == client.started)
-        }
+        Some(client) if client.ends_lease => runs(client),
         _ => true,
     };
     record.kind == RecordKind::Reserved && remaining(record).is_some() && client_is_there()
@@ -220,16 +222,16 @@ pub fn serve() -> io::Result<()> {
 /// # Errors
 ///
 /// If the directory is there and cannot be read.
-pub fn leases(ports: &PortSet) -> Result<Vec<Lease>, Error> {
+pub fn leases(ports: &PortSet) -> Result<Leases, Error> {
     let entries = match fs::read_dir(directory()) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Leases::default()),
         Err(source) => return Err(Error::Read { path: directory(), source }),
     };
     let port = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".json")?.parse().ok();
     let mut found: Vec<u16> = entries.flatten().filter_map(port).filter(|&port| ports.contains(port)).collect();
     found.sort_unstable();
-    Ok(found.into_iter().filter_map(lease).collect())
+    Ok(Leases { leases: found.into_iter().filter_map(lease).collect(), ..Leases::default() })
 }
 
 fn lease(port: u16) -> Option<Lease> {
@@ -247,6 +249,7 @@ fn lease(port: u16) -> Option<Lease> {
         },
         uid: None,
         user: None,
+        is_own: is_own(&record),
         pids: record.process.into_iter().collect(),
         expires_in: (record.kind == RecordKind::Reserved).then(|| remaining(&record)).flatten(),
         client: record.client.map(|client| Client {
@@ -257,13 +260,19 @@ fn lease(port: u16) -> Option<Lease> {
     })
 }
 
+/// Whether a lease was made for a process that we descend from.
+fn is_own(record: &Record) -> bool {
+    let is_ancestor = |pid: Pid| collect::ancestors_of(std::process::id()).contains(&pid);
+    record.client.as_ref().is_some_and(descends_from) || record.process.is_some_and(is_ancestor)
+}
+
 /// Ends the leases on `ports`, and tells of each what became of it.
 ///
 /// # Errors
 ///
 /// If the records cannot be read.
 pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
-    let mut leases = leases(&ports.iter().map(|&port| (port, port)).collect())?;
+    let mut leases = leases(&ports.iter().map(|&port| (port, port)).collect())?.leases;
     let mut release_one = |port| {
         let Some(index) = leases.iter().position(|lease| lease.port == port) else { return Release::NotLeased };
         let lease = leases.swap_remove(index);
@@ -281,15 +290,32 @@ pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
 
 /// Ends the lease on `port` if it was made with the same key for the one who calls us now, or for one who has ended.
 #[must_use]
-pub fn reclaim(port: u16, key: u64) -> bool {
+pub fn reclaim(port: u16, key: u64, _patience: &mut Patience) -> bool {
     let Ok(Some(_lock)) = take(port) else { return false };
     let Some(record) = Record::read(&directory(), port).filter(|record| record.key == Some(key)) else { return false };
-    let is_over = record.client.is_none_or(|client| {
-        let is_caller =
-            watch_caller().is_some_and(|caller| (caller.pid, caller.started) == (client.pid, client.started));
-        is_caller || process(client.pid).is_none_or(|process| started(&process) != client.started)
-    });
+    let is_over = record.client.is_none_or(|client| is_caller(&client) || !runs(&client));
     is_over && Record::remove(&directory(), port).is_ok()
+}
+
+/// Ends the lease on `port` if it was made for the one who calls us now, or a process that it descends from.
+#[must_use]
+pub fn take_over(port: u16, _patience: &mut Patience) -> bool {
+    let Ok(Some(_lock)) = take(port) else { return false };
+    let client = Record::read(&directory(), port).and_then(|record| record.client);
+    client.is_some_and(|client| descends_from(&client)) && Record::remove(&directory(), port).is_ok()
+}
+
+fn is_caller(client: &record::Client) -> bool {
+    watch_caller().is_some_and(|caller| (caller.pid, caller.started) == (client.pid, client.started))
+}
+
+fn runs(client: &record::Client) -> bool {
+    process(client.pid).is_some_and(|process| started(&process) == client.started)
+}
+
+/// Whether we descend from a client that still runs.
+fn descends_from(client: &record::Client) -> bool {
+    runs(client) && collect::ancestors_of(std::process::id()).contains(&client.pid)
 }
 
 /// Watches the process `pid`.

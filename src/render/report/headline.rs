@@ -61,7 +61,7 @@ pub fn is_same(one: &PortReport, other: &PortReport) -> bool {
 
 /// The groups that wait on a port: they are the answer, and connections are their own.
 fn waiting(port: &PortReport) -> Vec<Group<'_>> {
-    let sockets = port.observed.sockets.iter().filter(|socket| socket.state.is_waiting());
+    let sockets = port.observed.shown_sockets().filter(|socket| socket.state.is_waiting());
     groups(sockets)
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde_json::Value;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{json, numbers, run};
+use super::{Background, json, numbers, run};
 
 /// Ends all leases of the network namespace when dropped, also by a test that fails: the processes that keep them would
 /// outlive it.
@@ -55,6 +55,25 @@ pub fn pick_one(arguments: &[&str]) -> u16 {
     match pick(arguments)[..] {
         [port] => port,
         ref ports => panic!("{arguments:?}: {ports:?}"),
+    }
+}
+
+/// Somebody else who leases ports: neither us nor anybody who started us.
+pub struct Somebody(Background);
+
+impl Somebody {
+    pub fn new() -> Self {
+        Self(Background::spawn(std::process::Command::new("sleep").arg("600")))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.pid()
+    }
+
+    /// Picks one for them.
+    #[track_caller]
+    pub fn pick_one(&self, arguments: &[&str]) -> u16 {
+        pick_one(&[&["--pid", &self.pid().to_string()], arguments].concat())
     }
 }
 

@@ -2,24 +2,26 @@
 
 use std::net::TcpListener;
 
-use crate::common::lease::{Leases, can_bind, leased, pick_one};
+use crate::common::lease::{Leases, Somebody, can_bind, leased};
 use crate::scenarios::scenarios;
 use crate::scenarios::stage::{Stage, becomes_free};
 
 scenarios! {
     a_leased_port: rows [], proves ["leased"];
     a_held_port: rows ["7"], proves ["leased"];
+    a_taken_name: rows [], proves ["lease-name-taken"];
 }
 
 fn a_leased_port(stage: &Stage) -> Result<(), String> {
     let _leases = Leases;
-    let port = pick_one(&[]);
+    let somebody = Somebody::new();
+    let port = somebody.pick_one(&[]);
     let (tcp, udp) = (format!("{port}/tcp"), format!("{port}/udp"));
     stage.expect_as_nobody(&tcp, "held", &["leased"]);
     stage.expect(&udp, "held", &["leased"], &[]);
     // Whoever does not ask --free may bind it all the same.
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    stage.expect(&tcp, "held", &["leased", "listener"], &[std::process::id()]);
+    stage.expect(&tcp, "held", &["listener", "leased"], &[std::process::id()]);
     drop(listener);
     stage.expect(&tcp, "held", &["leased"], &[]).cure("leased");
     assert!(leased().is_empty());
@@ -29,7 +31,8 @@ fn a_leased_port(stage: &Stage) -> Result<(), String> {
 
 fn a_held_port(stage: &Stage) -> Result<(), String> {
     let _leases = Leases;
-    let port = pick_one(&["--hold"]);
+    let somebody = Somebody::new();
+    let port = somebody.pick_one(&["--hold"]);
     let tcp = format!("{port}/tcp");
     let look = stage.look(&[&tcp]);
     let keeper = look.finding("leased")["pids"][0].as_u64().unwrap();
@@ -40,5 +43,16 @@ fn a_held_port(stage: &Stage) -> Result<(), String> {
     look.cure("leased");
     assert!(can_bind([127, 0, 0, 1], port, false));
     becomes_free(&tcp);
+    Ok(())
+}
+
+fn a_taken_name(stage: &Stage) -> Result<(), String> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, socket};
+    let name = SocketAddrUnix::new_abstract_name(b"portcheck.lease.20010").unwrap();
+    let squatter = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+    bind(&squatter, &name).unwrap();
+    stage.expect("20010/tcp", "free", &["lease-name-taken", "free"], &[]);
+    drop(squatter);
+    stage.expect("20010/tcp", "free", &["free"], &[]);
     Ok(())
 }

@@ -77,8 +77,9 @@ fn activation(inheritance: &Inheritance) -> [(String, String); 3] {
 fn hand_down(inheritance: Inheritance) -> io::Result<()> {
     let Inheritance { locks, holds, servers, limit, .. } = inheritance;
     let servers: Vec<OwnedFd> = servers.into_iter().map(OwnedFd::from).collect();
-    let kept = locks.into_iter().map(|lock| lock.socket).chain(holds.into_iter().map(OwnedFd::from));
-    let kept: Vec<OwnedFd> = kept.collect();
+    let marks = locks.iter().map(Lock::mark).collect::<io::Result<Vec<OwnedFd>>>()?;
+    let locks = locks.into_iter().map(|lock| lock.socket);
+    let kept: Vec<OwnedFd> = locks.chain(marks).chain(holds.into_iter().map(OwnedFd::from)).collect();
     let first_free = FIRST_SERVER + RawFd::try_from(servers.len()).unwrap_or(RawFd::MAX);
     let beyond = first_beyond(first_free, kept.len() + servers.len());
     for socket in &kept {

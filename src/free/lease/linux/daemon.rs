@@ -13,11 +13,12 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, listen, recv, send};
 use socket2::Socket;
 
+use super::caller::Identity;
 use super::lock::Lock;
 use super::packets::receive_with;
 use super::protocol::{DONE, END, LONGEST, PORT, READY, REFUSED, Request, Story};
 use super::start::Kept;
-use crate::model::Pid;
+use super::users;
 
 /// Is the lease daemon: takes over what comes through standard input, keeps it, and returns when nothing is left to keep.
 ///
@@ -43,6 +44,9 @@ pub fn serve() -> io::Result<()> {
 
 /// So many may ask at the same time. Who asks and says nothing gives way to the next.
 const MOST_CONNECTIONS: i32 = 64;
+
+/// How long to wait before trying again what failed for want of something.
+const BREATH: Duration = Duration::from_millis(20);
 
 struct Daemon {
     kept: Vec<Kept>,
@@ -87,7 +91,7 @@ impl Daemon {
     }
 
     fn run(&mut self) -> io::Result<()> {
-        let ends_with_client = self.story.client.as_ref().is_some_and(|client| client.ends_lease);
+        let ends_with_client = self.story.ends_with_client;
         loop {
             let left = self.left();
             if self.kept.is_empty() || left.is_zero() || (ends_with_client && self.is_client_gone) {
@@ -134,7 +138,16 @@ impl Daemon {
 
     fn accept(&mut self, port: u16) {
         let Some(kept) = self.kept.iter().find(|kept| kept.lock.port == port) else { return };
-        if let Ok(connection) = accept_with(&kept.lock.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+        let Ok(connection) = accept_with(&kept.lock.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) else {
+            // There may be no descriptor left for it.
+            if self.connections.is_empty() {
+                std::thread::sleep(BREATH);
+            } else {
+                self.connections.remove(0);
+            }
+            return;
+        };
+        if !self.answer(port, &connection) {
             if self.connections.len() >= usize::try_from(MOST_CONNECTIONS).unwrap_or(usize::MAX) {
                 self.connections.remove(0);
             }
@@ -142,18 +155,22 @@ impl Daemon {
         }
     }
 
-    /// Answers one packet. Who sent something else, or has hung up, gets nothing.
-    fn answer(&mut self, port: u16, connection: &OwnedFd) {
+    /// Answers one packet. Whether there was any: who has hung up, or sent something else, gets no answer.
+    fn answer(&mut self, port: u16, connection: &OwnedFd) -> bool {
         let mut packet = [0; LONGEST];
-        let Ok((_, length)) = recv(connection, &mut packet[..], RecvFlags::empty()) else { return };
-        let Some(request) = packet.get(..length).and_then(Request::decode) else { return };
+        let length = match recv(connection, &mut packet[..], RecvFlags::empty()) {
+            Ok((_, length)) => length,
+            Err(errno) => return errno != Errno::AGAIN,
+        };
+        let Some(request) = packet.get(..length).and_then(Request::decode) else { return true };
         let answer = match request {
             Request::Tell => Story { expires_in: self.left(), ..self.story.clone() }.encode().into_bytes(),
             Request::Release => self.end_if(is_ours(connection), port),
-            Request::Reclaim { key, caller } => self.end_if(self.may_reclaim(connection, key, caller), port),
+            Request::Reclaim { key, caller } => self.end_if(self.may_reclaim(connection, key, &caller), port),
         };
         // Before the answer, the port is free again.
         let _ = send(connection, &answer, SendFlags::NOSIGNAL);
+        true
     }
 
     fn end_if(&mut self, is_allowed: bool, port: u16) -> Vec<u8> {
@@ -166,9 +183,10 @@ impl Daemon {
 
     /// Whether a lease goes to another run of the same project: called by the same process again, or by the next one
     /// after that has ended. Of two that run side by side each is to have a port of its own.
-    fn may_reclaim(&self, connection: &OwnedFd, key: u64, caller: Pid) -> bool {
-        let same_caller = self.story.client.as_ref().is_some_and(|client| client.pid == Some(caller));
-        self.key == Some(key) && is_ours(connection) && (same_caller || self.is_client_gone || self.client.is_none())
+    fn may_reclaim(&self, connection: &OwnedFd, key: u64, caller: &Identity) -> bool {
+        let is_same_caller = self.story.client.as_ref() == Some(caller);
+        // Of a client that was out of sight from the start, nobody knows whether it has ended.
+        self.key == Some(key) && is_ours(connection) && (is_same_caller || self.is_client_gone)
     }
 }
 
@@ -186,8 +204,6 @@ fn poll_for(descriptor: &OwnedFd) -> PollFd<'_> {
     PollFd::new(descriptor, PollFlags::IN)
 }
 
-/// Whether the peer is our own user, or root.
 fn is_ours(connection: &OwnedFd) -> bool {
-    getsockopt(connection, sockopt::PeerCredentials)
-        .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw())
+    getsockopt(connection, sockopt::PeerCredentials).is_ok_and(|peer| users::is_ours(&peer))
 }

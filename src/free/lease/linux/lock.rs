@@ -9,6 +9,9 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, 
 /// What stands before the port in the name. Every version of this program must use the same.
 pub(super) const PREFIX: &str = "portcheck.lease.";
 
+/// What stands before the port in the name by which the lock of a command is marked.
+pub(super) const COMMAND_PREFIX: &str = "portcheck.command.";
+
 /// A lock that we hold.
 #[derive(Debug)]
 pub struct Lock {
@@ -18,9 +21,27 @@ pub struct Lock {
     pub socket: OwnedFd,
 }
 
+impl Lock {
+    /// Marks it as that of a command, which does not know of it and answers nobody: for as long as the command has the
+    /// descriptor that this returns.
+    ///
+    /// # Errors
+    ///
+    /// If somebody has taken that name.
+    pub fn mark(&self) -> io::Result<OwnedFd> {
+        let mark = socket(SocketFlags::NONBLOCK)?;
+        bind(&mark, &named(COMMAND_PREFIX, self.port)?)?;
+        Ok(mark)
+    }
+}
+
 /// The address by which the lock of `port` is known.
 pub(super) fn address(port: u16) -> io::Result<SocketAddrUnix> {
-    Ok(SocketAddrUnix::new_abstract_name(format!("{PREFIX}{port}").as_bytes())?)
+    named(PREFIX, port)
+}
+
+fn named(prefix: &str, port: u16) -> io::Result<SocketAddrUnix> {
+    Ok(SocketAddrUnix::new_abstract_name(format!("{prefix}{port}").as_bytes())?)
 }
 
 /// A socket of the kind that locks are, and those who ask them.

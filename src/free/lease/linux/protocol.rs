@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use crate::model::{Client, LeaseKind, Pid};
+use super::caller::Identity;
+use crate::free::LONGEST_TTL;
+use crate::model::LeaseKind;
 
 /// What somebody wants of a lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// To know for whom it is, and how long.
     Tell,
@@ -16,7 +18,7 @@ pub enum Request {
         /// The order that the name makes: see [`Order::sticky_key`](crate::free::Order::sticky_key).
         key: u64,
         /// Who called the one who asks.
-        caller: Pid,
+        caller: Identity,
     },
 }
 
@@ -25,7 +27,7 @@ pub const LONGEST: usize = 1024;
 
 impl Request {
     /// The packet.
-    pub fn encode(self) -> String {
+    pub fn encode(&self) -> String {
         match self {
             Self::Tell => "tell".to_owned(),
             Self::Release => "release".to_owned(),
@@ -35,15 +37,13 @@ impl Request {
 
     /// `None` for what is no request.
     pub fn decode(packet: &[u8]) -> Option<Self> {
-        let mut words = std::str::from_utf8(packet).ok()?.split(' ');
-        match words.next()? {
+        match std::str::from_utf8(packet).ok()? {
             "tell" => Some(Self::Tell),
             "release" => Some(Self::Release),
-            "reclaim" => Some(Self::Reclaim {
-                key: u64::from_str_radix(words.next()?, 16).ok()?,
-                caller: words.next()?.parse().ok()?,
-            }),
-            _ => None,
+            other => {
+                let (key, caller) = other.strip_prefix("reclaim ")?.split_once(' ')?;
+                Some(Self::Reclaim { key: u64::from_str_radix(key, 16).ok()?, caller: caller.parse().ok()? })
+            }
         }
     }
 }
@@ -65,22 +65,19 @@ pub const REFUSED: &[u8] = b"refused";
 pub struct Story {
     pub kind: LeaseKind,
     pub expires_in: Duration,
-    pub client: Option<Client>,
-    /// In which the client's pid means what it says.
-    pub pid_namespace: String,
+    /// For whom it is.
+    pub client: Option<Identity>,
+    /// Whether it ends with the client.
+    pub ends_with_client: bool,
 }
 
 impl Story {
     /// The packet.
     pub fn encode(&self) -> String {
-        let head = format!("kind {}\nexpires_in_ms {}\n", self.kind.into_str(), self.expires_in.as_millis());
-        let Some(Client { name, pid, ends_lease }) = &self.client else { return head };
-        let (pid, namespace) = (pid.unwrap_or(0), &self.pid_namespace);
-        // A process may put a line break into its name.
-        let name = name.replace(char::is_control, "?");
-        format!(
-            "{head}client_pid {pid}\npid_namespace {namespace}\nends_with_client {ends_lease}\nclient_name {name}\n"
-        )
+        let Self { kind, expires_in, client, ends_with_client } = self;
+        let client = client.as_ref().map(|client| format!("client {client}\n")).unwrap_or_default();
+        let (kind, left) = (kind.into_str(), expires_in.as_millis());
+        format!("kind {kind}\nexpires_in_ms {left}\n{client}ends_with_client {ends_with_client}\n")
     }
 
     /// `None` for what is no story. Lines that are not known are passed over.
@@ -92,16 +89,13 @@ impl Story {
             "held" => LeaseKind::Held,
             _ => return None,
         };
-        let client = field("client_name").map(|name| Client {
-            name: name.to_owned(),
-            pid: field("client_pid").and_then(|pid| pid.parse().ok()).filter(|&pid| pid != 0),
-            ends_lease: field("ends_with_client") == Some("true"),
-        });
-        Some(Self {
+        let expires_in = Duration::from_millis(field("expires_in_ms")?.parse().ok()?);
+        // Nobody can ask for longer.
+        (expires_in <= LONGEST_TTL).then(|| Self {
             kind,
-            expires_in: Duration::from_millis(field("expires_in_ms")?.parse().ok()?),
-            client,
-            pid_namespace: field("pid_namespace").unwrap_or_default().to_owned(),
+            expires_in,
+            client: field("client").and_then(|client| client.parse().ok()),
+            ends_with_client: field("ends_with_client") == Some("true"),
         })
     }
 }
@@ -112,42 +106,34 @@ mod tests {
 
     use super::*;
 
+    fn client() -> Identity {
+        "pid:[4026531836] 4242 1234567".parse().unwrap()
+    }
+
     #[test]
     fn requests_are_understood() {
-        for request in [Request::Tell, Request::Release, Request::Reclaim { key: u64::MAX, caller: 4242 }] {
+        for request in [Request::Tell, Request::Release, Request::Reclaim { key: u64::MAX, caller: client() }] {
             assert_eq!(Request::decode(request.encode().as_bytes()), Some(request));
         }
-        for nonsense in ["", "tel", "reclaim", "reclaim x 1", "reclaim 1", "\u{0}"] {
+        for nonsense in ["", "tel", "reclaim", "reclaim x 1", "reclaim 1", "reclaim 1 2 3", "\u{0}"] {
             assert_eq!(Request::decode(nonsense.as_bytes()), None, "{nonsense:?}");
         }
     }
 
     #[test]
     fn stories_are_understood() {
-        let client = Client { name: "my shell".to_owned(), pid: Some(4242), ends_lease: true };
         let story = Story {
             kind: LeaseKind::Held,
             expires_in: Duration::from_millis(53_211),
-            client: Some(client),
-            pid_namespace: "pid:[4026531836]".to_owned(),
+            client: Some(client()),
+            ends_with_client: true,
         };
         assert_eq!(Story::decode(story.encode().as_bytes()), Some(story.clone()));
-        let unknown = Story { client: None, pid_namespace: String::new(), ..story };
+        let unknown = Story { client: None, ..story.clone() };
         assert_eq!(Story::decode(unknown.encode().as_bytes()), Some(unknown));
         assert_eq!(Story::decode(b"kind other\nexpires_in_ms 1\n"), None);
-    }
-
-    #[test]
-    fn a_name_cannot_forge_a_line() {
-        let client = Client { name: "a\nkind held".to_owned(), pid: None, ends_lease: false };
-        let story = Story {
-            kind: LeaseKind::Reserved,
-            expires_in: Duration::ZERO,
-            client: Some(client),
-            pid_namespace: String::new(),
-        };
-        assert_eq!(Story::decode(story.encode().as_bytes()).unwrap().kind, LeaseKind::Reserved);
-        assert_eq!(story.encode().lines().count(), 6);
+        let for_ever = Story { expires_in: LONGEST_TTL + Duration::from_millis(1), ..story };
+        assert_eq!(Story::decode(for_ever.encode().as_bytes()), None);
     }
 
     proptest! {

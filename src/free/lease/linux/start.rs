@@ -17,10 +17,9 @@ use socket2::Socket;
 
 use super::lock::Lock;
 use super::packets::{receive, send_with};
-use super::pid_namespace;
 use super::protocol::{END, PORT, READY, Story};
 use crate::free::Terms;
-use crate::model::{Lease, Pid};
+use crate::model::Pid;
 
 /// How long a lease daemon may take to start. On a machine that works it is a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -119,8 +118,12 @@ fn copy_of_program() -> Option<OwnedFd> {
 
 fn give(channel: &OwnedFd, terms: &Terms, kept: &[Kept]) -> io::Result<()> {
     let client = terms.client.as_ref();
-    let Lease { kind, client: told, .. } = terms.lease(0, None);
-    let story = Story { kind, expires_in: terms.ttl, client: told, pid_namespace: pid_namespace() };
+    let story = Story {
+        kind: terms.kind(),
+        expires_in: terms.ttl,
+        client: client.and_then(|client| client.identity.clone()),
+        ends_with_client: terms.ends_with_client,
+    };
     let key = terms.key.map(|key| format!("key {key:016x}\n")).unwrap_or_default();
     let client: Vec<BorrowedFd<'_>> = client.iter().map(|client| client.descriptor.as_fd()).collect();
     send_with(channel, format!("{}{key}", story.encode()).as_bytes(), &client)?;
