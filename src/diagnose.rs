@@ -17,7 +17,7 @@ mod ephemeral;
 mod excluded;
 mod facts;
 mod finding;
-mod forwarded;
+pub(crate) mod forwarded;
 mod free;
 mod hidden;
 mod holder_state;

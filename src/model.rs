@@ -5,6 +5,7 @@
 //! read them, and tests make them by hand.
 
 mod circumstances;
+mod container;
 mod forwarder;
 mod lease;
 mod process;
@@ -15,6 +16,7 @@ use std::fmt;
 use crate::port_set::PortSet;
 
 pub use circumstances::{Circumstances, ExcludedRange, InterfaceAddress, Sandbox};
+pub use container::{Engine, EngineContainer, Publication, PublishedPort};
 pub use forwarder::{Forwarder, Proxied};
 pub use lease::{Client, Lease, LeaseKind, NameTaken};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit, name_or_stand_in};

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::model::{Ancestor, Backend, Family, Forwarder, Host, Owners, Pid, Process, Protocol, Socket, State};
+use crate::model::{
+    Ancestor, Backend, Engine, EngineContainer, Family, Forwarder, Host, Owners, Pid, Process, Protocol, Socket, State,
+};
 
 /// Checks that a generated file in the tree is current. `PORTCHECK_UPDATE=1 cargo test` writes it anew.
 #[track_caller]
@@ -66,9 +68,22 @@ pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
         ],
         unit: None,
         container: None,
+        engine_container: None,
         forwarder: None,
     };
     Process { forwarder: Forwarder::of(&process), ..process }
+}
+
+/// A container that the Docker of the machine tells of.
+pub fn engine_container(name: &str) -> EngineContainer {
+    EngineContainer {
+        engine: Engine { is_default: true, ..Engine::usual_docker() },
+        id: "8".repeat(64),
+        name: Some(name.to_owned()),
+        image: None,
+        labels: std::collections::BTreeMap::new(),
+        ports: Vec::new(),
+    }
 }
 
 /// The host of all fixtures, seen by user 1000.

@@ -46,6 +46,12 @@ pub fn run(command: &[String]) -> Result<Ran, Error> {
     let Some(program) = find_on_path(name) else { return Ok(Ran::Missing) };
     let mut started = Command::new(program);
     started.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    // By these the tools of container engines are led to another engine, perhaps on another machine.
+    for (name, _) in std::env::vars_os() {
+        if ["DOCKER_", "CONTAINER_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
+            started.env_remove(name);
+        }
+    }
     let mut child = match started.spawn() {
         Ok(child) => child,
         Err(error) => return Ok(Ran::Failed(error.to_string())),

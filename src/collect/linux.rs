@@ -7,6 +7,7 @@ mod circumstances;
 mod destroy;
 mod elsewhere;
 mod empty;
+mod engines;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod generic;
@@ -163,6 +164,7 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
         if scope.detail == Detail::Full {
             look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
             gaps.extend(socket_units::assign(&mut sockets, &processes));
+            engines::assign(proc, &mut sockets, &mut processes);
         }
         leaders_first(&mut sockets, &processes);
     }

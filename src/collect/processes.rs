@@ -70,6 +70,7 @@ pub fn details(
             ancestors: if detail == Detail::Full { ancestors(&system, pid) } else { Vec::new() },
             unit: None,
             container: None,
+            engine_container: None,
             forwarder: None,
         };
         Some(Process { forwarder: Forwarder::of(&process), ..process })

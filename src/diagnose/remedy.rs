@@ -18,7 +18,7 @@ pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
     }
     let pids = group.owners.pids();
     let leader = pids.first().and_then(|&pid| facts.process(pid));
-    let by_other_means = leader.and_then(|leader| stop(facts, leader.container.as_ref(), leader.unit.as_ref()));
+    let by_other_means = leader.and_then(|leader| stop_supervisor(facts, leader));
     let mut remedies: Vec<Remedy> = by_other_means.into_iter().collect();
     match group.owners {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
@@ -89,6 +89,11 @@ fn sudo(facts: &Facts<'_>, process: Option<&Process>) -> &'static str {
     if own { "" } else { "sudo " }
 }
 
+fn stop_supervisor(facts: &Facts<'_>, process: &Process) -> Option<Remedy> {
+    let known = process.engine_container.as_deref().map(forwarded::stop_known);
+    known.or_else(|| stop(facts, process.container.as_ref(), process.unit.as_ref()))
+}
+
 fn stop_hidden(facts: &Facts<'_>, group: &Group<'_>) -> Option<Remedy> {
     let found = supervisor::of_cgroup(group.sockets.first()?.cgroup.as_deref()?);
     stop(facts, found.container.as_ref(), found.unit.as_ref())
@@ -99,7 +104,7 @@ fn stop(facts: &Facts<'_>, container: Option<&Container>, unit: Option<&Unit>) -
     if let Some(Forwarder::Engine(runtime)) =
         unit.filter(|_| container.is_none()).and_then(|unit| Forwarder::of_unit(&unit.name))
     {
-        return Some(forwarded::find_container(runtime, facts));
+        return Some(forwarded::find_container(runtime, None, facts));
     }
     container
         .map(|container| stop_container(&container.seen_by(facts.host.euid)))
@@ -108,7 +113,7 @@ fn stop(facts: &Facts<'_>, container: Option<&Container>, unit: Option<&Unit>) -
 
 /// Stops a container by the tool of its runtime, if that can.
 pub fn stop_container(container: &Container) -> Remedy {
-    let command = command::stop_container(container, Caller::Reader).and_then(|command| command::typed(&command));
+    let command = command::stop_container(container).and_then(|command| command::typed(&command));
     if command.is_some() {
         return Remedy { text: "stop its container".to_owned(), command };
     }

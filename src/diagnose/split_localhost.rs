@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::{
     Explanation, Facts, Holder, IS, Observation, Phrase, Prominence, Remedy, Rule, Severity, Statement, Subject,
 };
-use crate::model::{Pid, Proxied, Socket, State};
+use crate::model::{Pid, Proxied, Publication, Socket, State};
 
 pub static RULE: Rule = Rule {
     code: "split-localhost",
@@ -28,8 +28,14 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         return Vec::new();
     };
     let (Some(first), Some(second)) = (ipv4.owners.seen(), ipv6.owners.seen()) else { return Vec::new() };
-    let is_same = first.iter().any(|pid| second.contains(pid));
-    if is_same || destination(facts, first).is_some_and(|ipv4| destination(facts, second) == Some(ipv4)) {
+    let is_one_server = match (&ipv4.publication, &ipv6.publication) {
+        (Some(Publication::Of(ipv4)), Some(Publication::Of(ipv6))) => ipv4.id == ipv6.id,
+        _ => {
+            first.iter().any(|pid| second.contains(pid))
+                || destination(facts, first).is_some_and(|ipv4| destination(facts, second) == Some(ipv4))
+        }
+    };
+    if is_one_server {
         return Vec::new();
     }
     let holder = |pids: &[Pid]| Phrase::Holder(Holder::Processes(pids.to_vec()));

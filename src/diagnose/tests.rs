@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Circumstances, ExcludedRange, Family, Forward, Gap, Hides, Host, KernelUser, Manager, Owners, Process, Protocol,
-    ShownBy, Socket, State, Timer, TimerKind, Unit,
+    Circumstances, EngineContainer, ExcludedRange, Family, Forward, Gap, Hides, Host, KernelUser, Manager, Owners,
+    Process, Protocol, ShownBy, Socket, State, Timer, TimerKind, Unit,
 };
 use crate::probe::{Attempt, Outcome};
 use crate::render::prose::sentence;
@@ -144,7 +144,7 @@ fn nobody_is_told_to_stop_docker_for_the_port_of_a_container() {
     let line = "/usr/bin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 62893 -container-ip 172.17.0.2";
     proxy.command = line.split(' ').map(str::to_owned).collect();
     let found = findings(&[owned("0.0.0.0:62893", &[42])], &[proxy], &[]);
-    assert_eq!(commands(&found[0]), ["docker ps --filter publish=62893/tcp"]);
+    assert_eq!(commands(&found[0]), ["docker --host unix:///run/docker.sock ps --filter publish=62893/tcp"]);
 }
 
 #[test]
@@ -451,4 +451,22 @@ fn airplay_is_told_from_other_servers_of_macos() {
     assert_eq!(on("macos", 5001, &receiver).0, "listener");
     assert_eq!(on("macos", 5000, &flask).0, "listener");
     assert_eq!(on("linux", 5000, &receiver).0, "listener");
+}
+
+/// dockerd holds both of them, and has no proxies.
+#[test]
+fn localhost_is_split_by_containers_not_by_the_processes_that_hold_the_port_for_them() {
+    use crate::model::Publication;
+    use crate::testing::engine_container;
+    let published = |local: &str, pid, id: &str| Socket {
+        publication: Some(Publication::Of(Box::new(EngineContainer { id: id.to_owned(), ..engine_container("web") }))),
+        ..owned(local, &[pid])
+    };
+    let split = |ipv6: Socket| {
+        let sockets = [published("127.0.0.1:62893", 42, "one"), ipv6];
+        let processes = [process(42, 7, "dockerd"), process(43, 7, "docker-proxy")];
+        findings(&sockets, &processes, &[]).iter().any(|finding| finding.code == "split-localhost")
+    };
+    assert!(split(published("[::1]:62893", 42, "two")));
+    assert!(!split(published("[::1]:62893", 43, "one")));
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Forwarder, Pid};
+use super::{EngineContainer, Forwarder, Pid};
 
 /// Who looks after a process: a unit of systemd.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,6 +138,8 @@ pub struct Process {
     pub unit: Option<Unit>,
     /// The container it runs in.
     pub container: Option<Container>,
+    /// The same as its engine describes it, who confirms that the process is in there.
+    pub engine_container: Option<Box<EngineContainer>>,
     /// What it holds ports for, if not for itself.
     pub forwarder: Option<Forwarder>,
 }

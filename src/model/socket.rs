@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Pid, Protocol, Unit};
+use super::{Pid, Protocol, Publication, Unit};
 
 /// The address family with which a socket was created. Its address does not tell: an IPv6 socket
 /// may hold an IPv4 port.
@@ -279,6 +279,8 @@ pub struct Socket {
     pub kernel_user: Option<KernelUser>,
     /// The socket unit for which systemd opened it.
     pub activated_by: Option<Unit>,
+    /// For which container it is held, if a container engine or a part of one holds it.
+    pub publication: Option<Publication>,
     /// Where a service of Windows forwards connections to (`netsh interface portproxy`).
     pub forwards_to: Option<Forward>,
 }
@@ -307,6 +309,7 @@ impl Socket {
             via: Via::Descriptor,
             kernel_user: None,
             activated_by: None,
+            publication: None,
             forwards_to: None,
         }
     }

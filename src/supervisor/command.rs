@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::{Container, Manager, Runtime, Unit};
+use crate::model::{Container, Engine, EngineContainer, Manager, Runtime, Unit};
 
 /// Who runs a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,10 +61,10 @@ fn systemctl<'a>(
     (command.len() > options).then_some(command)
 }
 
-/// Stops a container by the tool of its runtime, where that can. Not that of another user, of whom only an engine of theirs knows.
+/// Stops a container that only a cgroup tells of, which is left to the reader. Not that of another user, of whom only an engine of theirs knows.
 #[must_use]
-pub fn stop_container(container: &Container, caller: Caller) -> Option<Vec<String>> {
-    let id = if caller == Caller::Reader { container.short_id() } else { &container.id };
+pub fn stop_container(container: &Container) -> Option<Vec<String>> {
+    let id = container.short_id();
     if container.user.is_some() {
         return None;
     }
@@ -76,6 +76,38 @@ pub fn stop_container(container: &Container, caller: Caller) -> Option<Vec<Strin
         Runtime::Containerd | Runtime::Crio | Runtime::Kubernetes => return None,
     };
     is_container_name(id).then_some(command)
+}
+
+/// Stops a container by the very engine that knows it, wherever the environment of the tool would lead.
+#[must_use]
+pub fn stop_known(container: &EngineContainer, caller: Caller) -> Vec<String> {
+    let is_pinned = caller == Caller::Portcheck || !container.engine.is_default;
+    let name = container.name.as_deref().filter(|name| caller == Caller::Reader && is_container_name(name));
+    let name = name.unwrap_or(&container.id);
+    let mut command = match container.engine.runtime {
+        Runtime::Podman if is_pinned => words(&["podman", "--remote=false"]),
+        Runtime::Podman => words(&["podman"]),
+        _ => docker(Some(&container.engine).filter(|_| is_pinned)),
+    };
+    command.extend(words(&["stop", name]));
+    command
+}
+
+/// Lists the containers of Docker that publish a port, such as `8080/tcp`.
+#[must_use]
+pub fn find_publisher(engine: Option<&Engine>, port: &str) -> Vec<String> {
+    let mut command = docker(engine.filter(|engine| !engine.is_default));
+    command.extend(["ps".to_owned(), "--filter".to_owned(), format!("publish={port}")]);
+    command
+}
+
+/// Docker's tool, for this engine if one is given.
+fn docker(engine: Option<&Engine>) -> Vec<String> {
+    let mut command = words(&["docker"]);
+    if let Some(socket) = engine.and_then(|engine| engine.socket.as_ref()) {
+        command.extend(["--host".to_owned(), format!("unix://{}", socket.display())]);
+    }
+    command
 }
 
 /// Lets a paused container run again.
@@ -128,6 +160,7 @@ pub fn is_container_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::engine_container;
 
     fn unit(name: &str, manager: Manager, user: Option<u32>) -> Unit {
         Unit { name: name.to_owned(), manager, user }
@@ -191,9 +224,7 @@ mod tests {
     #[test]
     fn containers_and_machines_are_stopped_by_their_tools() {
         let container = |runtime, id: &str| Container { runtime, id: id.to_owned(), pod: None, user: None };
-        let stop = |runtime, id: &str| {
-            stop_container(&container(runtime, id), Caller::Reader).map(|command| command.join(" "))
-        };
+        let stop = |runtime, id: &str| stop_container(&container(runtime, id)).map(|command| command.join(" "));
         assert_eq!(stop(Runtime::Docker, &"8".repeat(64)).unwrap(), "docker stop 888888888888");
         assert_eq!(stop(Runtime::Nspawn, "web").unwrap(), "machinectl poweroff -- web");
         assert_eq!(stop(Runtime::Lxc, "web-1").unwrap(), "lxc-stop -n web-1");
@@ -201,8 +232,27 @@ mod tests {
         for name in ["--version", "-Hroot@evil", "a b", "$(reboot)", "", "a/b", "a\\x2db", "é"] {
             assert_eq!((stop(Runtime::Nspawn, name), stop(Runtime::Lxc, name)), (None, None), "{name:?}");
         }
+        let known = |name: Option<&str>, is_default: bool| EngineContainer {
+            engine: Engine { runtime: Runtime::Docker, socket: Some("/a b/docker.sock".into()), is_default },
+            name: name.map(str::to_owned),
+            ..engine_container("")
+        };
+        let stop = |container: &EngineContainer, caller| typed(&stop_known(container, caller)).unwrap();
+        assert_eq!(stop(&known(Some("web"), true), Caller::Reader), "docker stop web");
+        assert_eq!(
+            stop(&known(Some("web"), false), Caller::Reader),
+            "docker --host 'unix:///a b/docker.sock' stop web"
+        );
+        for name in [Some("$(reboot)"), Some("--help"), Some(""), None] {
+            assert_eq!(stop(&known(name, true), Caller::Reader), format!("docker stop {}", "8".repeat(64)));
+        }
+        let pinned = ["docker", "--host", "unix:///a b/docker.sock", "stop", &"8".repeat(64)].map(str::to_owned);
+        assert_eq!(stop_known(&known(Some("web"), true), Caller::Portcheck), pinned);
+        let mut of_podman = known(Some("web"), false);
+        of_podman.engine.runtime = Runtime::Podman;
+        assert_eq!(stop(&of_podman, Caller::Reader), "podman --remote=false stop web");
         let of_another = Container { user: Some(1000), ..container(Runtime::Podman, "web") };
-        assert_eq!(stop_container(&of_another, Caller::Reader), None);
+        assert_eq!(stop_container(&of_another), None);
         assert_eq!(unpause_container(&container(Runtime::Podman, "web")).unwrap(), ["podman", "unpause", "web"]);
     }
 }

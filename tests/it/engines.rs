@@ -1,33 +1,53 @@
 //! Container engines hold ports for others: only the container is ever stopped, by its engine, never the engine.
 
-use crate::common::docker::Docker;
-use crate::common::server::{holders, until};
-use crate::common::{codes, in_namespace, json, json_as_nobody, json_of, owners, port, portcheck, run};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json as value};
+
+use crate::common::docker::Docker;
+use crate::common::podman::Podman;
+use crate::common::server::{holders, program, until};
+use crate::common::{
+    Background, NOBODY, codes, in_namespace, json, json_as_nobody, json_of, owners, port, portcheck, run, skip,
+    until_it_listens,
+};
 
 /// The commands of a list of remedies.
 fn commands(remedies: &Value) -> Vec<&str> {
     remedies.as_array().unwrap().iter().filter_map(|remedy| remedy["command"].as_str()).collect()
 }
 
-/// Every way of killing leaves `engine` and its other containers alone.
+/// A finding of this code.
+fn finding<'a>(port: &'a Value, code: &str) -> &'a Value {
+    port["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == code).unwrap()
+}
+
+/// Every way of killing leaves `engine` and its containers alone.
 #[track_caller]
-fn survives(engine: &Docker, port: u16, others: &[&str]) {
-    let started = std::fs::read_to_string(format!("/proc/{}/stat", engine.pid())).unwrap();
-    let target = format!("{port}/tcp");
+fn survives(engine: &Docker, target: &str) {
+    let running = engine.running();
     for flags in [&["--force"][..], &["--signal", "KILL"], &["--grace", "0s", "--force"], &["--clients", "--remnants"]]
     {
-        let answer = json(&[&[&*target, "--kill", "--yes"], flags].concat());
+        let answer = json(&[&[target, "--kill", "--yes"], flags].concat());
         assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("refused"), &value!(1)), "{answer:#}");
         assert_eq!((&answer["kill"]["steps"], &answer["kill"]["holders"]), (&value!([]), &value!([])));
         let refused = answer["kill"]["refused"].to_string();
         assert!(refused.contains("never ended itself") && !refused.contains("kill"), "{refused}");
     }
-    let now = std::fs::read_to_string(format!("/proc/{}/stat", engine.pid())).unwrap();
-    assert_eq!(started.split(' ').nth(21), now.split(' ').nth(21));
-    for other in others {
-        assert!(engine.running().contains(&(*other).to_owned()), "{other} in {:?}", engine.running());
-    }
+    assert_eq!(engine.running(), running);
+}
+
+/// `--supervisor` stops the container `id` by its engine, and nothing else.
+#[track_caller]
+fn is_stopped_alone(engine: &Docker, target: &str, id: &str, others: &[&str]) {
+    let answer = json(&[target, "--kill", "--yes", "--supervisor", "--force"]);
+    assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("freed"), &value!(0)), "{answer:#}");
+    let steps = answer["kill"]["steps"].as_array().unwrap();
+    let commands: Vec<&Value> = steps.iter().map(|step| &step["command"]).collect();
+    assert_eq!(commands, [&engine.stop(id)]);
+    assert_eq!(engine.running(), others);
 }
 
 /// dockerd itself holds the port then: it was offered to be ended, and was, with every container.
@@ -35,15 +55,14 @@ fn survives(engine: &Docker, port: u16, others: &[&str]) {
 fn an_engine_is_never_ended_for_a_port_that_it_holds_for_a_container() {
     in_namespace(|| {
         let Some(docker) = Docker::start(&["--userland-proxy=false"]) else { return };
-        docker.publish("web", "0.0.0.0:4000");
+        let web = docker.publish("web", "0.0.0.0:4000");
         docker.publish("other", "127.0.0.1:4001");
         assert_eq!(holders(4000), [docker.pid()]);
-        survives(&docker, 4000, &["web", "other"]);
-        let report = run(&["4000/tcp"]);
-        assert!(report.first_line().contains("dockerd") && !report.stdout.contains("--kill"), "{report:?}");
-        let supervisor = json(&["4000/tcp", "--kill", "--yes", "--supervisor"]);
-        assert_ne!(supervisor["kill"]["outcome"], "already-free");
-        assert!(docker.running().contains(&"other".to_owned()));
+        let report = run(&["4000/tcp"]).stdout;
+        assert!(report.contains("dockerd") && !report.contains("kill"), "{report}");
+        assert!(report.contains(&format!("docker --host {} stop web", docker.host())), "{report}");
+        survives(&docker, "4000/tcp");
+        is_stopped_alone(&docker, "4000/tcp", &web, &["other"]);
     });
 }
 
@@ -52,17 +71,135 @@ fn an_engine_is_never_ended_for_a_port_that_it_holds_for_a_container() {
 fn the_proxies_of_a_container_are_one_server_and_never_ended() {
     in_namespace(|| {
         let Some(docker) = Docker::start(&[]) else { return };
-        docker.publish("web", "4000");
+        let web = docker.publish("web", "4000");
         docker.publish("other", "127.0.0.1:4001");
         until("both families are published", || holders(4000).len() == 2);
         let answer = json(&["4000/tcp"]);
-        assert_eq!(codes(port(&answer, 4000, "tcp")), ["listener", "listener"]);
-        let report = run(&["4000/tcp"]);
-        assert!(!report.stdout.contains("--kill") && !report.stdout.contains("$("), "{report:?}");
-        survives(&docker, 4000, &["web", "other"]);
-        let refused = run(&["4000/tcp", "--kill", "--yes"]);
-        assert!(!refused.stdout.contains("left alone too"), "{refused:?}");
-        assert!(commands(&port(&answer, 4000, "tcp")["findings"][0]["remedies"])[0].starts_with("docker "));
+        let tcp = port(&answer, 4000, "tcp");
+        assert_eq!(codes(tcp), ["listener", "listener"]);
+        let listener = finding(tcp, "listener");
+        assert_eq!(
+            (&listener["details"]["container"], &listener["details"]["container_name"]),
+            (&value!(web), &value!("web"))
+        );
+        let stop = format!("docker --host {} stop web", docker.host());
+        assert_eq!(commands(&listener["remedies"]), [&*stop]);
+        let report = run(&["4000/tcp"]).stdout;
+        assert!(!report.contains("kill") && !report.contains("$("), "{report}");
+        survives(&docker, "4000/tcp");
+        let refused = run(&["4000/tcp", "--kill", "--yes"]).stdout;
+        assert!(refused.contains("holds the port for container web of Docker, and is never ended itself"), "{refused}");
+        assert!(!refused.contains("left alone too") && refused.contains("--supervisor"), "{refused}");
+        // The engine itself answers on a port of its own at times: there is no container to stop.
+        is_stopped_alone(&docker, "4000/tcp", &web, &["other"]);
+    });
+}
+
+/// By its port alone, `docker ps` tells of both.
+#[test]
+fn of_two_containers_on_one_port_only_that_on_the_address_is_stopped() {
+    in_namespace(|| {
+        for options in [&[][..], &["--userland-proxy=false"]] {
+            let Some(docker) = Docker::start(options) else { return };
+            let one = docker.publish("one", "127.0.0.1:4000");
+            let two = docker.publish("two", "127.0.0.2:4000");
+            let answer = json(&["4000/tcp"]);
+            let listeners = port(&answer, 4000, "tcp")["findings"].as_array().unwrap();
+            let containers: Vec<&Value> = listeners
+                .iter()
+                .map(|listener| &listener["details"]["container"])
+                .filter(|id| id.is_string())
+                .collect();
+            assert_eq!(containers, [&value!(one), &value!(two)], "{answer:#}");
+            is_stopped_alone(&docker, "127.0.0.1:4000/tcp", &one, &["two"]);
+            is_stopped_alone(&docker, "127.0.0.2:4000/tcp", &two, &[]);
+        }
+    });
+}
+
+/// The tools of Docker go where their environment leads, perhaps to another machine.
+#[test]
+fn no_other_engine_is_asked_whatever_the_environment_says() {
+    in_namespace(|| {
+        // An engine without a bridge removes the one that there is.
+        let Some(other) = Docker::start(&["--bridge=none"]) else { return };
+        let Some(docker) = Docker::start(&[]) else { return };
+        let config = tempfile::tempdir().unwrap();
+        std::fs::write(config.path().join("config.json"), r#"{"currentContext": "elsewhere"}"#).unwrap();
+        other.serve(&["--name=web", "--network=host"], &["-p", "127.0.0.2:4000"]);
+        for host in [other.host(), "tcp://127.0.0.1:1".to_owned()] {
+            let web = docker.publish("web", "127.0.0.1:4000");
+            let mut look = portcheck(&["127.0.0.1:4000/tcp", "--json"]);
+            look.env("DOCKER_HOST", &host);
+            let answer = json_of(look);
+            let listener = finding(port(&answer, 4000, "tcp"), "listener");
+            assert_eq!(commands(&listener["remedies"]), [format!("docker --host {} stop web", docker.host())]);
+            let mut kill = portcheck(&["127.0.0.1:4000/tcp", "--kill", "--yes", "--supervisor", "--json"]);
+            kill.env("DOCKER_HOST", &host).env("CONTAINER_HOST", &host).env("DOCKER_CONFIG", config.path());
+            let answer = json_of(kill);
+            assert_eq!(answer["kill"]["steps"][0]["command"], docker.stop(&web));
+            assert_eq!((&answer["kill"]["outcome"], docker.running().len()), (&value!("freed"), 0), "{answer:#}");
+            assert_eq!(other.running(), ["web"]);
+            docker.docker(&["rm", "web"]);
+        }
+    });
+}
+
+/// Anybody can run docker-proxy, with the port of a container among its arguments.
+#[test]
+fn a_proxy_that_its_engine_has_not_started_stops_no_container() {
+    in_namespace(|| {
+        let Some(docker) = Docker::start(&[]) else { return };
+        let Some(proxy) = program("docker-proxy") else { return skip("no docker-proxy") };
+        docker.publish("database", "127.0.0.2:5432");
+        for user in [NOBODY, 0] {
+            for listen in ["9999", "5432"] {
+                let mut forged = Command::new("sh");
+                // It reports on descriptor 3.
+                forged.args(["-c", "exec 3>/dev/null; exec \"$@\"", "sh"]).arg(&proxy).uid(user).gid(user);
+                forged.args(["-proto", "tcp", "-host-ip", "127.0.0.1", "-host-port", listen]);
+                forged.args(["-container-ip", "127.0.0.2", "-container-port", "5432"]);
+                let forged = Background::spawn(&mut forged);
+                let listen = listen.parse().unwrap();
+                until_it_listens(listen);
+                let target = format!("127.0.0.1:{listen}/tcp");
+                let report = run(&[&target]).stdout;
+                assert!(!report.contains("docker --host") && !report.contains("docker stop"), "{report}");
+                let answer = json(&[&target, "--kill", "--yes", "--supervisor"]);
+                assert_eq!(answer["kill"]["outcome"], "freed", "{answer:#}");
+                assert_eq!(answer["kill"]["steps"][0]["pid"], forged.pid());
+                assert_eq!(docker.running(), ["database"]);
+            }
+        }
+    });
+}
+
+/// What the engine serves itself, or does not answer for, has no container: nothing is stopped, and the reason given.
+#[test]
+fn without_the_word_of_the_engine_nothing_is_stopped() {
+    in_namespace(|| {
+        let api = ["--host", "tcp://127.0.0.1:2375", "--tls=false"];
+        let Some(docker) = Docker::start(&api) else { return };
+        let web = docker.publish("web", "127.0.0.1:4000");
+        let refused = |target: &str| {
+            let answer = json(&[target, "--kill", "--yes", "--supervisor", "--force"]);
+            assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["steps"]), (&value!("refused"), &value!([])));
+            answer["kill"]["refused"][0].clone()
+        };
+        let of_api = refused("2375/tcp");
+        assert!(
+            of_api["reason"].as_str().unwrap().contains("knows no containers that publish 127.0.0.1:2375/tcp"),
+            "{of_api}"
+        );
+        let find = format!("docker --host {} ps --filter publish=2375/tcp", docker.host());
+        assert_eq!(commands(&of_api["remedies"]), [&*find]);
+
+        let dockerd = Pid::from_raw(docker.pid().cast_signed()).unwrap();
+        kill_process(dockerd, Signal::STOP).unwrap();
+        let silent = refused("4000/tcp");
+        kill_process(dockerd, Signal::CONT).unwrap();
+        assert!(silent["reason"].as_str().unwrap().contains("did not answer in time"), "{silent}");
+        is_stopped_alone(&docker, "4000/tcp", &web, &[]);
     });
 }
 
@@ -70,7 +207,7 @@ fn the_proxies_of_a_container_are_one_server_and_never_ended() {
 fn a_docker_container_is_named() {
     in_namespace(|| {
         let Some(docker) = Docker::start(&[]) else { return };
-        let id = docker.serve(&["--network=host"], &["-p", "127.0.0.1:8099"]);
+        let id = docker.serve(&["--network=host", "--name=web"], &["-p", "127.0.0.1:8099"]);
         until("httpd listens", || !holders(8099).is_empty());
 
         let answer = json(&["8099/tcp"]);
@@ -79,7 +216,7 @@ fn a_docker_container_is_named() {
         let process = &answer["processes"][0];
         assert_eq!((&process["name"], &process["unit"]), (&value!("busybox"), &value!(null)));
         assert_eq!(process["container"], value!({ "runtime": "docker", "id": id, "pod": null }));
-        let stop = format!("docker stop {}", &id[..12]);
+        let stop = format!("docker --host {} stop web", docker.host());
         assert_eq!(commands(&tcp["findings"][0]["remedies"]), [&*stop]);
         let report = run(&["8099/tcp"]).stdout;
         assert!(report.contains(&format!("docker {}", &id[..12])) && report.contains(&stop), "{report}");
@@ -92,20 +229,37 @@ fn a_docker_container_is_named() {
         assert_eq!((&tcp["status"], codes(tcp)), (&value!("held"), vec!["hidden-owner"]));
         if tcp["sockets"][0]["cgroup"].is_string() {
             assert_eq!(tcp["findings"][0]["details"]["container"], id, "{tcp:#}");
+            let stop = format!("docker stop {}", &id[..12]);
             assert!(commands(&tcp["findings"][0]["remedies"]).contains(&&*stop));
         }
+        is_stopped_alone(&docker, "8099/tcp", &id, &[]);
+    });
+}
 
-        // The remedy helps.
-        docker.docker(&stop.split(' ').skip(1).collect::<Vec<_>>());
-        until("the port is free", || run(&["8099/tcp"]).code == 0);
-
-        // And so does portcheck, which runs it.
-        docker.docker(&["start", &id]);
-        until("httpd listens again", || !holders(8099).is_empty());
-        let mut kill = portcheck(&["8099/tcp", "--kill", "--supervisor", "--yes", "--json"]);
-        kill.env("DOCKER_HOST", docker.host());
-        let answer = json_of(kill);
-        assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("freed"), &value!(0)), "{answer:#}");
-        assert_eq!(answer["kill"]["steps"][0]["command"], value!(["docker", "stop", id]));
+/// Podman has no engine that runs: conmon, which it leaves with each container, holds the ports that are published.
+#[test]
+fn of_podman_only_the_container_is_stopped() {
+    in_namespace(|| {
+        let Some(podman) = Podman::set_up() else { return };
+        let web = podman.serve("web", &["--publish", "127.0.0.1:4000:80"], &["-p", "80"]);
+        let host = podman.serve("host", &["--network=host"], &["-p", "127.0.0.1:4001"]);
+        until("both listen", || holders(4000).len() == 1 && holders(4001).len() == 1);
+        let report = run(&["4000/tcp"]).stdout;
+        assert!(report.contains("conmon") && report.contains("podman stop web"), "{report}");
+        let refused = json(&["4000/tcp", "--kill", "--yes", "--force"]);
+        assert_eq!((&refused["kill"]["outcome"], &refused["kill"]["steps"]), (&value!("refused"), &value!([])));
+        for (target, id, others) in [("4000/tcp", &web, "host"), ("4001/tcp", &host, "")] {
+            let mut kill = portcheck(&[target, "--kill", "--yes", "--supervisor", "--json"]);
+            podman.lead(&mut kill);
+            kill.env("CONTAINER_HOST", "tcp://127.0.0.1:1").env("CONTAINER_CONNECTION", "elsewhere");
+            let answer = json_of(kill);
+            assert_eq!(
+                (&answer["kill"]["outcome"], &answer["exit_code"]),
+                (&value!("freed"), &value!(0)),
+                "{answer:#}"
+            );
+            assert_eq!(answer["kill"]["steps"][0]["command"], value!(["podman", "--remote=false", "stop", id]));
+            assert_eq!(podman.podman(&["ps", "--format", "{{.Names}}"]), others);
+        }
     });
 }

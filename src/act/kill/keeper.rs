@@ -3,8 +3,9 @@
 use super::Restarter;
 use crate::act::Surroundings;
 use crate::diagnose::Remedy;
+use crate::diagnose::forwarded::stop_known;
 use crate::diagnose::remedy::{stop_container, stop_unit};
-use crate::model::{Container, Manager, Process, Runtime, Unit};
+use crate::model::{Container, EngineContainer, Manager, Process, Unit};
 use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
 
@@ -13,8 +14,8 @@ use crate::supervisor::command::{self, Caller};
 pub enum Keeper {
     /// A unit of systemd.
     Unit(Unit),
-    /// A container runtime.
-    Container(Container),
+    /// A container runtime, and the container as its engine describes it, if that confirms that the process is in there.
+    Container(Container, Option<Box<EngineContainer>>),
     /// Another program.
     Program(Restarter),
 }
@@ -28,7 +29,8 @@ impl Keeper {
     pub fn of(process: &Process, surroundings: &Surroundings, restarter: Option<Restarter>) -> Option<Self> {
         if let Some(container) = process.container.as_ref().filter(|own| surroundings.container.as_ref() != Some(*own))
         {
-            return Some(Self::Container(container.seen_by(surroundings.euid)));
+            let known = process.engine_container.clone();
+            return Some(Self::Container(container.seen_by(surroundings.euid), known));
         }
         if let Some(restarter) = restarter {
             return Some(Self::Program(restarter));
@@ -44,7 +46,7 @@ impl Keeper {
         match self {
             Self::Unit(Unit { manager: Manager::System, .. }) => "systemd",
             Self::Unit(Unit { manager: Manager::User, .. }) => "systemd-user",
-            Self::Container(container) => container.runtime.into_str(),
+            Self::Container(container, _) => container.runtime.into_str(),
             Self::Program(restarter) => restarter.kind,
         }
     }
@@ -54,8 +56,9 @@ impl Keeper {
     pub fn name(&self) -> String {
         match self {
             Self::Unit(unit) => unit.name.clone(),
-            Self::Container(container) => {
-                format!("{} container {}", container.runtime.into_str(), container.short_id())
+            Self::Container(container, known) => {
+                let name = known.as_ref().map_or_else(|| container.short_id(), |known| known.title());
+                format!("{} container {name}", container.runtime.into_str())
             }
             Self::Program(restarter) => format!("{} (pid {})", restarter.name, restarter.pid),
         }
@@ -65,7 +68,7 @@ impl Keeper {
     #[must_use]
     pub fn relation(&self) -> String {
         match self {
-            Self::Unit(_) | Self::Container(_) => format!("belongs to {}", self.name()),
+            Self::Unit(_) | Self::Container(..) => format!("belongs to {}", self.name()),
             Self::Program(_) => format!("was started by {}", self.name()),
         }
     }
@@ -75,10 +78,7 @@ impl Keeper {
     pub fn stop_command(&self) -> Option<Vec<String>> {
         match self {
             Self::Unit(unit) => command::stop_units(unit, [&*unit.name], Caller::Portcheck),
-            Self::Container(container) if matches!(container.runtime, Runtime::Docker | Runtime::Podman) => {
-                command::stop_container(container, Caller::Portcheck)
-            }
-            Self::Container(_) => None,
+            Self::Container(_, known) => known.as_ref().map(|known| command::stop_known(known, Caller::Portcheck)),
             Self::Program(restarter) => restarter.stop.clone(),
         }
     }
@@ -88,7 +88,8 @@ impl Keeper {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Unit(unit) => stop_unit("its service", unit),
-            Self::Container(container) => stop_container(container),
+            Self::Container(_, Some(known)) => stop_known(known),
+            Self::Container(container, None) => stop_container(container),
             Self::Program(restarter) => restarter.remedy(),
         }
     }
@@ -97,7 +98,8 @@ impl Keeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::process;
+    use crate::model::Runtime;
+    use crate::testing::{engine_container, process};
 
     fn keeper(process: &Process) -> Option<Keeper> {
         Keeper::of(process, &Surroundings::default(), None)
@@ -141,8 +143,23 @@ mod tests {
         web.container = Some(container);
         assert_eq!(Keeper::of(&web, &inside, None), None);
         let found = keeper(&web).unwrap();
-        assert_eq!(found.stop_command().unwrap(), ["docker".to_owned(), "stop".to_owned(), "0".repeat(64)]);
         assert_eq!(found.remedy().command.unwrap(), "docker stop 000000000000");
+    }
+
+    /// A cgroup can be called anything by whoever it is delegated to.
+    #[test]
+    fn only_a_container_that_its_engine_confirms_is_stopped() {
+        let mut web = process(42, 7, "web");
+        web.container = Some(Container { runtime: Runtime::Docker, id: "8".repeat(64), pod: None, user: None });
+        assert_eq!(keeper(&web).unwrap().stop_command(), None);
+        web.engine_container = Some(Box::new(engine_container("shop-web-1")));
+        let found = keeper(&web).unwrap();
+        let stop = format!("docker --host unix:///run/docker.sock stop {}", "8".repeat(64));
+        assert_eq!(found.stop_command().unwrap().join(" "), stop);
+        assert_eq!(
+            (&*found.name(), &*found.remedy().command.unwrap()),
+            ("docker container shop-web-1", "docker stop shop-web-1")
+        );
     }
 
     #[test]

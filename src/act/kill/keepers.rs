@@ -113,7 +113,7 @@ impl Asked {
                 let returns = self.service(&unit).map_or(Returns::Unknown, |service| service.returns(answer));
                 (Keeper::Unit(unit), returns)
             }
-            container @ Keeper::Container(_) => (container, Returns::Unknown),
+            container @ Keeper::Container(..) => (container, Returns::Unknown),
         })
     }
 

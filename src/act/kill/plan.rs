@@ -10,9 +10,12 @@ use super::{Consent, Keeper, Options, Restarter, Returns};
 use crate::act::Surroundings;
 use crate::answer::Answer;
 use crate::diagnose::{
-    Facts, Group, PortReport, Remedy, Severity, Statement, Status, groups, is_airplay_receiver, remedy,
+    Facts, Group, PortReport, Remedy, Severity, Statement, Status, forwarded, groups, is_airplay_receiver, remedy,
 };
-use crate::model::{Lease, LeaseKind, Owners, Pid, Process, Protocol, Socket, State, find_process};
+use crate::model::{
+    Container, Forwarder, Lease, LeaseKind, Owners, Pid, Process, Protocol, Publication, Runtime, Socket, State,
+    find_process,
+};
 use crate::request::Request;
 use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
@@ -154,7 +157,7 @@ impl Planner<'_> {
             let is_waiting = group.sockets[0].state.is_waiting();
             match group.owners {
                 Owners::Known(pids) if is_waiting || self.options.clients => match self.refuse(port, group, pids) {
-                    Some(Refused::For(refusal)) => refusals.push(refusal),
+                    Some(Refused::For(refusal)) => add_refusal(refusal, &mut refusals),
                     Some(Refused::InFavourOf(stop)) => stops.push(stop),
                     None => {
                         let found: Vec<Holder> = pids.iter().map(|&pid| self.holder(port, group, pid)).collect();
@@ -226,15 +229,14 @@ impl Planner<'_> {
             let reason = "keeps the port for a caller of portcheck --free".to_owned();
             return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, vec![remedy])));
         }
-        let first = group.sockets[0];
-        let is_service = if is_airplay_receiver(&self.answer.host, &self.answer.processes, first) {
-            pids.first().map(|&pid| (pid, "receives AirPlay, and would be started again at once".to_owned()))
-        } else {
-            group.forwarder(&self.answer.processes).map(|(process, forwarder)| (process.pid, forwarder.reason()))
-        };
-        if let Some((pid, reason)) = is_service {
+        let is_airplay = is_airplay_receiver(&self.answer.host, &self.answer.processes, group.sockets[0]);
+        if let (true, Some(&pid)) = (is_airplay, pids.first()) {
+            let reason = "receives AirPlay, and would be started again at once".to_owned();
             let remedies = remedies_of(port, group);
             return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, remedies)));
+        }
+        if let Some((process, forwarder)) = group.forwarder(&self.answer.processes) {
+            return Some(self.forwarder(port, group, process, forwarder));
         }
         let mut processes = pids.iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
         if let Some(daemon) = processes.find_map(Restarter::supervisor) {
@@ -255,6 +257,20 @@ impl Planner<'_> {
         Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason.to_owned(), remedies)))
     }
 
+    /// A forwarder is never ended itself: at most the container is stopped that it holds the port for.
+    fn forwarder(&self, port: &PortReport, group: &Group<'_>, process: &Process, forwarder: Forwarder) -> Refused {
+        let facts = self.answer.facts(self.request, &port.observed);
+        let mut remedies = forwarded::free_port(&facts, group, process, forwarder);
+        if let Some(Publication::Of(container)) = &group.sockets[0].publication {
+            if self.options.supervisor {
+                return Refused::InFavourOf(command::stop_known(container, Caller::Portcheck));
+            }
+            remedies.push(Remedy { text: "let portcheck do that, add --supervisor".to_owned(), command: None });
+        }
+        let reason = forwarded::reason(group, forwarder);
+        Refused::For(Self::refusal(port, group.owners.pids(), self.name(process.pid), reason, remedies))
+    }
+
     fn refuse_foreign(&self, port: &PortReport, pids: &[Pid], pid: Pid) -> Refusal {
         let reason = "cannot be signalled: /proc shows the processes of another pid namespace, so its id means another \
                       process here";
@@ -272,7 +288,14 @@ impl Planner<'_> {
         let is_in_vain = is_sure && holder.outlasts(self.options.settle);
         let is_left_to_keeper = self.options.supervisor && holder.noticed_within().is_some();
         let keeper = holder.keeper.as_ref().filter(|_| is_in_vain || is_left_to_keeper)?;
-        let reason = format!("{}, which {}", keeper.relation(), holder.returns.verb());
+        let reason = match keeper {
+            Keeper::Container(Container { runtime: Runtime::Docker | Runtime::Podman, .. }, None)
+                if self.options.supervisor =>
+            {
+                format!("seems to run in {}, which no engine of yours confirms", keeper.name())
+            }
+            _ => format!("{}, which {}", keeper.relation(), holder.returns.verb()),
+        };
         let mut remedies = vec![keeper.remedy()];
         remedies.extend(keeper.stop_command().map(|_| advice("let portcheck do that: add --supervisor")));
         remedies.extend(holder.noticed_within().map(|needed| {
@@ -436,6 +459,20 @@ fn remedies_of(port: &PortReport, group: &Group<'_>) -> Vec<Remedy> {
         }
     }
     remedies
+}
+
+/// Adds a refusal, or its processes to one that says the same: docker-proxy has a process for each family.
+fn add_refusal(refusal: Refusal, refusals: &mut Vec<Refusal>) {
+    let said = |refusal: &Refusal| match &refusal.reason {
+        Reason::Said(_, reason) => Some((reason.clone(), refusal.remedies.clone())),
+        Reason::Found(_) => None,
+    };
+    match refusals.iter_mut().find(|known| said(known).is_some() && said(known) == said(&refusal)) {
+        Some(known) => {
+            known.pids.extend(refusal.pids.iter().filter(|pid| !known.pids.contains(pid)).collect::<Vec<_>>());
+        }
+        None => refusals.push(refusal),
+    }
 }
 
 /// Adds a holder, or what it holds to the same one.

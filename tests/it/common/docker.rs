@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::{Value, json};
+
 use super::server::{Server, program, with_own_run};
 use super::{Run, is_root, skip};
 
@@ -39,6 +41,11 @@ impl Docker {
     /// The id of dockerd.
     pub fn pid(&self) -> u32 {
         self.server.pid()
+    }
+
+    /// The command that portcheck stops a container with.
+    pub fn stop(&self, id: &str) -> Value {
+        json!(["docker", "--host", self.host(), "stop", id])
     }
 
     /// Where it can be asked.
@@ -83,7 +90,7 @@ impl Docker {
 }
 
 /// The archive of an image with a busybox that needs no libraries.
-fn image(directory: &Path, busybox: &Path) -> Option<PathBuf> {
+pub fn image(directory: &Path, busybox: &Path) -> Option<PathBuf> {
     let root = directory.join("image");
     std::fs::create_dir_all(root.join("bin")).unwrap();
     std::fs::copy(busybox, root.join("bin/busybox")).unwrap();
@@ -103,7 +110,10 @@ fn command(directory: &Path, dockerd: &Path, options: &[&str]) -> Command {
     for (option, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("--pidfile", "pid")] {
         command.arg(option).arg(directory.join(name));
     }
-    command.args(["--iptables=false", "--ip6tables=false", "--bip=172.31.255.1/24", "--storage-driver=vfs"]);
+    command.args(["--iptables=false", "--ip6tables=false", "--storage-driver=vfs"]);
+    if !options.contains(&"--bridge=none") {
+        command.arg("--bip=172.31.255.1/24");
+    }
     command.args(["--exec-opt", "native.cgroupdriver=cgroupfs"]).args(options);
     command.args(["--host", &format!("unix://{}", directory.join("socket").display())]);
     command

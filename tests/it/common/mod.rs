@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod docker;
 pub mod lease;
 pub mod pids;
+pub mod podman;
 pub mod programs;
 pub mod role;
 pub mod seccomp;

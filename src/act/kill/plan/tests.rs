@@ -187,6 +187,26 @@ fn who_holds_ports_for_others_is_never_ended() {
     assert_eq!(pids(&of("node.exe")), [42]);
 }
 
+/// docker-proxy has a process for each family, and both hold the port for one container.
+#[test]
+fn a_container_is_refused_once_and_stopped_once() {
+    use crate::model::Publication;
+    use crate::testing::engine_container;
+    let publication = || Some(Publication::Of(Box::new(engine_container("web"))));
+    let sockets = || {
+        vec![
+            Socket { publication: publication(), ..owned("0.0.0.0:62893", &[42]) },
+            Socket { publication: publication(), inode: Some(42381), ..owned("[::]:62893", &[43]) },
+        ]
+    };
+    let proxies = || vec![process(42, 7, "docker-proxy"), process(43, 7, "docker-proxy")];
+    let plan = plan_of(sockets(), proxies(), &options());
+    refused(&plan, "holds the port for container web of Docker, and is never ended itself");
+    assert_eq!((plan.refusals.len(), &plan.refusals[0].pids[..]), (1, &[42, 43][..]));
+    let plan = plan_of(sockets(), proxies(), &Options { supervisor: true, ..options() });
+    assert_eq!((plan.stops.len(), plan.refusals.len(), plan.holders.len()), (1, 0, 0));
+}
+
 /// Process 42 is kept by `keeper`.
 fn kept(keeper: Keeper, returns: Returns) -> Keepers {
     Keepers([(42, (keeper, returns))].into())
@@ -212,7 +232,7 @@ fn a_supervisor_stops_its_own_and_one_that_cannot_be_told_is_named() {
     assert!(plan.stops.is_empty() && !plan.holders[0].is_stopped_by_keeper && plan.holders[0].keeper.is_some());
 
     let container = Container { runtime: Runtime::Lxc, id: "web".to_owned(), pod: None, user: None };
-    refused(&plan_for_keeper(&Keeper::Container(container), Returns::Unknown, &told), "may start it again");
+    refused(&plan_for_keeper(&Keeper::Container(container, None), Returns::Unknown, &told), "may start it again");
 }
 
 #[test]

@@ -1,0 +1,101 @@
+//! The list of containers as Docker's engine gives it, and Podman's service alike: `GET /containers/json`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Deserialize;
+
+use crate::model::{Engine, EngineContainer, Protocol, PublishedPort};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    id: String,
+    names: Option<Vec<String>>,
+    image: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    ports: Option<Vec<ListedPort>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedPort {
+    #[serde(rename = "IP")]
+    ip: Option<String>,
+    private_port: u16,
+    public_port: Option<u16>,
+    #[serde(rename = "Type")]
+    protocol: String,
+}
+
+/// The containers that run. An id that is none is left out.
+pub fn parse(json: &[u8], engine: &Engine) -> Result<Vec<EngineContainer>, String> {
+    let listed: Vec<Listed> =
+        serde_json::from_slice(json).map_err(|error| format!("its list of containers is malformed: {error}"))?;
+    let is_id = |listed: &Listed| listed.id.len() == 64 && listed.id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let container = |listed: Listed| EngineContainer {
+        engine: engine.clone(),
+        id: listed.id,
+        // A name has a slash in front; one with another inside is that of a link.
+        name: listed.names.unwrap_or_default().iter().find_map(|name| {
+            let name = name.strip_prefix('/').unwrap_or(name);
+            (!name.is_empty() && !name.contains('/')).then(|| name.to_owned())
+        }),
+        image: listed.image,
+        labels: listed.labels.unwrap_or_default(),
+        ports: listed.ports.unwrap_or_default().iter().filter_map(published).collect(),
+    };
+    Ok(listed.into_iter().filter(is_id).map(container).collect())
+}
+
+/// `None` for a port that is not published, or of another protocol.
+fn published(port: &ListedPort) -> Option<PublishedPort> {
+    let protocol = match &*port.protocol {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        _ => return None,
+    };
+    let address = port.ip.as_deref().filter(|ip| !ip.is_empty()).unwrap_or("0.0.0.0");
+    let listen = SocketAddr::new(address.parse::<IpAddr>().ok()?, port.public_port?);
+    Some(PublishedPort { protocol, listen, to: port.private_port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Runtime;
+
+    fn engine() -> Engine {
+        Engine { runtime: Runtime::Docker, socket: None, is_default: true }
+    }
+
+    #[test]
+    fn what_an_engine_lists_is_read() {
+        let id = "8f".repeat(32);
+        // As Docker 20.10 gives it, shortened.
+        let json = format!(
+            r#"[{{"Id":"{id}","Names":["/other/link","/shop-web-1"],"Image":"shop:1","Created":1795570692,"Ports":[
+                {{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8081,"Type":"tcp"}},
+                {{"IP":"::","PrivatePort":80,"PublicPort":8081,"Type":"tcp"}},
+                {{"PrivatePort":443,"Type":"tcp"}},{{"IP":"0.0.0.0","PrivatePort":1,"PublicPort":1,"Type":"sctp"}}],
+                "Labels":{{"com.docker.compose.project":"shop"}},"State":"running"}},
+                {{"Id":"short","Names":null,"Ports":null,"Labels":null}}]"#
+        );
+        let [container] = &parse(json.as_bytes(), &engine()).unwrap()[..] else { panic!() };
+        assert_eq!(
+            (&*container.id, container.title(), container.image.as_deref()),
+            (&*id, "shop-web-1", Some("shop:1"))
+        );
+        assert_eq!(container.labels["com.docker.compose.project"], "shop");
+        let ports: Vec<String> = container.ports.iter().map(|port| format!("{} -> {}", port.listen, port.to)).collect();
+        assert_eq!(ports, ["0.0.0.0:8081 -> 80", "[::]:8081 -> 80"]);
+    }
+
+    #[test]
+    fn what_is_malformed_is_said() {
+        for text in ["", "{}", "[{}]", r#"[{"Id":7}]"#, r#"{"message":"no"}"#] {
+            assert!(parse(text.as_bytes(), &engine()).unwrap_err().contains("malformed"), "{text}");
+        }
+        assert_eq!(parse(b"[]", &engine()).unwrap(), []);
+    }
+}

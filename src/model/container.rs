@@ -1,0 +1,79 @@
+//! Containers as their engines describe them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::{Protocol, Runtime};
+
+/// A container engine that was asked, or whose own process tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Engine {
+    /// What it is.
+    pub runtime: Runtime,
+    /// The socket that it was asked through; `None` for an engine without one.
+    pub socket: Option<PathBuf>,
+    /// Whether its tool reaches it when nothing else is said.
+    pub is_default: bool,
+}
+
+impl Engine {
+    /// Where Docker listens unless it is told otherwise.
+    pub const DOCKER_SOCKET: &'static str = "/run/docker.sock";
+
+    /// The Docker of root, named so that nothing else is asked in its place.
+    #[must_use]
+    pub fn usual_docker() -> Self {
+        Self { runtime: Runtime::Docker, socket: Some(Self::DOCKER_SOCKET.into()), is_default: false }
+    }
+}
+
+/// A container by its engine's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineContainer {
+    /// Whose word it is.
+    pub engine: Engine,
+    /// The full id: 64 hexadecimal digits.
+    pub id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// The image that it was made from.
+    pub image: Option<String>,
+    /// Its labels, those of compose projects among them.
+    pub labels: BTreeMap<String, String>,
+    /// The ports that it publishes.
+    pub ports: Vec<PublishedPort>,
+}
+
+impl EngineContainer {
+    /// What to call it: by its name, or else by the beginning of its id.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        self.name.as_deref().unwrap_or_else(|| self.id.get(..12).unwrap_or(&self.id))
+    }
+}
+
+/// A port of this machine that leads into a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishedPort {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Where it is published.
+    pub listen: SocketAddr,
+    /// The port in the container.
+    pub to: u16,
+}
+
+/// For which container a forwarder holds a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Publication {
+    /// For this one, by its engine's word.
+    Of(Box<EngineContainer>),
+    /// That could not be told.
+    Untold {
+        /// The engine, if it is known.
+        engine: Option<Engine>,
+        /// Why, as a sentence without its full stop.
+        reason: String,
+    },
+}
