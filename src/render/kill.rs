@@ -1,16 +1,17 @@
 //! What --kill is going to do, and what it did, in words.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use super::paper::Paper;
-use super::rows::{name, on};
+use super::rows::on;
 use super::{Style, colour, escape, prose};
 use crate::act::kill::{
     Action, Holder, Keeper, Outcome, Plan, Prepared, Reason, Refusal, Report, Returns, Step, StepResult, Survivor,
 };
 use crate::act::words;
 use crate::answer::{Answer, Exit};
-use crate::diagnose::{PortReport, Remedy, Status};
+use crate::diagnose::{Place, PortReport, Remedy, Status};
 
 /// Writes the plan.
 pub fn plan(prepared: &Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
@@ -205,24 +206,24 @@ fn advice(report: &Report, paper: &mut Paper<'_>) -> io::Result<()> {
 fn names(answer: &Answer, all: bool) -> (String, usize) {
     let ports: Vec<&PortReport> =
         answer.ports.iter().filter(|port| all || port.verdict.status != Status::Free).collect();
+    let count = ports.iter().map(|port| key(port)).collect::<HashSet<_>>().len();
+    if count > 2 {
+        return (format!("{count} ports"), count);
+    }
     let mut names: Vec<String> = Vec::new();
     for port in &ports {
-        let is_same = |other: &&&PortReport| {
-            other.observed.port == port.observed.port && other.observed.place() == port.observed.place()
-        };
-        let both = ports.iter().filter(is_same).count() > 1;
-        let joint = if all { "and" } else { "or" };
-        let name = if both { format!("{}{}", port.observed.port, on(port, joint)) } else { name(port) };
+        let is_both = ports.iter().filter(|other| key(other) == key(port)).count() > 1;
+        let number = if is_both { port.observed.port.to_string() } else { port.observed.name() };
+        let name = format!("{number}{}", on(port, if all { "and" } else { "or" }));
         if !names.contains(&name) {
             names.push(name);
         }
     }
-    let text = match &names[..] {
-        [one] => one.clone(),
-        [one, another] => format!("{one} and {another}"),
-        several => format!("{} ports", several.len()),
-    };
-    (text, names.len())
+    (names.join(" and "), count)
+}
+
+fn key(port: &PortReport) -> (u16, Place<'_>) {
+    (port.observed.port, port.observed.place())
 }
 
 fn count(number: usize, noun: &str) -> String {
