@@ -123,6 +123,7 @@ impl Answer {
             host: &self.host,
             circumstances: &self.circumstances,
             program: &request.program,
+            purpose: request.purpose,
         }
     }
 

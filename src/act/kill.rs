@@ -9,6 +9,7 @@ mod execute;
 mod heirs;
 mod keeper;
 mod keepers;
+mod next;
 mod plan;
 mod restarter;
 mod starters;
@@ -26,7 +27,7 @@ use crate::answer::{self, Answer, Command, Exit};
 use crate::diagnose::{Remedy, Status};
 use crate::error::Error;
 use crate::model::{Pid, Process, Socket, find_process};
-use crate::request::Request;
+use crate::request::{Purpose, Request};
 use keepers::Keepers;
 use starters::Starters;
 
@@ -95,6 +96,8 @@ pub struct Report {
     pub takers: Vec<Taker>,
     /// Who started a holder, still runs, and may start it again.
     pub survivors: Vec<Survivor>,
+    /// What to do about what is not free, the best first.
+    pub next_steps: Vec<Remedy>,
     /// The last diagnosis.
     pub answer: Answer,
 }
@@ -238,6 +241,7 @@ impl Report {
 ///
 /// If the sockets cannot be listed, or processes cannot be held on to.
 pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
+    let request = Request { purpose: Purpose::Freeing, ..request };
     let answer = Answer { command: Command::Kill, ..answer::answer(&request)? };
     let surroundings = Surroundings::read(answer.host.euid, answer.processes.iter().map(|process| process.pid));
     let keepers = Keepers::of(&answer, &surroundings);
@@ -297,7 +301,16 @@ impl Prepared {
     #[must_use]
     pub fn untouched(self, outcome: Outcome) -> Report {
         let Self { answer, plan, options, .. } = self;
-        let (steps, takers, survivors) = (Vec::new(), Vec::new(), Vec::new());
-        Report { options, plan, steps, outcome, watched: Duration::ZERO, takers, survivors, answer }
+        Report {
+            options,
+            plan,
+            steps: Vec::new(),
+            outcome,
+            watched: Duration::ZERO,
+            takers: Vec::new(),
+            survivors: Vec::new(),
+            next_steps: Vec::new(),
+            answer,
+        }
     }
 }

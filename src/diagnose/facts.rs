@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::Observed;
 use crate::model::{Circumstances, Family, Gap, Hides, Host, Pid, Process, Socket, State, find_process};
 use crate::probe::{Attempt, Outcome};
+use crate::request::Purpose;
 
 /// Everything that concerns one port of one protocol.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ pub struct Facts<'a> {
     pub circumstances: &'a Circumstances,
     /// How to call this program, for remedies that call it again.
     pub program: &'a str,
+    /// What the verdict is for.
+    pub purpose: Purpose,
 }
 
 /// Nothing, for facts that need no more.
@@ -44,6 +47,7 @@ impl<'a> Facts<'a> {
             host,
             circumstances: &NO_CIRCUMSTANCES,
             program: "portcheck",
+            purpose: Purpose::Reading,
         }
     }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::{Facts, Group, Remedy, forwarded};
 use crate::model::{Container, Forwarder, Gap, Manager, Owners, Process, Socket, Unit};
 use crate::port_set::PortSet;
+use crate::request::Purpose;
 use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
 
@@ -22,7 +23,7 @@ pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
     let mut remedies: Vec<Remedy> = by_other_means.into_iter().collect();
     match group.owners {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
-            remedies.push(end(facts, group, leader));
+            remedies.extend((facts.purpose == Purpose::Reading).then(|| end(facts, group, leader)));
         }
         Owners::Partial { .. } => remedies.extend(see(facts, "see all of them")),
         Owners::Hidden { .. } => remedies.extend(stop_hidden(facts, group)),
@@ -178,6 +179,11 @@ pub fn keep_out_of_range(facts: &Facts<'_>) -> Vec<Remedy> {
         _ => {}
     }
     remedies
+}
+
+/// The same as [`drop_remnants`], unless the ports are being freed.
+pub fn offer_to_drop_remnants(facts: &Facts<'_>) -> Option<Remedy> {
+    drop_remnants(facts).filter(|_| facts.purpose == Purpose::Reading)
 }
 
 /// How root drops remnants of connections, for which there is no process to ask (`SOCK_DESTROY`).

@@ -33,7 +33,7 @@ pub static ORPHANED: Rule = Rule {
                 Observation {
                     details: remaining(&group.sockets),
                     remedies: iter::once(Remedy { text: wait, command: None })
-                        .chain(remedy::drop_remnants(facts))
+                        .chain(remedy::offer_to_drop_remnants(facts))
                         .collect(),
                     ..Observation::of(Statement::new(
                         subject(&group.sockets, format!("{} without a process", peers(&group.sockets))),
@@ -111,7 +111,9 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
             let left = seconds.map(|left| format!(" for {left} s more")).unwrap_or_default();
             Observation {
                 details: remaining(&group.sockets),
-                remedies: iter::once(Remedy { text, command: None }).chain(remedy::drop_remnants(facts)).collect(),
+                remedies: iter::once(Remedy { text, command: None })
+                    .chain(remedy::offer_to_drop_remnants(facts))
+                    .collect(),
                 ..Observation::of(
                     Statement::new(subject(&group.sockets, format!("{count} {noun}")), KEEP, Phrase::port(facts))
                         .and(format!(" in TIME_WAIT{left}")),

@@ -29,6 +29,9 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
             refusals(&report.plan.refusals, &report.answer, paper)?;
             let text = match report.outcome {
                 Outcome::WouldFree => "nothing was done: this was a dry run",
+                _ if report.plan.refusals.is_empty() => {
+                    "nothing was done: this was a dry run, and the port would be taken again"
+                }
                 _ => "nothing was done, and not every holder could be ended",
             };
             return paper.sentence(text);
@@ -48,7 +51,7 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
             paper.sentence(&format!("{name} (pid {pid}) still runs: it {}", returns.verb()))?;
         }
     }
-    advice(report, paper)?;
+    remedies(&report.next_steps, paper)?;
     let is_told = matches!(report.outcome, Outcome::Declined | Outcome::Refused);
     if report.exit() != Exit::Yes && !is_told {
         paper.gap()?;
@@ -180,26 +183,6 @@ fn conclusion(report: &Report) -> String {
         Outcome::Blocked => format!("nobody holds {names} any more, but you may not bind it, so that was not tried"),
         Outcome::Unknown => format!("cannot tell whether {names} {is} free"),
     }
-}
-
-/// What to do about a port that is not free.
-fn advice(report: &Report, paper: &mut Paper<'_>) -> io::Result<()> {
-    let option = |text: &str| Remedy { text: text.to_owned(), command: None };
-    let mut advice: Vec<Remedy> = report.takers.iter().flat_map(|taker| taker.remedies.clone()).collect();
-    let is_stubborn = |step: &Step| step.result == StepResult::StillRunning && step.reason.is_none();
-    if report.outcome == Outcome::StillHeld && !report.options.force && report.steps.iter().any(is_stubborn) {
-        advice.push(option("--force sends SIGKILL to whoever still runs after --grace"));
-    }
-    if report.outcome == Outcome::Remnants {
-        advice.push(option(
-            "they end by themselves; with --reuse-addr they count only if they stand in the way of a server \
-                            that sets SO_REUSEADDR, as most do",
-        ));
-        if !report.options.remnants {
-            advice.push(option("--remnants drops them at once, as root"));
-        }
-    }
-    remedies(&advice, paper)
 }
 
 /// `8080/tcp`, `8080 and 8081`, `12 ports`, and how many these are: all of them, or those that are not free.

@@ -136,6 +136,46 @@ fn a_stubborn_process_is_forced_only_on_request() {
     });
 }
 
+/// Every command that is offered.
+fn offers(answer: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut pending = vec![answer];
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("command").and_then(Value::as_str).map(str::to_owned));
+                pending.extend(fields.values());
+            }
+            Value::Array(values) => pending.extend(values),
+            _ => {}
+        }
+    }
+    found.retain(|command| command.contains(" --kill"));
+    found
+}
+
+/// The command that had failed was offered again.
+#[test]
+fn what_failed_is_not_offered_but_the_next_step_is() {
+    in_namespace(|| {
+        let role = playing_after("trap '' TERM", "listen 127.0.0.1:8080");
+        let kill = ["kill", "8080/tcp", "--yes", "--grace", "0"];
+        let next = format!("{} 8080/tcp --kill --force", env!("CARGO_BIN_EXE_portcheck"));
+        assert_eq!(offers(&json(&kill)), [next.as_str()]);
+        let told = run(&kill);
+        assert!(told.stdout.contains(&next) && told.stdout.matches(" --kill").count() == 1, "{told:?}");
+        drop(role);
+
+        // Who takes it again is ended at its source.
+        let directory = tempfile::tempdir().unwrap();
+        let shell = respawning(&format!("exec 3<>\"$0\"; while true; do {SERVE}; done"), directory.path());
+        crate::common::until_it_listens(8080);
+        let answer = json(&["kill", "8080/tcp", "--yes", "--settle", "5s"]);
+        assert_eq!((outcome(&answer), offers(&answer)), ((&value!("taken-again"), &value!(1)), vec![]), "{answer:#}");
+        assert_eq!(answer["kill"]["next_steps"][0]["command"], format!("kill {}", shell.pid()));
+    });
+}
+
 #[test]
 fn a_fork_group_is_ended_in_one_go_its_parent_first() {
     in_namespace(|| {

@@ -4,7 +4,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::heirs::Heirs;
+use super::next::next_steps;
 use super::starters::Starter;
+use super::verify::Verified;
 use super::{Action, Keeper, Options, Plan, Prepared, Report, Returns, Step, StepResult, Survivor, plan, verify};
 use crate::act::command::{self, Ran};
 use crate::act::{Handle, Signal, system};
@@ -62,15 +64,15 @@ impl Prepared {
             run.drop_remnants()?;
         }
         let steps = run.steps;
-        let verified = verify::verify(&self)?;
-        let survivors = self.survivors();
+        let Verified { outcome, takers, answer, watched } = verify::verify(&self)?;
         Ok(Report {
+            next_steps: next_steps(&self, &steps, outcome, &takers, &answer),
+            survivors: self.survivors(),
             steps,
-            outcome: verified.outcome,
-            watched: verified.watched,
-            takers: verified.takers,
-            survivors,
-            answer: verified.answer,
+            outcome,
+            watched,
+            takers,
+            answer,
             options: self.options,
             plan: self.plan,
         })

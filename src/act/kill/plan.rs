@@ -445,15 +445,14 @@ fn states(group: &Group<'_>) -> String {
     }
 }
 
-/// What the diagnosis advises about a group, but for ending it.
+/// What the diagnosis advises about a group.
 fn remedies_of(port: &PortReport, group: &Group<'_>) -> Vec<Remedy> {
     let is_about = |finding: &&crate::diagnose::Finding| {
         finding.severity <= Severity::Warning && finding.pids == group.owners.pids()
     };
     let all = port.verdict.findings.iter().filter(is_about).flat_map(|finding| &finding.remedies);
-    let ends = |remedy: &&Remedy| remedy.command.as_deref().is_some_and(|command| command.contains(" --kill"));
     let mut remedies: Vec<Remedy> = Vec::new();
-    for remedy in all.filter(|remedy| !ends(remedy)) {
+    for remedy in all {
         if !remedies.contains(remedy) {
             remedies.push(remedy.clone());
         }

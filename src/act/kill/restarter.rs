@@ -57,6 +57,9 @@ const WATCHERS: &[Watcher] = &[
     ("dotnet-watch", &["dotnet", "dotnet-watch"], Some("watch")),
 ];
 
+/// A shell that runs a loop.
+const SHELL_LOOP: &str = "shell-loop";
+
 impl Restarter {
     /// What `process` is, if it is known to start others again.
     #[must_use]
@@ -84,7 +87,7 @@ impl Restarter {
     /// A shell that was given a loop to run, as in `sh -c 'while true; do serve; done'`. Only one on its command line can be
     /// seen: a script file may have changed since it was started.
     fn shell_loop(process: &Process) -> Option<Self> {
-        is_loop(&process.command).then(|| Self::new(process, "shell-loop", format!("a loop in {}", process.name)))
+        is_loop(&process.command).then(|| Self::new(process, SHELL_LOOP, format!("a loop in {}", process.name)))
     }
 
     fn new(process: &Process, kind: &'static str, name: String) -> Self {
@@ -104,6 +107,7 @@ impl Restarter {
         match (self.stop.as_deref().and_then(typed), self.lookup) {
             (Some(stop), _) => remedy("stop it for good", stop),
             (_, Some(lookup)) => remedy("find its name and stop it", lookup.to_owned()),
+            (_, None) if self.kind == SHELL_LOOP => remedy("end the loop first", format!("kill {}", self.pid)),
             (_, None) => remedy(&format!("end {} first", self.name), format!("kill {}", self.pid)),
         }
     }

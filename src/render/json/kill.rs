@@ -42,6 +42,8 @@ pub struct WireKill<'a> {
     pub taken_by: Vec<WireTaker<'a>>,
     /// Who started a holder, still runs, and may start it again later.
     pub may_start_again: Vec<WireSurvivor<'a>>,
+    /// What to do about what is not free, the best first; never what has just failed.
+    pub next_steps: Vec<WireRemedy<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -155,6 +157,7 @@ pub fn kill(report: &Report) -> WireKill<'_> {
         steps: report.steps.iter().map(step).collect(),
         taken_by: report.takers.iter().map(taker).collect(),
         may_start_again: report.survivors.iter().map(|one| WireSurvivor { pid: one.pid, name: &one.name }).collect(),
+        next_steps: report.next_steps.iter().map(remedy).collect(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::collect::Detail;
 use crate::diagnose::{Facts, Observed, diagnose};
 use crate::model::{Ancestor, Backend, Container, Runtime};
 use crate::probe::{Attempt, Outcome, spot_of};
-use crate::request::Question;
+use crate::request::{Purpose, Question};
 use crate::testing::{host, listener, owned, process};
 
 fn options() -> Options {
@@ -38,6 +38,7 @@ fn request() -> Request {
         quick: false,
         reuse_address: false,
         program: "portcheck".to_owned(),
+        purpose: Purpose::Freeing,
     }
 }
 
