@@ -25,18 +25,18 @@ use socket2::Socket;
 
 use crate::collect;
 use crate::error::Error;
-use crate::model::{
-    self, Client, Family, Gap, Hides, Host, Lease, LeaseKind, NameTaken, Pid, Protocol, ShownBy, State,
-};
+use crate::model::{self, Family, Gap, Hides, Host, Protocol, ShownBy, State};
 use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Outcome, Spot};
 
 use claim::{Claim, Refusal, claim};
-use lease::{Keeping, Kept, Lock, Patience};
+use lease::{Kept, Lock, Patience};
 use limit::{Limit, make_room};
 
 pub use env_file::{Appended, append as append_to_env_file};
-pub use lease::{Watched, leases, release, serve as serve_as_lease_daemon, watch, watch_caller};
+pub use lease::{
+    Leased, Leases, Release, Terms, Watched, leases, release, serve as serve_as_lease_daemon, watch, watch_caller,
+};
 pub use names::{highest_placeholder, is_name, rules_programs, usual as usual_names};
 pub use order::Order;
 pub use pool::{Pool, Reason, USUAL, Wanted};
@@ -65,73 +65,6 @@ pub struct Demand {
     pub scope: u32,
     /// Whether the sockets are to be passed on: then one has to serve both families.
     pub as_servers: bool,
-}
-
-/// How a lease is kept in the background.
-#[derive(Debug)]
-pub struct Terms {
-    /// How long at most.
-    pub ttl: Duration,
-    /// Whether the port stays bound as well.
-    pub hold: bool,
-    /// For whom.
-    pub client: Option<Watched>,
-    /// Whether it ends with the client.
-    pub ends_with_client: bool,
-    /// See [`Demand::key`].
-    pub key: Option<u64>,
-}
-
-impl Terms {
-    const fn kind(&self) -> LeaseKind {
-        if self.hold { LeaseKind::Held } else { LeaseKind::Reserved }
-    }
-
-    /// The lease on `port` that the process `daemon` keeps.
-    fn lease(&self, port: u16, daemon: Option<Pid>) -> Lease {
-        Lease {
-            port,
-            kind: self.kind(),
-            uid: None,
-            user: None,
-            pids: daemon.into_iter().collect(),
-            client: self.client.as_ref().map(|client| Client {
-                name: client.name.clone(),
-                pid: Some(client.pid),
-                ends_lease: self.ends_with_client,
-            }),
-            expires_in: Some(self.ttl),
-            is_own: self.client.is_some(),
-        }
-    }
-}
-
-/// What there is to know about leases.
-#[derive(Debug, Default)]
-pub struct Leases {
-    /// The leases, by ascending port.
-    pub leases: Vec<Lease>,
-    /// Who has the names of others without being a lease daemon, by ascending port.
-    pub taken: Vec<NameTaken>,
-    /// Why lease daemons could not be asked, if there are any.
-    pub unasked: Option<io::Error>,
-}
-
-/// What became of a lease that was to end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Release {
-    /// It has ended.
-    Done(Lease),
-    /// There was none.
-    NotLeased,
-    /// It belongs to another user.
-    NotOurs(Lease),
-    /// It ends with the command that has it, and not before.
-    OfCommand(Lease),
-    /// Who has the name of its lease is no lease daemon.
-    NameTaken(NameTaken),
-    /// The lease daemon did not answer, or did not do what it says.
-    Unanswered,
 }
 
 /// The candidates, and why the others were none.
@@ -225,23 +158,6 @@ impl Picked {
         }
         let inheritance = lease::Inheritance { names, ports, locks, holds, servers, limit: self.limit };
         lease::become_command(command, inheritance)
-    }
-}
-
-/// Ports that have just been leased, while the leases can still be called off. By default nothing is leased.
-#[derive(Debug, Default)]
-pub struct Leased {
-    /// The leases.
-    pub leases: Vec<Lease>,
-    keeping: Option<Keeping>,
-}
-
-impl Leased {
-    /// Ends the leases again: nobody will ever know of them.
-    pub fn call_off(self) {
-        if let Some(keeping) = self.keeping {
-            keeping.call_off();
-        }
     }
 }
 

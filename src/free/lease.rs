@@ -2,6 +2,11 @@
 //!
 //! On Linux nothing of it is written anywhere (`linux`); elsewhere leases are files (`files`), and there are no holds.
 
+use std::io;
+use std::time::Duration;
+
+use crate::model::{Client, Lease, LeaseKind, NameTaken, Pid};
+
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -11,3 +16,87 @@ pub use linux::*;
 mod files;
 #[cfg(not(target_os = "linux"))]
 pub use files::*;
+
+/// How a lease is kept in the background.
+#[derive(Debug)]
+pub struct Terms {
+    /// How long at most.
+    pub ttl: Duration,
+    /// Whether the port stays bound as well.
+    pub hold: bool,
+    /// For whom.
+    pub client: Option<Watched>,
+    /// Whether it ends with the client.
+    pub ends_with_client: bool,
+    /// See [`Demand::key`].
+    pub key: Option<u64>,
+}
+
+impl Terms {
+    const fn kind(&self) -> LeaseKind {
+        if self.hold { LeaseKind::Held } else { LeaseKind::Reserved }
+    }
+
+    /// The lease on `port` that the process `daemon` keeps.
+    pub(super) fn lease(&self, port: u16, daemon: Option<Pid>) -> Lease {
+        Lease {
+            port,
+            kind: self.kind(),
+            uid: None,
+            user: None,
+            pids: daemon.into_iter().collect(),
+            client: self.client.as_ref().map(|client| Client {
+                name: client.name.clone(),
+                pid: Some(client.pid),
+                ends_lease: self.ends_with_client,
+            }),
+            expires_in: Some(self.ttl),
+            is_own: self.client.is_some(),
+        }
+    }
+}
+
+/// What there is to know about leases.
+#[derive(Debug, Default)]
+pub struct Leases {
+    /// The leases, by ascending port.
+    pub leases: Vec<Lease>,
+    /// Who has the names of others without being a lease daemon, by ascending port.
+    pub taken: Vec<NameTaken>,
+    /// Why lease daemons could not be asked, if there are any.
+    pub unasked: Option<io::Error>,
+}
+
+/// What became of a lease that was to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Release {
+    /// It has ended.
+    Done(Lease),
+    /// There was none.
+    NotLeased,
+    /// It belongs to another user.
+    NotOurs(Lease),
+    /// It ends with the command that has it, and not before.
+    OfCommand(Lease),
+    /// Who has the name of its lease is no lease daemon.
+    NameTaken(NameTaken),
+    /// The lease daemon did not answer, or did not do what it says.
+    Unanswered,
+}
+
+/// Ports that have just been leased, while the leases can still be called off. By default nothing is leased.
+#[derive(Debug, Default)]
+pub struct Leased {
+    /// The leases.
+    pub leases: Vec<Lease>,
+    pub(super) keeping: Option<Keeping>,
+}
+
+impl Leased {
+    /// Ends the leases again: nobody will ever know of them.
+    pub fn call_off(self) {
+        if let Some(keeping) = self.keeping {
+            keeping.call_off();
+        }
+    }
+}

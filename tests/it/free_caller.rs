@@ -163,8 +163,10 @@ fn callers_in_two_pid_namespaces_are_two() {
         };
         // With a /proc of their own, and with that of the machine.
         for proc in ["--mount-proc", "--kill-child"] {
-            let (mut one, mut other) = (start(proc), start(proc));
-            let ports = (read(&mut one), read(&mut other));
+            let mut one = start(proc);
+            let first = read(&mut one);
+            let mut other = start(proc);
+            let ports = (first, read(&mut other));
             for mut child in [one, other] {
                 drop(child.stdin.take());
                 let _ = child.wait();
