@@ -51,6 +51,8 @@ pub struct Options {
     pub settle: Duration,
     /// Whether somebody has agreed to what is going to be done.
     pub consent: Consent,
+    /// Whether it is a failure if nobody holds the port.
+    pub expect_held: bool,
 }
 
 /// Whether somebody has agreed to what is going to be done.
@@ -231,7 +233,10 @@ impl Report {
     /// What it amounts to for a caller.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        self.outcome.exit()
+        match self.outcome {
+            Outcome::AlreadyFree if self.options.expect_held => Exit::No,
+            outcome => outcome.exit(),
+        }
     }
 }
 

@@ -45,6 +45,9 @@ pub struct KillArgs {
     /// How long the port must stay free; longer while somebody is left who may start a holder again
     #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = parse_duration, allow_hyphen_values = true)]
     settle: Duration,
+    /// Fail if nobody holds the port
+    #[arg(long)]
+    expect_held: bool,
     #[command(flatten)]
     narrow: Narrow,
     /// Judge for a server that sets SO_REUSEADDR, as most do: TIME_WAIT does not block it
@@ -82,6 +85,7 @@ impl KillArgs {
             remnants: self.remnants,
             settle: self.settle,
             consent: self.consent(),
+            expect_held: self.expect_held,
         }
     }
 

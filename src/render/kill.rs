@@ -36,7 +36,10 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
             };
             return paper.sentence(text);
         }
-        Outcome::AlreadyFree => return paper.coloured(&conclusion(report), colour::of(Status::Free)),
+        Outcome::AlreadyFree => {
+            let status = if report.exit() == Exit::Yes { Status::Free } else { Status::Held };
+            return paper.coloured(&conclusion(report), colour::of(status));
+        }
         _ => {}
     }
     for step in &report.steps {
@@ -161,9 +164,10 @@ fn step(step: &Step, paper: &mut Paper<'_>) -> io::Result<()> {
 
 /// What it all came to.
 fn conclusion(report: &Report) -> String {
-    let (names, count) = names(&report.answer, report.exit() == Exit::Yes);
+    let (names, count) = names(&report.answer, report.outcome.exit() == Exit::Yes);
     let is = if count == 1 { "is" } else { "are" };
     match report.outcome {
+        Outcome::AlreadyFree if report.options.expect_held => format!("{names} {is} already free: nobody held it"),
         Outcome::AlreadyFree => format!("{names} {is} already free"),
         Outcome::Freed => format!("{names} {is} free, and still {is} {} later", words(report.watched)),
         Outcome::WouldFree | Outcome::WouldNotFree => String::new(),

@@ -64,6 +64,14 @@ fn a_listener_is_ended_and_the_port_verified() {
         let answer = json(&["8080", "--kill"]);
         assert_eq!((outcome(&answer), steps(&answer)), ((&value!("already-free"), &value!(0)), vec![]));
         assert_eq!(run(&["8080", "--kill"]).stdout, "8080 is already free\n");
+
+        // As other killers have it.
+        let answer = json(&["kill", "8080", "--expect-held"]);
+        assert_eq!((outcome(&answer), steps(&answer)), ((&value!("already-free"), &value!(1)), vec![]));
+        let told = run(&["8080", "--kill", "--expect-held"]);
+        assert_eq!((told.code, &*told.stdout), (1, "8080 is already free: nobody held it\n"));
+        let (_role, _) = Role::playing("listen 127.0.0.1:8080");
+        assert_eq!(run(&["kill", "8080", "--yes", "--expect-held"]).code, 0);
     });
 }
 

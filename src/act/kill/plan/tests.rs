@@ -23,6 +23,7 @@ fn options() -> Options {
         remnants: false,
         settle: Duration::ZERO,
         consent: Consent::Given,
+        expect_held: false,
     }
 }
 
