@@ -25,7 +25,7 @@ pub fn run(invocation: &Invocation, options: Options) -> Exit {
             Ok(prepared.untouched(outcome))
         }
         (Some(outcome), _) => Ok(prepared.untouched(outcome)),
-        (None, Consent::Given) => prepared.execute(),
+        (None, Consent::Given(_)) => prepared.execute(),
         (None, Consent::Ask) if !can_ask() => return refuse_to_guess(invocation, &prepared),
         (None, Consent::Ask) => ask(prepared, invocation),
     };
@@ -59,12 +59,18 @@ fn ask(prepared: Prepared, invocation: &Invocation) -> Result<Report, Error> {
     let quiet = Style::default();
     let style = invocation.style.as_ref().unwrap_or(&quiet);
     let mut out = anstream::AutoStream::new(io::stderr().lock(), invocation.color);
-    let shown = render::write_plan(&prepared, style, &mut out).and_then(|()| write!(out, "Do this? [y/N] "));
+    // So many that a yes may be a mistake are counted by whoever agrees.
+    let count = prepared.has_to_be_counted().then(|| prepared.plan.holders.len().to_string());
+    let question = match &count {
+        Some(count) => format!("Type {count} to end these {count} processes: "),
+        None => "Do this? [y/N] ".to_owned(),
+    };
+    let shown = render::write_plan(&prepared, style, &mut out).and_then(|()| write!(out, "{question}"));
     drop(out);
     let mut answer = String::new();
     // Who cannot see the question cannot have meant yes.
-    let is_yes = shown.is_ok()
-        && io::stdin().read_line(&mut answer).is_ok()
-        && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes");
+    let is_read = shown.is_ok() && io::stdin().read_line(&mut answer).is_ok();
+    let typed = answer.trim().to_ascii_lowercase();
+    let is_yes = is_read && count.map_or(matches!(&*typed, "y" | "yes"), |count| typed == count);
     if is_yes { prepared.execute() } else { Ok(prepared.untouched(Outcome::Declined)) }
 }

@@ -5,6 +5,7 @@
 //! to be signalled a handle is taken then, so that what was shown is what is meant. [`Prepared::execute`] checks each process
 //! through its handle right before each signal, waits for its end, and looks twice whether the port can be bound.
 
+mod consent;
 mod execute;
 mod heirs;
 mod keeper;
@@ -17,6 +18,7 @@ mod verify;
 
 use std::time::Duration;
 
+pub use consent::{Consent, Objection, users};
 pub use keeper::Keeper;
 pub use keepers::Returns;
 pub use plan::{Holder, Plan, Reason, Refusal, plan};
@@ -55,17 +57,6 @@ pub struct Options {
     pub expect_held: bool,
 }
 
-/// Whether somebody has agreed to what is going to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consent {
-    /// They are shown it, and asked.
-    Ask,
-    /// Beforehand.
-    Given,
-    /// Nothing is to be changed.
-    DryRun,
-}
-
 /// What is going to be done, with a hold on everybody it is done to.
 #[derive(Debug)]
 pub struct Prepared {
@@ -88,6 +79,10 @@ pub struct Report {
     pub options: Options,
     /// The plan.
     pub plan: Plan,
+    /// Why nothing was done, if the consent did not cover the plan.
+    pub objection: Option<Objection>,
+    /// Whether several ports were asked about.
+    pub is_about_several_ports: bool,
     /// Each thing that was done, in order.
     pub steps: Vec<Step>,
     /// What it came to.
@@ -280,7 +275,7 @@ impl Prepared {
         match () {
             () if self.is_free() => Some(Outcome::AlreadyFree),
             () if is_unknown => Some(Outcome::Unknown),
-            () if self.plan.is_empty() => Some(Outcome::Refused),
+            () if self.plan.is_empty() || self.objection().is_some() => Some(Outcome::Refused),
             () => None,
         }
     }
@@ -305,10 +300,13 @@ impl Prepared {
     /// Reports that nothing was done.
     #[must_use]
     pub fn untouched(self, outcome: Outcome) -> Report {
+        let (objection, is_about_several_ports) = (self.objection(), self.is_about_several_ports());
         let Self { answer, plan, options, .. } = self;
         Report {
             options,
             plan,
+            objection,
+            is_about_several_ports,
             steps: Vec::new(),
             outcome,
             watched: Duration::ZERO,

@@ -18,9 +18,9 @@ use super::{Invocation, Stop, Wish, help, targets};
 pub struct KillArgs {
     #[arg(value_name = "TARGET", required = true, help = common::TARGET, help_heading = None)]
     targets: Vec<String>,
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
+    /// Do not ask; with N, end that many processes or none
+    #[arg(short, long, value_name = "N", num_args = 0..=1, require_equals = true)]
+    yes: Option<Option<usize>>,
     /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -92,8 +92,8 @@ impl KillArgs {
     const fn consent(&self) -> Consent {
         match (self.dry_run, self.yes) {
             (true, _) => Consent::DryRun,
-            (false, true) => Consent::Given,
-            (false, false) => Consent::Ask,
+            (false, Some(count)) => Consent::Given(count),
+            (false, None) => Consent::Ask,
         }
     }
 }

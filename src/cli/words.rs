@@ -104,6 +104,9 @@ impl Line {
             rest.remove(at);
         }
         let command = one_command(word, &old)?;
+        if command == Some("kill") {
+            rest = join_counts(rest);
+        }
         let has_operands = rest.iter().any(|word| word.kind == Kind::Operand);
         let command = command.unwrap_or(if has_operands { "check" } else { "list" });
         if word.is_none() {
@@ -170,6 +173,7 @@ fn takes(before: &Word, next: &OsStr, definition: &Command) -> bool {
         .get_subcommands()
         .flat_map(Command::get_arguments)
         .find(|option| is_called(option, before.text()))
+        .filter(|option| !option.is_require_equals_set())
         .and_then(Arg::get_num_args);
     values.is_some_and(|values| values.min_values() > 0 || (values.takes_values() && !is_option(next)))
 }
@@ -211,6 +215,21 @@ fn split_old_forms(words: Vec<Word>) -> (Old, Vec<Word>) {
         }
     }
     (old, rest)
+}
+
+/// Joins the number behind `--yes` to it, as in `kill 1-1024 --yes 7`. In front of all targets it is one of them:
+/// `kill --yes 8080`.
+fn join_counts(words: Vec<Word>) -> Vec<Word> {
+    let mut joined: Vec<Word> = Vec::new();
+    for word in words {
+        let has_target = joined.iter().any(|word| word.kind == Kind::Operand);
+        let is_count = word.kind == Kind::Operand && word.text().parse::<usize>().is_ok();
+        match joined.last_mut().filter(|last| matches!(last.text(), "--yes" | "-y")) {
+            Some(yes) if is_count && has_target => yes.typed = format!("--yes={}", word.text()).into(),
+            _ => joined.push(word),
+        }
+    }
+    joined
 }
 
 /// The command that was named, by its word or by options.
@@ -270,6 +289,11 @@ mod tests {
             ("--process kill", "list --process kill"),
             ("--process=kill --sort pid", "list --process=kill --sort pid"),
             ("8080 --kill --yes", "kill 8080 --yes"),
+            ("kill 3000-3010 --yes 7", "kill 3000-3010 --yes=7"),
+            ("3000-3010 --kill -y 7", "kill 3000-3010 --yes=7"),
+            ("kill --yes 8080 8081", "kill --yes 8080 8081"),
+            ("--yes 8080 --kill", "kill --yes 8080"),
+            ("kill 8080 --yes 53/udp", "kill 8080 --yes 53/udp"),
             ("--kill --grace -1s 8080", "kill --grace -1s 8080"),
             ("kill 8080", "kill 8080"),
             ("--json kill 8080", "kill --json 8080"),

@@ -1,6 +1,7 @@
 //! What --kill is going to do, and what it did, in words.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 
 use super::paper::Paper;
@@ -8,6 +9,7 @@ use super::rows::on;
 use super::{Style, colour, escape, prose};
 use crate::act::kill::{
     Action, Holder, Keeper, Outcome, Plan, Prepared, Reason, Refusal, Report, Returns, Step, StepResult, Survivor,
+    users,
 };
 use crate::act::words;
 use crate::answer::{Answer, Exit};
@@ -16,6 +18,7 @@ use crate::diagnose::{Place, PortReport, Remedy, Status};
 /// Writes the plan.
 pub fn plan(prepared: &Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let paper = &mut Paper::new(style.width, out);
+    summary(&prepared.plan, prepared.is_about_several_ports(), paper)?;
     intentions(&prepared.plan, prepared.options().signal, paper)?;
     refusals(&prepared.plan.refusals, &prepared.answer, paper)
 }
@@ -25,6 +28,7 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     let paper = &mut Paper::new(style.width, out);
     match report.outcome {
         Outcome::WouldFree | Outcome::WouldNotFree => {
+            summary(&report.plan, report.is_about_several_ports, paper)?;
             intentions(&report.plan, report.options.signal, paper)?;
             refusals(&report.plan.refusals, &report.answer, paper)?;
             let text = match report.outcome {
@@ -46,6 +50,10 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
         self::step(step, paper)?;
     }
     refusals(&report.plan.refusals, &report.answer, paper)?;
+    if let Some(objection) = report.objection {
+        summary(&report.plan, true, paper)?;
+        paper.sentence(&prose::objection(objection))?;
+    }
     let status = if report.exit() == Exit::Yes { Status::Free } else { Status::Held };
     paper.coloured(&conclusion(report), colour::of(status))?;
     if report.exit() == Exit::Yes {
@@ -61,6 +69,32 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
         return super::write(&report.answer, style, out);
     }
     Ok(())
+}
+
+/// How many processes a plan for several ports ends, and which: `7 processes of 2 users are to be ended: nginx (5), node (2)`.
+fn summary(plan: &Plan, is_about_several_ports: bool, paper: &mut Paper<'_>) -> io::Result<()> {
+    /// So many names are easy to read.
+    const MOST: usize = 8;
+    if !is_about_several_ports || plan.holders.is_empty() {
+        return Ok(());
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for holder in &plan.holders {
+        *counts.entry(&holder.name).or_default() += 1;
+    }
+    let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|&(name, count)| (Reverse(count), name));
+    let mut names: Vec<String> = Vec::new();
+    for (name, count) in counts.iter().take(MOST) {
+        names.push(if *count == 1 { (*name).to_owned() } else { format!("{name} ({count})") });
+    }
+    if counts.len() > MOST {
+        names.push(format!("{} more names", counts.len() - MOST));
+    }
+    let processes = count(plan.holders.len(), "process");
+    let are = if plan.holders.len() == 1 { "is" } else { "are" };
+    let users = count(users(plan), "user");
+    paper.sentence(&format!("{processes} of {users} {are} to be ended: {}", names.join(", ")))
 }
 
 fn intentions(plan: &Plan, signal: crate::act::Signal, paper: &mut Paper<'_>) -> io::Result<()> {
@@ -213,6 +247,7 @@ fn key(port: &PortReport) -> (u16, Place<'_>) {
     (port.observed.port, port.observed.place())
 }
 
-fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+pub(super) fn count(number: usize, noun: &str) -> String {
+    let ending = if noun.ends_with('s') { "es" } else { "s" };
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}{ending}") }
 }

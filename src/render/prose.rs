@@ -1,6 +1,7 @@
 //! Sentences made of statements.
 
-use crate::act::kill::{Reason, Refusal};
+use super::kill::count;
+use crate::act::kill::{Objection, Reason, Refusal};
 use crate::diagnose::{Finding, Phrase, PortReport, Statement, Subject, enumerate};
 use crate::model::Process;
 
@@ -30,6 +31,20 @@ pub fn refusal(refusal: &Refusal, processes: &[Process]) -> String {
     match &refusal.reason {
         Reason::Said(who, reason) => format!("{who} {reason}"),
         Reason::Found(statement) => whole(statement, processes),
+    }
+}
+
+/// Why consent does not cover a plan, as one sentence.
+pub fn objection(objection: Objection) -> String {
+    match objection {
+        Objection::Miscounted { expected, processes } => {
+            let (expects, would) = (count(expected, "process"), count(processes, "process"));
+            format!("--yes {expected} expects {expects}, but {would} would be ended: --dry-run shows which")
+        }
+        Objection::Uncounted { processes, users } => {
+            let (many, users) = (count(processes, "process"), count(users, "user"));
+            format!("to end {many} of {users}, --yes needs their number: --yes {processes}; --dry-run shows them")
+        }
     }
 }
 

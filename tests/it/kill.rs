@@ -125,6 +125,38 @@ fn a_terminal_is_asked() {
     });
 }
 
+/// Six servers on six ports, which a range takes in.
+#[test]
+fn many_processes_of_a_range_are_counted_before_they_are_ended() {
+    in_namespace(|| {
+        let roles: Vec<Role> =
+            (8080..8086).map(|port| Role::playing(&format!("listen 127.0.0.1:{port}")).0).collect();
+        let range = "kill 8000-8100/tcp";
+        let kill = |options: &str| json(&format!("{range} {options}").split_whitespace().collect::<Vec<_>>());
+        let are_running = || roles.iter().all(|role| is_running(role.pid()));
+        for (options, says) in [("--yes", "--yes 6"), ("--yes 5", "6 processes would be ended"), ("-y=7", "--yes 7")] {
+            let answer = kill(options);
+            assert_eq!((outcome(&answer), steps(&answer)), ((&value!("refused"), &value!(1)), vec![]), "{answer:#}");
+            assert!(answer["kill"]["objection"].as_str().unwrap().contains(says), "{answer:#}");
+        }
+        let shown = run(&["kill", "8000-8100/tcp", "--dry-run"]);
+        assert!(shown.first_line().starts_with("6 processes of 1 user are to be ended: "), "{shown:?}");
+        // Fewer need no number, and neither does a single port however many have it.
+        assert_eq!(outcome(&kill("8085/tcp --dry-run")).1, &value!(0));
+        let Some(mut terminal) = Terminal::start(range) else { return };
+        terminal.expect("Type 6 to end these 6 processes: ");
+        terminal.type_line("y");
+        assert_eq!(terminal.end(), 1, "{}", terminal.said);
+        assert!(are_running());
+        let answer = kill("--yes 6");
+        assert_eq!((outcome(&answer), steps(&answer).len()), ((&value!("freed"), &value!(0)), 6), "{answer:#}");
+        assert!(!roles.iter().any(|role| is_running(role.pid())));
+
+        let (_role, _) = Role::playing("listen 127.0.0.1:8080");
+        assert_eq!(outcome(&json(&["kill", "--yes", "8080", "8081"])).0, "freed");
+    });
+}
+
 #[test]
 fn a_stubborn_process_is_forced_only_on_request() {
     in_namespace(|| {

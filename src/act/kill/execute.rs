@@ -73,6 +73,8 @@ impl Prepared {
             watched,
             takers,
             answer,
+            objection: None,
+            is_about_several_ports: self.is_about_several_ports(),
             options: self.options,
             plan: self.plan,
         })

@@ -284,7 +284,7 @@ impl Planner<'_> {
     /// Who would come back is left alone, unless somebody is asked and may know better, or the port is watched for long
     /// enough; and to its keeper, if that is to stop it and cannot be told to.
     fn refuse_kept(&self, port: &PortReport, holder: &Holder, pids: &[Pid]) -> Option<Refusal> {
-        let is_sure = matches!(self.options.consent, Consent::Given);
+        let is_sure = matches!(self.options.consent, Consent::Given(_));
         let is_in_vain = is_sure && holder.outlasts(self.options.settle);
         let is_left_to_keeper = self.options.supervisor && holder.noticed_within().is_some();
         let keeper = holder.keeper.as_ref().filter(|_| is_in_vain || is_left_to_keeper)?;

@@ -34,6 +34,8 @@ pub struct WireKill<'a> {
     pub watched_ms: u64,
     /// The processes that were to be ended, parents before their children.
     pub holders: Vec<WireHolder<'a>>,
+    /// Why nothing was done, if `--yes` did not cover so many processes.
+    pub objection: Option<String>,
     /// Who was left alone.
     pub refused: Vec<WireRefusal<'a>>,
     /// What was done, in order; empty if nothing was.
@@ -153,6 +155,7 @@ pub fn kill(report: &Report) -> WireKill<'_> {
         settle_ms: milliseconds(report.options.settle),
         watched_ms: milliseconds(report.watched),
         holders: report.plan.holders.iter().map(holder).collect(),
+        objection: report.objection.map(prose::objection),
         refused: report.plan.refusals.iter().map(|one| refusal(one, &report.answer.processes)).collect(),
         steps: report.steps.iter().map(step).collect(),
         taken_by: report.takers.iter().map(taker).collect(),

@@ -22,7 +22,7 @@ fn options() -> Options {
         supervisor: false,
         remnants: false,
         settle: Duration::ZERO,
-        consent: Consent::Given,
+        consent: Consent::Given(None),
         expect_held: false,
     }
 }
