@@ -20,6 +20,7 @@ pub struct KillArgs {
     targets: Vec<String>,
     /// Do not ask; with N, end that many processes or none
     #[arg(short, long, value_name = "N", num_args = 0..=1, require_equals = true)]
+    #[expect(clippy::option_option, reason = "not given, given, given with a number")]
     yes: Option<Option<usize>>,
     /// Show what would be done, and change nothing
     #[arg(long)]

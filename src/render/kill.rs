@@ -98,8 +98,11 @@ fn summary(plan: &Plan, is_about_several_ports: bool, paper: &mut Paper<'_>) -> 
 }
 
 fn intentions(plan: &Plan, signal: crate::act::Signal, paper: &mut Paper<'_>) -> io::Result<()> {
-    for command in &plan.stops {
-        writeln!(paper.out, "run  {0}{1}{0:#}", colour::STRONG, escape::command_line(command))?;
+    for stop in &plan.stops {
+        writeln!(paper.out, "run  {0}{1}{0:#}", colour::STRONG, escape::command_line(&stop.command))?;
+        if let Some(what) = &stop.what {
+            paper.sentence(&format!("that stops {what}"))?;
+        }
     }
     let mut shown: Option<&[String]> = None;
     for holder in &plan.holders {

@@ -129,8 +129,7 @@ fn a_terminal_is_asked() {
 #[test]
 fn many_processes_of_a_range_are_counted_before_they_are_ended() {
     in_namespace(|| {
-        let roles: Vec<Role> =
-            (8080..8086).map(|port| Role::playing(&format!("listen 127.0.0.1:{port}")).0).collect();
+        let roles: Vec<Role> = (8080..8086).map(|port| Role::playing(&format!("listen 127.0.0.1:{port}")).0).collect();
         let range = "kill 8000-8100/tcp";
         let kill = |options: &str| json(&format!("{range} {options}").split_whitespace().collect::<Vec<_>>());
         let are_running = || roles.iter().all(|role| is_running(role.pid()));

@@ -38,8 +38,8 @@ impl Prepared {
     /// If what became of the port cannot be found out.
     pub fn execute(mut self) -> Result<Report, Error> {
         let mut run = Run { request: &self.request, options: &self.options, plan: &self.plan, steps: Vec::new() };
-        for command in &self.plan.stops {
-            run.stop(command)?;
+        for stop in &self.plan.stops {
+            run.stop(&stop.command)?;
         }
         let mut victims = Vec::new();
         let handles = std::mem::take(&mut self.handles);

@@ -13,8 +13,8 @@ use crate::diagnose::{
     Facts, Group, PortReport, Remedy, Severity, Statement, Status, forwarded, groups, is_airplay_receiver, remedy,
 };
 use crate::model::{
-    Container, Forwarder, Lease, LeaseKind, Owners, Pid, Process, Protocol, Publication, Runtime, Socket, State,
-    find_process,
+    Container, EngineContainer, Forwarder, Lease, LeaseKind, Owners, Pid, Process, Protocol, Publication, Runtime,
+    Socket, State, find_process,
 };
 use crate::request::Request;
 use crate::supervisor;
@@ -25,12 +25,35 @@ use crate::supervisor::command::{self, Caller};
 pub struct Plan {
     /// Who is to be ended: parents before their children.
     pub holders: Vec<Holder>,
-    /// Supervisors' tools to be run first, each a program and its arguments.
-    pub stops: Vec<Vec<String>>,
+    /// Supervisors' tools to be run first.
+    pub stops: Vec<Stop>,
     /// What is left of connections, to be dropped.
     pub remnants: Vec<Socket>,
     /// Who is left alone, and why.
     pub refusals: Vec<Refusal>,
+}
+
+/// A supervisor's tool that is to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// What it stops, where its arguments tell that by an id only: `container web of Docker`.
+    pub what: Option<String>,
+}
+
+impl Stop {
+    /// Stops a container by its engine.
+    fn container(container: &EngineContainer) -> Self {
+        let what = format!("container {} of {}", container.title(), container.engine.runtime.title());
+        Self { command: command::stop_known(container, Caller::Portcheck), what: Some(what) }
+    }
+}
+
+impl From<Vec<String>> for Stop {
+    fn from(command: Vec<String>) -> Self {
+        Self { command, what: None }
+    }
 }
 
 /// A process that is to be ended.
@@ -133,7 +156,7 @@ enum Refused {
     /// They are left alone.
     For(Refusal),
     /// Their supervisor's tool is run instead.
-    InFavourOf(Vec<String>),
+    InFavourOf(Stop),
 }
 
 struct Planner<'a> {
@@ -263,7 +286,7 @@ impl Planner<'_> {
         let mut remedies = forwarded::free_port(&facts, group, process, forwarder);
         if let Some(Publication::Of(container)) = &group.sockets[0].publication {
             if self.options.supervisor {
-                return Refused::InFavourOf(command::stop_known(container, Caller::Portcheck));
+                return Refused::InFavourOf(Stop::container(container));
             }
             remedies.push(Remedy { text: "let portcheck do that, add --supervisor".to_owned(), command: None });
         }
@@ -330,7 +353,7 @@ impl Planner<'_> {
         let names = unit.into_iter().chain(services).map(|unit| unit.name.as_str());
         let stop = unit.and_then(|unit| command::stop_units(unit, names, Caller::Portcheck));
         if let Some(stop) = stop.clone().filter(|_| self.options.supervisor) {
-            return Refused::InFavourOf(stop);
+            return Refused::InFavourOf(stop.into());
         }
         let name = unit.map_or("a socket unit", |unit| &unit.name);
         let reason = format!("listens in the name of {name}, and is never ended itself");
@@ -476,8 +499,11 @@ fn add_refusal(refusal: Refusal, refusals: &mut Vec<Refusal>) {
 
 /// Adds a holder, or what it holds to the same one.
 fn add_holder(holder: Holder, plan: &mut Plan) {
-    let stop = holder.keeper.as_ref().filter(|_| holder.is_stopped_by_keeper).and_then(Keeper::stop_command);
-    if let Some(stop) = stop {
+    let stop = |keeper: &Keeper| match keeper {
+        Keeper::Container(_, Some(known)) => Some(Stop::container(known)),
+        keeper => keeper.stop_command().map(Stop::from),
+    };
+    if let Some(stop) = holder.keeper.as_ref().filter(|_| holder.is_stopped_by_keeper).and_then(stop) {
         add_stop(stop, plan);
     }
     match plan.holders.iter_mut().find(|known| known.pid == holder.pid) {
@@ -489,7 +515,7 @@ fn add_holder(holder: Holder, plan: &mut Plan) {
     }
 }
 
-fn add_stop(stop: Vec<String>, plan: &mut Plan) {
+fn add_stop(stop: Stop, plan: &mut Plan) {
     if !plan.stops.contains(&stop) {
         plan.stops.push(stop);
     }

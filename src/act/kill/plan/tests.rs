@@ -207,6 +207,7 @@ fn a_container_is_refused_once_and_stopped_once() {
     assert_eq!((plan.refusals.len(), &plan.refusals[0].pids[..]), (1, &[42, 43][..]));
     let plan = plan_of(sockets(), proxies(), &Options { supervisor: true, ..options() });
     assert_eq!((plan.stops.len(), plan.refusals.len(), plan.holders.len()), (1, 0, 0));
+    assert_eq!(plan.stops[0].what.as_deref(), Some("container web of Docker"));
 }
 
 /// Process 42 is kept by `keeper`.
@@ -228,7 +229,7 @@ fn service() -> Keeper {
 fn a_supervisor_stops_its_own_and_one_that_cannot_be_told_is_named() {
     let told = Options { supervisor: true, ..options() };
     let plan = plan_for_keeper(&service(), Returns::Unknown, &told);
-    assert_eq!(plan.stops, [["systemctl", "--user", "stop", "--", "web.service"]]);
+    assert_eq!(plan.stops[0].command, ["systemctl", "--user", "stop", "--", "web.service"]);
     assert!(plan.holders[0].is_stopped_by_keeper);
     let plan = plan_for_keeper(&service(), Returns::Never, &options());
     assert!(plan.stops.is_empty() && !plan.holders[0].is_stopped_by_keeper && plan.holders[0].keeper.is_some());
@@ -300,7 +301,7 @@ fn a_service_manager_is_never_ended_and_its_socket_unit_stopped_only_on_request(
         let told = || Options { supervisor: true, ..options() };
         let stops = plan(&socket, told());
         assert!(stops.holders.is_empty() && stops.refusals.is_empty() && !stops.is_empty());
-        let end: Vec<&str> = stops.stops[0].iter().rev().take(3).rev().map(String::as_str).collect();
+        let end: Vec<&str> = stops.stops[0].command.iter().rev().take(3).rev().map(String::as_str).collect();
         assert_eq!(end, ["--", "web.socket", "web.service"]);
         // Without the name of the unit there is nothing to stop.
         refused(&plan(&Socket { activated_by: None, ..socket }, told()), "a socket unit");
