@@ -47,8 +47,8 @@ fn every_way_to_bind_is_told() {
         assert_eq!((bind_on(tcp, "::", &value!(false)), bind_on(tcp, "::", &value!(true))), ("in-use", "in-use"));
         let errno = tcp["bind"].as_array().unwrap().iter().find(|attempt| attempt["result"] == "in-use").unwrap();
         assert_eq!(errno["errno"], "EADDRINUSE");
-        let text = run(&["8080/tcp"]).stdout;
-        assert!(text.contains("bind: 127.0.0.1 free · 0.0.0.0 free · [::1] in use · [::] in use"), "{text}");
+        let text = run(&["8080/tcp", "-v"]).stdout;
+        assert!(text.contains("bind tcp: 127.0.0.1 free · 0.0.0.0 free · [::1] in use · [::] in use"), "{text}");
         assert_eq!(json(&["8080", "--no-probe"])["ports"][0]["bind"], value!([]));
     });
 }
