@@ -28,7 +28,7 @@ pub struct Terms {
     pub client: Option<Watched>,
     /// Whether it ends with the client.
     pub ends_with_client: bool,
-    /// See [`Demand::key`].
+    /// What the pick was made from: whoever asks for the same again gets the same port.
     pub key: Option<u64>,
 }
 
