@@ -7,11 +7,13 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json as value};
 
+use crate::common::pids::in_pid_namespace;
 use crate::common::programs::nginx_config;
 use crate::common::role::Role;
 use crate::common::server::{Server, children, program, until};
 use crate::common::{
-    NOBODY, Run, in_namespace, is_root, json, json_as_nobody, owners, port, portcheck_as_nobody, run, skip,
+    NOBODY, Run, has, in_namespace, is_root, json, json_as_nobody, owners, port, portcheck_as_nobody, run, skip,
+    until_it_listens,
 };
 
 /// "held by  (pid 22741)" was said of a process that had blanked its name.
@@ -169,5 +171,33 @@ fn only_who_may_have_the_socket_makes_owners_partial() {
         let told = owners_of_tcp(&answer);
         assert_eq!((&told["kind"], owners(port(&answer, 8080, "tcp"))), (&value!("partial"), children(server.pid())));
         assert!(told["reason"].as_str().unwrap().contains(&format!("(pid {}), its parent", server.pid())), "{told:#}");
+    });
+}
+
+/// In a container whose first process may do more than the caller, every server that had outlived the script that started
+/// it was called partial and was not ended.
+#[test]
+fn who_adopts_orphans_did_not_fork_them() {
+    in_pid_namespace(4000, || {
+        if !is_root() || !has("python3") {
+            return skip("needs root, which has capabilities to lose, and python3");
+        }
+        let server = "import socket, time; s = socket.create_server(('127.0.0.1', 8080)); time.sleep(60)";
+        let starter = Command::new("setpriv")
+            .args(["--bounding-set", "-sys_ptrace", "sh", "-c", "python3 -c \"$1\" &", "sh", server])
+            .status();
+        assert!(starter.unwrap().success());
+        until_it_listens(8080);
+        let limited = |arguments: &[&str]| {
+            let mut command = Command::new("setpriv");
+            command.args(["--bounding-set", "-sys_ptrace"]).arg(env!("CARGO_BIN_EXE_portcheck"));
+            let answer = Run::from(command.args(arguments).arg("--json").output().unwrap());
+            serde_json::from_str::<Value>(&answer.stdout).unwrap()
+        };
+        let answer = limited(&["8080/tcp"]);
+        assert_eq!(answer["gaps"][0]["code"], "unreadable-processes", "the first process cannot be inspected");
+        assert_eq!(owners_of_tcp(&answer)["kind"], "known");
+        let answer = limited(&["kill", "8080", "--yes"]);
+        assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("freed"), &value!(0)), "{answer:#}");
     });
 }

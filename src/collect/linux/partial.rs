@@ -13,6 +13,9 @@ use super::owners::Sweep;
 use super::stat::Stat;
 use crate::model::{Pid, Socket, name_or_stand_in};
 
+/// The first process of a pid namespace.
+const INIT: Pid = 1;
+
 /// Knows who could not be inspected.
 #[derive(Debug)]
 pub struct Others<'a> {
@@ -70,8 +73,12 @@ impl<'a> Others<'a> {
     }
 
     /// Whether a process seems to have made the socket and forked another one then: both are in one session, and it is in
-    /// the cgroup of the socket. A service manager or a process that adopts others is in others.
+    /// the cgroup of the socket. A service manager is in others. The first process of a pid namespace adopts every orphan,
+    /// in a container those of its own session and cgroup too.
     fn forked(&self, parent: Pid, child: Pid, cgroup: Option<&str>) -> bool {
+        if parent == INIT {
+            return false;
+        }
         let session = |pid: Pid| Stat::read(&self.proc.join(pid.to_string())).map(|stat| stat.session);
         let place = cgroup::of_process(self.proc, parent);
         session(parent).is_some_and(|own| session(child) == Some(own))
