@@ -1,25 +1,21 @@
 //! Turns a [`Request`] into an [`Answer`]: takes a snapshot, applies the rules, settles the exit
 //! code.
 
+pub mod checking;
 mod listing;
 pub mod picking;
 mod relevant;
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 
 use crate::classify::services::Services;
 use crate::collect::{self, Detail, Scope};
 use crate::diagnose::{Facts, Observed, PortReport, Status, diagnose};
 use crate::error::Error;
-use crate::free::{self, Leases};
-use crate::local;
-use crate::model::{
-    Circumstances, Family, Gap, Hides, Host, Pid, Process, Protocol, ShownBy, Snapshot, Socket, find_process,
-};
-use crate::probe::{self, Attempt, Outcome, Spot};
+use crate::model::{Circumstances, Gap, Host, Pid, Process, Protocol, Snapshot, Socket};
+use crate::probe::Outcome;
 use crate::request::{Filter, Question, Request, Sort};
-use crate::target::{self, Target};
+use crate::target::Target;
 
 /// What a command does, as the JSON names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
@@ -165,20 +161,9 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
         family: request.family,
     };
     match &request.question {
-        Question::Check(targets) => {
-            let look = || -> Result<Answer, Error> {
-                // Leases are read first: a lease daemon answers only once it has all sockets that
-                // it holds.
-                let leases = free::leases(&target::ports_of(targets));
-                Ok(check(request, targets, leases, collect::snapshot(&scope)?))
-            };
-            let answer = look()?;
-            // Somebody may have taken a port between the two looks. The next look says who.
-            if answer.ports.iter().any(|port| port.observed.sockets.is_empty() && port.observed.is_in_use()) {
-                look()
-            } else {
-                Ok(answer)
-            }
+        Question::Check(_) => {
+            let (ports, snapshot) = checking::observe(request, &scope)?;
+            Ok(judge(Command::Check, request, ports, snapshot))
         }
         Question::List(filter, sort) => {
             let answer = list(request, filter, *sort, collect::snapshot(&scope)?);
@@ -194,149 +179,6 @@ pub fn answer(request: &Request) -> Result<Answer, Error> {
 fn protocols(request: &Request, targets: &[Target]) -> Vec<Protocol> {
     let is_asked = |protocol: &Protocol| targets.is_empty() || targets.iter().any(|target| target.wants(*protocol));
     request.protocols.iter().copied().filter(is_asked).collect()
-}
-
-fn check(request: &Request, targets: &[Target], leases: Result<Leases, Error>, mut snapshot: Snapshot) -> Answer {
-    let Leases { leases, taken, .. } = join_leases(request, leases, &mut snapshot);
-    let mut ports = observe_all(request, targets, &snapshot);
-    for observed in &mut ports {
-        observed.lease = leases.iter().find(|lease| lease.port == observed.port).cloned();
-        observed.name_taken = taken.iter().find(|taken| taken.port == observed.port).cloned();
-    }
-    tell_of_each_other(&mut ports);
-    judge(Command::Check, request, ports, snapshot)
-}
-
-/// Looks at every port that the targets ask about, each once.
-fn observe_all(request: &Request, targets: &[Target], snapshot: &Snapshot) -> Vec<Observed> {
-    let by_port = by_port(snapshot);
-    let questions: usize = targets.iter().map(|target| target.ports().len()).sum();
-    let mut asked = HashSet::new();
-    let mut all = Vec::new();
-    for target in targets {
-        let looker = Looker { request, target, spots: spots(request, target), questions };
-        for port in target.ports() {
-            for &protocol in request.protocols.iter().filter(|&&protocol| target.wants(protocol)) {
-                if asked.insert((port, protocol, &target.addresses, &target.zone)) {
-                    let sockets: &[&Socket] = by_port.get(&(port, protocol)).map_or(&[], Vec::as_slice);
-                    all.push(looker.observe(port, protocol, sockets));
-                }
-            }
-        }
-    }
-    all
-}
-
-/// Adds to each port what the others say: whether the other protocol is free, and whether the port
-/// needs its addresses to be named.
-fn tell_of_each_other(ports: &mut [Observed]) {
-    let free: HashSet<(u16, Protocol, Vec<IpAddr>, Option<String>)> =
-        ports.iter().filter(|port| port.is_free()).map(|port| key(port, port.protocol)).collect();
-    let is_several = ports.iter().any(|port| port.place() != ports[0].place());
-    for port in ports {
-        port.other_is_free = free.contains(&key(port, port.protocol.other()));
-        port.is_one_of_several_places = is_several;
-    }
-}
-
-fn key(port: &Observed, protocol: Protocol) -> (u16, Protocol, Vec<IpAddr>, Option<String>) {
-    (port.port, protocol, port.addresses.clone(), port.zone.clone())
-}
-
-/// Looks at the ports of one target.
-struct Looker<'a> {
-    request: &'a Request,
-    target: &'a Target,
-    /// Where bind is to be tried.
-    spots: Vec<Spot>,
-    /// How many ports all targets together ask about.
-    questions: usize,
-}
-
-impl Looker<'_> {
-    /// Looks at one port of one protocol: which of its `sockets` count for the target, and what bind(2) says.
-    fn observe(&self, port: u16, protocol: Protocol, sockets: &[&Socket]) -> Observed {
-        let Self { request, target, .. } = self;
-        let asked = relevant::Asked { target, family: request.family, spots: &self.spots };
-        let attempts = self.bind(port, protocol, sockets.iter().any(|socket| asked.covers(socket)));
-        let observed = Observed {
-            addresses: target.addresses.clone(),
-            zone: target.zone.clone(),
-            sockets: asked.relevant(sockets, request.probe.then_some(&attempts)),
-            attempts,
-            ..Observed::of(port, protocol)
-        };
-        let attempts_elsewhere = self.bind_elsewhere(&observed);
-        Observed { attempts_elsewhere, ..observed }
-    }
-
-    /// Asks bind(2): everywhere and in every way, unless many ports are asked about.
-    fn bind(&self, port: u16, protocol: Protocol, is_covered: bool) -> Vec<Attempt> {
-        let Self { request, target, .. } = self;
-        let is_thorough = self.questions <= MOST_THOROUGH_PROBES
-            || !target.addresses.is_empty()
-            || (request.reuse_address && is_covered);
-        match (request.probe, is_thorough) {
-            (true, true) => probe::probe(port, protocol, &self.spots),
-            (true, false) if !is_covered => probe::probe_briefly(port, protocol, request.family),
-            _ => Vec::new(),
-        }
-    }
-
-    /// Where else it could be bound, if it cannot on the addresses asked about.
-    fn bind_elsewhere(&self, observed: &Observed) -> Vec<Attempt> {
-        if observed.addresses.is_empty() || !observed.is_in_use() {
-            return Vec::new();
-        }
-        let others = probe::usual_spots(self.request.family).into_iter().filter(|spot| !self.spots.contains(spot));
-        probe::probe(observed.port, observed.protocol, &others.collect::<Vec<_>>())
-    }
-}
-
-/// Joins the leases with the snapshot: the processes that keep them or their names, or that none could be seen.
-fn join_leases(request: &Request, leases: Result<Leases, Error>, snapshot: &mut Snapshot) -> Leases {
-    let (leases, unread) = match leases {
-        Ok(mut leases) => {
-            let unasked = leases.unasked.take();
-            (leases, unasked.map(|error| format!("the lease daemon could not be asked: {error}")))
-        }
-        Err(error) => (Leases::default(), Some(error.to_string())),
-    };
-    snapshot.gaps.extend(unread.map(|reason| Gap {
-        code: "leases-unread",
-        hides: Hides::Details,
-        protocol: None,
-        summary: format!("whether ports are leased could not be seen: {reason}"),
-        shown_by: ShownBy::Nothing,
-    }));
-    let daemons = leases.leases.iter().flat_map(|lease| &lease.pids);
-    let found = daemons.chain(leases.taken.iter().flat_map(|taken| &taken.pids)).copied();
-    let unknown: Vec<Pid> = found.filter(|&pid| find_process(&snapshot.processes, pid).is_none()).collect();
-    if request.detail > Detail::Nothing && !unknown.is_empty() {
-        // The answer is complete without them, so a failure here is ignored.
-        snapshot.processes.extend(collect::describe(unknown, request.detail).unwrap_or_default());
-        snapshot.processes.sort_by_key(|process| process.pid);
-    }
-    leases
-}
-
-/// Up to this many ports are tried in every way. Of more ports, those that look free are tried in
-/// one way.
-pub(crate) const MOST_THOROUGH_PROBES: usize = 64;
-
-/// Where to try bind(2) for a target.
-pub(crate) fn spots(request: &Request, target: &Target) -> Vec<Spot> {
-    match &target.addresses[..] {
-        [] => probe::usual_spots(request.family),
-        addresses => {
-            let scope = target.zone.as_deref().map_or(0, local::interface_index);
-            addresses
-                .iter()
-                .filter(|&&address| Family::fits(request.family, address))
-                .map(|&address| probe::spot_of(address, scope))
-                .collect()
-        }
-    }
 }
 
 fn list(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> Answer {

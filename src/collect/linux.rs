@@ -7,6 +7,7 @@ mod circumstances;
 mod destroy;
 mod elsewhere;
 mod empty;
+mod ending;
 mod engines;
 #[cfg(fuzzing)]
 pub mod fuzzing;

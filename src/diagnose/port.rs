@@ -128,6 +128,11 @@ impl Observed {
     pub fn is_in_use(&self) -> bool {
         self.attempts.iter().any(|attempt| attempt.outcome == Outcome::InUse)
     }
+
+    /// Whether it is in use, as bind(2) says, and no socket is seen on it.
+    pub fn is_taken_by_nobody(&self) -> bool {
+        self.sockets.is_empty() && self.is_in_use()
+    }
 }
 
 /// What the rules say of a port.

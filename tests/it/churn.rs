@@ -1,9 +1,13 @@
 //! Sockets and processes that come and go while they are looked at: no panic, no error, no wrong name.
 
+use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::common::role::Role;
-use crate::common::{Background, in_namespace, json, owners, portcheck};
+use crate::common::server::Server;
+use crate::common::{Background, in_namespace, is_root, json, owners, portcheck, portcheck_as_nobody, skip};
 
 #[test]
 fn a_thousand_looks_at_fifty_processes_that_never_rest() {
@@ -27,7 +31,7 @@ fn a_thousand_looks_at_fifty_processes_that_never_rest() {
             assert!(matches!(output.status.code(), Some(0 | 1)), "{arguments:?}: {output:?}");
             assert!(output.stderr.is_empty(), "{arguments:?}: {output:?}");
             for line in output.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-                let port: serde_json::Value = serde_json::from_slice(line).unwrap();
+                let port: Value = serde_json::from_slice(line).unwrap();
                 for pid in owners(&port) {
                     assert_eq!(pid, churner_of(port["port"].as_u64().unwrap()), "{port:#}");
                     seen += 1;
@@ -52,6 +56,58 @@ fn processes_that_end_while_they_are_looked_at() {
             let answer = json(&["8080/tcp"]);
             let pids = owners(&answer["ports"][0]);
             assert!(pids.contains(&std::process::id()) && pids.contains(&shell.pid()), "{answer:#}");
+        }
+    });
+}
+
+/// Forks a child that listens on a port and ends, and so on.
+const MAYFLIES: &str = "
+import os, signal, socket, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.nice(5)
+first, count = int(sys.argv[1]), 0
+print('ready', flush=True)
+while True:
+    count += 1
+    if os.fork() == 0:
+        address = ('127.0.0.1', first + count % 100)
+        try:
+            listener = socket.socket(); listener.bind(address); listener.listen()
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind(address)
+        except OSError:
+            pass
+        os._exit(0)
+";
+
+/// One look of ten said `hidden-owner` for a process that had just ended, to the user whose process it was.
+#[test]
+fn who_has_just_ended_is_not_called_hidden() {
+    in_namespace(|| {
+        let python = "/usr/bin/python3";
+        if !is_root() || !Path::new(python).exists() {
+            return skip("needs root to be an ordinary user beside others, and a python3 for everybody");
+        }
+        let mayflies = |first: u16| {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", python, "-c", MAYFLIES]);
+            command.arg(first.to_string()).current_dir("/");
+            Server::start(command, "ready", 1)
+        };
+        let _churn = [mayflies(10_000), mayflies(10_100), mayflies(10_200), mayflies(10_300)];
+        for look in 0..100 {
+            let target = (10_000 + look * 7 % 400).to_string();
+            let arguments: &[&str] = match look % 4 {
+                0 => &[],
+                1 => &[&target],
+                2 => &["--all"],
+                _ => &["10000-10199"],
+            };
+            let output = portcheck_as_nobody(&[arguments, &["--format", "ndjson"]].concat()).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            for line in text.lines().filter(|line| line.contains("hidden-owner")) {
+                let port: Value = serde_json::from_str(line).unwrap();
+                assert!(!(10_000..10_400).contains(&port["port"].as_u64().unwrap()), "{arguments:?}: {port:#}");
+            }
         }
     });
 }

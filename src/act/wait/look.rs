@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path;
 
 use super::{Awaited, Goal, Options, Place, remote};
-use crate::answer;
+use crate::answer::{self, checking};
 use crate::collect::{self, Detail, Watch};
 use crate::diagnose::{Facts, Observed, PortReport, Status};
 use crate::error::Error;
@@ -160,7 +160,7 @@ impl<'a> Looker<'a> {
             judged: None,
             is_first: true,
             held_for_caller: held_for_caller(options.awaited, &ports_of(targets)),
-            is_thorough: targets.len() <= answer::MOST_THOROUGH_PROBES
+            is_thorough: targets.len() <= checking::MOST_THOROUGH_PROBES
                 || request.reuse_address
                 || targets.iter().any(|target| !target.addresses.is_empty()),
         }
@@ -247,7 +247,7 @@ impl<'a> Looker<'a> {
     }
 
     fn can_bind(&self, target: &Target, look: &mut Look) -> bool {
-        let spots = answer::spots(self.request, target);
+        let spots = checking::spots(self.request, target);
         let reuse_address = self.request.reuse_address || self.held_for_caller.contains(target.first);
         let mut protocols = self.request.protocols.iter().filter(|&&protocol| target.wants(protocol));
         protocols.all(|&protocol| {

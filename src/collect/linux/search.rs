@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::elsewhere::{self, Elsewhere};
+use super::ending;
 use super::host;
 use super::kernel_sockets::{self, KernelPort};
 use super::owners::{self, Sweep};
@@ -51,10 +52,7 @@ pub fn search(proc: &Path, tables: &mut Tables<'_>, scope: &Scope, entries: &mut
     let mut search = Search { sweep, was_quick, sees_every_namespace, ..Search::default() };
     if entries.iter().any(|entry| is_in_doubt(entry, &search.sweep)) {
         drop_closed(tables, scope, entries, &search.sweep)?;
-        if search.sweep.is_complete() {
-            // The socket may have been passed to a process that was inspected before.
-            search.sweep.add(owners::sweep(proc, &unowned(&*entries, &search.sweep))?);
-        }
+        look_again(proc, tables, scope, entries, &mut search.sweep)?;
         if !unowned(&*entries, &search.sweep).is_empty() {
             look_further(proc, entries, &mut search);
         }
@@ -64,15 +62,41 @@ pub fn search(proc: &Path, tables: &mut Tables<'_>, scope: &Scope, entries: &mut
     Ok(search)
 }
 
+/// Looks again for the owners of sockets that can be inspected, before anything is said of them. A
+/// socket may have been passed to a process that was inspected before, and a process that is ending
+/// has sockets for a moment that nobody can find.
+fn look_again(
+    proc: &Path,
+    tables: &mut Tables<'_>,
+    scope: &Scope,
+    entries: &mut Vec<Entry>,
+    sweep: &mut Sweep,
+) -> Result<(), Error> {
+    let missing = unowned(entries.iter().filter(|entry| may_be_ours(entry)), sweep);
+    sweep.add(owners::sweep(proc, &missing)?);
+    let is_missing = |entry: &&Entry| is_in_doubt(entry, sweep) && may_be_ours(entry);
+    let mut users: Vec<u32> = entries.iter().filter(is_missing).filter_map(|entry| entry.socket.uid).collect();
+    users.sort_unstable();
+    users.dedup();
+    if !users.is_empty() && ending::wait(proc, &users) {
+        drop_closed(tables, scope, entries, sweep)?;
+        sweep.add(owners::sweep(proc, &unowned(entries.iter().filter(|entry| may_be_ours(entry)), sweep))?);
+    }
+    Ok(())
+}
+
+/// Whether the processes that may have a socket can be inspected: an ordinary user's own.
+fn may_be_ours(entry: &Entry) -> bool {
+    let euid = rustix::process::geteuid();
+    euid.is_root() || entry.socket.uid == Some(euid.as_raw())
+}
+
 /// Looks for sockets that no descriptor leads to. This is costly, and works only for processes that
 /// can be inspected. So an ordinary user searches only for sockets of their own.
 fn look_further(proc: &Path, entries: &[Entry], search: &mut Search) {
     search.kernel_ports = kernel_sockets::find(proc);
-    let euid = rustix::process::geteuid();
-    let may_be_found = |entry: &&Entry| {
-        (euid.is_root() || entry.socket.uid == Some(euid.as_raw()))
-            && !search.kernel_ports.iter().any(|port| port.is(&entry.socket))
-    };
+    let may_be_found =
+        |entry: &&Entry| may_be_ours(entry) && !search.kernel_ports.iter().any(|port| port.is(&entry.socket));
     let missing = unowned(entries.iter().filter(may_be_found), &search.sweep);
     if !missing.is_empty() {
         search.elsewhere = Some(elsewhere::look(proc, &missing));

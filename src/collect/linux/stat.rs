@@ -13,6 +13,8 @@ use crate::model::Pid;
 pub struct Stat {
     /// `R`, `S`, `T`, `Z` and the like.
     pub state: char,
+    /// Whether it is ending: its sockets are about to be closed.
+    pub is_ending: bool,
     /// The process that started it, or adopted it.
     pub parent: Pid,
     /// Its process group. A shell with job control makes one for each job.
@@ -34,14 +36,19 @@ impl Stat {
     /// The name of a process may contain anything, even closing brackets and invalid UTF-8. So the
     /// fields are read after the last bracket.
     pub fn parse(line: &[u8]) -> Option<Self> {
+        /// include/linux/sched.h
+        const PF_EXITING: u64 = 4;
         let name_end = line.iter().rposition(|&byte| byte == b')')?;
         let rest = std::str::from_utf8(line.get(name_end + 1..)?).ok()?;
-        // Fields are numbered from 1: state 3, parent 4, group 5, session 6, foreground 8, start 22.
+        // Fields are numbered from 1: state 3, parent 4, group 5, session 6, foreground 8, flags 9, start 22.
         let fields: Vec<&str> = rest.split_ascii_whitespace().take(20).collect();
         let number = |field: usize| fields.get(field - 3)?.parse().ok();
         let pid = |field: usize| Pid::try_from(number(field)?).ok();
+        let state = fields.first()?.chars().next()?;
         Some(Self {
-            state: fields.first()?.chars().next()?,
+            state,
+            // A zombie has ended.
+            is_ending: number(9)? & PF_EXITING != 0 && !matches!(state, 'Z' | 'X'),
             parent: pid(4)?,
             group: pid(5)?,
             session: pid(6)?,
@@ -95,8 +102,14 @@ mod tests {
     #[test]
     fn a_line_with_a_hostile_name() {
         let line = b"42 (a) S 1 (x\xff) T 7 40 39 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2";
-        let expected = Stat { state: 'T', parent: 7, group: 40, session: 39, foreground: None, started: 98765 };
+        let expected =
+            Stat { state: 'T', is_ending: false, parent: 7, group: 40, session: 39, foreground: None, started: 98765 };
         assert_eq!(Stat::parse(line), Some(expected));
+        let is_ending = |state: &str, flags: u32| {
+            let line = format!("42 (x) {state} 7 40 39 0 -1 {flags} 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2");
+            Stat::parse(line.as_bytes()).unwrap().is_ending
+        };
+        assert!(is_ending("R", 4_194_308) && !is_ending("R", 4_194_304) && !is_ending("Z", 4_194_308));
         for broken in ["", "42", "42 (x", "42 (x)", "42 (x) S 1"] {
             assert_eq!(Stat::parse(broken.as_bytes()), None, "{broken}");
         }
