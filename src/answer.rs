@@ -119,7 +119,6 @@ impl Answer {
             host: &self.host,
             circumstances: &self.circumstances,
             program: &request.program,
-            purpose: request.purpose,
         }
     }
 

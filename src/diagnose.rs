@@ -41,9 +41,10 @@ mod windows_services;
 
 pub use airplay::is_receiver as is_airplay_receiver;
 pub use facts::Facts;
-pub use finding::{Detail, Finding, Observation, Prominence, Remedy, Severity};
+pub use finding::{Detail, Finding, Observation, Prominence, Severity};
 pub use holders::{Group, enumerate, groups, name_spot, name_spots};
 pub use port::{Observed, Place, PortReport, Status, Verdict};
+pub use remedy::{Remedy, RemedyKind};
 pub use statement::{Holder, IS, Phrase, Statement, Subject, Verb};
 
 /// The text of a rule, from which `docs/verdicts.md` is made.

@@ -70,7 +70,7 @@ pub enum Error {
     /// No port can be held for a server on this platform.
     #[error(
         "--hold works on Linux only: on {0} a bound port is in the way of the server that it is kept for. Leave it out: the lease \
-         keeps the port from others who ask --free"
+         keeps the port from other callers of portcheck free"
     )]
     NoHold(&'static str),
     /// Process ids mean different things to /proc and to system calls.
@@ -80,6 +80,6 @@ pub enum Error {
     )]
     ForeignProcesses(u32),
     /// No processes can be held on to on this platform, so none is ended or waited for.
-    #[error("portcheck cannot end or watch processes on {0}: --kill and --wait work on Linux, macOS and Windows")]
+    #[error("portcheck cannot end or watch processes on {0}: kill and wait work on Linux, macOS and Windows")]
     NoActions(&'static str),
 }

@@ -29,18 +29,6 @@ pub struct Request {
     pub reuse_address: bool,
     /// What this program is called by, for remedies that call it again.
     pub program: String,
-    /// What the answer is for.
-    pub purpose: Purpose,
-}
-
-/// What an answer is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Purpose {
-    /// It is read.
-    #[default]
-    Reading,
-    /// The ports are to be freed, so that it is no use to suggest just that.
-    Freeing,
 }
 
 /// The two questions.

@@ -26,10 +26,10 @@ pub use restarter::Restarter;
 
 use super::{Handle, Signal, Surroundings, system};
 use crate::answer::{self, Answer, Command, Exit};
-use crate::diagnose::{Remedy, Status};
+use crate::diagnose::{Remedy, RemedyKind, Status};
 use crate::error::Error;
 use crate::model::{Pid, Process, Socket, find_process};
-use crate::request::{Purpose, Request};
+use crate::request::Request;
 use keepers::Keepers;
 use starters::Starters;
 
@@ -241,8 +241,7 @@ impl Report {
 ///
 /// If the sockets cannot be listed, or processes cannot be held on to.
 pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
-    let request = Request { purpose: Purpose::Freeing, ..request };
-    let answer = Answer { command: Command::Kill, ..answer::answer(&request)? };
+    let answer = look(&request)?;
     let surroundings = Surroundings::read(answer.host.euid, answer.processes.iter().map(|process| process.pid));
     let keepers = Keepers::of(&answer, &surroundings);
     let plan = plan(&answer, &surroundings, &keepers, &options, &request);
@@ -253,6 +252,15 @@ pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
     let handles = plan.holders.iter().map(|holder| Handle::open(holder.pid)).collect::<Result<Vec<_>, _>>()?;
     let starters = Starters::of(&processes, &surroundings)?;
     Ok(Prepared { answer, plan, handles, starters, request, options, surroundings })
+}
+
+/// Looks at the ports. What is being done is not offered.
+fn look(request: &Request) -> Result<Answer, Error> {
+    let mut answer = Answer { command: Command::Kill, ..answer::answer(request)? };
+    for finding in answer.ports.iter_mut().flat_map(|port| &mut port.verdict.findings) {
+        finding.remedies.retain(|remedy| !matches!(remedy.kind, RemedyKind::EndProcess | RemedyKind::DropRemnants));
+    }
+    Ok(answer)
 }
 
 impl Prepared {

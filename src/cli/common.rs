@@ -6,7 +6,7 @@ use clap::{Args, ColorChoice, ValueEnum};
 use portcheck::collect::Detail;
 use portcheck::model::{Backend, Family, Protocol};
 use portcheck::render::{Format, Style};
-use portcheck::request::{Purpose, Question, Request};
+use portcheck::request::{Question, Request};
 
 use super::caller;
 use super::names::BackendName;
@@ -153,6 +153,5 @@ pub fn request(question: Question, narrow: &Narrow) -> Request {
         probe: true,
         reuse_address: false,
         program: caller::program(),
-        purpose: Purpose::Reading,
     }
 }

@@ -4,7 +4,7 @@
 use std::iter;
 use std::net::IpAddr;
 
-use super::{Explanation, Facts, IS, Observation, Remedy, Rule, Severity, Statement, Subject, Verb};
+use super::{Explanation, Facts, IS, Observation, Remedy, RemedyKind, Rule, Severity, Statement, Subject, Verb};
 use crate::model::{Family, InterfaceAddress};
 use crate::probe::Outcome;
 
@@ -25,10 +25,10 @@ pub static NOT_LOCAL: Rule = Rule {
         failing(facts, Outcome::NotAvailable)
             .filter(|&address| is_foreign(address))
             .map(|address| Observation {
-                remedies: iter::once(Remedy {
-                    text: "bind one of this machine's addresses, or a wildcard".to_owned(),
-                    command: None,
-                })
+                remedies: iter::once(Remedy::advice(
+                    RemedyKind::TakeAnother,
+                    "bind one of this machine's addresses, or a wildcard",
+                ))
                 .chain(nonlocal_bind(facts, address))
                 .collect(),
                 ..Observation::of(about(
@@ -58,10 +58,10 @@ pub static TENTATIVE: Rule = Rule {
         failing(facts, Outcome::NotAvailable)
             .filter_map(on)
             .map(|(address, InterfaceAddress { interface, .. })| Observation {
-                remedies: vec![Remedy {
-                    text: "wait a second or two; or add the address without that detection (nodad)".to_owned(),
-                    command: None,
-                }],
+                remedies: vec![Remedy::advice(
+                    RemedyKind::Wait,
+                    "wait a second or two; or add the address without that detection (nodad)",
+                )],
                 ..Observation::of(about(
                     address,
                     Verb("cannot be used yet", "cannot be used yet"),
@@ -96,11 +96,12 @@ pub static NEEDS_SCOPE: Rule = Rule {
             .map(|attempt| attempt.spot.address)
             .filter(is_link_local)
             .map(|address| {
-                let ask = |known: &InterfaceAddress| Remedy {
-                    text: format!("ask about it on {}", known.interface),
-                    command: Some(facts.call_on([(address, Some(&*known.interface))])),
+                let circumstances = facts.circumstances;
+                let ask = |known: &'_ InterfaceAddress| {
+                    let text = format!("ask about it on {}", known.interface);
+                    Remedy::run(RemedyKind::FindHolder, &text, facts.check_on(address, &known.interface))
                 };
-                let having = facts.circumstances.addresses.iter().filter(|known| known.address == address);
+                let having = circumstances.addresses.iter().filter(|known| known.address == address);
                 Observation {
                     remedies: having.map(ask).collect(),
                     ..Observation::of(about(
@@ -132,10 +133,10 @@ pub static NO_IPV6: Rule = Rule {
         let setting = facts.circumstances.ipv6_disabled_by;
         let why =
             setting.map_or_else(|| "has no IPv6".to_owned(), |setting| format!("has IPv6 switched off by {setting}"));
-        let mut remedies = vec![Remedy { text: "bind the IPv4 address instead".to_owned(), command: None }];
-        remedies.extend(setting.map(|setting| Remedy {
-            text: "switch IPv6 on".to_owned(),
-            command: Some(format!("sudo sysctl {setting}=0")),
+        let mut remedies = vec![Remedy::advice(RemedyKind::TakeAnother, "bind the IPv4 address instead")];
+        remedies.extend(setting.map(|setting| {
+            let command = ["sudo", "sysctl", &format!("{setting}=0")];
+            Remedy::run(RemedyKind::ChangeSetting, "switch IPv6 on", command)
         }));
         vec![Observation {
             remedies,
@@ -180,9 +181,9 @@ fn own(facts: &Facts<'_>) -> String {
 /// Linux only; elsewhere `None`.
 fn nonlocal_bind(facts: &Facts<'_>, address: IpAddr) -> Option<Remedy> {
     let family = if address.is_ipv6() { "ipv6" } else { "ipv4" };
-    (facts.host.os == "linux").then(|| Remedy {
-        text: "let servers bind addresses that are not there yet".to_owned(),
-        command: Some(format!("sudo sysctl net.{family}.ip_nonlocal_bind=1")),
+    (facts.host.os == "linux").then(|| {
+        let command = ["sudo", "sysctl", &format!("net.{family}.ip_nonlocal_bind=1")];
+        Remedy::run(RemedyKind::ChangeSetting, "let servers bind addresses that are not there yet", command)
     })
 }
 

@@ -1,7 +1,7 @@
 //! The verdict `airplay`: macOS itself listens on 5000 and 7000, which development servers like too.
 
 use super::holders::groups_where;
-use super::{Explanation, Facts, Group, Observation, Remedy, Rule, Severity, Statement, Subject, Verb};
+use super::{Explanation, Facts, Group, Observation, Remedy, RemedyKind, Rule, Severity, Statement, Subject, Verb};
 use crate::model::{Host, Pid, Process, Socket, State, find_process};
 
 /// What listens for AirPlay since macOS 12.
@@ -24,12 +24,14 @@ pub static RULE: Rule = Rule {
 };
 
 fn describe(facts: &Facts<'_>, group: &Group<'_>) -> Observation {
-    let remedy = |text: &str, command| Remedy { text: text.to_owned(), command };
     Observation {
         pids: group.owners.pids().to_vec(),
         remedies: vec![
-            remedy("switch it off: System Settings, General, AirDrop & Handoff, AirPlay Receiver", None),
-            remedy("or take another port", Some(format!("{} --free --near {}", facts.program, facts.observed.port))),
+            Remedy::advice(
+                RemedyKind::ChangeSetting,
+                "switch it off: System Settings, General, AirDrop & Handoff, AirPlay Receiver",
+            ),
+            Remedy::run(RemedyKind::TakeAnother, "take another port", facts.take_near()),
         ],
         ..Observation::of(Statement::new(
             Subject::Thing("the AirPlay receiver of macOS".to_owned()),

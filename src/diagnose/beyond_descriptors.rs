@@ -2,7 +2,7 @@
 //! `thread-owned`. Every other tool shows such a socket without an owner.
 
 use super::holders::groups_where;
-use super::{Detail, Explanation, Facts, Group, Observation, Remedy, Rule, Severity, Verb, listener};
+use super::{Detail, Explanation, Facts, Group, Observation, Remedy, RemedyKind, Rule, Severity, Verb, listener};
 use crate::model::Via;
 
 pub static IN_FLIGHT: Rule = Rule {
@@ -22,11 +22,10 @@ pub static IN_FLIGHT: Rule = Rule {
             .iter()
             .map(|group| Observation {
                 // No command: a process that only likely has it must not be killed on our word.
-                remedies: vec![Remedy {
-                    text: "let that process read its messages, or end it: what waits in its queue is closed with it"
-                        .to_owned(),
-                    command: None,
-                }],
+                remedies: vec![Remedy::advice(
+                    RemedyKind::StopProgram,
+                    "let that process read its messages, or end it: what waits in its queue is closed with it",
+                )],
                 ..Observation::about(
                     group,
                     Verb("has", "have"),

@@ -2,7 +2,8 @@
 //! bound.
 
 use super::{
-    Detail, Explanation, Facts, Observation, Phrase, Remedy, Rule, Severity, Statement, Subject, Verb, excluded,
+    Detail, Explanation, Facts, Observation, Phrase, Remedy, RemedyKind, Rule, Severity, Statement, Subject, Verb,
+    excluded,
 };
 use crate::model::Protocol;
 use crate::probe::Outcome;
@@ -37,17 +38,17 @@ pub static PRIVILEGED: Rule = Rule {
 };
 
 fn allow(facts: &Facts<'_>) -> Vec<Remedy> {
-    let remedy = |text: &str, command: Option<String>| Remedy { text: text.to_owned(), command };
     if facts.host.os == "macos" {
-        return vec![remedy(
+        return vec![Remedy::advice(
+            RemedyKind::TakeAnother,
             "bind the wildcard address, which macOS lets everyone do, or start the server as root",
-            None,
         )];
     }
-    let sysctl = format!("sudo sysctl net.ipv4.ip_unprivileged_port_start={}", facts.observed.port);
+    let program = ["sudo", "setcap", "cap_net_bind_service=+ep", "/path/to/program"];
+    let setting = format!("net.ipv4.ip_unprivileged_port_start={}", facts.observed.port);
     vec![
-        remedy("allow it to one program", Some("sudo setcap cap_net_bind_service=+ep /path/to/program".to_owned())),
-        remedy("allow it to everyone", Some(sysctl)),
+        Remedy::run(RemedyKind::ChangeSetting, "allow it to one program", program),
+        Remedy::run(RemedyKind::ChangeSetting, "allow it to everyone", ["sudo", "sysctl", &setting]),
     ]
 }
 
@@ -89,8 +90,8 @@ pub static SANDBOX: Rule = Rule {
             details.push(("mechanism", Detail::Text(only.mechanism.to_owned())));
         }
         let mut remedies: Vec<Remedy> =
-            suspects.iter().map(|suspect| Remedy { text: suspect.remedy.to_owned(), command: None }).collect();
-        remedies.push(Remedy { text: "or ask outside of it".to_owned(), command: None });
+            suspects.iter().map(|suspect| Remedy::advice(RemedyKind::ChangeSetting, suspect.remedy)).collect();
+        remedies.push(Remedy::advice(RemedyKind::FindHolder, "or ask outside of it"));
         vec![Observation {
             details,
             remedies,

@@ -1,6 +1,9 @@
 //! The verdict `excluded-range`: Windows excludes the port, and nobody holds it.
 
-use super::{Detail, Explanation, Facts, Observation, Phrase, Remedy, Rule, Severity, Statement, Subject, Verb};
+use super::{
+    Detail, Explanation, Facts, Observation, Phrase, Remedy, RemedyKind, Rule, Severity, Statement, Subject, Verb,
+    remedy,
+};
 use crate::model::ExcludedRange;
 use crate::probe::Outcome;
 
@@ -52,26 +55,24 @@ pub fn range_of<'a>(facts: &Facts<'a>) -> Option<&'a ExcludedRange> {
 
 fn remedies(facts: &Facts<'_>, range: &ExcludedRange) -> Vec<Remedy> {
     let ExcludedRange { protocol, first, last, .. } = range;
-    let remedy = |text: &str, command: String| Remedy { text: text.to_owned(), command: Some(command) };
-    let mut remedies = vec![remedy("take a free port instead", format!("{} --free", facts.program))];
+    let take = Remedy::run(RemedyKind::TakeAnother, "take a free port instead", [facts.program, "free"]);
+    let set = |text: &str, command: &[&str]| {
+        Remedy::run(RemedyKind::ChangeSetting, text, command.iter().map(ToString::to_string))
+    };
     if range.is_administered {
-        let count = u32::from(*last) - u32::from(*first) + 1;
-        remedies.push(remedy(
-            "give the range back, in an elevated prompt",
-            format!(
-                "netsh interface ipv4 delete excludedportrange protocol={protocol} startport={first} numberofports={count}"
-            ),
-        ));
-    } else {
-        let set_aside = format!(
-            "netsh interface ipv4 add excludedportrange protocol={protocol} startport={} numberofports=1",
-            facts.observed.port
-        );
-        remedies
-            .push(remedy("keep it for your server: stop WinNAT, in an elevated prompt", "net stop winnat".to_owned()));
-        remedies
-            .push(remedy("then set the port aside: WinNAT leaves it alone, and a server can still bind it", set_aside));
-        remedies.push(remedy("and start WinNAT again", "net start winnat".to_owned()));
+        let (protocol, start) = (format!("protocol={protocol}"), format!("startport={first}"));
+        let count = format!("numberofports={}", u32::from(*last) - u32::from(*first) + 1);
+        let delete = ["netsh", "interface", "ipv4", "delete", "excludedportrange", &protocol, &start, &count];
+        return vec![take, set("give the range back, in an elevated prompt", &delete)];
     }
-    remedies
+    vec![
+        take,
+        set("keep it for your server: stop WinNAT, in an elevated prompt", &["net", "stop", "winnat"]),
+        Remedy::run(
+            RemedyKind::ChangeSetting,
+            "then set the port aside: WinNAT leaves it alone, and a server can still bind it",
+            remedy::set_aside(facts),
+        ),
+        set("and start WinNAT again", &["net", "start", "winnat"]),
+    ]
 }

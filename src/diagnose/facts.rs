@@ -1,11 +1,11 @@
 //! The facts that the rules look at, and the questions that several rules ask of them.
 
+use std::iter;
 use std::net::IpAddr;
 
 use super::Observed;
 use crate::model::{Circumstances, Family, Gap, Hides, Host, Pid, Process, Socket, State, find_process};
 use crate::probe::{Attempt, Outcome};
-use crate::request::Purpose;
 
 /// Everything that concerns one port of one protocol.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +26,6 @@ pub struct Facts<'a> {
     pub circumstances: &'a Circumstances,
     /// How to call this program, for remedies that call it again.
     pub program: &'a str,
-    /// What the verdict is for.
-    pub purpose: Purpose,
 }
 
 /// Nothing, for facts that need no more.
@@ -47,7 +45,6 @@ impl<'a> Facts<'a> {
             host,
             circumstances: &NO_CIRCUMSTANCES,
             program: "portcheck",
-            purpose: Purpose::Reading,
         }
     }
 
@@ -126,30 +123,51 @@ impl<'a> Facts<'a> {
     }
 
     /// The command that asks the same about this port: `portcheck 127.0.0.1:80/tcp`.
-    #[must_use]
-    pub fn call(&self) -> String {
-        self.call_on(self.observed.addresses.iter().map(|&address| (address, self.observed.zone.as_deref())))
+    pub fn check(&self) -> Vec<String> {
+        self.call(&[], self.places())
     }
 
-    /// The command that asks about this port on these addresses, each with its interface if it
-    /// needs one. Without addresses, on all.
-    #[must_use]
-    pub fn call_on(&self, places: impl IntoIterator<Item = (IpAddr, Option<&'a str>)>) -> String {
+    /// The same on one address, on an interface.
+    pub fn check_on(&self, address: IpAddr, interface: &str) -> Vec<String> {
+        self.call(&[], [(address, Some(interface))])
+    }
+
+    /// The command that ends who holds this port: `portcheck kill 80/tcp`.
+    pub fn kill(&self) -> Vec<String> {
+        self.call(&["kill"], self.places())
+    }
+
+    /// The same for who holds it on these addresses, each with its interface if it needs one.
+    pub fn kill_on(&self, places: impl IntoIterator<Item = (IpAddr, Option<&'a str>)>) -> Vec<String> {
+        self.call(&["kill"], places)
+    }
+
+    /// The command that takes a free port with a number close to this one.
+    pub fn take_near(&self) -> Vec<String> {
+        [self.program, "free", "--near", &self.observed.port.to_string()].map(str::to_owned).to_vec()
+    }
+
+    fn places(&self) -> impl Iterator<Item = (IpAddr, Option<&'a str>)> + use<'a> {
+        let observed = self.observed;
+        observed.addresses.iter().map(|&address| (address, observed.zone.as_deref()))
+    }
+
+    fn call<'b>(&self, command: &[&str], places: impl IntoIterator<Item = (IpAddr, Option<&'b str>)>) -> Vec<String> {
         let name = self.port_name();
         let targets = places.into_iter().map(|(address, zone)| match (address, zone) {
             (IpAddr::V4(address), _) => format!("{address}:{name}"),
-            // A shell takes brackets for a pattern.
-            (IpAddr::V6(address), None) => format!("\"[{address}]:{name}\""),
-            (IpAddr::V6(address), Some(zone)) => format!("\"[{address}%{zone}]:{name}\""),
+            (IpAddr::V6(address), None) => format!("[{address}]:{name}"),
+            (IpAddr::V6(address), Some(zone)) => format!("[{address}%{zone}]:{name}"),
         });
-        let mut words = vec![self.program.to_owned()];
+        let mut words: Vec<String> = iter::once(&self.program).chain(command).map(ToString::to_string).collect();
+        let start = words.len();
         words.extend(targets);
-        if words.len() == 1 {
+        if words.len() == start {
             words.push(name.clone());
             // An address implies its family.
             words.extend(self.family.map(|family| if family == Family::Ipv4 { "-4" } else { "-6" }.to_owned()));
         }
         words.extend(self.reuse_address.then(|| "--reuse-addr".to_owned()));
-        words.join(" ")
+        words
     }
 }

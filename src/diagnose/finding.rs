@@ -1,7 +1,7 @@
 //! What a rule finds, and how severe that is.
 
 use super::statement::{LISTENS, RECEIVES};
-use super::{Group, Phrase, Statement, Verb};
+use super::{Group, Phrase, Remedy, Statement, Verb};
 use crate::model::Pid;
 
 /// How much a finding blocks a bind.
@@ -19,15 +19,6 @@ pub enum Severity {
     Warning,
     /// Good to know.
     Info,
-}
-
-/// What to do about a finding.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remedy {
-    /// In words.
-    pub text: String,
-    /// The exact command, if there is one.
-    pub command: Option<String>,
 }
 
 /// A fact that a finding rests on, by name.

@@ -1,6 +1,8 @@
 //! How to free a port that a forwarder holds. The forwarder itself is never ended.
 
-use super::{Facts, Group, Remedy, remedy};
+use std::iter;
+
+use super::{Facts, Group, Remedy, RemedyKind, remedy};
 use crate::model::{Engine, EngineContainer, Forwarder, Process, Publication, Runtime};
 use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
@@ -17,27 +19,23 @@ pub fn free_port(facts: &Facts<'_>, group: &Group<'_>, process: &Process, forwar
         Forwarder::Proxy => vec![find_container(Runtime::Docker, engine, facts)],
         Forwarder::Engine(runtime) => vec![find_container(runtime, engine, facts)],
         // A context leads to it.
-        Forwarder::Desktop("Docker Desktop") => vec![find(&command::find_publisher(None, &facts.port_name()))],
-        Forwarder::Desktop(name) => vec![advice(format!("stop the server in {name}"))],
+        Forwarder::Desktop("Docker Desktop") => vec![find(command::find_publisher(None, &facts.port_name()))],
+        Forwarder::Desktop(name) => vec![Remedy::advice(RemedyKind::StopProgram, format!("stop the server in {name}"))],
         Forwarder::Guest => {
-            vec![advice(
-                "stop the server in the container or virtual machine, or remove its port forwarding".to_owned(),
-            )]
+            let text = "stop the server in the container or virtual machine, or remove its port forwarding";
+            vec![Remedy::advice(RemedyKind::StopProgram, text)]
         }
         Forwarder::SshSession => {
             let user = process.user.as_ref().map(|user| format!(" of {user}")).unwrap_or_default();
-            vec![advice(format!("close the tunnel (ssh -R) in the ssh session{user}"))]
+            vec![Remedy::advice(RemedyKind::StopProgram, format!("close the tunnel (ssh -R) in the ssh session{user}"))]
         }
         Forwarder::ServiceManager => stop_activation(group, process),
         Forwarder::Tunnel => vec![stop_tunnel(facts, process)],
-        Forwarder::ServiceHost => vec![Remedy {
-            text: "see which services it runs, and stop the right one".to_owned(),
-            command: Some(format!("tasklist /svc /fi \"PID eq {}\"", process.pid)),
-        }],
-        Forwarder::Windows => vec![Remedy {
-            text: "take another port".to_owned(),
-            command: Some(format!("{} --free --near {}", facts.program, facts.observed.port)),
-        }],
+        Forwarder::ServiceHost => {
+            let command = ["tasklist", "/svc", "/fi", &format!("PID eq {}", process.pid)];
+            vec![Remedy::run(RemedyKind::FindHolder, "see which services it runs, and stop the right one", command)]
+        }
+        Forwarder::Windows => vec![Remedy::run(RemedyKind::TakeAnother, "take another port", facts.take_near())],
     }
 }
 
@@ -56,8 +54,8 @@ pub fn reason(group: &Group<'_>, forwarder: Forwarder) -> String {
 
 /// Stops a container that its engine has told of.
 pub fn stop_known(container: &EngineContainer) -> Remedy {
-    let command = command::typed(&command::stop_known(container, Caller::Reader));
-    Remedy { text: format!("stop container {}", container.title()), command }
+    let text = format!("stop container {}", container.title());
+    Remedy::run(RemedyKind::StopContainer, &text, command::stop_known(container, Caller::Reader))
 }
 
 /// How to find the container that publishes the port, by its engine if that is known.
@@ -65,17 +63,22 @@ pub fn find_container(runtime: Runtime, engine: Option<&Engine>, facts: &Facts<'
     match runtime {
         Runtime::Docker => {
             let usual = Engine::usual_docker();
-            find(&command::find_publisher(engine.or(Some(&usual)), &facts.port_name()))
+            find(command::find_publisher(engine.or(Some(&usual)), &facts.port_name()))
         }
-        Runtime::Podman => find(&["podman".to_owned(), "ps".to_owned()]),
-        Runtime::Kubernetes => advice("remove the port from the pod or service that uses it, by kubectl".to_owned()),
-        other => advice(format!("stop the {} container that uses the port by what started it", other.title())),
+        Runtime::Podman => find(["podman", "ps"].map(str::to_owned).to_vec()),
+        Runtime::Kubernetes => Remedy::advice(
+            RemedyKind::StopContainer,
+            "remove the port from the pod or service that uses it, by kubectl",
+        ),
+        other => Remedy::advice(
+            RemedyKind::StopContainer,
+            format!("stop the {} container that uses the port by what started it", other.title()),
+        ),
     }
 }
 
-fn find(command: &[String]) -> Remedy {
-    let text = "find the container that publishes the port, and stop it".to_owned();
-    Remedy { text, command: command::typed(command) }
+fn find(command: Vec<String>) -> Remedy {
+    Remedy::run(RemedyKind::FindHolder, "find the container that publishes the port, and stop it", command)
 }
 
 /// A known socket unit has its own verdict and remedy.
@@ -84,11 +87,12 @@ fn stop_activation(group: &Group<'_>, manager: &Process) -> Vec<Remedy> {
         return Vec::new();
     }
     if manager.name != "systemd" {
-        return vec![advice(format!("take the port out of the configuration of {}", manager.name))];
+        let text = format!("take the port out of the configuration of {}", manager.name);
+        return vec![Remedy::advice(RemedyKind::StopProgram, text)];
     }
-    let command = if manager.pid == 1 { "systemctl list-sockets" } else { "systemctl --user list-sockets" };
-    let text = "find the unit that listens, and stop it".to_owned();
-    vec![Remedy { text, command: Some(command.to_owned()) }]
+    let user = (manager.pid != 1).then_some("--user");
+    let command = iter::once("systemctl").chain(user).chain(["list-sockets"]);
+    vec![Remedy::run(RemedyKind::FindHolder, "find the unit that listens, and stop it", command)]
 }
 
 fn stop_tunnel(facts: &Facts<'_>, process: &Process) -> Remedy {
@@ -96,10 +100,9 @@ fn stop_tunnel(facts: &Facts<'_>, process: &Process) -> Remedy {
     let what = "its service, which ends every connection through it";
     match unit {
         Some(unit) => remedy::stop_unit(what, &unit.seen_by(facts.host.euid)),
-        None => advice("stop it by its own tool, which ends every connection through it".to_owned()),
+        None => {
+            let text = "stop it by its own tool, which ends every connection through it";
+            Remedy::advice(RemedyKind::StopProgram, text)
+        }
     }
-}
-
-fn advice(text: String) -> Remedy {
-    Remedy { text, command: None }
 }

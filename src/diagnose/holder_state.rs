@@ -1,7 +1,8 @@
 //! The verdicts on the state that a holder is in: `stopped-holder`, `deleted-executable`.
 
 use super::{
-    Detail, Explanation, Facts, Holder, IS, Observation, Remedy, Rule, Severity, Statement, Subject, Verb, remedy,
+    Detail, Explanation, Facts, Holder, IS, Observation, Remedy, RemedyKind, Rule, Severity, Statement, Subject, Verb,
+    remedy,
 };
 use crate::model::Process;
 
@@ -20,10 +21,10 @@ pub static STOPPED: Rule = Rule {
             .filter(|process| process.is_stopped || process.frozen_cgroup.is_some())
             .map(|process| {
                 let (state, remedy) = if process.is_stopped {
-                    let command = Some(format!("kill -CONT {}", process.pid));
-                    ("stopped", Remedy { text: "continue it".to_owned(), command })
+                    let command = ["kill", "-CONT", &process.pid.to_string()];
+                    ("stopped", Remedy::run(RemedyKind::ResumeProcess, "continue it", command))
                 } else {
-                    ("frozen", Remedy { text: "thaw its cgroup".to_owned(), command: remedy::thaw(process) })
+                    ("frozen", remedy::thaw(process))
                 };
                 Observation {
                     pids: vec![process.pid],

@@ -2,7 +2,7 @@
 //! it had started still has it.
 
 use super::holder_state::about;
-use super::{Explanation, Facts, Observation, Remedy, Rule, Severity, Verb};
+use super::{Explanation, Facts, Observation, Remedy, RemedyKind, Rule, Severity, Verb};
 use crate::model::{Legacy, Owners, Process};
 
 pub static RULE: Rule = Rule {
@@ -23,10 +23,10 @@ pub static RULE: Rule = Rule {
         heirs(facts)
             .map(|process| Observation {
                 pids: vec![process.pid],
-                remedies: vec![Remedy {
-                    text: "so that it does not happen again, let the server set FD_CLOEXEC on its sockets".to_owned(),
-                    command: None,
-                }],
+                remedies: vec![Remedy::advice(
+                    RemedyKind::ChangeServer,
+                    "so that it does not happen again, let the server set FD_CLOEXEC on its sockets",
+                )],
                 ..Observation::of(about(
                     process,
                     Verb("seems to have", "seem to have"),

@@ -1,8 +1,7 @@
 //! The verdict `kernel-owned`: the kernel itself holds the port.
 
 use super::holders::groups_where;
-use super::remedy::quote;
-use super::{Detail, Explanation, Observation, Remedy, Rule, Severity, Verb};
+use super::{Detail, Explanation, Observation, Remedy, RemedyKind, Rule, Severity, Verb};
 use crate::model::{KernelUser, Owners};
 
 const HOLDS: Verb = Verb("holds", "hold");
@@ -26,10 +25,10 @@ pub static RULE: Rule = Rule {
                 let Some(user) = &group.sockets[0].kernel_user else {
                     return Observation::about(group, HOLDS, format!("{addresses} itself"));
                 };
-                let (name, text, command) = describe(user);
+                let (name, remedy) = describe(user);
                 Observation {
                     details: vec![("kernel_user", Detail::Text(name.clone()))],
-                    remedies: vec![Remedy { text: text.to_owned(), command }],
+                    remedies: vec![remedy],
                     ..Observation::about(group, HOLDS, format!("{addresses} for {name}"))
                 }
             })
@@ -37,30 +36,37 @@ pub static RULE: Rule = Rule {
     },
 };
 
-/// Its name, and what ends it, in words and as a command.
-fn describe(user: &KernelUser) -> (String, &'static str, Option<String>) {
+/// Its name, and what ends it.
+fn describe(user: &KernelUser) -> (String, Remedy) {
+    use RemedyKind::{ChangeSetting, StopService};
     match user {
         KernelUser::Device { kind, name } => (
             format!("the {kind} device {name}"),
-            "remove the device",
-            quote(name).map(|name| format!("sudo ip link delete {name}")),
+            Remedy::run(ChangeSetting, "remove the device", ["sudo", "ip", "link", "delete", "dev", name]),
         ),
         KernelUser::MptcpEndpoint(id) => (
             format!("MPTCP endpoint {id}"),
-            "remove the endpoint",
-            Some(format!("sudo ip mptcp endpoint delete id {id}")),
+            Remedy::run(
+                ChangeSetting,
+                "remove the endpoint",
+                ["sudo", "ip", "mptcp", "endpoint", "delete", "id", &id.to_string()],
+            ),
         ),
-        KernelUser::HttpSys => ("http.sys".to_owned(), "stop the service that uses it", None),
+        KernelUser::HttpSys => ("http.sys".to_owned(), Remedy::advice(StopService, "stop the service that uses it")),
         KernelUser::FileSharing => (
             "file sharing".to_owned(),
-            "stop sharing files and printers, in an elevated prompt",
-            Some("net stop server".to_owned()),
+            Remedy::run(
+                StopService,
+                "stop sharing files and printers, in an elevated prompt",
+                ["net", "stop", "server"],
+            ),
         ),
         KernelUser::NetBios => (
             "NetBIOS over TCP/IP".to_owned(),
-            "switch NetBIOS over TCP/IP off in the adapter's settings, under WINS",
-            None,
+            Remedy::advice(ChangeSetting, "switch NetBIOS over TCP/IP off in the adapter's settings, under WINS"),
         ),
-        KernelUser::Nfsd => ("the NFS server".to_owned(), "stop the NFS server", Some("sudo rpc.nfsd 0".to_owned())),
+        KernelUser::Nfsd => {
+            ("the NFS server".to_owned(), Remedy::run(StopService, "stop the NFS server", ["sudo", "rpc.nfsd", "0"]))
+        }
     }
 }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Detail, Explanation, Facts, Finding, Holder, Observation, Prominence, Remedy, Rule, Severity, Statement, Subject,
-    Verb,
+    Detail, Explanation, Facts, Finding, Holder, Observation, Prominence, Remedy, RemedyKind, Rule, Severity,
+    Statement, Subject, Verb,
 };
 use crate::model::{Client, Lease, LeaseKind, NameTaken, State};
 use crate::supervisor::Supervisor;
@@ -94,7 +94,7 @@ fn observe(facts: &Facts<'_>, lease: &Lease) -> Observation {
         (_, Some(left)) => (LEASED, vec![format!("{whom}, {}", until(left, lease)).into()]),
         (_, None) => (LEASED, vec![format!("{whom}; the lease daemon does not say for how long").into()]),
     };
-    let object = std::iter::once("portcheck --free".into()).chain(object).collect();
+    let object = std::iter::once("portcheck free".into()).chain(object).collect();
     let statement = Statement { subject: Subject::port(facts), verb, object };
     let mut details = vec![("kind", Detail::Text(lease.kind.into_str().to_owned()))];
     let left = lease.expires_in.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
@@ -146,11 +146,10 @@ fn release(facts: &Facts<'_>, lease: &Lease) -> Vec<Remedy> {
         return Vec::new();
     }
     let is_ours = facts.host.euid == Some(0) || lease.uid.is_none() || lease.uid == facts.host.euid;
-    let sudo = if is_ours { "" } else { "sudo " };
-    vec![Remedy {
-        text: "release it".to_owned(),
-        command: Some(format!("{sudo}{} --release {}", facts.program, facts.observed.port)),
-    }]
+    let sudo = (!is_ours).then_some("sudo");
+    let port = facts.observed.port.to_string();
+    let command = sudo.into_iter().chain([facts.program, "release", &port]);
+    vec![Remedy::run(RemedyKind::ReleaseLease, "release it", command)]
 }
 
 #[cfg(test)]
@@ -185,11 +184,11 @@ mod tests {
     #[test]
     fn it_tells_for_whom_and_how_long_and_how_to_end_it() {
         let found = finding(&lease(), &[]);
-        assert_eq!(sentence(&found, &[]), "62893/tcp is leased by portcheck --free for bash (pid 4100), for 53 s");
+        assert_eq!(sentence(&found, &[]), "62893/tcp is leased by portcheck free for bash (pid 4100), for 53 s");
         assert_eq!((&found.pids[..], found.remedies.len()), (&[4300][..], 1));
-        assert_eq!(found.remedies[0].command.as_deref(), Some("portcheck --release 62893"));
+        assert_eq!(found.remedies[0].command.clone().unwrap().join(" "), "portcheck release 62893");
         let theirs = finding(&Lease { uid: Some(0), ..lease() }, &[]);
-        assert_eq!(theirs.remedies[0].command.as_deref(), Some("sudo portcheck --release 62893"));
+        assert_eq!(theirs.remedies[0].command.clone().unwrap().join(" "), "sudo portcheck release 62893");
     }
 
     #[test]
@@ -205,7 +204,7 @@ mod tests {
             (codes(&own), Status::of(&own)),
             (vec![("leased", Severity::Info), ("free", Severity::Info)], Status::Free)
         );
-        let summary = "62893/tcp is leased by portcheck --free for you (bash, pid 4100), for 53 s";
+        let summary = "62893/tcp is leased by portcheck free for you (bash, pid 4100), for 53 s";
         assert_eq!(sentence(&own[0], &[]), summary);
         let served = found(lease(), vec![crate::testing::owned("127.0.0.1:62893", &[42])]);
         assert_eq!(codes(&served)[..2], [("listener", Severity::Conflict), ("leased", Severity::Info)]);
@@ -233,13 +232,13 @@ mod tests {
         let client = Some(Client { name: "bash".to_owned(), pid: None, ends_lease: true });
         let held = Lease { kind: LeaseKind::Held, client, ..lease() };
         let summary = sentence(&finding(&held, &[]), &[]);
-        assert_eq!(summary, "62893/tcp is held by portcheck --free for bash, for 53 s or until that ends");
+        assert_eq!(summary, "62893/tcp is held by portcheck free for bash, for 53 s or until that ends");
 
         let command = Lease { kind: LeaseKind::Command, client: None, expires_in: None, ..lease() };
         let found = finding(&command, &[process(4300, 4100, "make")]);
         assert_eq!(
             sentence(&found, &[process(4300, 4100, "make")]),
-            "62893/tcp is leased by portcheck --free for as long as make (pid 4300) runs"
+            "62893/tcp is leased by portcheck free for as long as make (pid 4300) runs"
         );
         assert!(found.remedies.is_empty(), "it ends with the command");
         let unseen = sentence(&finding(&Lease { pids: Vec::new(), ..command }, &[]), &[]);

@@ -4,7 +4,9 @@
 use std::net::IpAddr;
 
 use super::holders::{groups_where, name_spots};
-use super::{Explanation, Facts, IS, Observation, Prominence, Remedy, Rule, Severity, Statement, Subject, Verb};
+use super::{
+    Explanation, Facts, IS, Observation, Prominence, Remedy, RemedyKind, Rule, Severity, Statement, Subject, Verb,
+};
 use crate::model::{Family, Socket};
 use crate::probe::{Outcome, Spot};
 
@@ -73,10 +75,10 @@ pub static DUAL_STACK: Rule = Rule {
                 let prominence = prominence(facts, group.sockets[0]);
                 let mut remedies = bind_instead(&free);
                 if takes_all && remedies.is_empty() && prominence == Prominence::Always {
-                    remedies.push(Remedy {
-                        text: "to serve IPv4 beside it, let that server set IPV6_V6ONLY".to_owned(),
-                        command: None,
-                    });
+                    remedies.push(Remedy::advice(
+                        RemedyKind::ChangeServer,
+                        "to serve IPv4 beside it, let that server set IPV6_V6ONLY",
+                    ));
                 }
                 let statement = Statement::new(Subject::sockets(group), verb, object);
                 Observation { prominence, pids: group.owners.pids().to_vec(), remedies, ..Observation::of(statement) }
@@ -146,5 +148,5 @@ fn bind_instead(free: &[Spot]) -> Vec<Remedy> {
     if specific.is_empty() {
         return Vec::new();
     }
-    vec![Remedy { text: format!("bind {} instead", name_spots(&specific, "or")), command: None }]
+    vec![Remedy::advice(RemedyKind::TakeAnother, format!("bind {} instead", name_spots(&specific, "or")))]
 }

@@ -1,15 +1,69 @@
-//! Remedies that several rules offer: ending a holder, seeing a hidden one, keeping a port out of
-//! the ephemeral range, dropping remnants.
+//! What to do about a finding, and the remedies that several rules offer: ending a holder, seeing a
+//! hidden one, keeping a port out of the ephemeral range, dropping remnants.
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::net::IpAddr;
 
-use super::{Facts, Group, Remedy, forwarded};
+use super::{Facts, Group, forwarded};
 use crate::model::{Container, Forwarder, Gap, Manager, Owners, Process, Socket, Unit};
 use crate::port_set::PortSet;
-use crate::request::Purpose;
 use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
+
+/// What a remedy does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
+pub enum RemedyKind {
+    /// Ends processes.
+    EndProcess,
+    /// Stops a unit of systemd, or a service of Windows.
+    StopService,
+    /// Stops a container.
+    StopContainer,
+    /// Stops a supervisor, watcher, tunnel or other program in its own way.
+    StopProgram,
+    /// Lets a stopped or frozen process run again.
+    ResumeProcess,
+    /// Shows who holds the port, or more of them.
+    FindHolder,
+    /// Gives a leased port back.
+    ReleaseLease,
+    /// Drops what is left of connections.
+    DropRemnants,
+    /// Changes a setting or device of the machine, or the rights of the caller.
+    ChangeSetting,
+    /// Changes the server.
+    ChangeServer,
+    /// Takes another port or address.
+    TakeAnother,
+    /// Waits.
+    Wait,
+}
+
+/// What to do about a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remedy {
+    /// What it does.
+    pub kind: RemedyKind,
+    /// The same in words. What follows "to", if there is a command.
+    pub text: String,
+    /// The exact command, as words, if there is one.
+    pub command: Option<Vec<String>>,
+}
+
+impl Remedy {
+    /// One for which there is no command.
+    pub fn advice(kind: RemedyKind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into(), command: None }
+    }
+
+    /// A command.
+    pub fn run<W: Into<String>>(kind: RemedyKind, text: &str, command: impl IntoIterator<Item = W>) -> Self {
+        Self { kind, text: text.to_owned(), command: Some(command.into_iter().map(Into::into).collect()) }
+    }
+}
 
 /// How to end the holder of a group of sockets. If it has a supervisor, by the supervisor's
 /// command, since the supervisor would start it again.
@@ -23,7 +77,7 @@ pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
     let mut remedies: Vec<Remedy> = by_other_means.into_iter().collect();
     match group.owners {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
-            remedies.extend((facts.purpose == Purpose::Reading).then(|| end(facts, group, leader)));
+            remedies.push(end(facts, group, leader));
         }
         Owners::Partial { .. } => remedies.extend(see(facts, "see all of them")),
         Owners::Hidden { .. } => remedies.extend(stop_hidden(facts, group)),
@@ -48,22 +102,27 @@ fn end<'a>(facts: &Facts<'a>, group: &Group<'a>, leader: Option<&Process>) -> Re
     let own: BTreeSet<(IpAddr, Option<&str>)> = group.sockets.iter().map(|&socket| place(socket)).collect();
     let overlaps = |other: &&Socket| own.iter().any(|&(address, _)| other.overlaps(address));
     // All holders of the port are ended. If addresses distinguish them, only this one.
-    let (text, call) = if others.is_empty() {
+    let (text, command) = if others.is_empty() {
         let text = if group.owners.pids().len() == 1 { "end it" } else { "end all of them" };
-        (text.to_owned(), facts.call())
+        (text.to_owned(), facts.kill())
     } else if !is_waiting || others.iter().any(overlaps) {
-        ("end all that hold the port".to_owned(), facts.call())
+        ("end all that hold the port".to_owned(), facts.kill())
     } else {
-        (format!("end {}", group.holder(facts.processes)), facts.call_on(own))
+        (format!("end {}", group.holder(facts.processes)), facts.kill_on(own))
     };
-    let clients = if is_waiting { "" } else { " --clients" };
-    let command = format!("{}{call} --kill{clients}", sudo(facts, leader));
-    Remedy { text, command: Some(command) }
+    let clients = (!is_waiting).then(|| "--clients".to_owned());
+    Remedy::run(RemedyKind::EndProcess, &text, sudo(facts, leader).into_iter().chain(command).chain(clients))
 }
 
 /// Ends the holder of a connection, which may be doing something else entirely.
 pub fn end_client(facts: &Facts<'_>) -> Remedy {
-    Remedy { text: "end it all the same".to_owned(), command: Some(format!("{} --kill --clients", facts.call())) }
+    let command = facts.kill().into_iter().chain(["--clients".to_owned()]);
+    Remedy::run(RemedyKind::EndProcess, "end it all the same", command)
+}
+
+/// Has portcheck run the tool that stops a supervised holder.
+pub fn let_portcheck_stop_it() -> Remedy {
+    Remedy::advice(RemedyKind::StopProgram, "let portcheck stop it: add --supervisor")
 }
 
 /// How to see a hidden holder, if root would see it.
@@ -73,21 +132,24 @@ pub fn see_holder(facts: &Facts<'_>) -> Option<Remedy> {
 
 fn see(facts: &Facts<'_>, text: &str) -> Option<Remedy> {
     let would_show = facts.gaps.iter().any(Gap::hides_owners_from_us_only);
-    let ask = facts.call();
     would_show.then(|| match facts.host.os {
-        "windows" => Remedy { text: format!("{text}, in an elevated prompt"), command: Some(ask) },
-        _ => Remedy { text: text.to_owned(), command: Some(format!("sudo {ask}")) },
+        "windows" => Remedy::run(RemedyKind::FindHolder, &format!("{text}, in an elevated prompt"), facts.check()),
+        _ => Remedy::run(RemedyKind::FindHolder, text, as_root(facts.check())),
     })
 }
 
-/// `sudo `, if the process is not the reader's own.
-fn sudo(facts: &Facts<'_>, process: Option<&Process>) -> &'static str {
+fn as_root(command: Vec<String>) -> impl Iterator<Item = String> {
+    iter::once("sudo".to_owned()).chain(command)
+}
+
+/// `sudo`, if the process is not the reader's own.
+fn sudo(facts: &Facts<'_>, process: Option<&Process>) -> Option<String> {
     let own = match (facts.host.euid, process.and_then(|process| process.uid)) {
         (Some(0), _) => true,
         (Some(euid), Some(uid)) => euid == uid,
         _ => true,
     };
-    if own { "" } else { "sudo " }
+    (!own).then(|| "sudo".to_owned())
 }
 
 fn stop_supervisor(facts: &Facts<'_>, process: &Process) -> Option<Remedy> {
@@ -114,39 +176,39 @@ fn stop(facts: &Facts<'_>, container: Option<&Container>, unit: Option<&Unit>) -
 
 /// Stops a container by the tool of its runtime, if that can.
 pub fn stop_container(container: &Container) -> Remedy {
-    let command = command::stop_container(container).and_then(|command| command::typed(&command));
-    if command.is_some() {
-        return Remedy { text: "stop its container".to_owned(), command };
+    if let Some(command) = command::stop_container(container) {
+        return Remedy::run(RemedyKind::StopContainer, "stop its container", command);
     }
     let (runtime, id) = (container.runtime.into_str(), container.short_id());
     // Kubernetes starts the containers of a pod again, so it must stop them.
     let pod = container.pod.as_deref().map(|pod| format!(" of pod {pod}")).unwrap_or_default();
     let by = container.user.map_or_else(|| "by what started it".to_owned(), |user| format!("as its user (uid {user})"));
-    Remedy { text: format!("stop the {runtime} container {id}{pod} {by}"), command: None }
+    Remedy::advice(RemedyKind::StopContainer, format!("stop the {runtime} container {id}{pod} {by}"))
 }
 
 /// Stops a unit of systemd, which is called `what`: `its service`. It is named where no command can be offered.
 pub fn stop_unit(what: &str, unit: &Unit) -> Remedy {
-    let stop = command::stop_units(unit, [&*unit.name], Caller::Reader);
-    match stop.and_then(|stop| command::typed(&stop)) {
-        Some(command) => Remedy { text: format!("stop {what}"), command: Some(command) },
-        None => Remedy { text: format!("stop {what}, {}", unit.name), command: None },
+    match command::stop_units(unit, [&*unit.name], Caller::Reader) {
+        Some(command) => Remedy::run(RemedyKind::StopService, &format!("stop {what}"), command),
+        None => Remedy::advice(RemedyKind::StopService, format!("stop {what}, {}", unit.name)),
     }
 }
 
-/// The command that lets a frozen process run again.
-pub fn thaw(process: &Process) -> Option<String> {
-    let thaw = match (&process.container, &process.unit) {
+/// Lets a frozen process run again.
+pub fn thaw(process: &Process) -> Remedy {
+    let command = match (&process.container, &process.unit) {
         (Some(container), _) => command::unpause_container(container),
         (None, Some(unit)) if unit.manager == Manager::System && unit.name.ends_with(".service") => {
             command::thaw_unit(unit)
         }
         _ => None,
     };
-    thaw.and_then(|thaw| command::typed(&thaw)).or_else(|| {
+    let command = command.or_else(|| {
         let file = process.frozen_cgroup.as_ref()?.join("cgroup.freeze");
-        Some(format!("echo 0 | sudo tee {}", quote(file.to_str()?)?))
-    })
+        let write = format!("echo 0 >{}", shlex::try_quote(file.to_str()?).ok()?);
+        Some(["sudo", "sh", "-c", &write].map(str::to_owned).to_vec())
+    });
+    Remedy { kind: RemedyKind::ResumeProcess, text: "thaw its cgroup".to_owned(), command }
 }
 
 /// How to keep the kernel from giving the port to clients: a better port, or the setting with the
@@ -156,45 +218,36 @@ pub fn keep_out_of_range(facts: &Facts<'_>) -> Vec<Remedy> {
     else {
         return Vec::new();
     };
-    let mut remedies = vec![Remedy {
-        text: format!("take a port outside {first}-{last}, the range that outgoing connections get theirs from"),
-        command: None,
-    }];
+    let outside = format!("take a port outside {first}-{last}, the range that outgoing connections get theirs from");
+    let mut remedies = vec![Remedy::advice(RemedyKind::TakeAnother, outside)];
     let own = [(facts.observed.port, facts.observed.port)];
     match facts.host.os {
         "linux" => {
             let reserved: PortSet = facts.host.reserved_ports.ranges().iter().copied().chain(own).collect();
-            remedies.push(Remedy {
-                text: "keep the port from being given out again".to_owned(),
-                command: Some(format!("sudo sysctl net.ipv4.ip_local_reserved_ports={reserved}")),
-            });
+            let setting = format!("net.ipv4.ip_local_reserved_ports={reserved}");
+            let text = "keep the port from being given out again";
+            remedies.push(Remedy::run(RemedyKind::ChangeSetting, text, ["sudo", "sysctl", &*setting]));
         }
-        "windows" => remedies.push(Remedy {
-            text: "keep the port from being given out again, in an elevated prompt".to_owned(),
-            command: Some(format!(
-                "netsh interface ipv4 add excludedportrange protocol={} startport={} numberofports=1",
-                facts.observed.protocol, facts.observed.port
-            )),
-        }),
+        "windows" => {
+            let text = "keep the port from being given out again, in an elevated prompt";
+            remedies.push(Remedy::run(RemedyKind::ChangeSetting, text, set_aside(facts)));
+        }
         _ => {}
     }
     remedies
 }
 
-/// The same as [`drop_remnants`], unless the ports are being freed.
-pub fn offer_to_drop_remnants(facts: &Facts<'_>) -> Option<Remedy> {
-    drop_remnants(facts).filter(|_| facts.purpose == Purpose::Reading)
+/// Keeps the port from what Windows and its drivers take by themselves.
+pub fn set_aside(facts: &Facts<'_>) -> Vec<String> {
+    let (protocol, port) = (facts.observed.protocol, facts.observed.port);
+    let range = [format!("protocol={protocol}"), format!("startport={port}"), "numberofports=1".to_owned()];
+    ["netsh", "interface", "ipv4", "add", "excludedportrange"].map(str::to_owned).into_iter().chain(range).collect()
 }
 
 /// How root drops remnants of connections, for which there is no process to ask (`SOCK_DESTROY`).
 /// Linux only.
 pub fn drop_remnants(facts: &Facts<'_>) -> Option<Remedy> {
-    let sudo = if facts.host.euid == Some(0) { "" } else { "sudo " };
-    let command = format!("{sudo}{} --kill --remnants", facts.call());
-    (facts.host.os == "linux").then(|| Remedy { text: "drop it at once".to_owned(), command: Some(command) })
-}
-
-/// `None` for a name that cannot be passed to a shell.
-pub fn quote(name: &str) -> Option<String> {
-    shlex::try_quote(name).ok().map(std::borrow::Cow::into_owned)
+    let sudo = (facts.host.euid != Some(0)).then(|| "sudo".to_owned());
+    let command = sudo.into_iter().chain(facts.kill()).chain(["--remnants".to_owned()]);
+    (facts.host.os == "linux").then(|| Remedy::run(RemedyKind::DropRemnants, "drop it at once", command))
 }

@@ -5,7 +5,8 @@ use std::iter;
 
 use super::connections::{connections, count, peers};
 use super::{
-    Detail, Explanation, Facts, Observation, Phrase, Remedy, Rule, Severity, Statement, Subject, Verb, remedy,
+    Detail, Explanation, Facts, Observation, Phrase, Remedy, RemedyKind, Rule, Severity, Statement, Subject, Verb,
+    remedy,
 };
 use crate::model::{Owners, Protocol, Socket, State};
 use crate::probe::{Attempt, Outcome};
@@ -32,8 +33,8 @@ pub static ORPHANED: Rule = Rule {
                 };
                 Observation {
                     details: remaining(&group.sockets),
-                    remedies: iter::once(Remedy { text: wait, command: None })
-                        .chain(remedy::offer_to_drop_remnants(facts))
+                    remedies: iter::once(Remedy::advice(RemedyKind::Wait, wait))
+                        .chain(remedy::drop_remnants(facts))
                         .collect(),
                     ..Observation::of(Statement::new(
                         subject(&group.sockets, format!("{} without a process", peers(&group.sockets))),
@@ -88,7 +89,7 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
     if are_unlisted(facts) {
         let text = "set SO_REUSEADDR in the server, which helps here, or wait for half a minute".to_owned();
         return vec![Observation {
-            remedies: vec![Remedy { text, command: None }],
+            remedies: vec![Remedy::advice(RemedyKind::Wait, text)],
             ..Observation::of(
                 Statement::new(Subject::Things("connections that have ended".to_owned()), KEEP, Phrase::port(facts))
                     .and(" in TIME_WAIT: only a server with SO_REUSEADDR can bind it"),
@@ -111,8 +112,8 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
             let left = seconds.map(|left| format!(" for {left} s more")).unwrap_or_default();
             Observation {
                 details: remaining(&group.sockets),
-                remedies: iter::once(Remedy { text, command: None })
-                    .chain(remedy::offer_to_drop_remnants(facts))
+                remedies: iter::once(Remedy::advice(RemedyKind::Wait, text))
+                    .chain(remedy::drop_remnants(facts))
                     .collect(),
                 ..Observation::of(
                     Statement::new(subject(&group.sockets, format!("{count} {noun}")), KEEP, Phrase::port(facts))

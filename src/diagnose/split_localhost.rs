@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
-    Explanation, Facts, Holder, IS, Observation, Phrase, Prominence, Remedy, Rule, Severity, Statement, Subject,
+    Explanation, Facts, Holder, IS, Observation, Phrase, Prominence, Remedy, RemedyKind, Rule, Severity, Statement,
+    Subject,
 };
 use crate::model::{Pid, Proxied, Publication, Socket, State};
 
@@ -54,7 +55,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         prominence: Prominence::Always,
         pids: first.iter().chain(second).copied().collect(),
         details: Vec::new(),
-        remedies: vec![Remedy { text: "name the address instead of localhost".to_owned(), command: None }],
+        remedies: vec![Remedy::advice(RemedyKind::TakeAnother, "name the address instead of localhost")],
     }]
 }
 

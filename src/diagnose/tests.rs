@@ -31,8 +31,8 @@ fn codes(findings: &[Finding]) -> Vec<&'static str> {
     all.filter(|code| !["loopback-only", "exposed"].contains(code)).collect()
 }
 
-fn commands(finding: &Finding) -> Vec<&str> {
-    finding.remedies.iter().filter_map(|remedy| remedy.command.as_deref()).collect()
+fn commands(finding: &Finding) -> Vec<String> {
+    finding.remedies.iter().filter_map(|remedy| Some(remedy.command.as_ref()?.join(" "))).collect()
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn one_process_on_two_addresses_is_one_finding_and_two_processes_are_two() {
     assert_eq!(sentence(&found[0], &processes), "web (pid 42) listens on 127.0.0.1:62893 and [::1]:62893");
     assert_eq!(
         (codes(&found).len(), &found[0].pids[..], commands(&found[0])),
-        (1, &[42][..], vec!["portcheck 62893/tcp --kill"])
+        (1, &[42][..], vec!["portcheck kill 62893/tcp".to_owned()])
     );
     let different = [owned("127.0.0.1:62893", &[42]), owned("[::1]:62893", &[43])];
     assert_eq!(codes(&findings(&different, &processes, &[])), ["listener", "listener", "split-localhost"]);
@@ -75,14 +75,14 @@ fn a_holder_is_ended_by_itself_where_its_address_tells_it_apart() {
     let found = findings(&apart, &processes, &[]);
     assert_eq!(
         (&*found[0].remedies[0].text, commands(&found[0])),
-        ("end web (pid 42)", vec!["portcheck 127.0.0.1:62893/tcp --kill"])
+        ("end web (pid 42)", vec!["portcheck kill 127.0.0.1:62893/tcp".to_owned()])
     );
-    assert_eq!(commands(&found[1]), ["portcheck \"[::1]:62893/tcp\" --kill"]);
+    assert_eq!(commands(&found[1]), ["portcheck kill [::1]:62893/tcp"]);
     // With SO_REUSEPORT two may share an address: one is not ended without the other, and that is said.
     let together = [owned("0.0.0.0:62893", &[42]), owned("127.0.0.1:62893", &[43])];
     for finding in &findings(&together, &processes, &[])[..2] {
         assert_eq!(finding.remedies[0].text, "end all that hold the port");
-        assert_eq!(commands(finding)[0], "portcheck 62893/tcp --kill");
+        assert_eq!(commands(finding)[0], "portcheck kill 62893/tcp");
     }
     // Who has only a connection is ended on request alone.
     let client = Socket {
@@ -93,7 +93,7 @@ fn a_holder_is_ended_by_itself_where_its_address_tells_it_apart() {
     let found = findings(std::slice::from_ref(&client), &processes, &[]);
     assert_eq!(
         (&*found[0].remedies[0].text, commands(&found[0])),
-        ("end it", vec!["portcheck 62893/tcp --kill --clients"])
+        ("end it", vec!["portcheck kill 62893/tcp --clients".to_owned()])
     );
     let another = Socket { owners: Owners::Known(vec![43]), ..client.clone() };
     assert_eq!(findings(&[client, another], &processes, &[])[0].remedies[0].text, "end all that hold the port");
@@ -104,7 +104,7 @@ fn a_fork_group_is_named_by_its_leader() {
     let processes = [process(42, 7, "nginx"), process(43, 42, "nginx"), process(44, 42, "nginx")];
     let found = findings(&[owned("0.0.0.0:62893", &[42, 43, 44])], &processes, &[]);
     assert_eq!(sentence(&found[0], &processes), "nginx (pid 42) and 2 children listen on 0.0.0.0:62893");
-    assert_eq!(commands(&found[0]), ["portcheck 62893/tcp --kill"]);
+    assert_eq!(commands(&found[0]), ["portcheck kill 62893/tcp"]);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn what_is_supervised_is_stopped_by_its_supervisor() {
     server.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::System, user: None });
     let command = |process: &Process| {
         let found = findings(&[owned("0.0.0.0:62893", &[42])], std::slice::from_ref(process), &[]);
-        commands(&found[0]).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        commands(&found[0])
     };
     assert_eq!(command(&server), ["sudo systemctl stop -- web.service"]);
     server.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::User, user: None });
@@ -131,9 +131,9 @@ fn what_is_supervised_is_stopped_by_its_supervisor() {
     assert_eq!(command(&server), ["sudo systemctl --user --machine=1001@ stop -- web.service"]);
     // A session is a unit, but nobody's service.
     server.unit = Some(Unit { name: "session-3.scope".to_owned(), manager: Manager::System, user: None });
-    assert_eq!(command(&server), ["portcheck 62893/tcp --kill"]);
+    assert_eq!(command(&server), ["portcheck kill 62893/tcp"]);
     server.uid = Some(0);
-    assert_eq!(command(&server), ["sudo portcheck 62893/tcp --kill"]);
+    assert_eq!(command(&server), ["sudo portcheck kill 62893/tcp"]);
 }
 
 /// The unit of a proxy is that of Docker itself, and of all its containers.
@@ -195,7 +195,7 @@ fn time_wait_tells_how_long() {
     let found = findings(&[remnant(20), remnant(41)], &[], &[]);
     assert_eq!(sentence(&found[0], &[]), "2 connections that have ended keep 62893/tcp in TIME_WAIT for 41 s more");
     assert!(found[0].pids.is_empty());
-    assert_eq!(commands(&found[0]), ["sudo portcheck 62893/tcp --kill --remnants"], "nobody is to be killed");
+    assert_eq!(commands(&found[0]), ["sudo portcheck kill 62893/tcp --remnants"], "nobody is to be killed");
 }
 
 fn any_socket() -> impl Strategy<Value = Socket> {
@@ -364,7 +364,10 @@ fn services_of_windows_are_told_from_processes() {
     assert_eq!(commands(&found[0]), ["netsh interface portproxy show all", delete]);
 
     let found = findings_on("windows", &[owned("0.0.0.0:8080", &[1234])], &[helper], &[], &Circumstances::default());
-    assert_eq!((codes(&found), commands(&found[0])), (vec!["listener"], vec!["tasklist /svc /fi \"PID eq 1234\""]));
+    assert_eq!(
+        (codes(&found), commands(&found[0])),
+        (vec!["listener"], vec!["tasklist /svc /fi PID eq 1234".to_owned()])
+    );
 }
 
 fn attempts(of: &[(&str, bool, Outcome)]) -> Vec<Attempt> {
@@ -432,7 +435,7 @@ fn a_link_local_address_needs_its_interface_whatever_the_error_is() {
     for outcome in [Outcome::Invalid, Outcome::NotAvailable] {
         let found = of(outcome, &circumstances);
         assert_eq!(codes(&found), ["address-needs-scope"]);
-        assert_eq!(commands(&found[0]), ["portcheck \"[fe80::1%lo0]:8080/tcp\""]);
+        assert_eq!(commands(&found[0]), ["portcheck [fe80::1%lo0]:8080/tcp"]);
     }
     assert_eq!(codes(&of(Outcome::NotAvailable, &Circumstances::default())), ["no-ipv6"]);
 }

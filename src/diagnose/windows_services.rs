@@ -2,7 +2,7 @@
 
 use super::holders::groups_where;
 use super::statement::LISTENS;
-use super::{Detail, Explanation, Observation, Prominence, Remedy, Rule, Severity, Statement, Subject};
+use super::{Detail, Explanation, Observation, Prominence, Remedy, RemedyKind, Rule, Severity, Statement, Subject};
 use crate::model::{Forward, KernelUser};
 
 pub static HTTP_SYS: Rule = Rule {
@@ -21,14 +21,16 @@ pub static HTTP_SYS: Rule = Rule {
             .iter()
             .map(|group| Observation {
                 remedies: vec![
-                    Remedy {
-                        text: "see which service it is".to_owned(),
-                        command: Some("netsh http show servicestate view=requestq".to_owned()),
-                    },
-                    Remedy {
-                        text: "end all services that use http.sys, in an elevated prompt".to_owned(),
-                        command: Some("net stop http".to_owned()),
-                    },
+                    Remedy::run(
+                        RemedyKind::FindHolder,
+                        "see which service it is",
+                        ["netsh", "http", "show", "servicestate", "view=requestq"],
+                    ),
+                    Remedy::run(
+                        RemedyKind::StopService,
+                        "end all services that use http.sys, in an elevated prompt",
+                        ["net", "stop", "http"],
+                    ),
                 ],
                 ..Observation::of(Statement::new(
                     Subject::Thing("a driver".to_owned()),
@@ -59,18 +61,19 @@ pub static PORTPROXY: Rule = Rule {
             .filter_map(|group| Some((group, group.sockets[0].forwards_to.as_ref()?)))
             .map(|(group, Forward { kind, listen_address, target })| {
                 let port = group.sockets[0].local.port();
-                let address =
-                    if listen_address == "*" { String::new() } else { format!(" listenaddress={listen_address}") };
-                let command = format!("netsh interface portproxy delete {kind} listenport={port}{address}");
+                let words = ["netsh", "interface", "portproxy", "delete", kind].map(str::to_owned);
+                let address = (listen_address != "*").then(|| format!("listenaddress={listen_address}"));
+                let delete = words.into_iter().chain([format!("listenport={port}")]).chain(address);
                 Observation {
                     pids: group.owners.pids().to_vec(),
                     details: vec![("forwards_to", Detail::Text(target.clone()))],
                     remedies: vec![
-                        Remedy {
-                            text: "see all such rules".to_owned(),
-                            command: Some("netsh interface portproxy show all".to_owned()),
-                        },
-                        Remedy { text: "delete it, in an elevated prompt".to_owned(), command: Some(command) },
+                        Remedy::run(
+                            RemedyKind::FindHolder,
+                            "see all such rules",
+                            ["netsh", "interface", "portproxy", "show", "all"],
+                        ),
+                        Remedy::run(RemedyKind::ChangeSetting, "delete it, in an elevated prompt", delete),
                     ],
                     prominence: Prominence::Always,
                     statement: Statement::new(

@@ -34,8 +34,14 @@ pub(super) fn is_dangerous(character: char) -> bool {
 /// A command line as it could be typed, fit for a terminal.
 #[must_use]
 pub fn command_line(arguments: &[String]) -> String {
-    let typed: Vec<Cow<'_, str>> = arguments.iter().map(|argument| quote(argument)).collect();
-    terminal(&typed.join(" ")).into_owned()
+    terminal(&typed(arguments)).into_owned()
+}
+
+/// A command as it is typed into a shell.
+#[must_use]
+pub fn typed(arguments: &[String]) -> String {
+    let words: Vec<Cow<'_, str>> = arguments.iter().map(|argument| quote(argument)).collect();
+    words.join(" ")
 }
 
 /// A word as a shell takes it for one; on Windows as its programs split their command lines.
@@ -43,6 +49,11 @@ pub fn command_line(arguments: &[String]) -> String {
 pub fn quote(word: &str) -> Cow<'_, str> {
     if IS_WINDOWS {
         return quote_for_windows(word);
+    }
+    // shlex quotes more than a shell asks for.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return Cow::Borrowed(word);
     }
     // With a NUL inside, no shell could pass it on anyway.
     shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))

@@ -13,7 +13,7 @@ use crate::act::kill::{
 };
 use crate::act::words;
 use crate::answer::{Answer, Exit};
-use crate::diagnose::{Place, PortReport, Remedy, Status};
+use crate::diagnose::{Place, PortReport, Remedy, Status, remedy};
 
 /// Writes the plan.
 pub fn plan(prepared: &Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
@@ -121,7 +121,7 @@ fn intentions(plan: &Plan, signal: crate::act::Signal, paper: &mut Paper<'_>) ->
         paper.sentence(&format!("{} {}{when}", keeper.name(), returns.verb()))?;
         let mut remedies = vec![keeper.remedy()];
         if keeper.stop_command().is_some() {
-            remedies.push(Remedy { text: "let portcheck do that: add --supervisor".to_owned(), command: None });
+            remedies.push(remedy::let_portcheck_stop_it());
         }
         self::remedies(&remedies, paper)?;
     }
@@ -155,16 +155,7 @@ fn refusals(refusals: &[Refusal], answer: &Answer, paper: &mut Paper<'_>) -> io:
 }
 
 fn remedies(remedies: &[Remedy], paper: &mut Paper<'_>) -> io::Result<()> {
-    for remedy in remedies {
-        let text = escape::terminal(&remedy.text);
-        match &remedy.command {
-            Some(command) => {
-                writeln!(paper.out, "  to {text}:  {0}{1}{0:#}", colour::STRONG, escape::terminal(command))?;
-            }
-            None => paper.sentence(&format!("  {text}"))?,
-        }
-    }
-    Ok(())
+    remedies.iter().try_for_each(|remedy| paper.remedy(remedy))
 }
 
 fn step(step: &Step, paper: &mut Paper<'_>) -> io::Result<()> {

@@ -8,6 +8,7 @@ use textwrap::{Options, WordSeparator, WordSplitter};
 
 use super::colour;
 use super::escape::{self, width_of};
+use crate::diagnose::Remedy;
 use crate::local::IS_WINDOWS;
 
 /// Where prose is written.
@@ -67,6 +68,17 @@ impl<'a> Paper<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What to do, with the command where there is one.
+    pub fn remedy(&mut self, remedy: &Remedy) -> io::Result<()> {
+        match &remedy.command {
+            Some(command) => {
+                let (text, command) = (escape::terminal(&remedy.text), escape::command_line(command));
+                writeln!(self.out, "  to {text}:  {0}{command}{0:#}", colour::STRONG)
+            }
+            None => self.sentence(&format!("  {}", escape::terminal(&remedy.text))),
+        }
     }
 
     /// What values of fields have of the width.

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use super::paper::Paper;
 use super::rows::on;
-use super::{Style, colour, escape, prose};
+use super::{Style, colour, prose};
 use crate::answer::Answer;
 use crate::diagnose::{Finding, Group, PortReport, Prominence, Severity, Status, groups};
 use crate::model::{Gap, Hides, ShownBy, Socket};
@@ -143,13 +143,7 @@ fn remedies(ports: &[&PortReport], paper: &mut Paper<'_>) -> io::Result<()> {
             paper.gap()?;
         }
         seen.push(remedy);
-        let text = escape::terminal(&remedy.text);
-        match &remedy.command {
-            Some(command) => {
-                writeln!(paper.out, "  to {text}:  {0}{1}{0:#}", colour::STRONG, escape::terminal(command))?;
-            }
-            None => writeln!(paper.out, "  {text}")?,
-        }
+        paper.remedy(remedy)?;
     }
     Ok(())
 }

@@ -4,8 +4,6 @@
 //! grammar of whose name it is and needs no escapes, and no name is taken for an option: it stands behind `--`, unless its grammar
 //! has no dash in front.
 
-use std::borrow::Cow;
-
 use crate::model::{Container, Engine, EngineContainer, Manager, Runtime, Unit};
 
 /// Who runs a command.
@@ -122,18 +120,6 @@ pub fn unpause_container(container: &Container) -> Option<Vec<String>> {
     (container.user.is_none() && is_container_name(id)).then(|| words(&[tool, "unpause", id]))
 }
 
-/// A command as it is typed into a shell.
-#[must_use]
-pub fn typed(command: &[String]) -> Option<String> {
-    // shlex quotes more than a shell asks for.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
-    let quoted = |word: &String| {
-        let is_bare = !word.is_empty() && word.bytes().all(is_plain);
-        if is_bare { Some(word.clone()) } else { shlex::try_quote(word).ok().map(Cow::into_owned) }
-    };
-    Some(command.iter().map(quoted).collect::<Option<Vec<String>>>()?.join(" "))
-}
-
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
@@ -237,12 +223,9 @@ mod tests {
             name: name.map(str::to_owned),
             ..engine_container("")
         };
-        let stop = |container: &EngineContainer, caller| typed(&stop_known(container, caller)).unwrap();
+        let stop = |container: &EngineContainer, caller| stop_known(container, caller).join(" ");
         assert_eq!(stop(&known(Some("web"), true), Caller::Reader), "docker stop web");
-        assert_eq!(
-            stop(&known(Some("web"), false), Caller::Reader),
-            "docker --host 'unix:///a b/docker.sock' stop web"
-        );
+        assert_eq!(stop(&known(Some("web"), false), Caller::Reader), "docker --host unix:///a b/docker.sock stop web");
         for name in [Some("$(reboot)"), Some("--help"), Some(""), None] {
             assert_eq!(stop(&known(name, true), Caller::Reader), format!("docker stop {}", "8".repeat(64)));
         }

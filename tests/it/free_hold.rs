@@ -24,7 +24,7 @@ fn a_held_port_is_reported_as_the_hold_it_is() {
         assert_eq!(tcp["findings"][0]["pids"], json(&["--leases"])["free"]["leases"][0]["pids"]);
         let report = run(&[&format!("{held}/tcp")]);
         let first = report.first_line();
-        assert!(first.starts_with(&format!("{held}/tcp is held by portcheck --free for ")), "{report:?}");
+        assert!(first.starts_with(&format!("{held}/tcp is held by portcheck free for ")), "{report:?}");
         assert!(first.ends_with(" s or until that ends"), "{report:?}");
     });
 }

@@ -203,7 +203,7 @@ fn a_lease_keeps_other_users_off_and_only_its_own_ends_it() {
         let finding = &port(&tcp, own, "tcp")["findings"][0];
         assert_eq!((&finding["code"], &finding["details"]["user"]), (&value!("leased"), &value!("root")));
         let command = finding["remedies"][0]["command"].as_str().unwrap();
-        assert!(command.starts_with("sudo ") && command.ends_with(&format!(" --release {own}")), "{command}");
+        assert!(command.starts_with("sudo ") && command.ends_with(&format!(" release {own}")), "{command}");
 
         assert_eq!(run(&["--release", &theirs.to_string()]).code, 0, "root may");
         assert_eq!(leased(), [own]);
@@ -228,9 +228,9 @@ fn a_leased_port_is_reported_with_nothing_bound_to_it() {
             assert_eq!(answer["processes"][0]["pid"], finding["pids"][0], "who keeps it is told of");
         }
         let report = run(&[&format!("{picked}/tcp")]);
-        let headline = format!("{picked}/tcp is leased by portcheck --free for ");
+        let headline = format!("{picked}/tcp is leased by portcheck free for ");
         assert!(report.code == 1 && report.first_line().starts_with(&headline), "{report:?}");
-        assert!(report.stdout.contains(&format!("--release {picked}")), "{report:?}");
+        assert!(report.stdout.contains(&format!("release {picked}")), "{report:?}");
         assert_eq!(run(&["-q", &picked.to_string()]).code, 1);
         // Anybody can bind it.
         let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, picked)).unwrap();

@@ -189,7 +189,7 @@ fn offers(answer: &Value) -> Vec<String> {
             _ => {}
         }
     }
-    found.retain(|command| command.contains(" --kill"));
+    found.retain(|command| command.contains("portcheck kill "));
     found
 }
 
@@ -199,10 +199,10 @@ fn what_failed_is_not_offered_but_the_next_step_is() {
     in_namespace(|| {
         let role = playing_after("trap '' TERM", "listen 127.0.0.1:8080");
         let kill = ["kill", "8080/tcp", "--yes", "--grace", "0"];
-        let next = format!("{} 8080/tcp --kill --force", env!("CARGO_BIN_EXE_portcheck"));
+        let next = format!("{} kill 8080/tcp --force", env!("CARGO_BIN_EXE_portcheck"));
         assert_eq!(offers(&json(&kill)), [next.as_str()]);
         let told = run(&kill);
-        assert!(told.stdout.contains(&next) && told.stdout.matches(" --kill").count() == 1, "{told:?}");
+        assert!(told.stdout.contains(&next) && told.stdout.matches("portcheck kill ").count() == 1, "{told:?}");
         drop(role);
 
         // Who takes it again is ended at its source.
@@ -422,7 +422,7 @@ fn an_outgoing_connection_is_ended_only_with_clients() {
         assert_eq!((outcome(&answer), steps(&answer)), ((&value!("refused"), &value!(1)), vec![]));
         let refusal = &answer["kill"]["refused"][0];
         assert_eq!(numbers(&refusal["pids"]), [client.pid()]);
-        assert!(refusal["remedies"][0]["command"].as_str().unwrap().ends_with("--kill --clients"), "{refusal}");
+        assert!(refusal["remedies"][0]["command"].as_str().unwrap().ends_with(" --clients"), "{refusal}");
         assert!(is_running(client.pid()));
         let answer = json(&[&format!("{own}/tcp"), "--kill", "--yes", "--clients"]);
         assert_eq!(steps(&answer), [(client.pid().into(), "TERM", "done")]);

@@ -161,7 +161,7 @@ fn a_process_that_calls_itself_a_proxy_of_docker_stops_no_container() {
         let forged = crate::common::Background::spawn(&mut forged);
         crate::common::until_it_listens(9999);
         let report = crate::common::run(&["9999/tcp"]);
-        assert!(!report.stdout.contains("docker stop") && report.stdout.contains(" --kill"), "{report:?}");
+        assert!(!report.stdout.contains("docker stop") && report.stdout.contains("portcheck kill "), "{report:?}");
         let docker = tool("docker", "echo 123abc");
         let answer = json_with(docker.path(), &["9999/tcp", "--kill", "--yes", "--supervisor"]);
         assert_eq!(answer["kill"]["outcome"], "freed", "{answer:#}");

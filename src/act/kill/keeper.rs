@@ -143,7 +143,7 @@ mod tests {
         web.container = Some(container);
         assert_eq!(Keeper::of(&web, &inside, None), None);
         let found = keeper(&web).unwrap();
-        assert_eq!(found.remedy().command.unwrap(), "docker stop 000000000000");
+        assert_eq!(found.remedy().command.unwrap().join(" "), "docker stop 000000000000");
     }
 
     /// A cgroup can be called anything by whoever it is delegated to.
@@ -157,7 +157,7 @@ mod tests {
         let stop = format!("docker --host unix:///run/docker.sock stop {}", "8".repeat(64));
         assert_eq!(found.stop_command().unwrap().join(" "), stop);
         assert_eq!(
-            (&*found.name(), &*found.remedy().command.unwrap()),
+            (&*found.name(), &*found.remedy().command.unwrap().join(" ")),
             ("docker container shop-web-1", "docker stop shop-web-1")
         );
     }

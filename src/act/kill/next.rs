@@ -4,7 +4,7 @@ use std::iter;
 
 use super::{Action, Outcome, Prepared, Step, StepResult, Taker};
 use crate::answer::Answer;
-use crate::diagnose::{PortReport, Remedy, Status, remedy};
+use crate::diagnose::{PortReport, Remedy, RemedyKind, Status, remedy};
 use crate::local::IS_WINDOWS;
 
 /// The next steps, the best first.
@@ -32,9 +32,11 @@ pub fn next_steps(
 
 fn after_steps(prepared: &Prepared, steps: &[Step], after: &Answer) -> Vec<Remedy> {
     let came_to = |result: StepResult| steps.iter().any(move |step| step.result == result);
-    let again = |text: &str, before: &str, options: &str| Remedy {
-        text: text.to_owned(),
-        command: again(prepared, after).map(|call| format!("{before}{call}{options}")),
+    let call = the_only_one(after).map(|port| after.facts(&prepared.request, &port.observed).kill());
+    let again = |text: &str, sudo: Option<&str>, option: Option<&str>| {
+        let sudo = sudo.map(str::to_owned);
+        let command = call.clone().map(|call| sudo.into_iter().chain(call).chain(option.map(str::to_owned)).collect());
+        Remedy { kind: RemedyKind::EndProcess, text: text.to_owned(), command }
     };
     let mut remedies = Vec::new();
     if steps.iter().any(|step| matches!(step.action, Action::Supervisor { .. }) && step.result != StepResult::Done) {
@@ -42,16 +44,17 @@ fn after_steps(prepared: &Prepared, steps: &[Step], after: &Answer) -> Vec<Remed
         remedies.extend(stopped.filter_map(|holder| Some(holder.keeper.as_ref()?.remedy())));
     }
     if came_to(StepResult::NotPermitted) {
-        let (text, sudo) = if IS_WINDOWS { ("end it, in an elevated prompt", "") } else { ("end it as root", "sudo ") };
-        remedies.push(again(text, sudo, ""));
+        let (text, sudo) =
+            if IS_WINDOWS { ("end it, in an elevated prompt", None) } else { ("end it as root", Some("sudo")) };
+        remedies.push(again(text, sudo, None));
     }
     // One that let go of the port, or has ended since, says so as its reason.
     let is_stubborn = |step: &Step| step.result == StepResult::StillRunning && step.reason.is_none();
     if !prepared.options.force && steps.iter().any(is_stubborn) {
-        remedies.push(again("end it with SIGKILL, which it cannot ignore", "", " --force"));
+        remedies.push(again("end it with SIGKILL, which it cannot ignore", None, Some("--force")));
     }
     if came_to(StepResult::NotShown) {
-        remedies.push(again("be shown who has got it, and asked", "", ""));
+        remedies.push(again("be shown who has got it, and asked", None, None));
     }
     remedies
 }
@@ -62,13 +65,7 @@ fn after_remnants(prepared: &Prepared, steps: &[Step], after: &Answer) -> Vec<Re
     let may_help = !prepared.options.remnants || steps.iter().any(|step| step.result == StepResult::NotPermitted);
     let facts = the_only_one(after).filter(|_| may_help).map(|port| after.facts(&prepared.request, &port.observed));
     let drop = facts.and_then(|facts| remedy::drop_remnants(&facts));
-    iter::once(Remedy { text: wait.to_owned(), command: None }).chain(drop).collect()
-}
-
-/// The command that asks about the port again. `None` if it is about several.
-fn again(prepared: &Prepared, after: &Answer) -> Option<String> {
-    let facts = after.facts(&prepared.request, &the_only_one(after)?.observed);
-    Some(format!("{} --kill", facts.call()))
+    iter::once(Remedy::advice(RemedyKind::Wait, wait)).chain(drop).collect()
 }
 
 /// The port that is not free, if it is one.

@@ -3,6 +3,7 @@
 //! Only who was *seen* to have a socket is ever signalled. Whether to signal is decided for a port as a whole: if one of its
 //! holders may not be ended, ending the others would free nothing.
 
+use std::iter;
 use std::time::Duration;
 
 use super::keepers::Keepers;
@@ -10,7 +11,8 @@ use super::{Consent, Keeper, Options, Restarter, Returns};
 use crate::act::Surroundings;
 use crate::answer::Answer;
 use crate::diagnose::{
-    Facts, Group, PortReport, Remedy, Severity, Statement, Status, forwarded, groups, is_airplay_receiver, remedy,
+    Facts, Group, PortReport, Remedy, RemedyKind, Severity, Statement, Status, forwarded, groups, is_airplay_receiver,
+    remedy,
 };
 use crate::model::{
     Container, EngineContainer, Forwarder, Lease, LeaseKind, Owners, Pid, Process, Protocol, Publication, Runtime,
@@ -245,11 +247,9 @@ impl Planner<'_> {
         let keeps =
             |lease: &&Lease| lease.kind != LeaseKind::Command && pids.iter().all(|pid| lease.pids.contains(pid));
         if let (Some(lease), Some(&pid)) = (port.observed.lease.as_ref().filter(keeps), pids.first()) {
-            let remedy = Remedy {
-                text: "release it".to_owned(),
-                command: Some(format!("{} --release {}", self.request.program, lease.port)),
-            };
-            let reason = "keeps the port for a caller of portcheck --free".to_owned();
+            let command = [&*self.request.program, "release", &lease.port.to_string()];
+            let remedy = Remedy::run(RemedyKind::ReleaseLease, "release it", command);
+            let reason = "keeps the port for a caller of portcheck free".to_owned();
             return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, vec![remedy])));
         }
         let is_airplay = is_airplay_receiver(&self.answer.host, &self.answer.processes, group.sockets[0]);
@@ -288,7 +288,7 @@ impl Planner<'_> {
             if self.options.supervisor {
                 return Refused::InFavourOf(Stop::container(container));
             }
-            remedies.push(Remedy { text: "let portcheck do that, add --supervisor".to_owned(), command: None });
+            remedies.push(remedy::let_portcheck_stop_it());
         }
         let reason = forwarded::reason(group, forwarder);
         Refused::For(Self::refusal(port, group.owners.pids(), self.name(process.pid), reason, remedies))
@@ -297,10 +297,8 @@ impl Planner<'_> {
     fn refuse_foreign(&self, port: &PortReport, pids: &[Pid], pid: Pid) -> Refusal {
         let reason = "cannot be signalled: /proc shows the processes of another pid namespace, so its id means another \
                       process here";
-        let remedy = Remedy {
-            text: "see the processes of this namespace".to_owned(),
-            command: Some("mount -t proc proc /proc".to_owned()),
-        };
+        let mount = ["mount", "-t", "proc", "proc", "/proc"];
+        let remedy = Remedy::run(RemedyKind::FindHolder, "see the processes of this namespace", mount);
         Self::refusal(port, pids, self.name(pid), reason.to_owned(), vec![remedy])
     }
 
@@ -320,9 +318,11 @@ impl Planner<'_> {
             _ => format!("{}, which {}", keeper.relation(), holder.returns.verb()),
         };
         let mut remedies = vec![keeper.remedy()];
-        remedies.extend(keeper.stop_command().map(|_| advice("let portcheck do that: add --supervisor")));
+        remedies.extend(keeper.stop_command().map(|_| remedy::let_portcheck_stop_it()));
         remedies.extend(holder.noticed_within().map(|needed| {
-            advice(&format!("end it all the same, and watch the port: add --settle {}s", needed.as_secs_f64().ceil()))
+            let seconds = needed.as_secs_f64().ceil();
+            let text = format!("end it all the same, and watch the port: add --settle {seconds}s");
+            Remedy::advice(RemedyKind::EndProcess, text)
         }));
         let refusal = Self::refusal(port, pids, self.name(holder.pid), reason, remedies);
         Some(Refusal { keeper: Some(keeper.clone()), ..refusal })
@@ -335,10 +335,8 @@ impl Planner<'_> {
         }
         let user = holder.user.as_ref().map(|user| format!(" of user {user}")).unwrap_or_default();
         let reason = format!("is a process{user} that you may not signal");
-        let remedy = Remedy {
-            text: "end all that hold the port".to_owned(),
-            command: Some(format!("sudo {} --kill", facts.call())),
-        };
+        let command = iter::once("sudo".to_owned()).chain(facts.kill());
+        let remedy = Remedy::run(RemedyKind::EndProcess, "end all that hold the port", command);
         Some(Self::refusal(port, &[holder.pid], self.name(holder.pid), reason, vec![remedy]))
     }
 
@@ -359,7 +357,7 @@ impl Planner<'_> {
         let reason = format!("listens in the name of {name}, and is never ended itself");
         let mut remedies = remedies_of(port, group);
         if stop.is_some() {
-            remedies.push(advice("let portcheck stop it: add --supervisor"));
+            remedies.push(remedy::let_portcheck_stop_it());
         }
         Refused::For(Self::refusal(port, group.owners.pids(), self.name(manager.pid), reason, remedies))
     }
@@ -439,11 +437,6 @@ impl Planner<'_> {
             None => format!("pid {pid}"),
         }
     }
-}
-
-/// A remedy in words.
-fn advice(text: &str) -> Remedy {
-    Remedy { text: text.to_owned(), command: None }
 }
 
 /// Whether a socket is what is left of a connection: no process has it, and only the kernel's timers end it.

@@ -1,9 +1,8 @@
 //! Programs that start others again, when these end or when files change.
 
 use crate::act::system::is_shell;
-use crate::diagnose::Remedy;
+use crate::diagnose::{Remedy, RemedyKind};
 use crate::model::{Pid, Process};
-use crate::supervisor::command::typed;
 
 /// A program that starts others again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,25 +17,25 @@ pub struct Restarter {
     pub waits_for_files: bool,
     /// The program and arguments that stop what it has started, where its tool can be told what that is.
     pub stop: Option<Vec<String>>,
-    /// How to find that out. `None` where the program itself is to be ended.
-    lookup: Option<&'static str>,
+    /// The same with a word in capitals for what is not known. `None` where the program itself is to be ended.
+    pattern: Option<&'static [&'static str]>,
 }
 
 /// Kind, programs, and the words of the tool that stops one of its services. A program is a name or the end of the path
 /// of a script; a star stands for the rest of a name.
-type Supervisor = (&'static str, &'static [&'static str], Option<&'static str>);
+type Supervisor = (&'static str, &'static [&'static str], Option<&'static [&'static str]>);
 
 /// What keeps services running.
 const SUPERVISORS: &[Supervisor] = &[
-    ("supervisord", &["supervisord"], Some("supervisorctl status, then supervisorctl stop NAME")),
-    ("pm2", &["PM2 v*"], Some("pm2 list, then pm2 stop NAME")),
+    ("supervisord", &["supervisord"], Some(&["supervisorctl", "stop", "NAME"])),
+    ("pm2", &["PM2 v*"], Some(&["pm2", "stop", "NAME"])),
     ("pm2", &["pm2-runtime", "pm2-docker"], None),
-    ("runit", &["runsv"], Some("sv stop NAME")),
-    ("s6", &["s6-supervise"], Some("s6-svc -d DIRECTORY")),
-    ("daemontools", &["supervise"], Some("svc -d DIRECTORY")),
-    ("openrc", &["supervise-daemon"], Some("rc-service NAME stop")),
-    ("circus", &["circusd"], Some("circusctl status, then circusctl stop NAME")),
-    ("forever", &["forever/bin/monitor"], Some("forever list, then forever stop ID")),
+    ("runit", &["runsv"], Some(&["sv", "stop", "NAME"])),
+    ("s6", &["s6-supervise"], Some(&["s6-svc", "-d", "DIRECTORY"])),
+    ("daemontools", &["supervise"], Some(&["svc", "-d", "DIRECTORY"])),
+    ("openrc", &["supervise-daemon"], Some(&["rc-service", "NAME", "stop"])),
+    ("circus", &["circusd"], Some(&["circusctl", "stop", "NAME"])),
+    ("forever", &["forever/bin/monitor"], Some(&["forever", "stop", "ID"])),
 ];
 
 /// Kind, programs, and the argument without which they do something else.
@@ -71,8 +70,8 @@ impl Restarter {
     #[must_use]
     pub fn supervisor(process: &Process) -> Option<Self> {
         let is_it = |(_, programs, _): &&Supervisor| programs.iter().any(|program| runs(process, program));
-        let &(kind, _, lookup) = SUPERVISORS.iter().find(is_it)?;
-        Some(Self { lookup, ..Self::new(process, kind, kind.to_owned()) })
+        let &(kind, _, pattern) = SUPERVISORS.iter().find(is_it)?;
+        Some(Self { pattern, ..Self::new(process, kind, kind.to_owned()) })
     }
 
     fn watcher(process: &Process) -> Option<Self> {
@@ -91,7 +90,7 @@ impl Restarter {
     }
 
     fn new(process: &Process, kind: &'static str, name: String) -> Self {
-        Self { kind, pid: process.pid, name, waits_for_files: false, stop: None, lookup: None }
+        Self { kind, pid: process.pid, name, waits_for_files: false, stop: None, pattern: None }
     }
 
     /// The same with the command that stops what it has started.
@@ -103,12 +102,16 @@ impl Restarter {
     /// How to stop what it has started, for good.
     #[must_use]
     pub fn remedy(&self) -> Remedy {
-        let remedy = |text: &str, command: String| Remedy { text: text.to_owned(), command: Some(command) };
-        match (self.stop.as_deref().and_then(typed), self.lookup) {
-            (Some(stop), _) => remedy("stop it for good", stop),
-            (_, Some(lookup)) => remedy("find its name and stop it", lookup.to_owned()),
-            (_, None) if self.kind == SHELL_LOOP => remedy("end the loop first", format!("kill {}", self.pid)),
-            (_, None) => remedy(&format!("end {} first", self.name), format!("kill {}", self.pid)),
+        let what = if self.kind == SHELL_LOOP { "the loop" } else { &self.name };
+        match (&self.stop, self.pattern) {
+            (Some(stop), _) => Remedy::run(RemedyKind::StopProgram, "stop it for good", stop),
+            (None, Some(pattern)) => {
+                Remedy::run(RemedyKind::StopProgram, "stop it for good, by its name", pattern.iter().copied())
+            }
+            (None, None) => {
+                let command = ["kill", &self.pid.to_string()];
+                Remedy::run(RemedyKind::StopProgram, &format!("end {what} first"), command)
+            }
         }
     }
 }
@@ -194,11 +197,11 @@ mod tests {
 
     #[test]
     fn how_it_is_stopped_for_good() {
-        let command = |found: Restarter| found.remedy().command.unwrap();
+        let command = |found: Restarter| found.remedy().command.unwrap().join(" ");
         assert_eq!(command(of("entr", &["entr", "-r", "./serve"]).unwrap()), "kill 42");
         let mut supervisord = of("supervisord", &[]).unwrap();
-        assert_eq!(command(supervisord.clone()), "supervisorctl status, then supervisorctl stop NAME");
+        assert_eq!(command(supervisord.clone()), "supervisorctl stop NAME");
         supervisord.stop = Some(["supervisorctl", "stop", "my web"].map(str::to_owned).to_vec());
-        assert_eq!(command(supervisord), "supervisorctl stop 'my web'");
+        assert_eq!(command(supervisord), "supervisorctl stop my web");
     }
 }

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::keepers::{Keepers, SOON};
-use super::{Holder, Keeper, Outcome, Prepared, Taker, plan};
+use super::{Holder, Keeper, Outcome, Prepared, Taker, look, plan};
 use crate::act::{Surroundings, system};
-use crate::answer::{self, Answer, Command};
+use crate::answer::{self, Answer};
 use crate::collect::Detail;
-use crate::diagnose::{PortReport, Remedy, Status};
+use crate::diagnose::{PortReport, Remedy, RemedyKind, Status};
 use crate::error::Error;
 use crate::model::{Ancestor, Process, Socket, find_process};
 use crate::probe;
@@ -33,7 +33,7 @@ pub struct Verified {
 pub fn verify(prepared: &Prepared) -> Result<Verified, Error> {
     let Prepared { request, answer: before, surroundings, .. } = prepared;
     let watched = if gets_free(request)? { watch(prepared)? } else { Duration::ZERO };
-    let answer = Answer { command: Command::Kill, ..answer::answer(request)? };
+    let answer = look(request)?;
     let outcome = outcome(before, &answer);
     let takers = if outcome == Outcome::TakenAgain { takers(before, &answer, surroundings) } else { Vec::new() };
     Ok(Verified { outcome, takers, answer, watched })
@@ -153,8 +153,9 @@ fn taker(before: &Answer, process: &Process, surroundings: &Surroundings, keeper
         (Some(keeper), _) => vec![keeper.remedy()],
         (None, Some(starter)) => {
             let text = format!("end {}, which starts it, first", starter.name);
-            let kill = if before.host.os == "windows" { "taskkill /F /PID" } else { "kill" };
-            vec![Remedy { text, command: Some(format!("{kill} {}", starter.pid)) }]
+            let kill: &[&str] = if before.host.os == "windows" { &["taskkill", "/F", "/PID"] } else { &["kill"] };
+            let pid = starter.pid.to_string();
+            vec![Remedy::run(RemedyKind::StopProgram, &text, kill.iter().copied().chain([&*pid]))]
         }
         (None, None) => Vec::new(),
     };

@@ -14,7 +14,7 @@ use super::parts::{WireEndpoint, WireRemedy, endpoint, remedy};
 use crate::act::kill::{Action, Holder, Keeper, Refusal, Report, Step, Taker};
 use crate::act::milliseconds;
 use crate::model::Process;
-use crate::render::prose;
+use crate::render::{escape, prose};
 
 /// What --kill was to do, and did.
 #[derive(Debug, Serialize)]
@@ -177,7 +177,11 @@ fn holder(holder: &Holder) -> WireHolder<'_> {
 }
 
 fn supervisor(keeper: &Keeper) -> WireSupervisor {
-    WireSupervisor { kind: keeper.kind(), name: keeper.name(), stop: keeper.remedy().command }
+    WireSupervisor {
+        kind: keeper.kind(),
+        name: keeper.name(),
+        stop: keeper.remedy().command.as_deref().map(escape::typed),
+    }
 }
 
 fn refusal<'a>(refusal: &'a Refusal, processes: &[Process]) -> WireRefusal<'a> {

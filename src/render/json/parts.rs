@@ -6,19 +6,31 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+#[cfg(test)]
+use strum::VariantNames;
+
 use crate::diagnose::Remedy;
+#[cfg(test)]
+use crate::diagnose::RemedyKind;
+use crate::render::escape;
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Remedy"))]
 pub struct WireRemedy<'a> {
+    #[cfg_attr(test, schemars(extend("enum" = RemedyKind::VARIANTS)))]
+    pub kind: &'static str,
     pub text: &'a str,
-    /// The exact command, if there is one.
-    pub command: Option<&'a str>,
+    /// The exact command, if there is one, as it is typed into a shell.
+    pub command: Option<String>,
 }
 
 pub fn remedy(remedy: &Remedy) -> WireRemedy<'_> {
-    WireRemedy { text: &remedy.text, command: remedy.command.as_deref() }
+    WireRemedy {
+        kind: remedy.kind.into_str(),
+        text: &remedy.text,
+        command: remedy.command.as_deref().map(escape::typed),
+    }
 }
 
 #[derive(Debug, Serialize)]

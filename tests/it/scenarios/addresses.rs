@@ -64,7 +64,7 @@ fn a_link_local_address_without_scope(stage: &Stage) -> Result<(), String> {
     commands.sort_unstable();
     assert_eq!(commands.len(), 2, "one for each interface: {commands:?}");
     for (command, name) in commands.iter().zip(["v0", "v1"]) {
-        assert!(command.contains(&format!("\"[fe80::5%{name}]:9090/tcp\"")), "{command}");
+        assert!(command.contains(&format!("[fe80::5%{name}]:9090/tcp")), "{command}");
     }
     stage.expect("[fe80::5%v0]:9090/tcp", "free", &["free"], &[]);
     // The interface tells two places apart that have the same address.

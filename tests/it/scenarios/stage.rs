@@ -186,7 +186,7 @@ pub fn paste(command: &str) -> Output {
     std::fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").unwrap();
     std::fs::set_permissions(&sudo, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}:/usr/sbin:/sbin", directory.path().display(), std::env::var("PATH").unwrap());
-    let consent = if command.contains(" --kill") { " --yes" } else { "" };
+    let consent = if command.contains("portcheck kill ") { " --yes" } else { "" };
     Command::new("sh").args(["-c", &format!("{command}{consent}")]).env("PATH", path).output().unwrap()
 }
 

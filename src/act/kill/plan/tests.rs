@@ -10,7 +10,7 @@ use crate::collect::Detail;
 use crate::diagnose::{Facts, Observed, diagnose};
 use crate::model::{Ancestor, Backend, Container, Runtime};
 use crate::probe::{Attempt, Outcome, spot_of};
-use crate::request::{Purpose, Question};
+use crate::request::Question;
 use crate::testing::{host, listener, owned, process};
 
 fn options() -> Options {
@@ -39,7 +39,6 @@ fn request() -> Request {
         quick: false,
         reuse_address: false,
         program: "portcheck".to_owned(),
-        purpose: Purpose::Freeing,
     }
 }
 
@@ -138,7 +137,10 @@ fn a_connection_is_ended_only_on_request() {
     let uses = || vec![connection("127.0.0.1:62893", "192.0.2.1:443", Owners::Known(vec![42]))];
     let refusal = plan_of(uses(), vec![process(42, 7, "curl")], &options());
     refused(&refusal, "by a connection only");
-    assert_eq!(refusal.refusals[0].remedies[0].command.as_deref(), Some("portcheck 62893/tcp --kill --clients"));
+    assert_eq!(
+        refusal.refusals[0].remedies[0].command.clone().unwrap().join(" "),
+        "portcheck kill 62893/tcp --clients"
+    );
     let plan = plan_of(uses(), vec![process(42, 7, "curl")], &Options { clients: true, ..options() });
     assert_eq!(pids(&plan), [42]);
 }
@@ -160,8 +162,8 @@ fn remnants_are_dropped_only_on_request_and_only_if_they_are_some() {
         Socket { state: State::TimeWait, inode: None, ..connection("127.0.0.1:62893", "127.0.0.1:5000", Owners::None) };
     let refusal = plan_of(vec![remnant.clone()], Vec::new(), &options());
     refused(&refusal, "no process to end");
-    let mut offered = refusal.refusals[0].remedies.iter().filter_map(|remedy| remedy.command.as_deref());
-    assert!(offered.any(|command| command == "sudo portcheck 62893/tcp --kill --remnants"), "{refusal:#?}");
+    let mut offered = refusal.refusals[0].remedies.iter().filter_map(|remedy| Some(remedy.command.as_ref()?.join(" ")));
+    assert!(offered.any(|command| command == "sudo portcheck kill 62893/tcp --remnants"), "{refusal:#?}");
     let plan = plan_of(vec![remnant.clone()], Vec::new(), &Options { remnants: true, ..options() });
     assert_eq!((&plan.remnants[..], plan.refusals.len()), (&[remnant.clone()][..], 0));
     for state in [State::Listen, State::Bound, State::Established, State::SynReceived] {
@@ -174,7 +176,7 @@ fn remnants_are_dropped_only_on_request_and_only_if_they_are_some() {
 fn who_holds_ports_for_others_is_never_ended() {
     let of = |name: &str| plan_of(vec![owned("0.0.0.0:62893", &[42])], vec![process(42, 7, name)], &options());
     let commands = |plan: &Plan| -> Vec<String> {
-        plan.refusals[0].remedies.iter().filter_map(|remedy| remedy.command.clone()).collect()
+        plan.refusals[0].remedies.iter().filter_map(|remedy| Some(remedy.command.as_ref()?.join(" "))).collect()
     };
     let docker = of("com.docker.backend");
     refused(&docker, "everything that runs in Docker Desktop");
@@ -184,7 +186,7 @@ fn who_holds_ports_for_others_is_never_ended() {
     }
     let services = of("svchost.exe");
     refused(&services, "services of Windows");
-    assert_eq!(commands(&services), ["tasklist /svc /fi \"PID eq 42\""]);
+    assert_eq!(commands(&services), ["tasklist /svc /fi PID eq 42"]);
     refused(&of("lsass.exe"), "a part of Windows");
     assert_eq!(pids(&of("node.exe")), [42]);
 }
