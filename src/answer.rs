@@ -3,13 +3,13 @@
 
 pub mod checking;
 mod listing;
-pub mod picking;
 mod relevant;
 
 use std::collections::{HashMap, HashSet};
 
 use crate::classify::services::Services;
 use crate::collect::{self, Detail, Scope};
+use crate::commands::free::answer::Free;
 use crate::diagnose::{Facts, Observed, PortReport, Status, diagnose};
 use crate::error::Error;
 use crate::model::{Circumstances, Gap, Host, Pid, Process, Protocol, Snapshot, Socket};
@@ -52,7 +52,7 @@ pub struct Answer {
     /// How many connections `--all` would show, if a listing shows nothing.
     pub connections_left_out: usize,
     /// What [`Command::Free`] adds.
-    pub free: Option<picking::Free>,
+    pub free: Option<Free>,
 }
 
 /// The exit code, by its meaning.

@@ -23,16 +23,15 @@ mod words;
 
 use std::ffi::OsString;
 
+use crate::commands::free::terminal::Picking;
+use crate::commands::kill::Options;
+use crate::commands::wait::terminal::Waiting;
+use crate::diagnose::Rule;
+use crate::request::Request;
+use crate::terminal::Printing;
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::error::ErrorKind;
 use clap::{ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
-use portcheck::act::kill::Options;
-use portcheck::diagnose::Rule;
-use portcheck::render;
-use portcheck::request::Request;
-
-pub use free::{FreeWish, Picking};
-pub use wait::Waiting;
 
 /// How headings of help look.
 const HEADING: Style = AnsiColor::Yellow.on_default().bold();
@@ -87,37 +86,21 @@ pub struct Typed {
 #[derive(Debug)]
 pub enum Wish {
     /// An answer about ports.
-    Answer(Invocation),
+    Answer(Request, Printing),
     /// Ports that are to be freed.
-    Kill(Invocation, Options),
+    Kill(Request, Options, Printing),
     /// Ports that are waited for.
-    Wait(Invocation, Waiting),
-    /// Ports that are free, or what became of earlier ones.
-    Free(FreeWish, Printing),
+    Wait(Request, Waiting, Printing),
+    /// Ports that are free.
+    Pick(Box<Picking>, Printing),
+    /// The leases.
+    Leases(Printing),
+    /// To end the leases on these ports.
+    Release(Vec<u16>, Printing),
     /// To be the process in the background that keeps leases.
     KeepLeases,
     /// The text of these rules, with colour or without.
     Explanation(Vec<&'static Rule>, anstream::ColorChoice),
-}
-
-/// How to print what `portcheck free` says.
-#[derive(Debug)]
-pub struct Printing {
-    /// How to print it; `None` for not at all.
-    pub style: Option<render::Style>,
-    /// When to use colour.
-    pub color: anstream::ColorChoice,
-}
-
-/// A question about ports, and how to print the answer.
-#[derive(Debug)]
-pub struct Invocation {
-    /// The question.
-    pub request: Request,
-    /// How to print the answer; `None` for not at all.
-    pub style: Option<render::Style>,
-    /// When to use colour.
-    pub color: anstream::ColorChoice,
 }
 
 /// A command line that asks for nothing that could be answered.
@@ -176,12 +159,6 @@ impl Action {
             Self::Wait(wait) => rules::obey(wait::RULES, &**wait),
             _ => Ok(()),
         }
-    }
-}
-
-impl Printing {
-    fn new(output: &common::Output<names::PickingFormat>) -> Self {
-        Self { style: output.style(&[]), color: output.color() }
     }
 }
 

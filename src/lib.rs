@@ -12,24 +12,26 @@
 // What must never happen in the program itself, though tests do it.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
-pub mod act;
 pub mod answer;
 pub mod classify;
+mod cli;
 pub mod collect;
+pub mod commands;
 pub mod diagnose;
+pub mod duration;
 pub mod error;
-#[cfg(target_os = "linux")]
-mod foreign;
-pub mod free;
-pub mod local;
 pub mod model;
 pub mod platform;
 pub mod port_set;
 pub mod probe;
 pub mod render;
 pub mod request;
+mod run;
 pub mod supervisor;
 pub mod target;
+mod terminal;
+
+pub use run::run;
 
 #[cfg(test)]
 mod testing;

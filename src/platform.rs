@@ -1,9 +1,18 @@
-//! What this process was started with, and becoming another program with all of it.
+//! The operating system: processes by handles, signals, becoming another program, the name and interfaces of the
+//! machine, limits. Beside `collect` the one place that asks which system this is.
 
 mod exec;
+#[cfg(target_os = "linux")]
+pub mod foreign;
+pub mod limits;
+pub mod machine;
+pub mod process;
+mod signal;
 mod startup;
+pub mod tool;
 
 pub use exec::exec;
 #[cfg(target_os = "linux")]
-pub(crate) use exec::place;
+pub use exec::place;
+pub use signal::Signal;
 pub use startup::is_stdout_closed;

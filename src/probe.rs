@@ -17,8 +17,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::local::{IS_LINUX, IS_WINDOWS};
 use crate::model::{Family, Protocol};
+use crate::platform::machine::{IS_LINUX, IS_WINDOWS};
 
 /// Where a bind is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,6 @@ mod wait;
 
 use std::io::{self, Write};
 
-use crate::act;
 use crate::answer::{Answer, Command};
 use crate::diagnose::Rule;
 pub use json::ErrorKind;
@@ -81,7 +80,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
 /// # Errors
 ///
 /// If writing fails.
-pub fn write_plan(prepared: &act::kill::Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_plan(prepared: &crate::commands::kill::Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     kill::plan(prepared, style, out)
 }
 
@@ -90,7 +89,7 @@ pub fn write_plan(prepared: &act::kill::Prepared, style: &Style, out: &mut dyn W
 /// # Errors
 ///
 /// If writing fails.
-pub fn write_kill(report: &act::kill::Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_kill(report: &crate::commands::kill::Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     match style.format {
         Format::Json => json::killed(report, out),
         _ => kill::report(report, style, out),
@@ -102,7 +101,7 @@ pub fn write_kill(report: &act::kill::Report, style: &Style, out: &mut dyn Write
 /// # Errors
 ///
 /// If writing fails.
-pub fn write_wait(report: &act::wait::Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_wait(report: &crate::commands::wait::Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     match style.format {
         Format::Json => json::waited(report, out),
         _ => wait::report(report, style, out),
@@ -115,8 +114,8 @@ pub fn write_wait(report: &act::wait::Report, style: &Style, out: &mut dyn Write
 ///
 /// If writing fails.
 pub fn write_waiting(
-    goals: &[act::wait::Goal],
-    options: &act::wait::Options,
+    goals: &[crate::commands::wait::Goal],
+    options: &crate::commands::wait::Options,
     answer: &Answer,
     style: &Style,
     out: &mut dyn Write,

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use super::{by_port, relevant};
 use crate::collect::{self, Detail, Scope};
+use crate::commands::free::{self, Leases};
 use crate::diagnose::Observed;
 use crate::error::Error;
-use crate::free::{self, Leases};
-use crate::local;
 use crate::model::{Family, Gap, Hides, Pid, Protocol, ShownBy, Snapshot, Socket, find_process};
+use crate::platform::machine;
 use crate::probe::{self, Attempt, Spot};
 use crate::request::Request;
 use crate::target::{self, Target};
@@ -193,7 +193,7 @@ pub fn spots(request: &Request, target: &Target) -> Vec<Spot> {
     match &target.addresses[..] {
         [] => probe::usual_spots(request.family),
         addresses => {
-            let scope = target.zone.as_deref().map_or(0, local::interface_index);
+            let scope = target.zone.as_deref().map_or(0, machine::interface_index);
             addresses
                 .iter()
                 .filter(|&&address| Family::fits(request.family, address))

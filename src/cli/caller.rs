@@ -6,8 +6,8 @@ use std::iter;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use portcheck::local;
-use portcheck::render::escape::quote;
+use crate::platform::machine;
+use crate::render::escape::quote;
 
 /// Columns of the terminal; `None` if standard output is none.
 pub fn terminal_width() -> Option<u16> {
@@ -28,7 +28,7 @@ pub fn program() -> String {
     const SUDOS_PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
     let Ok(path) = std::env::current_exe() else { return "portcheck".to_owned() };
     let is_on_path = |directory: &Path| {
-        local::IS_WINDOWS
+        machine::IS_WINDOWS
             && std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|known| known == directory)
     };
     match (path.parent(), path.file_stem()) {
@@ -43,6 +43,6 @@ pub fn program() -> String {
 /// The command that asks the same question as root; `words` are its arguments.
 pub fn as_root(words: &[OsString]) -> String {
     let typed = words.iter().map(|word| quote(&word.to_string_lossy()).into_owned());
-    let sudo = (!local::IS_WINDOWS).then(|| "sudo".to_owned());
+    let sudo = (!machine::IS_WINDOWS).then(|| "sudo".to_owned());
     sudo.into_iter().chain(iter::once(program())).chain(typed).collect::<Vec<_>>().join(" ")
 }

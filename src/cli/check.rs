@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 
+use crate::render::Style;
+use crate::request::{Question, Request};
 use clap::Args;
-use portcheck::render::Style;
-use portcheck::request::{Question, Request};
 
 use super::common::{self, Look, Narrow, Output};
 use super::names::FormatName;
-use super::{Invocation, Stop, Wish, targets};
+use super::{Stop, Wish, targets};
+use crate::terminal::Printing;
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -40,6 +41,6 @@ impl CheckArgs {
             ..common::request(Question::Check(targets), &self.narrow)
         };
         let style = self.output.style(typed).map(|style| Style { connections: self.all, ..style });
-        Ok(Wish::Answer(Invocation { request, style, color: self.output.color() }))
+        Ok(Wish::Answer(request, Printing { style, color: self.output.color() }))
     }
 }

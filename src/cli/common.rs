@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 
+use crate::collect::Detail;
+use crate::model::{Backend, Family, Protocol};
+use crate::render::{Format, Style};
+use crate::request::{Question, Request};
+use crate::terminal::Printing;
 use clap::{Args, ColorChoice, ValueEnum};
-use portcheck::collect::Detail;
-use portcheck::model::{Backend, Family, Protocol};
-use portcheck::render::{Format, Style};
-use portcheck::request::{Question, Request};
 
 use super::caller;
 use super::names::BackendName;
@@ -100,6 +101,11 @@ impl<F: ValueEnum + Clone + Send + Sync + Into<Format>> Output<F> {
             as_root: caller::as_root(as_root),
             now: caller::now(),
         })
+    }
+
+    /// Both, for a command that root would be told nothing more by.
+    pub fn printing(&self) -> Printing {
+        Printing { style: self.style(&[]), color: self.color() }
     }
 
     /// How much has to be known of the owners, where a report needs all of it.

@@ -1,7 +1,7 @@
 //! `portcheck explain [CODE]`: what a verdict means.
 
+use crate::diagnose::{self, Rule};
 use clap::{Args, ColorChoice};
-use portcheck::diagnose::{self, Rule};
 
 use super::{Wish, common};
 

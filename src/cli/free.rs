@@ -6,26 +6,27 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use portcheck::act::parse_duration;
-use portcheck::free::{self, Demand, Handover, Order, Wanted};
-use portcheck::local;
-use portcheck::model::{Family, Pid, Protocol};
-use portcheck::port_set::PortSet;
-use portcheck::probe::{self, Outcome};
-use portcheck::render::Format;
-use portcheck::target::{self, Target};
+use crate::commands::free::terminal::Picking;
+use crate::commands::free::{self, Demand, Handover, Order, Wanted};
+use crate::duration::parse_duration;
+use crate::model::{Family, Pid, Protocol};
+use crate::platform::machine;
+use crate::port_set::PortSet;
+use crate::probe::{self, Outcome};
+use crate::render::Format;
+use crate::target::{self, Target};
 
 use super::common::{Narrow, Output};
 use super::names::{ClassName, NativeOnly, PickingFormat, parse_pid};
 use super::rules::Rule;
 use super::wait::JSON_BESIDE_COMMAND;
-use super::{Printing, Stop, Wish, help};
+use super::{Stop, Wish, help};
 
 const KEEPING: &str = "Keeping them";
 const USING: &str = "Using them";
 
 /// The longest that a lease may be asked for: a year.
-use portcheck::free::LONGEST_TTL;
+use crate::commands::free::LONGEST_TTL;
 
 /// How long a lease lasts if nobody says.
 const USUAL_TTL: Duration = Duration::from_mins(1);
@@ -169,41 +170,11 @@ fn parse_count(typed: &str) -> Result<u16, String> {
     }
 }
 
-/// What `--free`, `--leases` and `--release` ask for.
-#[derive(Debug)]
-pub enum FreeWish {
-    /// To pick ports.
-    Pick(Box<Picking>),
-    /// To list the leases.
-    Leases,
-    /// To end these leases.
-    Release(Vec<u16>),
-}
-
-/// What to pick, and what to do with it.
-#[derive(Debug)]
-pub struct Picking {
-    /// What to pick.
-    pub demand: Demand,
-    /// How long a lease lasts; none at all if zero.
-    pub ttl: Duration,
-    /// Whether to keep the ports bound.
-    pub hold: bool,
-    /// The process whose end ends the lease.
-    pub pid: Option<Pid>,
-    /// What the ports are called.
-    pub names: Vec<String>,
-    /// Where to write them.
-    pub env_file: Option<PathBuf>,
-    /// What to become.
-    pub command: Option<(Vec<OsString>, Handover)>,
-}
-
 impl FreeArgs {
     /// What it asks for.
     pub fn resolve(self) -> Result<Wish, Stop> {
-        let printing = Printing::new(&self.output);
-        Ok(Wish::Free(FreeWish::Pick(Box::new(self.picking()?)), printing))
+        let printing = self.output.printing();
+        Ok(Wish::Pick(Box::new(self.picking()?), printing))
     }
 
     fn picking(self) -> Result<Picking, Stop> {
@@ -318,7 +289,7 @@ fn require_names(names: &[String], command: &[OsString]) -> Result<(), Stop> {
 
 /// Reads ports, ranges and lists of them, in the grammar of targets.
 fn targets(option: &str, typed: &str) -> Result<Vec<Target>, Stop> {
-    let targets = target::parse(typed, &local::NAMES).map_err(|error| usage(format!("{option} {error}")))?;
+    let targets = target::parse(typed, &machine::NAMES).map_err(|error| usage(format!("{option} {error}")))?;
     if targets.iter().any(|target| !target.addresses.is_empty()) {
         return Err(usage(format!("{option} '{typed}': give ports only; --addr is for addresses")));
     }
@@ -354,12 +325,12 @@ fn place(typed: &str) -> Result<(Vec<IpAddr>, u32), Stop> {
     let with_port =
         if typed.contains(':') && !typed.starts_with('[') { format!("[{typed}]:1") } else { format!("{typed}:1") };
     let wrong = |reason: &str| usage(format!("--addr '{typed}' {reason}"));
-    let targets = target::parse(&with_port, &local::NAMES).map_err(|error| wrong(&error.reason))?;
+    let targets = target::parse(&with_port, &machine::NAMES).map_err(|error| wrong(&error.reason))?;
     let [Target { addresses, zone, .. }] = &targets[..] else { return Err(wrong("is not an address")) };
     if addresses.is_empty() {
         return Err(wrong("is every address: leave it out"));
     }
-    let scope = zone.as_deref().map_or(0, local::interface_index);
+    let scope = zone.as_deref().map_or(0, machine::interface_index);
     for &address in addresses {
         // Any port of it, for the moment that it takes to ask.
         match Outcome::of(&probe::bind(0, Protocol::Udp, probe::spot_of(address, scope), false)) {
@@ -375,6 +346,6 @@ fn place(typed: &str) -> Result<(Vec<IpAddr>, u32), Stop> {
 fn sticky_key(name: &str) -> Result<u64, Stop> {
     let directory = std::env::current_dir()
         .map_err(|error| usage(format!("--sticky: cannot tell the current directory: {error}")))?;
-    let uid = portcheck::collect::host(portcheck::model::Backend::Native).euid.unwrap_or(0);
+    let uid = crate::collect::host(crate::model::Backend::Native).euid.unwrap_or(0);
     Ok(Order::sticky_key(uid, directory.as_os_str().as_encoded_bytes(), name))
 }

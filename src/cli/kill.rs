@@ -3,14 +3,16 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use crate::commands::kill::{Consent, Options};
+use crate::duration::parse_duration;
+use crate::platform::Signal;
+use crate::request::{Question, Request};
+use crate::terminal::Printing;
 use clap::Args;
-use portcheck::act::kill::{Consent, Options};
-use portcheck::act::{Signal, parse_duration};
-use portcheck::request::{Question, Request};
 
 use super::common::{self, Narrow, Output};
 use super::names::{ActionFormat, NativeOnly};
-use super::{Invocation, Stop, Wish, help, targets};
+use super::{Stop, Wish, help, targets};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What to do", after_help = help::styled(help::KILL))]
@@ -72,8 +74,8 @@ impl KillArgs {
         };
         let same: Vec<OsString> = self.targets.iter().map(OsString::from).collect();
         let (style, color) = (self.output.style(&same), self.output.color());
-        let invocation = Invocation { request, style, color };
-        Ok(Wish::Kill(invocation, self.options()))
+        let printing = Printing { style, color };
+        Ok(Wish::Kill(request, self.options(), printing))
     }
 
     const fn options(&self) -> Options {

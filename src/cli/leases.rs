@@ -3,9 +3,9 @@
 use clap::Args;
 
 use super::common::Output;
-use super::free::{self, FreeWish};
+use super::free;
 use super::names::PickingFormat;
-use super::{Printing, Stop, Wish};
+use super::{Stop, Wish};
 
 #[derive(Debug, Args)]
 pub struct LeasesArgs {
@@ -16,7 +16,7 @@ pub struct LeasesArgs {
 impl LeasesArgs {
     /// What it asks for.
     pub fn resolve(&self) -> Wish {
-        Wish::Free(FreeWish::Leases, Printing::new(&self.output))
+        Wish::Leases(self.output.printing())
     }
 }
 
@@ -33,6 +33,6 @@ impl ReleaseArgs {
     /// What it asks for.
     pub fn resolve(&self) -> Result<Wish, Stop> {
         let ports = free::ports("release", &self.ports)?;
-        Ok(Wish::Free(FreeWish::Release(ports), Printing::new(&self.output)))
+        Ok(Wish::Release(ports, self.output.printing()))
     }
 }

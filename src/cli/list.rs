@@ -2,14 +2,15 @@
 
 use std::ffi::OsString;
 
+use crate::collect;
+use crate::render::Style;
+use crate::request::{Filter, Question, Request, Sort};
 use clap::Args;
-use portcheck::collect;
-use portcheck::render::Style;
-use portcheck::request::{Filter, Question, Request, Sort};
 
 use super::common::{self, Narrow, Output};
 use super::names::{BackendName, ClassName, FormatName, SortName, parse_pid};
-use super::{Invocation, Stop, Wish};
+use super::{Stop, Wish};
+use crate::terminal::Printing;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selecting")]
@@ -67,7 +68,7 @@ impl ListArgs {
             ..common::request(question, &self.narrow)
         };
         let style = self.output.style(typed).map(|style| Style { connections: self.all, ..style });
-        Ok(Wish::Answer(Invocation { request, style, color: self.output.color() }))
+        Ok(Wish::Answer(request, Printing { style, color: self.output.color() }))
     }
 }
 

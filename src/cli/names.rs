@@ -1,10 +1,10 @@
 //! The words that options take, and what they stand for.
 
+use crate::classify::Class;
+use crate::model::{Backend, Pid};
+use crate::render::Format;
+use crate::request::Sort;
 use clap::{Args, ValueEnum};
-use portcheck::classify::Class;
-use portcheck::model::{Backend, Pid};
-use portcheck::render::Format;
-use portcheck::request::Sort;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum ClassName {

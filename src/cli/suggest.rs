@@ -1,7 +1,7 @@
 //! What was probably meant by a word that is unknown.
 
+use crate::platform::machine;
 use clap::{Arg, Command};
-use portcheck::local;
 
 use super::definition;
 
@@ -22,7 +22,7 @@ pub fn word(typed: &str) -> Option<String> {
     let commands = visible.iter().map(|known| (known.get_name().to_owned(), format!("portcheck {}", known.get_name())));
     let options = visible.iter().flat_map(|known| long_options(known)).map(|name| (name[2..].to_owned(), name));
     let allowed = usize::from(typed.len() > 2);
-    nearest(typed, commands.chain(options), allowed).or_else(|| (local::NAMES.nearest)(typed))
+    nearest(typed, commands.chain(options), allowed).or_else(|| (machine::NAMES.nearest)(typed))
 }
 
 fn long_options(command: &Command) -> impl Iterator<Item = String> {

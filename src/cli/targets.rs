@@ -1,15 +1,15 @@
 //! What typed targets mean on this machine.
 
-use portcheck::act::wait::{self, Remote};
-use portcheck::local;
-use portcheck::model::{Family, Protocol};
-use portcheck::target::{self, Names, Target, TargetError};
+use crate::commands::wait::{self, Remote};
+use crate::model::{Family, Protocol};
+use crate::platform::machine;
+use crate::target::{self, Names, Target, TargetError};
 
 use super::common::Narrow;
 use super::{Stop, suggest};
 
 /// What the grammar asks of the machine. An unknown word may be a command or an option as well as a service.
-pub const NAMES: Names = Names { nearest: suggest::word, ..local::NAMES };
+pub const NAMES: Names = Names { nearest: suggest::word, ..machine::NAMES };
 
 /// The ports that are asked about.
 pub fn resolve(typed: &[String], narrow: &Narrow) -> Result<Vec<Target>, Stop> {
@@ -28,7 +28,7 @@ pub fn resolve_with_remotes(typed: &[String], narrow: &Narrow) -> Result<(Vec<Ta
     for typed in typed {
         let found = target::parse_usual(typed, &NAMES, usual);
         require_interfaces(typed, found.as_deref().unwrap_or_default())?;
-        match (found, wait::parse_remote(typed, &local::NAMES)) {
+        match (found, wait::parse_remote(typed, &machine::NAMES)) {
             (Ok(found), None) => targets.extend(found),
             (Ok(found), Some(_)) if found.iter().all(is_here) => targets.extend(found),
             (_, Some(remote)) => remotes.extend(remote.map_err(Stop::Usage)?),
@@ -54,7 +54,7 @@ fn read(typed: &str, usual: Option<Protocol>) -> Result<Vec<Target>, TargetError
 
 fn require_interfaces(typed: &str, targets: &[Target]) -> Result<(), TargetError> {
     let mut zones = targets.iter().filter_map(|target| target.zone.as_deref());
-    match zones.find(|zone| local::interface_index(zone) == 0) {
+    match zones.find(|zone| machine::interface_index(zone) == 0) {
         Some(unknown) => {
             let reason = format!("names the interface '{unknown}', which this machine does not have");
             Err(TargetError { typed: typed.to_owned(), reason })
@@ -64,7 +64,7 @@ fn require_interfaces(typed: &str, targets: &[Target]) -> Result<(), TargetError
 }
 
 fn is_here(target: &Target) -> bool {
-    target.addresses.iter().all(|&address| local::is_own(address))
+    target.addresses.iter().all(|&address| machine::is_own(address))
 }
 
 /// Requires every target to be of a protocol and a family that is looked at.

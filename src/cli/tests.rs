@@ -1,5 +1,5 @@
-use portcheck::model::Protocol;
-use portcheck::request::Question;
+use crate::model::Protocol;
+use crate::request::Question;
 
 use super::*;
 
@@ -191,7 +191,7 @@ fn standard_output_is_the_commands_own() {
 #[test]
 fn a_service_name_asks_for_no_protocol() {
     let goals = |typed: &str| match wish(typed) {
-        Ok(Wish::Wait(_, waiting)) => waiting.goals,
+        Ok(Wish::Wait(_, waiting, _)) => waiting.goals,
         other => panic!("{typed}: {other:?}"),
     };
     for (name, number) in [
@@ -207,12 +207,12 @@ fn a_service_name_asks_for_no_protocol() {
     assert!(usage("db:domain/udp --wait listening").contains("UDP"));
     for (option, expected) in [("--tcp", Protocol::Tcp), ("--udp", Protocol::Udp)] {
         let wish = wish(&format!("domain {option}")).unwrap();
-        let Wish::Answer(Invocation { request: Request { question: Question::Check(targets), .. }, .. }) = wish else {
+        let Wish::Answer(Request { question: Question::Check(targets), .. }, _) = wish else {
             panic!("{option}: {wish:?}")
         };
         assert_eq!(targets.iter().map(|target| target.protocol).collect::<Vec<_>>(), [Some(expected)]);
     }
-    assert!(matches!(wish("--free --near https"), Ok(Wish::Free(..))));
+    assert!(matches!(wish("--free --near https"), Ok(Wish::Pick(..))));
 }
 
 /// Regression: what cannot be told of another machine was ignored.

@@ -3,18 +3,20 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use crate::commands::wait::terminal::Waiting;
+use crate::commands::wait::{self, Awaited, By, Goal, Options, Remote};
+use crate::duration::parse_duration;
+use crate::model::Protocol;
+use crate::render::{Format, Style};
+use crate::request::{Question, Request};
+use crate::target::{Target, path_of};
+use crate::terminal::Printing;
 use clap::{Args, ValueEnum};
-use portcheck::act::parse_duration;
-use portcheck::act::wait::{self, Awaited, By, Goal, Options, Remote};
-use portcheck::model::Protocol;
-use portcheck::render::{Format, Style};
-use portcheck::request::{Question, Request};
-use portcheck::target::{Target, path_of};
 
 use super::common::{self, Narrow, Output};
 use super::names::{ActionFormat, NativeOnly, parse_pid};
 use super::rules::Rule;
-use super::{Invocation, Stop, Wish, help, targets};
+use super::{Stop, Wish, help, targets};
 
 /// Why a command and JSON do not go together: its exit code would not be the one in the JSON either.
 pub const JSON_BESIDE_COMMAND: &str =
@@ -73,21 +75,6 @@ enum AwaitedName {
     Free,
 }
 
-/// A wait, and what comes after it.
-#[derive(Debug)]
-pub struct Waiting {
-    /// What is waited for.
-    pub options: Options,
-    /// Where.
-    pub goals: Vec<Goal>,
-    /// The command to become on success; none if empty.
-    pub command: Vec<OsString>,
-    /// Whether to tell what is going on although nobody may be at a terminal.
-    pub is_verbose: bool,
-    /// What was asked for and is not waited for.
-    pub notes: Vec<String>,
-}
-
 /// What does not go together.
 pub const RULES: &[Rule<WaitArgs>] = &[
     Rule {
@@ -133,9 +120,9 @@ impl WaitArgs {
         };
         let same: Vec<OsString> = self.targets.iter().map(OsString::from).collect();
         let style = self.output.style(&same).map(|style| Style { connections: self.all, ..style });
-        let invocation = Invocation { request, style, color: self.output.color() };
+        let printing = Printing { style, color: self.output.color() };
         let (notes, is_verbose) = (self.notes(), self.output.verbose);
-        Ok(Wish::Wait(invocation, Waiting { options, goals, command: self.cmd, is_verbose, notes }))
+        Ok(Wish::Wait(request, Waiting { options, goals, command: self.cmd, is_verbose, notes }, printing))
     }
 
     /// The ports on this machine, and those on others.

@@ -6,8 +6,8 @@ use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, Uid,
 
 use super::{Detail, native};
 use crate::error::Error;
-use crate::local::IS_WINDOWS;
 use crate::model::{Ancestor, Forwarder, Pid, Process, name_or_stand_in};
+use crate::platform::machine::IS_WINDOWS;
 
 /// More generations than any process has. A bound is needed if ids are reused while we read.
 const MOST_ANCESTORS: usize = 64;

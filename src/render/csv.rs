@@ -6,9 +6,9 @@ use std::iter::repeat_n;
 
 use super::rows::{asked, rows};
 use super::{Style, escape};
-use crate::act::milliseconds;
 use crate::answer::Answer;
-use crate::answer::picking::Free;
+use crate::commands::free::answer::Free;
+use crate::duration::milliseconds;
 
 /// Writes a row for each holder, and one for each port without any.
 pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::local::IS_WINDOWS;
+use crate::platform::machine::IS_WINDOWS;
 
 /// Replaces every character that a terminal acts upon or that hides text by its escape: `\n`, `\u{1b}`.
 ///

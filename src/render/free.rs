@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use comfy_table::Table;
 
 use super::{escape, table};
-use crate::answer::picking::{Action, Free, ranges};
-use crate::free::Choice;
+use crate::commands::free::Choice;
+use crate::commands::free::answer::{Action, Free, ranges};
 use crate::model::{Lease, LeaseKind};
 
 /// Ports one a line, and nothing else: this is what scripts read. Of leases, a table.

@@ -13,7 +13,6 @@ use serde::Serialize;
 use serde_json::Serializer;
 
 use super::prose;
-use crate::act;
 use crate::answer::{Answer, Command, Exit};
 use crate::classify::Exposure;
 use crate::classify::services::Service;
@@ -46,12 +45,12 @@ pub fn document(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The same about ports that were to be freed.
-pub fn killed(report: &act::kill::Report, out: &mut dyn Write) -> io::Result<()> {
+pub fn killed(report: &crate::commands::kill::Report, out: &mut dyn Write) -> io::Result<()> {
     pretty(&Envelope { kill: Some(kill::kill(report)), ..envelope(&report.answer, report.exit()) }, out)
 }
 
 /// The same about ports that were waited for.
-pub fn waited(report: &act::wait::Report, out: &mut dyn Write) -> io::Result<()> {
+pub fn waited(report: &crate::commands::wait::Report, out: &mut dyn Write) -> io::Result<()> {
     pretty(&Envelope { wait: Some(wait::wait(report)), ..envelope(&report.answer, report.exit()) }, out)
 }
 

@@ -7,13 +7,13 @@ use std::io::{self, Write};
 use super::paper::Paper;
 use super::rows::on;
 use super::{Style, colour, escape, prose};
-use crate::act::kill::{
+use crate::answer::{Answer, Exit};
+use crate::commands::kill::{
     Action, Holder, Keeper, Outcome, Plan, Prepared, Reason, Refusal, Report, Returns, Step, StepResult, Survivor,
     users,
 };
-use crate::act::words;
-use crate::answer::{Answer, Exit};
 use crate::diagnose::{Place, PortReport, Remedy, Status, remedy};
+use crate::duration::words;
 
 /// Writes the plan.
 pub fn plan(prepared: &Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
@@ -97,7 +97,7 @@ fn summary(plan: &Plan, is_about_several_ports: bool, paper: &mut Paper<'_>) -> 
     paper.sentence(&format!("{processes} of {users} {are} to be ended: {}", names.join(", ")))
 }
 
-fn intentions(plan: &Plan, signal: crate::act::Signal, paper: &mut Paper<'_>) -> io::Result<()> {
+fn intentions(plan: &Plan, signal: crate::platform::Signal, paper: &mut Paper<'_>) -> io::Result<()> {
     for stop in &plan.stops {
         writeln!(paper.out, "run  {0}{1}{0:#}", colour::STRONG, escape::command_line(&stop.command))?;
         if let Some(what) = &stop.what {
@@ -162,7 +162,7 @@ fn step(step: &Step, paper: &mut Paper<'_>) -> io::Result<()> {
     let took = words(step.took);
     let reason = step.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let text = match (&step.action, step.result) {
-        (Action::Signal { pid, name, signal: crate::act::Signal::Cont }, _) => {
+        (Action::Signal { pid, name, signal: crate::platform::Signal::Cont }, _) => {
             format!("sent SIGCONT to {name} (pid {pid}){reason}")
         }
         (Action::Signal { pid, name, signal }, StepResult::Done) => {

@@ -9,7 +9,7 @@ use textwrap::{Options, WordSeparator, WordSplitter};
 use super::colour;
 use super::escape::{self, width_of};
 use crate::diagnose::Remedy;
-use crate::local::IS_WINDOWS;
+use crate::platform::machine::IS_WINDOWS;
 
 /// Where prose is written.
 pub struct Paper<'a> {

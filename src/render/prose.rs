@@ -1,7 +1,7 @@
 //! Sentences made of statements.
 
 use super::kill::count;
-use crate::act::kill::{Objection, Reason, Refusal};
+use crate::commands::kill::{Objection, Reason, Refusal};
 use crate::diagnose::{Finding, Phrase, PortReport, Statement, Subject, enumerate};
 use crate::model::Process;
 

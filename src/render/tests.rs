@@ -28,7 +28,7 @@ fn show(answer: &Answer, style: &Style) -> String {
     let mut out = Vec::new();
     write(answer, style, &mut out).unwrap();
     let text = anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string();
-    if !crate::local::IS_WINDOWS {
+    if !crate::platform::machine::IS_WINDOWS {
         return text;
     }
     // The snapshots have the quotes of other shells around arguments; around targets they are the same everywhere.

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use super::paper::Paper;
 use super::{Style, colour, prose};
-use crate::act::wait::{Awaited, By, Goal, Options, Outcome, Progress, Report};
-use crate::act::words;
 use crate::answer::Answer;
+use crate::commands::wait::{Awaited, By, Goal, Options, Outcome, Progress, Report};
 use crate::diagnose::{Severity, Status};
+use crate::duration::words;
 
 /// Writes what is waited for, and who is there now.
 pub fn now(goals: &[Goal], options: &Options, answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {

@@ -19,11 +19,11 @@ use nix::sys::socket::{getsockopt, sockopt};
 use super::owners::parse_socket_link;
 use super::pids;
 use super::program::Program;
-use crate::foreign;
 use crate::model::{
     Engine, EngineContainer, Forwarder, Pid, Process, Proxied, Publication, PublishedPort, Runtime, Socket,
     find_process,
 };
+use crate::platform::foreign;
 
 /// How long all engines together may take.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use uzers::os::unix::UserExt;
 
-use crate::foreign;
 use crate::model::{Gap, Hides, Manager, Owners, Pid, Process, Protocol, ShownBy, Socket, Unit, find_process};
+use crate::platform::foreign;
 
 /// The directories of units, the strongest first (systemd.unit(5)).
 const SYSTEM: &[&str] = &[

@@ -8,8 +8,8 @@ use serde::Serialize;
 #[cfg(test)]
 use strum::VariantNames;
 
-use crate::answer::picking::{Action, Free};
-use crate::free::{Choice, Reason};
+use crate::commands::free::answer::{Action, Free};
+use crate::commands::free::{Choice, Reason};
 use crate::model::{Client, Lease};
 use crate::port_set::PortSet;
 

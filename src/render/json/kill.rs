@@ -1,7 +1,7 @@
 //! What --kill did, as JSON: the types, and how they are made from a report.
 
 #[cfg(test)]
-use crate::act::kill::{Outcome, StepResult};
+use crate::commands::kill::{Outcome, StepResult};
 #[cfg(test)]
 use crate::model::Protocol;
 #[cfg(test)]
@@ -11,8 +11,8 @@ use serde::Serialize;
 use strum::VariantNames;
 
 use super::parts::{WireEndpoint, WireRemedy, endpoint, remedy};
-use crate::act::kill::{Action, Holder, Keeper, Refusal, Report, Step, Taker};
-use crate::act::milliseconds;
+use crate::commands::kill::{Action, Holder, Keeper, Refusal, Report, Step, Taker};
+use crate::duration::milliseconds;
 use crate::model::Process;
 use crate::render::{escape, prose};
 

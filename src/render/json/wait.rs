@@ -1,15 +1,15 @@
 //! How --wait went, as JSON: the types, and how they are made from a report.
 
 #[cfg(test)]
-use crate::act::wait::Awaited;
+use crate::commands::wait::Awaited;
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
 #[cfg(test)]
 use strum::VariantNames;
 
-use crate::act::milliseconds;
-use crate::act::wait::{By, Goal, Outcome, Place, Progress, Report};
+use crate::commands::wait::{By, Goal, Outcome, Place, Progress, Report};
+use crate::duration::milliseconds;
 
 /// What --wait waited for, and how that ended.
 #[derive(Debug, Serialize)]

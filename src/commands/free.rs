@@ -1,0 +1,343 @@
+//! A port that is still free when it is used.
+//!
+//! The story of `portcheck --free`: [`Pool`] lists the candidates, in an [`Order`], without those that somebody may claim.
+//! Of each candidate first the *lock* is taken, by which callers of this program keep out of each other's way, and
+//! only then it is bound, exclusively and wherever a server might want it (`claim`): a bind that is tried on a port
+//! which another caller was given could be in the way of that one's server. What is found is kept until all are found.
+//!
+//! Then the port is handed over. To a caller: the lock goes to a lease daemon in the background, the *lease*, and with `--hold`
+//! the bound sockets too. To a command: it inherits them, as this process becomes the command.
+
+pub mod answer;
+mod claim;
+mod env_file;
+mod lease;
+mod names;
+mod order;
+mod pool;
+pub mod terminal;
+
+use std::ffi::OsString;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use socket2::Socket;
+
+use crate::collect;
+use crate::error::Error;
+use crate::model::{self, Family, Gap, Hides, Host, Protocol, ShownBy, State};
+use crate::port_set::PortSet;
+use crate::probe::{self, Attempt, Outcome, Spot};
+
+use crate::platform::limits::{Limit, make_room};
+use claim::{Claim, Refusal, claim};
+use lease::{Kept, Lock, Patience};
+
+pub use env_file::{Appended, append as append_to_env_file};
+pub use lease::{
+    Leased, Leases, Release, Terms, Watched, leases, release, serve as serve_as_lease_daemon, watch, watch_caller,
+};
+pub use names::{highest_placeholder, is_name, rules_programs, usual as usual_names};
+pub use order::Order;
+pub use pool::{Pool, Reason, USUAL, Wanted};
+
+/// The longest that a lease may be asked for: a year.
+pub const LONGEST_TTL: Duration = Duration::from_hours(365 * 24);
+
+/// What is to be picked.
+#[derive(Debug, Clone)]
+pub struct Demand {
+    /// So many ports, or none.
+    pub count: usize,
+    /// Which would do.
+    pub wanted: Wanted,
+    /// Which of them first.
+    pub order: Order,
+    /// The key of an order that sticks: leases that were made with it may be had again.
+    pub key: Option<u64>,
+    /// The protocols for which they are to be free.
+    pub protocols: Vec<Protocol>,
+    /// The family for which they are to be free; both if `None`.
+    pub family: Option<Family>,
+    /// The addresses on which they are to be free; everywhere if empty.
+    pub addresses: Vec<IpAddr>,
+    /// The index of the interface of link-local addresses.
+    pub scope: u32,
+    /// Whether the sockets are to be passed on: then one has to serve both families.
+    pub as_servers: bool,
+}
+
+/// The candidates, and why the others were none.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// So many were asked for.
+    pub count: usize,
+    /// What was chosen from, before anything was excluded.
+    pub span: PortSet,
+    /// How many of these were candidates.
+    pub candidates: usize,
+    /// The others, each port once, and candidates that could not be had.
+    pub excluded: Vec<(Reason, PortSet)>,
+    /// What could not be looked at.
+    pub gaps: Vec<Gap>,
+    /// Why leases cannot be recorded, if they cannot.
+    pub no_lease: Option<String>,
+}
+
+/// Ports that are ours, until they are handed over or dropped.
+#[derive(Debug)]
+pub struct Picked {
+    ports: Vec<Own>,
+    /// What the limit of open files was before it was raised for them.
+    limit: Option<Limit>,
+}
+
+/// A port that is ours.
+#[derive(Debug)]
+struct Own {
+    claim: Claim,
+    /// `None` where there are no locks.
+    lock: Option<Lock>,
+}
+
+impl Picked {
+    /// The ports, in the order in which they were found.
+    #[must_use]
+    pub fn ports(&self) -> Vec<u16> {
+        self.ports.iter().map(|own| own.claim.port).collect()
+    }
+
+    /// What bind(2) said about each of them.
+    pub fn attempts(&self) -> impl Iterator<Item = (u16, Vec<(Protocol, Attempt)>)> {
+        self.ports.iter().map(|own| (own.claim.port, own.claim.attempts.clone()))
+    }
+
+    /// Hands them over to a lease daemon. Without a hold anybody can bind them as soon as this returns.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started. Then nothing is kept.
+    pub fn keep(self, terms: &Terms) -> Result<Leased, Error> {
+        let failed = |call| move |source| Error::Call { call, source };
+        if terms.hold && !lease::CAN_HOLD {
+            return Err(Error::NoHold(std::env::consts::OS));
+        }
+        let mut kept = Vec::new();
+        for Own { claim, lock } in self.ports {
+            let lock = lock.ok_or_else(|| failed("locking the port")(io::ErrorKind::Unsupported.into()))?;
+            let holds = if terms.hold {
+                claim.into_hold().map_err(failed("setting SO_REUSEADDR on a held port"))?
+            } else {
+                Vec::new()
+            };
+            kept.push(Kept { lock, holds });
+        }
+        let ports: Vec<u16> = kept.iter().map(Kept::port).collect();
+        let keeping = lease::keep(terms, &kept).map_err(failed("keeping the lease"))?;
+        let leases = ports.into_iter().map(|port| terms.lease(port, keeping.pid)).collect();
+        Ok(Leased { leases, keeping: Some(keeping) })
+    }
+
+    /// Becomes `command`, which has the ports for as long as it runs. Returns only if that fails.
+    #[must_use]
+    pub fn become_command(self, command: &[OsString], names: Vec<String>, handover: Handover) -> io::Error {
+        let ports = self.ports();
+        let (mut locks, mut holds, mut servers) = (Vec::new(), Vec::new(), Vec::new());
+        for Own { claim, lock } in self.ports {
+            locks.extend(lock);
+            let sockets = match handover {
+                // Where no server would get past it, a lock is all that there is.
+                Handover::Hold if !lease::CAN_HOLD => Ok(()),
+                Handover::Hold => claim.into_hold().map(|sockets| holds.extend(sockets)),
+                Handover::Servers => claim.into_servers().map(|sockets: Vec<Socket>| servers.extend(sockets)),
+                Handover::Release => Ok(()),
+            };
+            if let Err(error) = sockets {
+                return error;
+            }
+        }
+        let inheritance = lease::Inheritance { names, ports, locks, holds, servers, limit: self.limit };
+        lease::become_command(command, inheritance)
+    }
+}
+
+/// What a command gets of the sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handover {
+    /// They keep the port for it, and let its servers past that set SO_REUSEADDR.
+    Hold,
+    /// They are its servers' sockets.
+    Servers,
+    /// Nothing: they are closed just before it starts.
+    Release,
+}
+
+/// Picks ports that are free, or tells why there are not enough of them.
+///
+/// # Errors
+///
+/// If sockets cannot be had at all.
+pub fn pick(demand: &Demand, host: &Host) -> Result<(Choice, Option<Picked>), Error> {
+    let mut pool = Pool::new(&demand.wanted, demand.order, &demand.protocols, host);
+    let mut choice = Choice {
+        count: demand.count,
+        span: pool.span.clone(),
+        candidates: pool.size,
+        excluded: std::mem::take(&mut pool.excluded),
+        ..Choice::default()
+    };
+    if demand.count > pool.size {
+        return Ok((choice, None));
+    }
+    let spots = spots(demand);
+    let limit = make_room(demand.count * (spots.len() + 1));
+    let mut taken = Taken::default();
+    let mut picked = Picked { ports: Vec::new(), limit };
+    while picked.ports.len() < demand.count {
+        for port in pool.by_ref() {
+            picked.ports.extend(try_one(port, &spots, demand, &mut taken, &mut choice.no_lease)?);
+            if picked.ports.len() == demand.count {
+                break;
+            }
+        }
+        if picked.ports.len() < demand.count {
+            choice.exclude(&taken);
+            return Ok((choice, None));
+        }
+        drop_seen_elsewhere(&mut picked, demand, &mut taken, &mut choice.gaps);
+    }
+    choice.exclude(&taken);
+    Ok((choice, Some(picked)))
+}
+
+/// Candidates that could not be had.
+#[derive(Debug, Default)]
+struct Taken {
+    ports: Vec<(Reason, u16)>,
+    /// What is left of it for leases that may be had again.
+    patience: Patience,
+}
+
+impl Choice {
+    fn exclude(&mut self, taken: &Taken) {
+        for reason in [Reason::Leased, Reason::InUse, Reason::NotPermitted] {
+            let ports: PortSet =
+                taken.ports.iter().filter(|(why, _)| *why == reason).map(|&(_, port)| (port, port)).collect();
+            if !ports.is_empty() {
+                self.excluded.push((reason, ports));
+            }
+        }
+    }
+}
+
+/// Where a port is bound to be ours.
+fn spots(demand: &Demand) -> Vec<(Protocol, Spot)> {
+    let places = match &demand.addresses[..] {
+        // Of two sockets for the two families a server could be given only one.
+        [] if demand.as_servers => vec![probe::widest_spot(demand.family)],
+        [] => probe::wildcards(demand.family),
+        addresses => addresses.iter().map(|&address| probe::spot_of(address, demand.scope)).collect(),
+    };
+    demand.protocols.iter().flat_map(|&protocol| places.iter().map(move |&place| (protocol, place))).collect()
+}
+
+/// Locks and binds one candidate, or notes why not.
+fn try_one(
+    port: u16,
+    spots: &[(Protocol, Spot)],
+    demand: &Demand,
+    taken: &mut Taken,
+    no_lease: &mut Option<String>,
+) -> Result<Option<Own>, Error> {
+    let mut locked = lease::lock(port);
+    if matches!(locked, Ok(None)) && has_again(port, demand, &mut taken.patience) {
+        locked = lease::lock(port);
+    }
+    let lock = match locked {
+        Ok(Some(lock)) => Some(lock),
+        Ok(None) => {
+            taken.ports.push((Reason::Leased, port));
+            return Ok(None);
+        }
+        Err(error) => {
+            *no_lease = Some(error.to_string());
+            None
+        }
+    };
+    if lease::LETS_COEXIST && !can_bind_loopback(port, spots) {
+        taken.ports.push((Reason::InUse, port));
+        return Ok(None);
+    }
+    let refused = match claim(port, spots) {
+        Ok(claim) => return Ok(Some(Own { claim, lock })),
+        Err(Refusal::NoSocket(source)) => {
+            return Err(Error::Call { call: "opening a socket to bind (`ulimit -n` limits how many)", source });
+        }
+        Err(Refusal::Refused(outcome)) => outcome,
+    };
+    let reason = if refused == Outcome::InUse { Reason::InUse } else { Reason::NotPermitted };
+    taken.ports.push((reason, port));
+    Ok(None)
+}
+
+/// Whether a leased port may be had again, and its lease has been ended for that: it was made for the same project, or for the
+/// caller who asks for this very port.
+fn has_again(port: u16, demand: &Demand, patience: &mut Patience) -> bool {
+    demand.key.is_some_and(|key| lease::reclaim(port, key, patience))
+        || (demand.wanted.preferred.contains(&port) && lease::take_over(port, patience))
+}
+
+/// Whether no server has the port on a loopback address of its own: on the BSDs one there and one on all addresses can have the same
+/// port, so that not each kind of bind tells of it.
+fn can_bind_loopback(port: u16, spots: &[(Protocol, Spot)]) -> bool {
+    let mut questions = spots.iter().filter(|(_, spot)| spot.address.is_unspecified()).flat_map(|&(protocol, spot)| {
+        let loopbacks = probe::usual_spots(Some(Family::of(spot.address))).into_iter();
+        loopbacks.filter(|spot| spot.address.is_loopback()).map(move |spot| (protocol, spot))
+    });
+    questions.all(|(protocol, spot)| Outcome::of(&probe::bind(port, protocol, spot, false)) != Outcome::InUse)
+}
+
+/// Drops the ports on which the socket tables show somebody although they could be bound.
+///
+/// That is rare. The kernel refuses an exclusive bind for whatever it has on the port, connections and their remnants
+/// included; what is left is another routing domain (VRF), or a kernel that is not Linux' own. So those who wait for peers
+/// are looked at, which costs little, and if the tables cannot be read, bind has the last word.
+fn drop_seen_elsewhere(picked: &mut Picked, demand: &Demand, taken: &mut Taken, gaps: &mut Vec<Gap>) {
+    let ports = picked.ports().into_iter().map(|port| (port, port)).collect();
+    let sockets = match collect::waiting(&demand.protocols, &ports) {
+        Ok((sockets, seen)) => {
+            *gaps = seen;
+            sockets
+        }
+        Err(error) => {
+            gaps.push(Gap {
+                code: "tables-unread",
+                hides: Hides::Details,
+                protocol: None,
+                summary: format!("the socket tables could not be read, so that bind(2) alone has decided: {error}"),
+                shown_by: ShownBy::Nothing,
+            });
+            return;
+        }
+    };
+    let is_ours = |socket: &&model::Socket| {
+        // Nobody else can have bound the same while we have it.
+        matches!(socket.state, State::Bound | State::Unconnected)
+            && picked.ports.iter().any(|own| own.claim.has(socket.protocol, socket.local))
+    };
+    let overlaps = |socket: &&model::Socket| match (&demand.addresses[..], demand.family) {
+        ([], None) => true,
+        ([], Some(Family::Ipv4)) => socket.serves_ipv4(),
+        ([], Some(Family::Ipv6)) => socket.serves_ipv6(),
+        (addresses, _) => addresses.iter().any(|&address| socket.overlaps(address)),
+    };
+    let foreign: Vec<u16> = sockets
+        .iter()
+        .filter(|socket| !is_ours(socket) && overlaps(socket))
+        .map(|socket| socket.local.port())
+        .collect();
+    let is_foreign = |port: &u16| foreign.contains(port);
+    taken.ports.extend(picked.ports().into_iter().filter(is_foreign).map(|port| (Reason::InUse, port)));
+    picked.ports.retain(|own| !is_foreign(&own.claim.port));
+}

@@ -1,0 +1,153 @@
+//! A port that is ours for the moment: bound exclusively wherever a server might want it.
+//!
+//! The kernel refuses a bind without SO_REUSEADDR for every socket that has the port, in whatever state, so binding all
+//! the spots at the same time is the proof that nobody has it. As long as the sockets live nobody can take it either.
+
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::Socket;
+
+use crate::model::Protocol;
+use crate::probe::{self, Attempt, Outcome, Spot};
+
+/// A socket that is bound and does nothing.
+#[derive(Debug)]
+pub struct Bound {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Where.
+    pub spot: Spot,
+    /// The socket. It has neither SO_REUSEADDR nor SO_REUSEPORT.
+    pub socket: Socket,
+}
+
+/// All the sockets that make a port ours.
+#[derive(Debug)]
+pub struct Claim {
+    /// The port.
+    pub port: u16,
+    /// Its sockets.
+    pub bound: Vec<Bound>,
+    /// What bind(2) said, for the answer.
+    pub attempts: Vec<(Protocol, Attempt)>,
+}
+
+/// Why a port cannot be claimed.
+#[derive(Debug)]
+pub enum Refusal {
+    /// What bind(2) said about the port.
+    Refused(Outcome),
+    /// There is no socket to be had at all: too many open files, say.
+    NoSocket(io::Error),
+}
+
+/// Binds `port` on each of the spots, for each of the protocols, or on none.
+///
+/// A machine without IPv6 has no IPv6 spots, which is no obstacle.
+///
+/// # Errors
+///
+/// See [`Refusal`].
+pub fn claim(port: u16, spots: &[(Protocol, Spot)]) -> Result<Claim, Refusal> {
+    let mut claim = Claim { port, bound: Vec::new(), attempts: Vec::new() };
+    for &(protocol, spot) in spots {
+        let result = probe::bind(port, protocol, spot, false);
+        let outcome = Outcome::of(&result);
+        claim.attempts.push((protocol, Attempt { spot, reuse_address: false, outcome }));
+        match (result, outcome) {
+            (Ok(socket), _) => claim.bound.push(Bound { protocol, spot, socket }),
+            (Err(_), Outcome::NoFamily) => {}
+            // Some sandboxes know the family and have no address of it.
+            (Err(_), Outcome::NotAvailable) if is_wildcard_of_ipv6(spot) => {}
+            (Err(error), Outcome::Other(_)) => return Err(Refusal::NoSocket(error)),
+            (Err(_), outcome) => return Err(Refusal::Refused(outcome)),
+        }
+    }
+    if claim.bound.is_empty() {
+        return Err(Refusal::Refused(Outcome::NoFamily));
+    }
+    Ok(claim)
+}
+
+fn is_wildcard_of_ipv6(spot: Spot) -> bool {
+    spot.address.is_ipv6() && spot.address.is_unspecified()
+}
+
+impl Claim {
+    /// Whether one of its sockets is bound to `local`.
+    #[must_use]
+    pub fn has(&self, protocol: Protocol, local: SocketAddr) -> bool {
+        let is_it = |bound: &Bound| bound.protocol == protocol && bound.spot.address == local.ip();
+        local.port() == self.port && self.bound.iter().any(is_it)
+    }
+
+    /// The TCP sockets, so set that servers with SO_REUSEADDR get past them, and nobody else does.
+    ///
+    /// The order matters: bound without SO_REUSEADDR, then given it. A second holder's bind fails, a server's does not.
+    /// The UDP sockets are closed: of two with SO_REUSEADDR the newest would take the datagrams, and without it no
+    /// server could bind.
+    ///
+    /// # Errors
+    ///
+    /// If the option cannot be set.
+    pub fn into_hold(self) -> io::Result<Vec<Socket>> {
+        let tcp = self.bound.into_iter().filter(|bound| bound.protocol == Protocol::Tcp);
+        tcp.map(|bound| bound.socket.set_reuse_address(true).map(|()| bound.socket)).collect()
+    }
+
+    /// The sockets as a server has them, listening. If there are none for TCP, those for UDP.
+    ///
+    /// # Errors
+    ///
+    /// If a socket cannot listen.
+    pub fn into_servers(self) -> io::Result<Vec<Socket>> {
+        /// The kernel cuts it down to net.core.somaxconn.
+        const BACKLOG: i32 = 4096;
+        let (tcp, udp): (Vec<Bound>, Vec<Bound>) =
+            self.bound.into_iter().partition(|bound| bound.protocol == Protocol::Tcp);
+        if tcp.is_empty() {
+            return Ok(udp.into_iter().map(|bound| bound.socket).collect());
+        }
+        let serve = |Bound { socket, .. }| -> io::Result<Socket> {
+            // Connections inherit it, and so do their remnants, which must not be in the way of the next start.
+            socket.set_reuse_address(true)?;
+            socket.listen(BACKLOG)?;
+            Ok(socket)
+        };
+        tcp.into_iter().map(serve).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+
+    use super::*;
+
+    fn both_protocols() -> Vec<(Protocol, Spot)> {
+        let spots = probe::wildcards(None);
+        Protocol::ALL.into_iter().flat_map(|protocol| spots.iter().map(move |&spot| (protocol, spot))).collect()
+    }
+
+    #[test]
+    fn a_claim_takes_all_or_nothing() {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        assert!(matches!(claim(port, &both_protocols()), Err(Refusal::Refused(Outcome::InUse))));
+        // Nothing of it is left.
+        drop(TcpListener::bind(("127.0.0.1", port)).unwrap());
+        drop(udp);
+        let mine = claim(port, &both_protocols()).unwrap();
+        if crate::platform::machine::IS_WINDOWS {
+            return crate::testing::skip("wine lets two exclusive sockets have a port on which neither listens");
+        }
+        assert!(matches!(claim(port, &both_protocols()), Err(Refusal::Refused(Outcome::InUse))));
+        assert_eq!(mine.into_hold().unwrap().len() % 2, mine_families() % 2);
+    }
+
+    /// IPv4 and, if this machine has it, IPv6.
+    fn mine_families() -> usize {
+        1 + usize::from(socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None).is_ok())
+    }
+}

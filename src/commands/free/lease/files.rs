@@ -1,0 +1,369 @@
+//! Leases and commands on systems without abstract unix sockets: files in the user's own temporary directory.
+//!
+//! Each port has a lock there, which the system gives back with whoever held it, and a record of its lease. A lease that is only a
+//! record needs no process. It counts among the processes of one user; between users bind(2) has the last word. What has run out is
+//! replaced by the next one.
+
+mod command;
+mod record;
+
+pub use command::become_command;
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use socket2::Socket;
+
+use crate::collect::{self, Detail};
+use crate::commands::free::{Leases, Release, Terms};
+use crate::error::Error;
+use crate::model::{Client, Lease, LeaseKind, Pid, Process};
+use crate::platform::limits::Limit;
+use crate::port_set::PortSet;
+
+use record::{Record, RecordKind};
+
+/// Whether a bound socket can keep a port for a server that binds it too: only Linux has such a rule.
+pub const CAN_HOLD: bool = false;
+
+/// Whether a server on one address and one on all can have the same port (BSD, with SO_REUSEADDR).
+pub const LETS_COEXIST: bool = !crate::platform::machine::IS_WINDOWS;
+
+/// Nobody has to be waited for here.
+#[derive(Debug, Default)]
+pub struct Patience;
+
+/// The lock on a port, for as long as it is open.
+#[derive(Debug)]
+pub struct Lock {
+    port: u16,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only its being open counts"))]
+    file: File,
+}
+
+/// A port to be kept.
+#[derive(Debug)]
+pub struct Kept {
+    /// The lock.
+    pub lock: Lock,
+    /// Bound, not listening. Never any here.
+    #[expect(dead_code, reason = "other systems have some")]
+    pub holds: Vec<Socket>,
+}
+
+impl Kept {
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.lock.port
+    }
+}
+
+/// A process that is watched, recognised by when it started.
+#[derive(Debug)]
+pub struct Watched {
+    /// Its id.
+    pub pid: Pid,
+    /// What it calls itself.
+    pub name: String,
+    /// In seconds since 1970.
+    started: Option<u64>,
+}
+
+/// What a command gets besides its arguments.
+#[derive(Debug)]
+pub struct Inheritance {
+    /// The variables' names, in the order of the ports.
+    pub names: Vec<String>,
+    /// The ports.
+    pub ports: Vec<u16>,
+    /// Kept for as long as it runs.
+    pub locks: Vec<Lock>,
+    /// Bound sockets that keep the ports. Never any here.
+    #[expect(dead_code, reason = "other systems have some")]
+    pub holds: Vec<Socket>,
+    /// Sockets that serve.
+    pub servers: Vec<Socket>,
+    /// The limit of open files that it is to have.
+    pub limit: Option<Limit>,
+}
+
+/// Where locks and records are: this user's own, where the temporary directory is everybody's.
+fn directory() -> PathBuf {
+    #[cfg(unix)]
+    let name = format!("portcheck-leases-{}", rustix::process::geteuid().as_raw());
+    #[cfg(not(unix))]
+    let name = "portcheck-leases";
+    std::env::temp_dir().join(name)
+}
+
+/// Makes the directory, if it is not there. Somebody else may have made one of that name, to have us write elsewhere.
+fn make_directory() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+        match fs::DirBuilder::new().mode(0o700).create(directory()) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let found = fs::symlink_metadata(directory())?;
+        if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
+            let message = format!("{} is not a directory of this user", directory().display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    fs::create_dir_all(directory())
+}
+
+fn lock_path(port: u16) -> PathBuf {
+    directory().join(format!("{port}.lock"))
+}
+
+/// Locks `port`. `None` if somebody else has it, or a lease on it.
+///
+/// # Errors
+///
+/// If the file cannot be made.
+pub fn lock(port: u16) -> io::Result<Option<Lock>> {
+    let Some(lock) = take(port)? else { return Ok(None) };
+    let is_leased = Record::read(&directory(), port).is_some_and(|record| is_valid(&record));
+    Ok((!is_leased).then_some(lock))
+}
+
+/// The lock alone.
+fn take(port: u16) -> io::Result<Option<Lock>> {
+    make_directory()?;
+    let file = File::options().create(true).truncate(false).write(true).open(lock_path(port))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock { port, file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether a lease has not run out. That of a command has, if its lock could be taken.
+fn is_valid(record: &Record) -> bool {
+    let client_is_there = || match &record.client {
+        Some(client) if client.ends_lease => runs(client),
+        _ => true,
+    };
+    record.kind == RecordKind::Reserved && remaining(record).is_some() && client_is_there()
+}
+
+/// How long a lease goes on; `None` if it has run out.
+fn remaining(record: &Record) -> Option<Duration> {
+    let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(record.expires_at_ms))?;
+    end.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero())
+}
+
+/// Leases that have just been recorded, and can still be called off.
+#[derive(Debug)]
+pub struct Keeping {
+    /// The process that keeps the leases: there is none.
+    pub pid: Option<Pid>,
+    ports: Vec<u16>,
+}
+
+impl Keeping {
+    /// Ends the leases again, as if they had never been.
+    pub fn call_off(self) {
+        for port in self.ports {
+            let _ = Record::remove(&directory(), port);
+        }
+    }
+}
+
+/// Records the leases. There is no process to keep them.
+///
+/// # Errors
+///
+/// If a record cannot be written.
+pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Keeping> {
+    let expires = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + terms.ttl;
+    let record = Record {
+        kind: RecordKind::Reserved,
+        key: terms.key,
+        expires_at_ms: u64::try_from(expires.as_millis()).unwrap_or(u64::MAX),
+        process: None,
+        client: terms.client.as_ref().map(|client| record::Client {
+            pid: client.pid,
+            name: client.name.clone(),
+            started: client.started,
+            ends_lease: terms.ends_with_client,
+        }),
+    };
+    let mut keeping = Keeping { pid: None, ports: Vec::new() };
+    for port in kept.iter().map(Kept::port) {
+        if let Err(error) = record.write(&directory(), port) {
+            keeping.call_off();
+            return Err(error);
+        }
+        keeping.ports.push(port);
+    }
+    Ok(keeping)
+}
+
+/// Is a lease daemon, of which there are none here.
+///
+/// # Errors
+///
+/// Always.
+pub fn serve() -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "leases need none on this system"))
+}
+
+/// The leases on `ports`, ascending.
+///
+/// # Errors
+///
+/// If the directory is there and cannot be read.
+pub fn leases(ports: &PortSet) -> Result<Leases, Error> {
+    let entries = match fs::read_dir(directory()) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Leases::default()),
+        Err(source) => return Err(Error::Read { path: directory(), source }),
+    };
+    let port = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".json")?.parse().ok();
+    let mut found: Vec<u16> = entries.flatten().filter_map(port).filter(|&port| ports.contains(port)).collect();
+    found.sort_unstable();
+    Ok(Leases { leases: found.into_iter().filter_map(lease).collect(), ..Leases::default() })
+}
+
+fn lease(port: u16) -> Option<Lease> {
+    let record = Record::read(&directory(), port)?;
+    let is_there = match record.kind {
+        RecordKind::Reserved => is_valid(&record),
+        // Its lock goes with it.
+        RecordKind::Command => matches!(take(port), Ok(None)),
+    };
+    is_there.then(|| Lease {
+        port,
+        kind: match record.kind {
+            RecordKind::Reserved => LeaseKind::Reserved,
+            RecordKind::Command => LeaseKind::Command,
+        },
+        uid: None,
+        user: None,
+        is_own: is_own(&record),
+        pids: record.process.into_iter().collect(),
+        expires_in: (record.kind == RecordKind::Reserved).then(|| remaining(&record)).flatten(),
+        client: record.client.map(|client| Client {
+            name: client.name,
+            pid: Some(client.pid),
+            ends_lease: client.ends_lease,
+        }),
+    })
+}
+
+/// Whether a lease was made for a process that we descend from.
+fn is_own(record: &Record) -> bool {
+    let is_ancestor = |pid: Pid| collect::ancestors_of(std::process::id()).contains(&pid);
+    record.client.as_ref().is_some_and(descends_from) || record.process.is_some_and(is_ancestor)
+}
+
+/// Ends the leases on `ports`, and tells of each what became of it.
+///
+/// # Errors
+///
+/// If the records cannot be read.
+pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
+    let mut leases = leases(&ports.iter().map(|&port| (port, port)).collect())?.leases;
+    let mut release_one = |port| {
+        let Some(index) = leases.iter().position(|lease| lease.port == port) else { return Release::NotLeased };
+        let lease = leases.swap_remove(index);
+        if lease.kind == LeaseKind::Command {
+            return Release::OfCommand(lease);
+        }
+        match take(port) {
+            Ok(Some(_lock)) if Record::remove(&directory(), port).is_ok() => Release::Done(lease),
+            // Somebody is just taking it over.
+            Ok(_) | Err(_) => Release::Unanswered,
+        }
+    };
+    Ok(ports.iter().map(|&port| (port, release_one(port))).collect())
+}
+
+/// Ends the lease on `port` if it was made with the same key for the one who calls us now, or for one who has ended.
+#[must_use]
+pub fn reclaim(port: u16, key: u64, _patience: &mut Patience) -> bool {
+    let Ok(Some(_lock)) = take(port) else { return false };
+    let Some(record) = Record::read(&directory(), port).filter(|record| record.key == Some(key)) else { return false };
+    let is_over = record.client.is_none_or(|client| is_caller(&client) || !runs(&client));
+    is_over && Record::remove(&directory(), port).is_ok()
+}
+
+/// Ends the lease on `port` if it was made for the one who calls us now, or a process that it descends from.
+#[must_use]
+pub fn take_over(port: u16, _patience: &mut Patience) -> bool {
+    let Ok(Some(_lock)) = take(port) else { return false };
+    let client = Record::read(&directory(), port).and_then(|record| record.client);
+    client.is_some_and(|client| descends_from(&client)) && Record::remove(&directory(), port).is_ok()
+}
+
+fn is_caller(client: &record::Client) -> bool {
+    watch_caller().is_some_and(|caller| (caller.pid, caller.started) == (client.pid, client.started))
+}
+
+fn runs(client: &record::Client) -> bool {
+    process(client.pid).is_some_and(|process| started(&process) == client.started)
+}
+
+/// Whether we descend from a client that still runs.
+fn descends_from(client: &record::Client) -> bool {
+    runs(client) && collect::ancestors_of(std::process::id()).contains(&client.pid)
+}
+
+/// Watches the process `pid`.
+///
+/// # Errors
+///
+/// If there is none.
+pub fn watch(pid: Pid) -> io::Result<Watched> {
+    let process = process(pid).ok_or(io::ErrorKind::NotFound)?;
+    Ok(Watched { pid, started: started(&process), name: process.name })
+}
+
+/// Watches the process that called us. `None` if it has ended already.
+#[must_use]
+pub fn watch_caller() -> Option<Watched> {
+    let own = process(std::process::id())?;
+    let caller = watch(own.ppid?).ok()?;
+    // Had it ended, another process might have its id by now.
+    (caller.started <= started(&own)).then_some(caller)
+}
+
+/// When a process started, as records have it: in seconds since 1970.
+fn started(process: &Process) -> Option<u64> {
+    Some(process.started_at?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
+}
+
+fn process(pid: Pid) -> Option<Process> {
+    collect::describe(vec![pid], Detail::Brief).ok()?.pop()
+}
+
+/// Notes that this process has the ports of a command, and keeps the locks.
+fn record_command(locks: &[Lock]) {
+    let record = Record {
+        kind: RecordKind::Command,
+        key: None,
+        expires_at_ms: 0,
+        process: Some(std::process::id()),
+        client: None,
+    };
+    for lock in locks {
+        // The lock is what counts.
+        let _ = record.write(&directory(), lock.port);
+    }
+}
+
+/// An argument of a command, with its ports put in.
+fn filled(argument: &OsString, ports: &[u16]) -> OsString {
+    let Some(text) = argument.to_str() else { return argument.clone() };
+    let filled = crate::commands::free::names::fill(text.as_bytes(), ports);
+    String::from_utf8(filled).map_or_else(|_| argument.clone(), OsString::from)
+}

@@ -1,0 +1,181 @@
+//! `free`, `leases` and `release` at the terminal: pick, become the command or keep the lease, write.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::answer::{self, Found};
+use super::{Appended, Choice, Demand, Handover, Leased, Picked, Terms};
+use crate::answer::{Answer, Command, Exit};
+use crate::collect;
+use crate::error::Error;
+use crate::model::{Backend, Host, Lease, Pid};
+use crate::platform;
+use crate::render;
+use crate::terminal::{Printing, cannot_run, complain, is_found, written};
+
+/// What to pick, and what to do with it.
+#[derive(Debug)]
+pub struct Picking {
+    /// What to pick.
+    pub demand: Demand,
+    /// How long a lease lasts; none at all if zero.
+    pub ttl: Duration,
+    /// Whether to keep the ports bound.
+    pub hold: bool,
+    /// The process whose end ends the lease.
+    pub pid: Option<Pid>,
+    /// What the ports are called.
+    pub names: Vec<String>,
+    /// Where to write them.
+    pub env_file: Option<PathBuf>,
+    /// What to become.
+    pub command: Option<(Vec<OsString>, Handover)>,
+}
+
+/// Picks ports. Does not return if that is to become a command, and it works.
+pub fn pick(picking: Picking, printing: &Printing) -> Exit {
+    try_to_pick(picking, printing).unwrap_or_else(|error| fail(&error, printing))
+}
+
+/// Lists the leases.
+pub fn leases(printing: &Printing) -> Exit {
+    match answer::list_leases() {
+        Ok(answer) => tell(&answer, printing),
+        Err(error) => fail(&error, printing),
+    }
+}
+
+/// Ends the leases on these ports.
+pub fn release(ports: &[u16], printing: &Printing) -> Exit {
+    match answer::release_leases(ports) {
+        Ok(answer) => tell(&answer, printing),
+        Err(error) => fail(&error, printing),
+    }
+}
+
+fn try_to_pick(mut picking: Picking, printing: &Printing) -> Result<Exit, Error> {
+    let host = collect::host(Backend::Native);
+    match picking.command.take() {
+        Some((command, handover)) => pick_for_command(&picking, &command, handover, host, printing),
+        None => pick_for_caller(&picking, host, printing),
+    }
+}
+
+fn pick_for_command(
+    picking: &Picking,
+    command: &[OsString],
+    handover: Handover,
+    host: Host,
+    printing: &Printing,
+) -> Result<Exit, Error> {
+    let (choice, picked) = super::pick(&picking.demand, &host)?;
+    let Some(picked) = picked else { return Ok(tell(&answer::nothing_left(choice, host), printing)) };
+    let found: Vec<Found> = picked.attempts().collect();
+    notes(&answer::picked(choice, &found, Vec::new(), host), printing);
+    if !is_found(&command[0]) {
+        return Ok(cannot_run(&command[0], &io::ErrorKind::NotFound.into()));
+    }
+    let appended = append(picking, &picked.ports())?;
+    let error = picked.become_command(command, picking.names.clone(), handover);
+    appended.take_back();
+    Ok(cannot_run(&command[0], &error))
+}
+
+/// Tells the ports last, when all that may fail has been done. Whoever cannot be told has no ports either.
+fn pick_for_caller(picking: &Picking, host: Host, printing: &Printing) -> Result<Exit, Error> {
+    let terms = terms(picking)?;
+    let (mut choice, picked) = super::pick(&picking.demand, &host)?;
+    let Some(picked) = picked else { return Ok(tell(&answer::nothing_left(choice, host), printing)) };
+    let found: Vec<Found> = picked.attempts().collect();
+    let ports = picked.ports();
+    let leased = keep(picked, &terms, &mut choice)?;
+    let appended = match append(picking, &ports) {
+        Ok(appended) => appended,
+        Err(error) => {
+            leased.call_off();
+            return Err(error);
+        }
+    };
+    let leases = leased.leases.iter().map(|lease| Lease { uid: host.euid, ..lease.clone() }).collect();
+    let answer = answer::picked(choice, &found, leases, host);
+    notes(&answer, printing);
+    let output = output(&answer, printing);
+    if output.is_err() {
+        appended.take_back();
+        leased.call_off();
+    }
+    Ok(written(answer.exit(), output))
+}
+
+fn terms(picking: &Picking) -> Result<Terms, Error> {
+    let client = match picking.pid {
+        Some(pid) => Some(super::watch(pid).map_err(|source| Error::Watch { pid, source })?),
+        None => super::watch_caller(),
+    };
+    let ends_with_client = picking.hold || picking.pid.is_some();
+    Ok(Terms { ttl: picking.ttl, hold: picking.hold, client, ends_with_client, key: picking.demand.key })
+}
+
+fn append(picking: &Picking, ports: &[u16]) -> Result<Appended, Error> {
+    match &picking.env_file {
+        Some(path) => super::append_to_env_file(path, &picking.names, ports),
+        None => Ok(Appended::default()),
+    }
+}
+
+/// Leaves a lease behind, where one is wanted. Without it a port is still worth having, which is why it is only said if
+/// none can be had; but a hold is what was asked for.
+fn keep(picked: Picked, terms: &Terms, choice: &mut Choice) -> Result<Leased, Error> {
+    if terms.ttl == Duration::ZERO || (choice.no_lease.is_some() && !terms.hold) {
+        return Ok(Leased::default());
+    }
+    match picked.keep(terms) {
+        Err(error) if !terms.hold => {
+            choice.no_lease = Some(error.to_string());
+            Ok(Leased::default())
+        }
+        kept => kept,
+    }
+}
+
+fn tell(answer: &Answer, printing: &Printing) -> Exit {
+    notes(answer, printing);
+    // The code is settled: what happens to the output changes no answer.
+    written(answer.exit(), output(answer, printing))
+}
+
+/// Writes the answer to standard output.
+fn output(answer: &Answer, printing: &Printing) -> io::Result<()> {
+    if printing.style.is_some() && platform::is_stdout_closed() {
+        return Err(io::Error::other("it is closed"));
+    }
+    printing.print(|style, out| render::write(answer, style, out))
+}
+
+/// What is not for the one who reads the ports: problems, and with `-v` what was excluded.
+fn notes(answer: &Answer, printing: &Printing) {
+    let Some(style) = printing.style.as_ref().filter(|_| !printing.is_json()) else { return };
+    for problem in answer.free.iter().flat_map(|free| &free.problems) {
+        complain(problem);
+    }
+    if style.verbose {
+        let _ = render::write_choice(answer, &mut io::stderr().lock());
+    }
+}
+
+fn fail(error: &Error, printing: &Printing) -> Exit {
+    printing.fail(error, Command::Free, Backend::Native)
+}
+
+/// Is the process in the background. Nobody reads what it prints, unless it was called by hand.
+pub fn keep_leases() -> Exit {
+    match super::serve_as_lease_daemon() {
+        Ok(()) => Exit::Yes,
+        Err(error) => {
+            complain(&format!("--keep-leases is for the process in the background: {error}"));
+            Exit::Usage
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Who came to have a socket of those that were shown, and whether they may be ended with them.
+//!
+//! Consent is a closed set: it covers what was shown and what that forks. A process can pass its socket to any other one
+//! (SCM_RIGHTS, unix(7)), also as an answer to a signal; such a one is named, and never signalled.
+
+use super::execute::{Run, Victim};
+use super::keepers::Keepers;
+use super::{Prepared, StepResult, plan};
+use crate::answer::{self, Answer};
+use crate::collect::{self, Detail};
+use crate::error::Error;
+use crate::model::{Pid, Process, find_process};
+use crate::platform::process::Handle;
+use crate::request::Request;
+
+/// What to look for: the sockets of those that were shown.
+pub struct Heirs<'a> {
+    prepared: &'a Prepared,
+    inodes: Vec<u64>,
+    /// Whose case is decided.
+    seen: Vec<Pid>,
+}
+
+impl<'a> Heirs<'a> {
+    pub fn of(prepared: &'a Prepared) -> Self {
+        let holders = || prepared.plan.holders.iter();
+        let inodes = holders().filter(|holder| !holder.is_stopped_by_keeper).flat_map(|holder| &holder.inodes);
+        Self { prepared, inodes: inodes.copied().collect(), seen: holders().map(|holder| holder.pid).collect() }
+    }
+
+    /// Adds those to `victims` that may be ended too. Of the others `run` notes why not.
+    pub fn join(&mut self, victims: &mut Vec<Victim>, run: &mut Run<'_>) -> Result<(), Error> {
+        let newcomers = self.newcomers();
+        if newcomers.is_empty() {
+            return Ok(());
+        }
+        let now = answer::answer(&Request { detail: Detail::Full, ..self.prepared.request.clone() })?;
+        for pid in newcomers {
+            self.seen.push(pid);
+            // It may be ending just now.
+            let Some(process) = find_process(&now.processes, pid) else { continue };
+            let Some(handle) = Handle::open(pid)? else { continue };
+            match self.why_not(process, victims, &now) {
+                Some(reason) => run.spare(pid, &process.name, StepResult::NotShown, reason),
+                None => {
+                    victims.push(Victim { handle, name: process.name.clone(), inodes: self.inodes.clone() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn newcomers(&self) -> Vec<Pid> {
+        let mut found: Vec<Pid> = collect::owners_of(&self.inodes).into_iter().map(|(_, pid)| pid).collect();
+        found.retain(|pid| !self.seen.contains(pid));
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Why a newcomer is left alone; `None` for one that is to be ended too.
+    fn why_not(&self, process: &Process, victims: &[Victim], now: &Answer) -> Option<String> {
+        let descends = process.ancestors.iter().any(|ancestor| {
+            // One that lives still has its id, so that the kernel's word on the parents is about this process.
+            victims.iter().any(|victim| victim.handle.pid() == ancestor.pid && victim.handle.is_alive())
+        });
+        if !descends {
+            return Some("it got the socket, but was not shown, and is no child of who was".to_owned());
+        }
+        let shown = self.prepared.plan.holders.iter();
+        let mut shown = shown.filter_map(|holder| find_process(&self.prepared.answer.processes, holder.pid));
+        if process.uid.is_none() || !shown.any(|shown| shown.uid == process.uid) {
+            return Some("it got the socket, but was not shown, and runs as another user".to_owned());
+        }
+        let Prepared { surroundings, options, request, .. } = self.prepared;
+        let later = plan::plan(now, surroundings, &Keepers::of(now, surroundings), options, request);
+        let is_to_be_ended =
+            later.holders.iter().any(|holder| holder.pid == process.pid && !holder.is_stopped_by_keeper);
+        (!is_to_be_ended).then(|| "it got the socket, but was not shown, and may not be ended".to_owned())
+    }
+}

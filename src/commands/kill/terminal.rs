@@ -1,0 +1,74 @@
+//! `--kill` at the terminal: shows what will be done, asks, has it done, and writes what came of it.
+
+use std::io::{self, IsTerminal, Write};
+
+use super::{Consent, Options, Outcome, Prepared, Report, prepare};
+use crate::answer::{Command, Exit};
+use crate::error::Error;
+use crate::render::{self, ErrorKind, Style};
+use crate::request::Request;
+use crate::terminal::{self, Printing, complain, written};
+
+/// Frees the ports that `request` asks about.
+pub fn run(request: Request, options: Options, printing: &Printing) -> Exit {
+    let backend = request.backend;
+    let progress = terminal::start_progress();
+    let prepared = prepare(request, options);
+    drop(progress);
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return printing.fail(&error, Command::Kill, backend),
+    };
+    let report = match (prepared.foregone(), prepared.options().consent) {
+        (_, Consent::DryRun) => {
+            let outcome = prepared.dry_run();
+            Ok(prepared.untouched(outcome))
+        }
+        (Some(outcome), _) => Ok(prepared.untouched(outcome)),
+        (None, Consent::Given(_)) => prepared.execute(),
+        (None, Consent::Ask) if !can_ask() => return refuse_to_guess(&prepared, printing),
+        (None, Consent::Ask) => ask(prepared, printing),
+    };
+    match report {
+        Ok(report) => {
+            let printed = printing.print(|style, out| render::write_kill(&report, style, out));
+            written(report.exit(), printed)
+        }
+        Err(error) => printing.fail(&error, Command::Kill, backend),
+    }
+}
+
+fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+fn refuse_to_guess(prepared: &Prepared, printing: &Printing) -> Exit {
+    let message = "kill asks before it ends anything, and there is no terminal to ask on: add --yes, or --dry-run to see \
+                   what it would do";
+    if printing.is_json() {
+        return terminal::write_error(ErrorKind::Usage, message, Some(Command::Kill), &prepared.answer.host);
+    }
+    complain(message);
+    Exit::Usage
+}
+
+/// Shows the plan on standard error, where the answer is typed too, as standard output may be a file.
+fn ask(prepared: Prepared, printing: &Printing) -> Result<Report, Error> {
+    let quiet = Style::default();
+    let style = printing.style.as_ref().unwrap_or(&quiet);
+    let mut out = printing.stderr();
+    // So many that a yes may be a mistake are counted by whoever agrees.
+    let count = prepared.has_to_be_counted().then(|| prepared.plan.holders.len().to_string());
+    let question = match &count {
+        Some(count) => format!("Type {count} to end these {count} processes: "),
+        None => "Do this? [y/N] ".to_owned(),
+    };
+    let shown = render::write_plan(&prepared, style, &mut out).and_then(|()| write!(out, "{question}"));
+    drop(out);
+    let mut answer = String::new();
+    // Who cannot see the question cannot have meant yes.
+    let is_read = shown.is_ok() && io::stdin().read_line(&mut answer).is_ok();
+    let typed = answer.trim().to_ascii_lowercase();
+    let is_yes = is_read && count.map_or(matches!(&*typed, "y" | "yes"), |count| typed == count);
+    if is_yes { prepared.execute() } else { Ok(prepared.untouched(Outcome::Declined)) }
+}

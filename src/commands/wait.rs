@@ -1,0 +1,348 @@
+//! Waits until ports listen, or are free.
+//!
+//! The story of `portcheck 8080 --wait listening`: each port asked about is a [`Goal`]. Again and again the kernel is asked for
+//! listeners on these ports, which costs little (`look`); a port on another machine is tried by connecting, in threads
+//! of their own (`remote`). Only when a look says that the wait is over, or somebody watches, is the ordinary diagnosis made,
+//! which has the last word. Between two looks this process sleeps in poll(2) on the processes that it watches, so that
+//! their end is known at once.
+
+mod look;
+mod pace;
+mod remote;
+pub mod terminal;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+pub use look::By;
+pub use remote::{Progress, Remote, parse as parse_remote};
+
+use crate::answer::{self, Answer, Command, Exit};
+use crate::collect;
+use crate::diagnose::PortReport;
+use crate::error::Error;
+use crate::model::{Pid, Protocol};
+use crate::platform::process::{Handle, wait_for_exits};
+use crate::request::{Question, Request};
+use crate::target::Target;
+use look::{Look, Looker};
+use pace::Pace;
+use remote::Attempts;
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
+pub enum Awaited {
+    /// That something listens there.
+    Listening,
+    /// That it can be bound.
+    Free,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What is waited for.
+    pub awaited: Awaited,
+    /// How long at most; for ever if `None`.
+    pub timeout: Option<Duration>,
+    /// Whether one port is enough.
+    pub any: bool,
+    /// Who has to listen there; anybody if `None`. It says nothing of a port that is to be free.
+    pub by: Option<By>,
+    /// Processes whose end ends the wait.
+    pub pids: Vec<Pid>,
+    /// Whether the name of another machine may come to exist.
+    pub wait_for_dns: bool,
+}
+
+/// A port that is waited for, and how far that has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Goal {
+    /// Where it is.
+    pub place: Place,
+    /// Whether it is as awaited.
+    pub is_met: bool,
+    /// Of one on another machine: how far the tries have come.
+    pub progress: Option<Progress>,
+}
+
+/// Where an awaited port is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On this machine: a target with one port.
+    Here(Target),
+    /// On another one.
+    There(Remote),
+}
+
+impl Goal {
+    /// One goal for each port of the targets.
+    #[must_use]
+    pub fn all(here: &[Target], there: Vec<Remote>) -> Vec<Self> {
+        let single = |target: &Target, port| Target { first: port, last: port, ..target.clone() };
+        let here = here.iter().flat_map(|target| target.ports().map(move |port| Place::Here(single(target, port))));
+        let places = here.chain(there.into_iter().map(Place::There));
+        let progress = |place: &Place| matches!(place, Place::There(_)).then_some(Progress::NotTried);
+        places.map(|place| Self { progress: progress(&place), place, is_met: false }).collect()
+    }
+
+    /// As people write it: `8080/tcp`, `127.0.0.1:8080`, `db.internal:5432`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let target = match &self.place {
+            Place::There(remote) => return remote.to_string(),
+            Place::Here(target) => target,
+        };
+        let protocol = target.protocol.map(|protocol| format!("/{protocol}")).unwrap_or_default();
+        let zone = target.zone.as_ref().map(|zone| format!("%{zone}")).unwrap_or_default();
+        match &target.addresses[..] {
+            [] => format!("{}{protocol}", target.first),
+            [address] if address.is_ipv6() => format!("[{address}{zone}]:{}{protocol}", target.first),
+            [address] => format!("{address}:{}{protocol}", target.first),
+            _ => format!("localhost:{}{protocol}", target.first),
+        }
+    }
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "kebab-case", const_into_str)]
+pub enum Outcome {
+    /// It is as awaited.
+    Met,
+    /// The time is over.
+    Timeout,
+    /// A process that was watched has ended.
+    ProcessEnded(Pid),
+    /// Another process than the awaited one listens.
+    TakenByAnother,
+    /// The port may not be bound by this user, so that it can never be seen to be free.
+    Blocked,
+    /// Somebody listens, and who it is cannot be seen.
+    Unknown,
+    /// A machine was named that does not exist.
+    UnknownName,
+}
+
+/// How a wait went.
+#[derive(Debug)]
+pub struct Report {
+    /// What was asked for.
+    pub options: Options,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How far each port came.
+    pub goals: Vec<Goal>,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// The last diagnosis of the ports of this machine.
+    pub answer: Answer,
+}
+
+impl Report {
+    /// What it amounts to for a caller.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self.outcome {
+            Outcome::Met => Exit::Yes,
+            Outcome::Timeout => Exit::Timeout,
+            Outcome::Unknown => Exit::Unknown,
+            Outcome::ProcessEnded(_) | Outcome::TakenByAnother | Outcome::Blocked | Outcome::UnknownName => Exit::No,
+        }
+    }
+}
+
+/// The protocol that a target means when it names none: what listens, mostly is a TCP server. What is free, has to be so in both.
+#[must_use]
+pub fn awaited_targets(awaited: Awaited, protocols: &[Protocol], targets: Vec<Target>) -> Vec<Target> {
+    if awaited == Awaited::Free {
+        return targets;
+    }
+    let usual = if protocols == [Protocol::Udp] { Protocol::Udp } else { Protocol::Tcp };
+    targets.into_iter().map(|target| Target { protocol: target.protocol.or(Some(usual)), ..target }).collect()
+}
+
+/// Called with the diagnosis whenever the situation changed.
+pub type Watcher<'a> = dyn FnMut(&Answer) + 'a;
+
+/// Waits until `goals` are met. `request` says how to look; its question is made from the goals. `watcher` is called at the
+/// start, and whenever the situation has changed.
+///
+/// # Errors
+///
+/// If the sockets cannot be listed, processes cannot be watched, or there is no thread to try other machines in.
+pub fn wait(
+    request: &Request,
+    options: Options,
+    goals: Vec<Goal>,
+    mut watcher: Option<&mut Watcher<'_>>,
+) -> Result<Report, Error> {
+    let start = Instant::now();
+    let here = goals.iter().filter_map(|goal| match &goal.place {
+        Place::Here(target) => Some(target.clone()),
+        Place::There(_) => None,
+    });
+    let request = Request { question: Question::Check(here.collect()), ..request.clone() };
+    let mut wait = Wait {
+        attempts: Attempts::start(&goals, request.family)?,
+        looker: Looker::new(&request, &options),
+        request: &request,
+        options: &options,
+        goals,
+    };
+    let handles = options.pids.iter().map(|&pid| Ok((pid, Handle::open(pid)?))).collect::<Result<Vec<_>, Error>>()?;
+    let mut pace = Pace::default();
+    let mut last_seen = None;
+    let (outcome, answer) = loop {
+        // Before the look: what a process did before its end still counts.
+        let ended = handles.iter().find(|(_, handle)| handle.as_ref().is_none_or(Handle::has_ended));
+        let is_late = options.timeout.is_some_and(|timeout| start.elapsed() >= timeout);
+        let look_start = Instant::now();
+        let (outcome, look) = wait.look()?;
+        pace.looked(look_start.elapsed());
+        let mut outcome = outcome;
+        if outcome == Some(Outcome::Met) {
+            let answer = wait.diagnose(false)?;
+            if wait.confirm(&answer) {
+                break (Outcome::Met, answer);
+            }
+            // Such as a lease on a port that can be bound: that may go on for long.
+            pace.disagreed(look_start.elapsed());
+            outcome = None;
+        }
+        let given_up = ended.map(|&(pid, _)| Outcome::ProcessEnded(pid)).or(is_late.then_some(Outcome::Timeout));
+        if let Some(outcome) = outcome.or(given_up) {
+            break (outcome, wait.diagnose(outcome == Outcome::Timeout)?);
+        }
+        if let Some(watcher) = &mut watcher
+            && last_seen.as_ref() != Some(&look)
+        {
+            watcher(&wait.diagnose(false)?);
+            last_seen = Some(look);
+        }
+        let left = options.timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(start.elapsed()));
+        let running: Vec<&Handle> = handles.iter().filter_map(|(_, handle)| handle.as_ref()).collect();
+        wait_for_exits(&running, Some(pace.pause().min(left)))?;
+    };
+    let goals = wait.goals;
+    Ok(Report { options, outcome, goals, elapsed: start.elapsed(), answer })
+}
+
+/// A wait that goes on.
+struct Wait<'a> {
+    request: &'a Request,
+    options: &'a Options,
+    goals: Vec<Goal>,
+    looker: Looker<'a>,
+    attempts: Attempts,
+}
+
+impl Wait<'_> {
+    /// Looks at every port. How the wait ends, if it does; and what was seen, to be compared with the next time.
+    fn look(&mut self) -> Result<(Option<Outcome>, Look), Error> {
+        self.attempts.collect(&mut self.goals);
+        let look = self.looker.look(&mut self.goals)?;
+        let outcome = if self.is_for_enough(|goal| goal.is_met) {
+            Some(Outcome::Met)
+        } else if self.is_in_vain() {
+            Some(Outcome::UnknownName)
+        } else {
+            look.failure()
+        };
+        Ok((outcome, look))
+    }
+
+    /// Whether so many goals are as `is` says that the wait is over.
+    fn is_for_enough(&self, is: impl Fn(&Goal) -> bool) -> bool {
+        if self.options.any { self.goals.iter().any(is) } else { self.goals.iter().all(is) }
+    }
+
+    /// Whether machines that do not exist keep the wait from coming to an end.
+    fn is_in_vain(&self) -> bool {
+        let may_be_met = |goal: &Goal| goal.progress != Some(Progress::UnknownName);
+        !self.options.wait_for_dns && !self.is_for_enough(may_be_met)
+    }
+
+    /// The ordinary diagnosis of the ports of this machine. As long as a server is awaited, nothing is bound that could be
+    /// in its way just then.
+    fn diagnose(&self, is_given_up: bool) -> Result<Answer, Error> {
+        let is_here = |goal: &Goal| matches!(goal.place, Place::Here(_));
+        if self.goals.iter().any(is_here) {
+            let probe = self.request.probe && (is_given_up || self.options.awaited == Awaited::Free);
+            let answer = answer::answer(&Request { probe, ..self.request.clone() })?;
+            return Ok(Answer { command: Command::Wait, ..answer });
+        }
+        // A question about no port would be one about all of them.
+        Ok(Answer::without_ports(Command::Wait, collect::host(self.request.backend)))
+    }
+
+    /// Whether the ordinary diagnosis agrees: between the look and it, a server may have gone, or somebody come. Goals that it does
+    /// not agree with are not met.
+    fn confirm(&mut self, answer: &Answer) -> bool {
+        let mut by_port: HashMap<u16, Vec<&PortReport>> = HashMap::new();
+        for port in &answer.ports {
+            by_port.entry(port.observed.port).or_default().push(port);
+        }
+        let agrees = |goal: &Goal| match &goal.place {
+            Place::There(_) => true,
+            Place::Here(target) => {
+                let found = by_port.get(&target.first).map_or(&[][..], Vec::as_slice);
+                let mut its = found.iter().filter(|port| is_of(port, target)).peekable();
+                its.peek().is_some() && its.all(|port| look::is_as_awaited(self.options.awaited, port, target))
+            }
+        };
+        let met: Vec<bool> = self.goals.iter().map(|goal| goal.is_met && agrees(goal)).collect();
+        for (goal, &is_met) in self.goals.iter_mut().zip(&met) {
+            goal.is_met = is_met;
+        }
+        if self.options.any { met.contains(&true) } else { !met.contains(&false) }
+    }
+}
+
+/// Whether a diagnosis is about a target.
+fn is_of(port: &PortReport, target: &Target) -> bool {
+    port.observed.port == target.first
+        && target.wants(port.observed.protocol)
+        && port.observed.addresses == target.addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_are_named_as_people_write_them() {
+        let names = crate::target::Names {
+            services: |_| Vec::new(),
+            nearest: |_| None,
+            hostname: || None,
+            addresses: |_| Vec::new(),
+        };
+        for (typed, expected) in [
+            ("8080", vec!["8080"]),
+            ("8080-8081/tcp", vec!["8080/tcp", "8081/tcp"]),
+            ("127.0.0.1:80,81", vec!["127.0.0.1:80", "127.0.0.1:81"]),
+            ("[fe80::1%eth0]:80", vec!["[fe80::1%eth0]:80"]),
+            ("localhost:80/udp", vec!["localhost:80/udp"]),
+        ] {
+            let goals = Goal::all(&crate::target::parse(typed, &names).unwrap(), Vec::new());
+            assert_eq!(goals.iter().map(Goal::name).collect::<Vec<_>>(), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_listens_is_tcp_unless_said_otherwise() {
+        let target = |protocol| Target { first: 80, last: 80, protocol, addresses: Vec::new(), zone: None };
+        let protocol = |awaited, protocols: &[Protocol], named| {
+            awaited_targets(awaited, protocols, vec![target(named)])[0].protocol
+        };
+        let both = &Protocol::ALL[..];
+        assert_eq!(protocol(Awaited::Listening, both, None), Some(Protocol::Tcp));
+        assert_eq!(protocol(Awaited::Listening, both, Some(Protocol::Udp)), Some(Protocol::Udp));
+        assert_eq!(protocol(Awaited::Listening, &[Protocol::Udp], None), Some(Protocol::Udp));
+        assert_eq!(protocol(Awaited::Free, both, None), None);
+    }
+}

@@ -1,0 +1,50 @@
+//! Processes by handles that stay the same process whatever becomes of its id: signals, ends, sessions.
+
+#[cfg(target_os = "linux")]
+mod jobs;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as system;
+
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+use macos as system;
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+mod unix;
+
+#[cfg(any(target_os = "macos", target_os = "windows"))]
+mod polling;
+
+#[cfg(target_os = "windows")]
+mod windows;
+#[cfg(target_os = "windows")]
+use windows as system;
+
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
+mod unsupported;
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
+use unsupported as system;
+
+pub use system::{Handle, allow_descriptors, ids_are_ours, may_signal, seat, stop_command, wait_for_exits};
+
+use crate::model::Pid;
+
+/// Whether a program of this name is a shell.
+#[must_use]
+pub fn is_shell(name: &str) -> bool {
+    matches!(name, "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh" | "busybox" | "fish" | "csh" | "tcsh")
+}
+
+/// Where a process sits in its session (credentials(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    /// Whether it opened the session.
+    pub is_leader: bool,
+    /// Its process group.
+    pub group: Pid,
+    /// The process group in the foreground of its terminal; `None` without one.
+    pub foreground: Option<Pid>,
+}

@@ -1,0 +1,116 @@
+//! Processes by their handles: as long as one is open, its id is given to no other process.
+
+use std::fmt;
+use std::io;
+
+use winsafe::guard::CloseHandleGuard;
+use winsafe::{HPROCESS, co};
+
+pub use super::polling::{ids_are_ours, seat, stop_command, wait_for_exits};
+
+use crate::error::Error;
+use crate::model::Pid;
+use crate::platform::Signal;
+
+/// What a process that is ended from outside exits with, as `taskkill /F` has it.
+const ENDED: u32 = 1;
+
+/// A process that stays this one.
+pub struct Handle {
+    pid: Pid,
+    /// `None` if this user may not even ask about it.
+    process: Option<CloseHandleGuard<HPROCESS>>,
+    /// Whether this user may end it.
+    is_ours: bool,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("pid", &self.pid).field("is_ours", &self.is_ours).finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// Takes hold of the process that has the id `pid` now. `None` if there is none any more.
+    ///
+    /// # Errors
+    ///
+    /// If Windows has no handle to give, for another reason than the rights of this user.
+    pub fn open(pid: Pid) -> Result<Option<Self>, Error> {
+        let ask = co::PROCESS::QUERY_LIMITED_INFORMATION | co::PROCESS::SYNCHRONIZE;
+        let handle = match HPROCESS::OpenProcess(ask | co::PROCESS::TERMINATE, false, pid) {
+            // Windows takes any id for the next lower multiple of four.
+            Ok(process) if process.GetProcessId().is_ok_and(|id| id != pid) => return Ok(None),
+            Ok(process) => Self { pid, process: Some(process), is_ours: true },
+            Err(co::ERROR::ACCESS_DENIED) => {
+                Self { pid, process: HPROCESS::OpenProcess(ask, false, pid).ok(), is_ours: false }
+            }
+            // No process has the id, or it is 0.
+            Err(co::ERROR::INVALID_PARAMETER) => return Ok(None),
+            Err(error) => return Err(Error::Call { call: "OpenProcess", source: to_io(error) }),
+        };
+        Ok((!handle.has_ended()).then_some(handle))
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Whether it still runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !self.has_ended()
+    }
+
+    /// Whether it has ended: its handle is signalled then.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        match &self.process {
+            Some(process) => process.WaitForSingleObject(Some(0)).is_ok_and(|what| what == co::WAIT::OBJECT_0),
+            // Of one that may not even be asked it is known whether there still is one with its id.
+            None => {
+                let again = HPROCESS::OpenProcess(co::PROCESS::SYNCHRONIZE, false, self.pid);
+                again.is_err_and(|error| error == co::ERROR::INVALID_PARAMETER)
+            }
+        }
+    }
+
+    /// Whether it is stopped, which Windows does not know.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        false
+    }
+
+    /// Whether it has one of these sockets open, which only the socket table tells here.
+    #[must_use]
+    pub fn has_open(&self, _inodes: &[u64]) -> bool {
+        false
+    }
+
+    /// Ends this process, and no later one with its id. Windows has no signals: each of them means that.
+    ///
+    /// # Errors
+    ///
+    /// If this user may not.
+    pub fn signal(&self, _signal: Signal) -> io::Result<()> {
+        match &self.process {
+            Some(process) if self.is_ours => process.TerminateProcess(ENDED).map_err(to_io),
+            _ => Err(io::ErrorKind::PermissionDenied.into()),
+        }
+    }
+}
+
+fn to_io(error: co::ERROR) -> io::Error {
+    io::Error::from_raw_os_error(error.raw().cast_signed())
+}
+
+/// Handles are not scarce here.
+pub fn allow_descriptors(_count: usize) {}
+
+/// Who may not be ended is told when it is tried.
+#[must_use]
+pub fn may_signal(_pid: Pid) -> bool {
+    true
+}

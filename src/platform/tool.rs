@@ -1,0 +1,133 @@
+//! Runs the command line tools of supervisors.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use super::process::{Handle, wait_for_exits};
+use crate::error::Error;
+
+/// How long a tool may take. systemd itself gives a service 90 s to stop (systemd-system.conf(5)).
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// How long what it said may take to arrive after its end.
+const ECHO: Duration = Duration::from_millis(200);
+
+/// What came of a tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ran {
+    /// It says that it did what it was asked for.
+    Done,
+    /// It failed: the last line that it said, or its exit code.
+    Failed(String),
+    /// It is not installed.
+    Missing,
+    /// It is still at it after two minutes, and goes on.
+    Late,
+}
+
+/// Where the program `name` is, if it is to be found.
+#[must_use]
+pub fn find_on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|path| path.is_file())
+}
+
+/// Runs `command`, a program and its arguments, and waits until it has ended. It gets no input, so that it cannot ask.
+///
+/// # Errors
+///
+/// If it cannot be waited for.
+pub fn run(command: &[String]) -> Result<Ran, Error> {
+    let [name, arguments @ ..] = command else { return Ok(Ran::Missing) };
+    let Some(program) = find_on_path(name) else { return Ok(Ran::Missing) };
+    let mut started = Command::new(program);
+    started.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    // By these the tools of container engines are led to another engine, perhaps on another machine.
+    for (name, _) in std::env::vars_os() {
+        if ["DOCKER_", "CONTAINER_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
+            started.env_remove(name);
+        }
+    }
+    let mut child = match started.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ok(Ran::Failed(error.to_string())),
+    };
+    let complaint = hear(child.stderr.take());
+    if let Some(handle) = Handle::open(child.id())?
+        && wait_for_exits(&[&handle], Some(LIMIT))? != [true]
+    {
+        return Ok(Ran::Late);
+    }
+    let status = child.wait().map_err(|source| Error::Call { call: "waitpid", source })?;
+    if status.success() {
+        return Ok(Ran::Done);
+    }
+    let said = complaint.recv_timeout(ECHO).unwrap_or_default();
+    let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+    Ok(Ran::Failed(last.map_or_else(|| status.to_string(), str::to_owned)))
+}
+
+/// Runs `command` and returns what it printed, whatever its exit code. `None` if it is not installed, cannot be started or
+/// takes longer than `limit`, when it is ended.
+///
+/// It runs in `/`: what is in the working directory may be anybody's.
+#[must_use]
+pub fn read(command: &[String], limit: Duration) -> Option<String> {
+    let [name, arguments @ ..] = command else { return None };
+    let mut started = Command::new(find_on_path(name)?);
+    started.args(arguments).current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = started.spawn().ok()?;
+    let output = hear(child.stdout.take());
+    let said = output.recv_timeout(limit).ok();
+    if said.is_none() {
+        let _ = child.kill();
+    }
+    let _ = child.wait();
+    said
+}
+
+/// Reads a pipe to its end, in a thread: what a tool leaves behind may keep it open after the tool's own end.
+fn hear(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let (said, heard) = mpsc::channel();
+    let hear = move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+        let _ = said.send(String::from_utf8_lossy(&bytes).into_owned());
+    };
+    // Where no thread is to be had, nobody hears it.
+    let _ = thread::Builder::new().name("stderr".to_owned()).spawn(hear);
+    heard
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+
+    fn run(command: &[&str]) -> Ran {
+        super::run(&command.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn what_a_tool_prints_is_read_unless_it_takes_too_long() {
+        let read = |words: &[&str], limit: Duration| {
+            super::read(&words.iter().map(ToString::to_string).collect::<Vec<_>>(), limit)
+        };
+        assert_eq!(read(&["sh", "-c", "pwd; exit 3"], Duration::from_mins(1)).as_deref(), Some("/\n"));
+        assert_eq!(read(&["sleep", "60"], Duration::from_millis(1)), None);
+        assert_eq!(read(&["no-such-tool-at-all"], Duration::from_mins(1)), None);
+    }
+
+    #[test]
+    fn what_a_tool_says_is_passed_on() {
+        assert_eq!(run(&["true"]), Ran::Done);
+        assert_eq!(run(&["sh", "-c", "echo one >&2; echo two >&2; exit 3"]), Ran::Failed("two".to_owned()));
+        assert_eq!(run(&["sh", "-c", "exit 3"]), Ran::Failed("exit status: 3".to_owned()));
+        assert_eq!(run(&["no-such-tool-at-all"]), Ran::Missing);
+        assert_eq!(run(&[]), Ran::Missing);
+    }
+}

@@ -1,0 +1,98 @@
+//! The standard streams: how answers, errors and signs of life are printed, and the exit code that comes of it.
+
+mod exec;
+mod progress;
+
+use std::io::{self, BufWriter, Write};
+
+use anstream::{AutoStream, ColorChoice};
+
+use crate::answer::{Command, Exit};
+use crate::collect;
+use crate::error::Error;
+use crate::model::{Backend, Host};
+use crate::render::{self, ErrorKind, Format, Style, escape};
+
+pub use exec::{cannot_run, is_found};
+pub use progress::start as start_progress;
+
+/// How to print what a command says.
+#[derive(Debug)]
+pub struct Printing {
+    /// The style; `None` if nothing is to be printed.
+    pub style: Option<Style>,
+    /// When to use colour.
+    pub color: ColorChoice,
+}
+
+impl Printing {
+    /// Writes to standard output, unless nothing is to be printed.
+    pub fn print(&self, write: impl FnOnce(&Style, &mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let Some(style) = &self.style else { return Ok(()) };
+        print(style.format, self.color, |out| write(style, out))
+    }
+
+    /// Reports that the tool itself failed.
+    pub fn fail(&self, error: &Error, command: Command, backend: Backend) -> Exit {
+        if !self.is_json() {
+            complain(&error.to_string());
+            return Exit::Failure;
+        }
+        write_error(ErrorKind::Failure, &error.to_string(), Some(command), &collect::host(backend))
+    }
+
+    /// Whether a program reads the answer as one document.
+    pub fn is_json(&self) -> bool {
+        self.style.as_ref().is_some_and(|style| style.format == Format::Json)
+    }
+
+    /// Standard error, with colour if that is wanted.
+    pub fn stderr(&self) -> AutoStream<io::StderrLock<'static>> {
+        AutoStream::new(io::stderr().lock(), self.color)
+    }
+}
+
+/// Writes to standard output, with colours where they are wanted and `format` has any.
+pub fn print(
+    format: Format,
+    color: ColorChoice,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let out = io::stdout().lock();
+    // What takes colours out also takes out what only looks like them, which no format for programs may lose.
+    let out: &mut dyn Write = match format {
+        Format::Table => &mut BufWriter::new(AutoStream::new(out, color)),
+        Format::Json | Format::Ndjson | Format::Csv | Format::Markdown => &mut BufWriter::new(out),
+    };
+    write(out)?;
+    out.flush()
+}
+
+/// Writes an error as JSON.
+pub fn write_error(kind: ErrorKind, message: &str, command: Option<Command>, host: &Host) -> Exit {
+    let exit = match kind {
+        ErrorKind::Usage => Exit::Usage,
+        ErrorKind::Failure => Exit::Failure,
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    written(exit, render::write_error(kind, message, command, host, &mut out).and_then(|()| out.flush()))
+}
+
+/// The exit code after something was written. A reader that hung up has seen enough; any other trouble with the output
+/// is a failure.
+pub fn written(exit: Exit, result: io::Result<()>) -> Exit {
+    match result {
+        Ok(()) => exit,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
+        Err(error) => {
+            complain(&Error::Write(error).to_string());
+            Exit::Failure
+        }
+    }
+}
+
+/// Writes a line to standard error.
+pub fn complain(message: &str) {
+    // Nothing is left to do if standard error is closed too.
+    let _ = writeln!(io::stderr(), "portcheck: {}", escape::terminal(message));
+}
