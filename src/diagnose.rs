@@ -77,6 +77,7 @@ pub struct Rule {
 pub static RULES: &[&Rule] = &[
     &leased::RULE,
     &beyond_descriptors::IN_FLIGHT,
+    &beyond_descriptors::IN_A_CALL,
     &beyond_descriptors::IO_URING,
     &hidden::RULE,
     &windows_services::HTTP_SYS,

@@ -2,6 +2,7 @@
 
 mod attribute;
 mod bpf;
+mod calls;
 mod cgroup;
 mod circumstances;
 mod destroy;
@@ -27,6 +28,7 @@ mod search;
 mod sock_diag;
 mod socket_units;
 pub mod stat;
+mod system_call;
 mod tables;
 pub mod unix_sockets;
 mod watch;

@@ -1,9 +1,9 @@
-//! The verdicts on sockets that no process has in its descriptor table: `descriptor-in-flight`, `io-uring-descriptor`,
-//! `thread-owned`. Every other tool shows such a socket without an owner.
+//! The verdicts on sockets that no process has in its descriptor table: `descriptor-in-flight`, `call-in-progress`,
+//! `io-uring-descriptor`, `thread-owned`. Every other tool shows such a socket without an owner.
 
 use super::holders::groups_where;
 use super::{Detail, Explanation, Facts, Group, Observation, Remedy, RemedyKind, Rule, Severity, Verb, listener};
-use crate::model::Via;
+use crate::model::{Owners, Via};
 
 pub static IN_FLIGHT: Rule = Rule {
     code: "descriptor-in-flight",
@@ -33,6 +33,45 @@ pub static IN_FLIGHT: Rule = Rule {
                 )
             })
             .collect()
+    },
+};
+
+pub static IN_A_CALL: Rule = Rule {
+    code: "call-in-progress",
+    severity: Severity::Conflict,
+    explanation: Explanation {
+        what: "A thread waits in a system call on the socket, such as accept, recv or poll, and the descriptor has been \
+               closed meanwhile. No process has a descriptor of it.",
+        why: "The kernel keeps the socket until the call returns. A program closed its socket in one thread to make \
+              another one stop, which does not end the call.",
+        detection: "No process has a descriptor of the socket. The thread that is named is in a call on a descriptor \
+                    that is closed, or in a call that may be on the socket (/proc/PID/task/TID/syscall).",
+        remedy: "End the process, or make the call return: a connection ends accept, a datagram ends recv. A program \
+                 should call shutdown before close.",
+    },
+    check: |facts| {
+        let mut observations = Vec::new();
+        for group in by(facts, |via| matches!(via, Via::SystemCall(_))) {
+            let Via::SystemCall(thread) = group.sockets[0].via else { continue };
+            let mut details = vec![("tid", Detail::Number(thread.into()))];
+            if let Owners::Likely { reason, .. } = group.owners {
+                details.push(("reason", Detail::Text(reason.clone())));
+            }
+            observations.push(Observation {
+                details,
+                // No command: a process that only likely has it must not be killed on our word.
+                remedies: vec![Remedy::advice(
+                    RemedyKind::StopProgram,
+                    "end that process, or make the call return: a connection ends accept, a datagram ends recv",
+                )],
+                ..Observation::about(
+                    &group,
+                    Verb("holds", "hold"),
+                    format!("{} by a system call in progress", group.addresses()),
+                )
+            });
+        }
+        observations
     },
 };
 

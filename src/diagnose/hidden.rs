@@ -29,7 +29,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let is_hidden = |socket: &crate::model::Socket| {
         socket.state.is_waiting()
             && matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. })
-            && socket.via != Via::UnixQueue
+            && !matches!(socket.via, Via::UnixQueue | Via::SystemCall(_))
     };
     if are_unlisted(facts) {
         return Vec::new();

@@ -177,6 +177,8 @@ pub enum Via {
     IoUring,
     /// A message on its way through a unix socket (`SCM_RIGHTS`, unix(7)): nobody has received it yet.
     UnixQueue,
+    /// A system call that this thread is in; the descriptor is closed.
+    SystemCall(Pid),
 }
 
 /// What in the kernel holds a socket that no process has.

@@ -7,13 +7,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::Search;
+use super::calls::Call;
 use super::cgroup::Hierarchy;
 use super::elsewhere::Elsewhere;
 use super::kernel_sockets::KernelPort;
 use super::owners::Sweep;
 use super::partial::Others;
+use super::search::may_be_ours;
 use super::sock_diag::Entry;
-use crate::model::{KernelUser, Owners, Pid, Via};
+use crate::model::{KernelUser, Owners, Pid, Socket, Via};
 
 /// Who has a socket, and by what.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,10 +95,10 @@ impl<'a> Attribution<'a> {
         if let Some(port) = self.kernel_ports.iter().find(|port| port.is(&entry.socket)) {
             return Attributed { kernel_user: Some(port.user.clone()), ..Owners::Kernel.into() };
         }
-        if let Some(attributed) = self.owners_elsewhere(inode) {
+        if let Some(attributed) = self.owners_elsewhere(inode, &entry.socket, cgroup) {
             return attributed;
         }
-        if self.sees_all && self.elsewhere.is_some() {
+        if self.sees_all && self.elsewhere.is_some() && !self.is_a_call_unread() {
             return Owners::Kernel.into();
         }
         match cgroup {
@@ -117,26 +119,63 @@ impl<'a> Attribution<'a> {
         match unreadable.get(&uid).map(Vec::as_slice) {
             Some(&[pid]) if !self.sweep.others_invisible => Owners::Likely {
                 pids: vec![pid],
-                reason: "the only process of the socket's user that may not be looked into".to_owned(),
+                reason: "the only process of the socket's user that could not be inspected".to_owned(),
             },
             _ => hidden,
         }
     }
 
     /// Who has the socket without a descriptor of the main thread, or could have it so.
-    fn owners_elsewhere(&self, inode: u64) -> Option<Attributed> {
+    fn owners_elsewhere(&self, inode: u64, socket: &Socket, cgroup: Option<&str>) -> Option<Attributed> {
         let elsewhere = self.elsewhere?;
         if let Some(holding) = elsewhere.found.get(&inode) {
             return Some(Attributed { via: holding.via, ..Owners::Known(holding.pids.clone()).into() });
         }
-        if elsewhere.carriers.is_empty() {
+        // The processes of others were not searched.
+        if !may_be_ours(socket) {
             return None;
         }
-        let unseen = if self.sees_all { "no process" } else { "no process that may be looked into" };
+        let members = self.hierarchy.zip(cgroup.filter(|&path| path != "/"));
+        let members = members.map(|(hierarchy, path)| hierarchy.members(path));
+        if let Some(attributed) = self.in_calls(&elsewhere.calls.on_closed(socket, members.as_deref())) {
+            return Some(attributed);
+        }
+        if elsewhere.carriers.is_empty() {
+            return self.in_calls(&elsewhere.calls.possible(socket, members.as_deref()));
+        }
+        let unseen = self.nobody_seen();
         let reason =
             format!("{unseen} has a descriptor of it, and descriptors wait in the queue of a unix socket there");
         let owners = Owners::Likely { pids: elsewhere.carriers.clone(), reason };
         Some(Attributed { via: Via::UnixQueue, ..owners.into() })
+    }
+
+    /// The processes of threads that may hold the socket by system calls in progress.
+    fn in_calls(&self, calls: &[&Call]) -> Option<Attributed> {
+        let first = calls.first()?;
+        let mut pids: Vec<Pid> = Vec::new();
+        for call in calls {
+            if !pids.contains(&call.pid) {
+                pids.push(call.pid);
+            }
+        }
+        let unseen = self.nobody_seen();
+        let described: Vec<String> = calls.iter().map(|call| call.describe()).collect();
+        let reason = format!(
+            "{unseen} has a descriptor of it, and a system call in progress may hold it: {}",
+            described.join("; ")
+        );
+        Some(Attributed { via: Via::SystemCall(first.thread), ..Owners::Likely { pids, reason }.into() })
+    }
+
+    fn nobody_seen(&self) -> &'static str {
+        if self.sees_all { "no process" } else { "no process that could be inspected" }
+    }
+
+    /// Whether a process was inspected, except for the system calls of its threads.
+    fn is_a_call_unread(&self) -> bool {
+        let unread = self.elsewhere.map(|elsewhere| &elsewhere.calls.unread);
+        unread.into_iter().flatten().any(|pid| self.sweep.unreadable.binary_search(pid).is_err())
     }
 
     fn owners_by_cgroup(&mut self, uid: Option<u32>, path: &str) -> Owners {
@@ -187,14 +226,17 @@ impl<'a> Attribution<'a> {
 
     fn why_hidden(&self) -> String {
         if self.is_blind {
-            "no process can be looked at here".to_owned()
+            "no process can be inspected here"
         } else if self.sweep.others_invisible {
-            "/proc shows only your own processes here (hidepid)".to_owned()
+            "/proc shows only your own processes here (hidepid)"
+        } else if self.is_a_call_unread() {
+            "a system call in progress may hold it, and not every thread could be inspected"
         } else if self.sweep.unreadable.is_empty() {
-            "no process of this pid namespace has it; one outside of it may".to_owned()
+            "no process of this pid namespace has it; one outside of it may"
         } else {
-            "it belongs to a process that you may not look into".to_owned()
+            "it belongs to a process that could not be inspected"
         }
+        .to_owned()
     }
 }
 

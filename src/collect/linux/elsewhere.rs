@@ -1,5 +1,5 @@
 //! Finds sockets outside /proc/PID/fd: in a thread with a descriptor table of its own, registered
-//! with an io_uring, or in the queue of a unix socket.
+//! with an io_uring, in the queue of a unix socket, or in a system call in progress.
 //!
 //! This costs far more than the sweep, so it is done only for sockets that a complete sweep did not
 //! explain. Only if it finds nothing either may a socket be called the kernel's.
@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::mem::MaybeUninit;
 use std::path::Path;
 
+use super::calls::Calls;
 use super::owners::{self, DIRECTORY_BUFFER};
 use super::pids;
 use crate::model::{Pid, Via};
@@ -21,6 +22,8 @@ pub struct Elsewhere {
     /// Processes with descriptors in the queue of a unix socket (`scm_fds` in its fdinfo, since
     /// Linux 5.7). A socket that was not found may be among these descriptors.
     pub carriers: Vec<Pid>,
+    /// System calls that may hold a socket.
+    pub calls: Calls,
 }
 
 /// Who has a socket, and how.
@@ -48,7 +51,7 @@ pub fn look(proc: &Path, wanted: &[u64]) -> Elsewhere {
         };
         // The sweep has read the main thread.
         let threads = pids::list_threads(&root, pid).unwrap_or_default();
-        for thread in threads.into_iter().filter(|&thread| thread != pid) {
+        for &thread in threads.iter().filter(|&&thread| thread != pid) {
             // A thread that has ended, or cannot be read, shows nothing.
             let _ = owners::sockets_of(&root, &format!("{pid}/task/{thread}/fd"), &mut buffer, |inode| {
                 found(inode, Via::Thread(thread));
@@ -57,6 +60,7 @@ pub fn look(proc: &Path, wanted: &[u64]) -> Elsewhere {
         if look_at_fdinfo(proc, pid, &mut |inode| found(inode, Via::IoUring)) {
             elsewhere.carriers.push(pid);
         }
+        elsewhere.calls.add(proc, pid, &threads);
     }
     elsewhere
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::cgroup::{self, Hierarchy};
 use super::owners::parse_socket_link;
 use super::stat::Stat;
+use super::system_call::SystemCall;
 use crate::model::{Legacy, Pid};
 
 /// A process and its directory in /proc.
@@ -73,12 +74,8 @@ impl Holder {
     /// `None` if the call cannot be read.
     fn serves(&self) -> Option<bool> {
         for thread in fs::read_dir(self.directory.join("task")).ok()?.flatten() {
-            // `NUMBER ARGUMENTS STACK PC`, `running`, or `-1 STACK PC` outside of a call (proc_pid_syscall(5)).
-            let call = fs::read_to_string(thread.path().join("syscall")).ok()?;
-            let mut words = call.split_ascii_whitespace();
-            let number = words.next().and_then(|number| number.parse().ok());
-            let first = words.next().and_then(|word| u32::from_str_radix(word.strip_prefix("0x")?, 16).ok());
-            if !number.is_some_and(|number| self.is_idle(number, first)) {
+            let call = SystemCall::read(&thread.path()).ok()?;
+            if !call.is_some_and(|call| self.is_idle(call)) {
                 return Some(true);
             }
         }
@@ -87,7 +84,7 @@ impl Holder {
 
     /// Whether a call waits for something other than a socket: time, a child, a signal, another
     /// thread, a file.
-    fn is_idle(&self, call: libc::c_long, first_argument: Option<u32>) -> bool {
+    fn is_idle(&self, call: SystemCall) -> bool {
         const IDLE: &[libc::c_long] = &[
             libc::SYS_nanosleep,
             libc::SYS_clock_nanosleep,
@@ -100,11 +97,10 @@ impl Holder {
             libc::SYS_pause,
         ];
         let reads_a_file = || {
-            let descriptor = first_argument.map(|number| self.directory.join("fd").join(number.to_string()));
-            let link = descriptor.and_then(|path| fs::read_link(path).ok());
-            link.is_some_and(|link| parse_socket_link(link.as_os_str().as_encoded_bytes()).is_none())
+            let descriptor = self.directory.join("fd").join(call.first_argument.to_string());
+            fs::read_link(descriptor).is_ok_and(|link| parse_socket_link(link.as_os_str().as_encoded_bytes()).is_none())
         };
-        IDLE.contains(&call) || (call == libc::SYS_read && reads_a_file())
+        IDLE.contains(&call.number) || (call.number == libc::SYS_read && reads_a_file())
     }
 }
 

@@ -14,6 +14,7 @@ use super::sock_diag::Entry;
 use super::tables::Tables;
 use crate::collect::Scope;
 use crate::error::Error;
+use crate::model::Socket;
 
 /// What the search for owners found.
 #[derive(Debug, Default)]
@@ -72,23 +73,23 @@ fn look_again(
     entries: &mut Vec<Entry>,
     sweep: &mut Sweep,
 ) -> Result<(), Error> {
-    let missing = unowned(entries.iter().filter(|entry| may_be_ours(entry)), sweep);
+    let missing = unowned(entries.iter().filter(|entry| may_be_ours(&entry.socket)), sweep);
     sweep.add(owners::sweep(proc, &missing)?);
-    let is_missing = |entry: &&Entry| is_in_doubt(entry, sweep) && may_be_ours(entry);
+    let is_missing = |entry: &&Entry| is_in_doubt(entry, sweep) && may_be_ours(&entry.socket);
     let mut users: Vec<u32> = entries.iter().filter(is_missing).filter_map(|entry| entry.socket.uid).collect();
     users.sort_unstable();
     users.dedup();
     if !users.is_empty() && ending::wait(proc, &users) {
         drop_closed(tables, scope, entries, sweep)?;
-        sweep.add(owners::sweep(proc, &unowned(entries.iter().filter(|entry| may_be_ours(entry)), sweep))?);
+        sweep.add(owners::sweep(proc, &unowned(entries.iter().filter(|entry| may_be_ours(&entry.socket)), sweep))?);
     }
     Ok(())
 }
 
 /// Whether the processes that may have a socket can be inspected: an ordinary user's own.
-fn may_be_ours(entry: &Entry) -> bool {
+pub fn may_be_ours(socket: &Socket) -> bool {
     let euid = rustix::process::geteuid();
-    euid.is_root() || entry.socket.uid == Some(euid.as_raw())
+    euid.is_root() || socket.uid == Some(euid.as_raw())
 }
 
 /// Looks for sockets that no descriptor leads to. This is costly, and works only for processes that
@@ -96,7 +97,7 @@ fn may_be_ours(entry: &Entry) -> bool {
 fn look_further(proc: &Path, entries: &[Entry], search: &mut Search) {
     search.kernel_ports = kernel_sockets::find(proc);
     let may_be_found =
-        |entry: &&Entry| may_be_ours(entry) && !search.kernel_ports.iter().any(|port| port.is(&entry.socket));
+        |entry: &&Entry| may_be_ours(&entry.socket) && !search.kernel_ports.iter().any(|port| port.is(&entry.socket));
     let missing = unowned(entries.iter().filter(may_be_found), &search.sweep);
     if !missing.is_empty() {
         search.elsewhere = Some(elsewhere::look(proc, &missing));
@@ -145,7 +146,7 @@ fn unowned<'a>(entries: impl IntoIterator<Item = &'a Entry>, sweep: &Sweep) -> V
 mod tests {
     use super::super::attribute::Attribution;
     use super::*;
-    use crate::model::{Owners, Socket, State};
+    use crate::model::{Owners, State};
     use crate::testing::listener;
 
     fn entry(state: State, inode: Option<u64>) -> Entry {

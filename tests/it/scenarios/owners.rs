@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::common::cgroup::Cgroup;
 use crate::common::role::Role;
-use crate::common::{NOBODY, has, is_root, numbers, run};
+use crate::common::{NOBODY, has, is_root, json_as_nobody, numbers, owners, port, run};
 use crate::scenarios::scenarios;
 use crate::scenarios::stage::{Stage, becomes_free, need_root, set_up, wait_until};
 
@@ -17,6 +17,7 @@ scenarios! {
     a_file_of_an_io_uring: rows ["26"], proves ["io-uring-descriptor"];
     a_main_thread_that_has_ended: rows ["27"], proves ["thread-owned"];
     a_thread_with_its_own_descriptors: rows ["27"], proves ["thread-owned"];
+    a_system_call_in_progress: rows ["25"], proves ["call-in-progress"];
     a_holder_that_may_not_be_looked_into: rows ["28"], proves ["hidden-owner"];
     a_socket_unit: rows ["41"], proves ["socket-activation"];
 }
@@ -150,6 +151,75 @@ fn a_descriptor_in_flight(stage: &Stage) -> Result<(), String> {
     assert_eq!(look.commands("descriptor-in-flight"), [""; 0], "nobody is to be killed who is only likely to have it");
     drop(carrier);
     becomes_free("8080/tcp");
+    Ok(())
+}
+
+/// A process that has closed its socket while a thread is in a system call on it. Then the descriptor is left closed,
+/// becomes a file, or becomes another socket.
+const IN_A_CALL: &str = r#"
+import os, select, socket, sys, threading
+protocol, call, then = sys.argv[1:]
+kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+s = socket.socket(type=kind); s.bind(("127.0.0.1", 8080))
+if protocol == "tcp": s.listen()
+def poll():
+    poller = select.poll(); poller.register(s.fileno(), select.POLLIN); poller.poll()
+thread = threading.Thread(target={"accept": s.accept, "recv": lambda: s.recv(1), "poll": poll}[call], daemon=True)
+thread.start()
+state = lambda: open(f"/proc/self/task/{thread.native_id}/stat").read().rsplit(")", 1)[1].split()[0]
+wchan = lambda: open(f"/proc/self/task/{thread.native_id}/wchan").read()
+while state() != "S" or "futex" in wchan(): pass
+number = s.fileno()
+other = socket.socket() if then == "another-socket" else open("/dev/null")
+os.close(number) if then == "closed" else os.dup2(other.fileno(), number)
+print(thread.native_id, flush=True); sys.stdin.read()
+"#;
+
+fn a_system_call_in_progress(stage: &Stage) -> Result<(), String> {
+    for (protocol, call, then) in [
+        ("tcp", "accept", "closed"),
+        ("tcp", "accept", "a-file"),
+        ("tcp", "accept", "another-socket"),
+        ("udp", "recv", "closed"),
+        ("udp", "poll", "closed"),
+        ("tcp", "poll", "closed"),
+    ] {
+        let server = Script::start(IN_A_CALL, &[protocol, call, then])?;
+        let target = format!("8080/{protocol}");
+        let look = stage.look(&[&target]);
+        look.says("held", &["call-in-progress"]);
+        let owners = &look.port["sockets"][0]["owners"];
+        assert_eq!((&owners["kind"], &owners["via"]), (&"likely".into(), &"system-call".into()));
+        let thread = server.said.trim();
+        assert!(owners["reason"].as_str().unwrap().contains(&format!("thread {thread} is in {call}")), "{owners:#}");
+        let pids = numbers(&owners["pids"]);
+        if call == "poll" || then == "another-socket" {
+            // Other threads may be in such a call, too.
+            assert!(pids.contains(&server.pid()), "{owners:#}");
+        } else {
+            assert_eq!(pids, [server.pid()], "{owners:#}");
+            assert_eq!(look.finding("call-in-progress")["details"]["tid"].to_string(), thread);
+        }
+        assert_eq!(look.commands("call-in-progress"), [""; 0], "nobody is to be killed who is only likely to have it");
+        drop(server);
+        becomes_free(&target);
+    }
+    // Beside threads that wait for other sockets, and as an ordinary user whose process it is.
+    let (_other, _) = Role::playing("accept 127.0.0.1:8081");
+    let server = Script::start(IN_A_CALL, &["tcp", "accept", "closed"])?;
+    stage.expect("8080/tcp", "held", &["call-in-progress"], &[server.pid()]);
+    drop(server);
+    if is_root() {
+        let mut python = Command::new("setpriv");
+        python.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/python3"]).current_dir("/");
+        let server = Script::spawn(python, IN_A_CALL, &["tcp", "accept", "closed"])?;
+        stage.look_as_nobody(&["8080/tcp"]).is("held", &["call-in-progress"], &[server.pid()]);
+        // It is not taken for a socket of another user, whose processes could not be inspected.
+        let (_hidden, _) = Role::playing("listen 127.0.0.1:8082");
+        let answer = json_as_nobody(&["8080/tcp", "8082/tcp"]);
+        assert_eq!(owners(port(&answer, 8080, "tcp")), [server.pid()]);
+        assert!(!owners(port(&answer, 8082, "tcp")).contains(&server.pid()), "{answer:#}");
+    }
     Ok(())
 }
 
