@@ -7,6 +7,7 @@
 mod circumstances;
 mod container;
 mod forwarder;
+pub mod gap;
 mod lease;
 mod process;
 mod socket;
@@ -18,6 +19,7 @@ use crate::port_set::PortSet;
 pub use circumstances::{Circumstances, ExcludedRange, InterfaceAddress, Sandbox};
 pub use container::{Engine, EngineContainer, Publication, PublishedPort};
 pub use forwarder::{Forwarder, Proxied};
+pub use gap::{Gap, Hides, ShownBy};
 pub use lease::{Client, Lease, LeaseKind, NameTaken};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit, name_or_stand_in};
 pub use socket::{Family, Forward, KernelUser, Owners, Socket, State, Timer, TimerKind, Via};
@@ -92,53 +94,6 @@ impl Host {
     pub fn picks_by_itself(&self, port: u16) -> bool {
         self.ephemeral_range.is_some_and(|(first, last)| (first..=last).contains(&port))
             && !self.reserved_ports.contains(port)
-    }
-}
-
-/// What a gap hides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(strum::VariantNames))]
-#[strum(serialize_all = "kebab-case", const_into_str)]
-pub enum Hides {
-    /// Whole sockets: a port may be held without any trace.
-    Sockets,
-    /// Who holds a socket.
-    Owners,
-    /// Something else about a socket or process.
-    Details,
-}
-
-/// Something that could not be seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
-    /// A stable kebab-case name.
-    pub code: &'static str,
-    /// What it hides.
-    pub hides: Hides,
-    /// The protocol it concerns, if only one.
-    pub protocol: Option<Protocol>,
-    /// What could not be seen, and why.
-    pub summary: String,
-    /// What would show it.
-    pub shown_by: ShownBy,
-}
-
-/// What would close a gap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShownBy {
-    /// Being the superuser.
-    Root,
-    /// Asking for it: an option left it out.
-    Asking,
-    /// Nothing that portcheck could do here.
-    Nothing,
-}
-
-impl Gap {
-    /// Whether root would see owners that it hides.
-    #[must_use]
-    pub fn hides_owners_from_us_only(&self) -> bool {
-        self.hides == Hides::Owners && self.shown_by == ShownBy::Root
     }
 }
 

@@ -8,7 +8,7 @@ use crate::collect::{self, Detail, Scope};
 use crate::commands::free::{self, Leases};
 use crate::diagnose::Observed;
 use crate::error::Error;
-use crate::model::{Family, Gap, Hides, Pid, Protocol, ShownBy, Snapshot, Socket, find_process};
+use crate::model::{Family, Pid, Protocol, Snapshot, Socket, find_process, gap};
 use crate::platform::machine;
 use crate::probe::{self, Attempt, Spot};
 use crate::request::Request;
@@ -66,7 +66,7 @@ fn merge(snapshot: &mut Snapshot, later: Snapshot) {
         }
     }
     for gap in later.gaps {
-        if snapshot.gaps.iter().all(|known| known.code != gap.code) {
+        if snapshot.gaps.iter().all(|known| known.kind != gap.kind) {
             snapshot.gaps.push(gap);
         }
     }
@@ -166,13 +166,8 @@ fn join_leases(request: &Request, leases: Result<Leases, Error>, snapshot: &mut 
         }
         Err(error) => (Leases::default(), Some(error.to_string())),
     };
-    snapshot.gaps.extend(unread.map(|reason| Gap {
-        code: "leases-unread",
-        hides: Hides::Details,
-        protocol: None,
-        summary: format!("whether ports are leased could not be seen: {reason}"),
-        shown_by: ShownBy::Nothing,
-    }));
+    let gap = |reason| gap::LEASES_UNREAD.gap(format!("whether ports are leased could not be seen: {reason}"));
+    snapshot.gaps.extend(unread.map(gap));
     let daemons = leases.leases.iter().flat_map(|lease| &lease.pids);
     let found = daemons.chain(leases.taken.iter().flat_map(|taken| &taken.pids)).copied();
     let unknown: Vec<Pid> = found.filter(|&pid| find_process(&snapshot.processes, pid).is_none()).collect();

@@ -56,7 +56,7 @@ use tables::Tables;
 use super::{Detail, Scope, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{
-    Circumstances, Gap, Hides, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy, Snapshot, Socket,
+    Circumstances, Gap, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy, Snapshot, Socket, gap,
 };
 use crate::port_set::PortSet;
 use crate::supervisor;
@@ -176,29 +176,28 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
 
 fn gaps_of(search: &Search, any_socket: bool, host: &Host) -> Vec<Gap> {
     let Search { sweep, sees_every_namespace, failure, .. } = search;
-    let gap = |code, summary: String, shown_by| Gap { code, hides: Hides::Owners, protocol: None, summary, shown_by };
     if let Some(error) = failure {
-        return vec![gap("no-proc", format!("processes cannot be seen: {error}"), ShownBy::Nothing)];
+        return vec![gap::NO_PROC.gap(format!("no process could be inspected: {error}"))];
     }
-    let by_root = if host.euid == Some(0) { ShownBy::Nothing } else { ShownBy::Root };
+    let shown_by = if host.euid == Some(0) { ShownBy::Nothing } else { ShownBy::Root };
     let mut gaps = Vec::new();
     if !sweep.unreadable.is_empty() {
         let summary = match sweep.unreadable.len() {
-            1 => "1 process may not be looked into".to_owned(),
-            count => format!("{count} processes may not be looked into"),
+            1 => "1 process could not be inspected".to_owned(),
+            count => format!("{count} processes could not be inspected"),
         };
-        gaps.push(gap("unreadable-processes", summary, by_root));
+        gaps.push(Gap { shown_by, ..gap::UNREADABLE_PROCESSES.gap(summary) });
     }
     if sweep.others_invisible {
-        gaps.push(gap("invisible-processes", "/proc shows only your own processes here (hidepid)".to_owned(), by_root));
+        let summary = "/proc shows only your own processes here (hidepid)";
+        gaps.push(Gap { shown_by, ..gap::INVISIBLE_PROCESSES.gap(summary) });
     }
     if search.was_quick && any_socket {
         let summary = "this was a quick look: other processes may have the same sockets";
-        gaps.push(gap("quick-look", summary.to_owned(), ShownBy::Asking));
+        gaps.push(Gap { shown_by: ShownBy::Asking, ..gap::QUICK_LOOK.gap(summary) });
     }
     if any_socket && !sees_every_namespace {
-        let summary = "processes outside this pid namespace cannot be seen";
-        gaps.push(gap("pid-namespace", summary.to_owned(), ShownBy::Nothing));
+        gaps.push(gap::PID_NAMESPACE.gap("processes outside this pid namespace cannot be seen"));
     }
     gaps
 }

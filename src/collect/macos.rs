@@ -6,7 +6,7 @@ use sysinfo::Uid;
 use super::portable::Looks;
 use super::{Detail, Scope, bare_host, pcb, portable, procargs, processes};
 use crate::error::Error;
-use crate::model::{Family, Gap, Hides, Host, Pid, Process, ShownBy, Snapshot, Socket};
+use crate::model::{Family, Gap, Host, Pid, Process, ShownBy, Snapshot, Socket, gap};
 
 pub use super::common::{Watch, circumstances, drop_remnants, owners_of, started_at, supervisor_of, waiting};
 pub use super::unix::{is_process, is_user};
@@ -19,7 +19,7 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     }
     read_arguments(&mut snapshot.processes);
     // Unlike on Windows, they are listed if their process is.
-    snapshot.gaps.retain(|gap| gap.code != "bound-sockets-unlisted");
+    snapshot.gaps.retain(|gap| gap.kind != &gap::BOUND_SOCKETS_UNLISTED);
     snapshot.gaps.push(unlisted(rustix::process::geteuid().is_root()));
     Ok(Snapshot { host: host(), ..snapshot })
 }
@@ -61,13 +61,7 @@ fn unlisted(is_root: bool) -> Gap {
     } else {
         ("sockets of other users' processes, and those in TIME_WAIT, are not listed", ShownBy::Root)
     };
-    Gap {
-        code: "sockets-of-others-unlisted",
-        hides: Hides::Sockets,
-        protocol: None,
-        summary: summary.to_owned(),
-        shown_by,
-    }
+    Gap { shown_by, ..gap::SOCKETS_OF_OTHERS_UNLISTED.gap(summary) }
 }
 
 /// See [`super::describe`].

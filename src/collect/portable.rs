@@ -13,7 +13,7 @@ use sysinfo::Uid;
 
 use super::{Detail, Scope, bare_host, leaders_first, processes};
 use crate::error::Error;
-use crate::model::{Family, Gap, Hides, Owners, Pid, Protocol, ShownBy, Snapshot, Socket, State};
+use crate::model::{Family, Gap, Owners, Pid, Protocol, ShownBy, Snapshot, Socket, State, gap};
 
 /// How often the table is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,45 +168,52 @@ fn state_of(state: TcpState) -> Option<State> {
 fn gaps(scope: &Scope, sockets: &[Socket], unreadable_rows: usize) -> Vec<Gap> {
     let mut gaps = Vec::new();
     if scope.protocols.contains(&Protocol::Tcp) {
-        gaps.push(Gap {
-            code: "bound-sockets-unlisted",
-            hides: Hides::Sockets,
-            protocol: Some(Protocol::Tcp),
-            summary: "the portable backend does not list sockets that are bound but not listening".to_owned(),
-            shown_by: ShownBy::Nothing,
-        });
+        let summary = "the portable backend does not list sockets that are bound but not listening";
+        gaps.push(Gap { protocol: Some(Protocol::Tcp), ..gap::BOUND_SOCKETS_UNLISTED.gap(summary) });
     }
     if unreadable_rows > 0 {
-        gaps.push(Gap {
-            code: "rows-unreadable",
-            hides: Hides::Sockets,
-            protocol: None,
-            summary: format!("{unreadable_rows} rows of the system's socket tables could not be understood"),
-            shown_by: ShownBy::Nothing,
-        });
+        let summary = format!("{unreadable_rows} rows of the system's socket tables could not be understood");
+        gaps.push(gap::ROWS_UNREADABLE.gap(summary));
     }
-    gaps.extend(owners_untold(sockets, ShownBy::Root));
+    gaps.extend(owners_untold(sockets));
     gaps
 }
 
-/// The code of [`owners_untold`].
-pub const OWNERS_UNTOLD: &str = "unreadable-processes";
-
 /// The gap for hidden owners, if there are any.
-pub fn owners_untold(sockets: &[Socket], shown_by: ShownBy) -> Option<Gap> {
+pub fn owners_untold(sockets: &[Socket]) -> Option<Gap> {
     let is_hidden = |socket: &Socket| matches!(socket.owners, Owners::Hidden { .. });
-    sockets.iter().any(is_hidden).then(|| Gap {
-        code: OWNERS_UNTOLD,
-        hides: Hides::Owners,
-        protocol: None,
-        summary: "the system did not tell the processes of some sockets".to_owned(),
-        shown_by,
-    })
+    let summary = "the system did not tell the processes of some sockets";
+    let gap = || Gap { shown_by: root_would_tell(), ..gap::UNREADABLE_PROCESSES.gap(summary) };
+    sockets.iter().any(is_hidden).then(gap)
+}
+
+/// Root sees what this user does not. On Windows nobody sees more: it tells everybody.
+fn root_would_tell() -> ShownBy {
+    #[cfg(unix)]
+    if !rustix::process::geteuid().is_root() {
+        return ShownBy::Root;
+    }
+    ShownBy::Nothing
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_that_could_not_be_read_are_a_gap_and_no_others() {
+        let scope = Scope {
+            backend: crate::model::Backend::Portable,
+            protocols: vec![Protocol::Udp],
+            targets: Vec::new(),
+            connections: false,
+            detail: Detail::Full,
+            quick: false,
+            family: None,
+        };
+        let kinds = |unreadable| -> Vec<_> { gaps(&scope, &[], unreadable).iter().map(|gap| gap.kind).collect() };
+        assert_eq!((kinds(0), kinds(1)), (vec![], vec![&gap::ROWS_UNREADABLE]));
+    }
 
     #[test]
     fn only_what_was_seen_twice_counts() {

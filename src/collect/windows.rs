@@ -11,8 +11,8 @@ use super::portable::Looks;
 use super::{Detail, Scope, bare_host, netsh, portable, processes};
 use crate::error::Error;
 use crate::model::{
-    Circumstances, ExcludedRange, Family, Host, InterfaceAddress, KernelUser, Owners, Pid, Process, Protocol, ShownBy,
-    Snapshot, Socket, find_process,
+    Circumstances, ExcludedRange, Family, Host, InterfaceAddress, KernelUser, Owners, Pid, Process, Protocol, Snapshot,
+    Socket, find_process, gap,
 };
 
 pub use super::common::{Watch, drop_remnants, owners_of, started_at, supervisor_of, waiting};
@@ -39,8 +39,8 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
             }
         }
         // The table is the same for every user.
-        snapshot.gaps.retain(|gap| gap.code != portable::OWNERS_UNTOLD);
-        snapshot.gaps.extend(portable::owners_untold(&snapshot.sockets, ShownBy::Nothing));
+        snapshot.gaps.retain(|gap| gap.kind != &gap::UNREADABLE_PROCESSES);
+        snapshot.gaps.extend(portable::owners_untold(&snapshot.sockets));
     }
     snapshot.processes.retain(|process| process.pid != SYSTEM);
     // A listing does not show how the system picks ports.

@@ -26,7 +26,7 @@ use socket2::Socket;
 
 use crate::collect;
 use crate::error::Error;
-use crate::model::{self, Family, Gap, Hides, Host, Protocol, ShownBy, State};
+use crate::model::{self, Family, Gap, Host, Protocol, State, gap};
 use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Outcome, Spot};
 
@@ -311,13 +311,10 @@ fn drop_seen_elsewhere(picked: &mut Picked, demand: &Demand, taken: &mut Taken, 
             sockets
         }
         Err(error) => {
-            gaps.push(Gap {
-                code: "tables-unread",
-                hides: Hides::Details,
-                protocol: None,
-                summary: format!("the socket tables could not be read, so that bind(2) alone has decided: {error}"),
-                shown_by: ShownBy::Nothing,
-            });
+            gaps.push(
+                gap::TABLES_UNREAD
+                    .gap(format!("the socket tables could not be read, so that bind(2) alone has decided: {error}")),
+            );
             return;
         }
     };

@@ -59,7 +59,7 @@ impl<'a> Facts<'a> {
         let protocol = self.observed.protocol;
         self.gaps
             .iter()
-            .filter(move |gap| gap.hides == Hides::Sockets && gap.protocol.is_none_or(|only| only == protocol))
+            .filter(move |gap| gap.kind.hides == Hides::Sockets && gap.protocol.is_none_or(|only| only == protocol))
     }
 
     /// The answers of bind(2) that count for the server in question. An address or family that this

@@ -36,7 +36,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     }
     if facts.observed.sockets.is_empty() && facts.fails_with(Outcome::InUse) {
         return vec![Observation {
-            details: facts.hiding_gaps().map(|gap| ("gap", Detail::Text(gap.code.to_owned()))).collect(),
+            details: facts.hiding_gaps().map(|gap| ("gap", Detail::Text(gap.kind.code.to_owned()))).collect(),
             ..Observation::of(
                 Statement::new(
                     Subject::Thing("something that cannot be seen".to_owned()),

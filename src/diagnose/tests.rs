@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{
     Circumstances, EngineContainer, ExcludedRange, Family, Forward, Gap, Hides, Host, KernelUser, Manager, Owners,
-    Process, Protocol, ShownBy, Socket, State, Timer, TimerKind, Unit,
+    Process, Protocol, ShownBy, Socket, State, Timer, TimerKind, Unit, gap,
 };
 use crate::probe::{Attempt, Outcome};
 use crate::render::prose::sentence;
@@ -22,7 +22,12 @@ fn findings(sockets: &[Socket], processes: &[Process], gaps: &[Gap]) -> Vec<Find
 
 fn gap(hides: Hides, protocol: Option<Protocol>, root_would_see: bool) -> Gap {
     let shown_by = if root_would_see { ShownBy::Root } else { ShownBy::Nothing };
-    Gap { code: "a-gap", hides, protocol, summary: "something was out of sight".to_owned(), shown_by }
+    let kind = match hides {
+        Hides::Sockets => &gap::TABLE_CHANGED,
+        Hides::Owners => &gap::UNREADABLE_PROCESSES,
+        Hides::Details => &gap::NETLINK_UNAVAILABLE,
+    };
+    Gap { protocol, shown_by, ..kind.gap("something was out of sight") }
 }
 
 /// Without those on who can reach the server, which come with every one.

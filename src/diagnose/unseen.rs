@@ -32,7 +32,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     facts
         .hiding_gaps()
         .map(|gap| Observation {
-            details: vec![("gap", Detail::Text(gap.code.to_owned()))],
+            details: vec![("gap", Detail::Text(gap.kind.code.to_owned()))],
             ..Observation::of(nothing_seen(facts, &gap.summary))
         })
         .collect()

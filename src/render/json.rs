@@ -266,8 +266,8 @@ fn unit(unit: &model::Unit) -> WireUnit<'_> {
 
 fn gap(gap: &model::Gap) -> WireGap<'_> {
     WireGap {
-        code: gap.code,
-        hides: gap.hides.into_str(),
+        code: gap.kind.code,
+        hides: gap.kind.hides.into_str(),
         protocol: gap.protocol.map(|protocol| protocol.into_str()),
         summary: &gap.summary,
         root_would_see: gap.shown_by == ShownBy::Root,

@@ -152,7 +152,7 @@ fn remedies(ports: &[&PortReport], paper: &mut Paper<'_>) -> io::Result<()> {
 pub fn notes(answer: &Answer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     let is_unsure = |port: &PortReport| port.observed.sockets.iter().any(|socket| socket.owners.is_unsure());
     let unsure = answer.ports.iter().any(is_unsure);
-    let matters = |gap: &Gap| match gap.hides {
+    let matters = |gap: &Gap| match gap.kind.hides {
         Hides::Sockets => true,
         Hides::Owners => unsure || style.verbose || gap.shown_by == ShownBy::Asking,
         Hides::Details => style.verbose,

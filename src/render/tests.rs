@@ -3,7 +3,7 @@
 use super::*;
 use crate::classify::services::Services;
 use crate::diagnose::{Facts, Observed, PortReport, diagnose};
-use crate::model::{Container, Gap, Hides, Owners, Process, Protocol, Runtime, ShownBy, Socket};
+use crate::model::{Container, Gap, Owners, Process, Protocol, Runtime, ShownBy, Socket, gap};
 use crate::testing::{host, listener, owned, process};
 
 /// What the pipeline makes of these facts.
@@ -71,13 +71,7 @@ fn busy_machine() -> Answer {
             (62893, Protocol::Tcp, vec![owned("127.0.0.1:62893", &[950])]),
         ],
         vec![web, workers, database, process(950, 7, "a)\n(b")],
-        vec![Gap {
-            code: "unreadable-processes",
-            hides: Hides::Owners,
-            protocol: None,
-            summary: "12 processes may not be looked into".to_owned(),
-            shown_by: ShownBy::Root,
-        }],
+        vec![Gap { shown_by: ShownBy::Root, ..gap::UNREADABLE_PROCESSES.gap("12 processes could not be inspected") }],
     )
 }
 

@@ -33,6 +33,8 @@ mod free_squatters;
 #[cfg(target_os = "linux")]
 mod free_terminal;
 #[cfg(target_os = "linux")]
+mod gaps;
+#[cfg(target_os = "linux")]
 mod kill;
 #[cfg(target_os = "linux")]
 mod kill_heirs;

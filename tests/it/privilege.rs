@@ -104,7 +104,7 @@ fn only_processes_with_descriptors_count_as_unseen() {
         let gaps = answer["gaps"].as_array().unwrap();
         let gap = gaps.iter().find(|gap| gap["code"] == "unreadable-processes").unwrap();
         // The listener, and the thread that goes on.
-        assert_eq!(gap["summary"], "2 processes may not be looked into");
+        assert_eq!(gap["summary"], "2 processes could not be inspected");
     });
 }
 

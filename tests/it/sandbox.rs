@@ -7,6 +7,7 @@ use crate::common::lease::{Leases, pick_one};
 use crate::common::role::bound;
 use crate::common::seccomp::portcheck_without;
 use crate::common::{codes, in_namespace, is_root, json_of, owners, port, portcheck, portcheck_as_nobody, skip};
+use crate::gaps::after;
 use serde_json::json as value;
 
 const AF_NETLINK: &str = "socket=16";
@@ -62,14 +63,6 @@ fn a_bind_that_fails_for_no_known_reason_is_never_a_free_port() {
     });
 }
 
-/// Runs the binary through a shell that changes its surroundings first.
-fn after(preparation: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", &format!("{preparation} && exec \"$@\""), "sh"]);
-    command.arg(env!("CARGO_BIN_EXE_portcheck")).args(arguments).arg("--json");
-    command
-}
-
 #[test]
 fn without_proc_the_holder_is_hidden_and_the_port_still_held() {
     in_namespace(|| {
@@ -77,11 +70,12 @@ fn without_proc_the_holder_is_hidden_and_the_port_still_held() {
             return skip("needs root to mount");
         }
         let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
-        let answer = json_of(after("mount -t tmpfs none /proc", &["8080-8081/tcp"]));
+        let without_proc = |arguments: &[&str]| json_of(after("mount -t tmpfs none /proc", &portcheck(arguments)));
+        let answer = without_proc(&["8080-8081/tcp", "--json"]);
         assert_eq!(codes(port(&answer, 8080, "tcp")), ["hidden-owner"]);
         assert_eq!(port(&answer, 8081, "tcp")["status"], "free");
         assert!(answer["gaps"].as_array().unwrap().iter().any(|gap| gap["hides"] == "owners"), "{answer:#}");
-        let portable = json_of(after("mount -t tmpfs none /proc", &["8080/tcp", "--backend", "portable"]));
+        let portable = without_proc(&["8080/tcp", "--backend", "portable", "--json"]);
         assert_eq!(codes(port(&portable, 8080, "tcp")), ["hidden-owner"]);
     });
 }

@@ -61,7 +61,7 @@ impl Sweep {
 ///
 /// # Errors
 ///
-/// If `proc` cannot be listed.
+/// If `proc` cannot be listed, or has no process.
 pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
     if wanted.is_empty() {
         return Ok(Sweep::default());
@@ -69,6 +69,9 @@ pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
     let read = |source: io::Error| Error::Read { path: proc.to_owned(), source };
     let root = File::open(proc).map_err(read)?;
     let pids = list_pids(&root).map_err(|errno| read(errno.into()))?;
+    if pids.is_empty() {
+        return Err(read(io::Error::new(io::ErrorKind::NotFound, "it lists no process: procfs is not mounted there")));
+    }
     // Every pid namespace has a process 1. If it cannot be seen, others cannot either.
     let others_invisible = pids.binary_search(&1).is_err();
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use uzers::os::unix::UserExt;
 
-use crate::model::{Gap, Hides, Manager, Owners, Pid, Process, Protocol, ShownBy, Socket, Unit, find_process};
+use crate::model::{Gap, Manager, Owners, Pid, Process, Protocol, Socket, Unit, find_process, gap};
 use crate::platform::foreign;
 
 /// The directories of units, the strongest first (systemd.unit(5)).
@@ -151,13 +151,7 @@ pub fn assign(sockets: &mut [Socket], processes: &[Process]) -> Option<Gap> {
         return None;
     }
     let Some(read) = foreign::within(DEADLINE, || wanted.into_iter().map(read_units).collect::<Vec<_>>()) else {
-        return Some(Gap {
-            code: "unit-files-late",
-            hides: Hides::Details,
-            protocol: None,
-            summary: "the unit files of systemd could not be read in time".to_owned(),
-            shown_by: ShownBy::Nothing,
-        });
+        return Some(gap::UNIT_FILES_LATE.gap("the unit files of systemd could not be read in time"));
     };
     for (socket, manager) in sockets.iter_mut().zip(managers) {
         let units = read.iter().find(|(of, _)| Some(*of) == manager);

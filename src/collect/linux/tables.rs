@@ -10,7 +10,7 @@ use super::proc_net;
 use super::sock_diag::{Entry, SockDiag, States, Table};
 use crate::collect::Scope;
 use crate::error::Error;
-use crate::model::{Family, Gap, Hides, Protocol, ShownBy};
+use crate::model::{Family, Gap, Protocol, gap};
 use crate::port_set::PortSet;
 
 /// Access to the tables, and what they were found not to show.
@@ -84,13 +84,8 @@ impl<'a> Tables<'a> {
             match diag.dump(table, states, ports) {
                 Ok(dump) => {
                     if dump.interrupted {
-                        self.add(Gap {
-                            code: "table-changed",
-                            hides: Hides::Sockets,
-                            protocol: Some(table.protocol),
-                            summary: format!("the {} table kept changing while it was read", table.protocol),
-                            shown_by: ShownBy::Nothing,
-                        });
+                        let summary = format!("the {} table kept changing while it was read", table.protocol);
+                        self.add(Gap { protocol: Some(table.protocol), ..gap::TABLE_CHANGED.gap(summary) });
                     }
                     return Ok(dump.entries);
                 }
@@ -109,14 +104,8 @@ impl<'a> Tables<'a> {
                 Ok(entries)
             }
             None if table.family == Family::Ipv6 => {
-                self.add(Gap {
-                    code: "no-ipv6-table",
-                    hides: Hides::Details,
-                    protocol: Some(table.protocol),
-                    summary: "this kernel has no table of IPv6 sockets: it was built or started without IPv6"
-                        .to_owned(),
-                    shown_by: ShownBy::Nothing,
-                });
+                let summary = "this kernel has no table of IPv6 sockets: it was built or started without IPv6";
+                self.add(Gap { protocol: Some(table.protocol), ..gap::NO_IPV6_TABLE.gap(summary) });
                 Ok(Vec::new())
             }
             None => Err(Error::Read {
@@ -149,16 +138,10 @@ impl<'a> Tables<'a> {
 
     fn give_up_netlink(&mut self, error: &io::Error) {
         self.diag = None;
-        self.add(Gap {
-            code: "netlink-unavailable",
-            hides: Hides::Details,
-            protocol: None,
-            summary: format!(
-                "the kernel's sock_diag is not to be had here ({error}): \
-                 /proc/net tells neither devices, cgroups nor IPV6_V6ONLY"
-            ),
-            shown_by: ShownBy::Nothing,
-        });
+        self.add(gap::NETLINK_UNAVAILABLE.gap(format!(
+            "the kernel's sock_diag is not available here ({error}): \
+             /proc/net tells neither devices, cgroups nor IPV6_V6ONLY"
+        )));
     }
 
     fn add(&mut self, gap: Gap) {
@@ -169,13 +152,8 @@ impl<'a> Tables<'a> {
 }
 
 fn bound_sockets_unlisted(why: &str) -> Gap {
-    Gap {
-        code: "bound-sockets-unlisted",
-        hides: Hides::Sockets,
-        protocol: Some(Protocol::Tcp),
-        summary: format!("sockets that are bound but not listening cannot be seen: {why}"),
-        shown_by: ShownBy::Nothing,
-    }
+    let summary = format!("sockets that are bound but not listening cannot be seen: {why}");
+    Gap { protocol: Some(Protocol::Tcp), ..gap::BOUND_SOCKETS_UNLISTED.gap(summary) }
 }
 
 fn lists_bound_sockets(diag: &mut SockDiag) -> Result<bool, io::Error> {
@@ -201,7 +179,7 @@ mod tests {
         let mut tables = Tables::open(proc);
         let release = host::host(proc).release.unwrap();
         tables.check_bound_sockets(Some("5.0"));
-        let unlisted = tables.into_gaps().iter().any(|gap| gap.code == "bound-sockets-unlisted");
+        let unlisted = tables.into_gaps().iter().any(|gap| gap.kind == &gap::BOUND_SOCKETS_UNLISTED);
         if host::is_at_least_6_8(&release) {
             assert!(!unlisted, "Linux {release} lists bound sockets");
         } else {
@@ -218,7 +196,7 @@ mod tests {
         let mut tables = Tables { proc: root.path(), diag: None, gaps: Vec::new() };
         assert!(tables.read(Protocol::Tcp, States::ALL, &PortSet::all()).unwrap().is_empty());
         assert!(tables.read(Protocol::Udp, States::ALL, &PortSet::all()).is_err());
-        let gaps: Vec<_> = tables.into_gaps().iter().map(|gap| (gap.code, gap.hides)).collect();
-        assert_eq!(gaps, [("bound-sockets-unlisted", Hides::Sockets), ("no-ipv6-table", Hides::Details)]);
+        let gaps: Vec<_> = tables.into_gaps().iter().map(|gap| gap.kind).collect();
+        assert_eq!(gaps, [&gap::BOUND_SOCKETS_UNLISTED, &gap::NO_IPV6_TABLE]);
     }
 }
