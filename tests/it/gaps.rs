@@ -190,3 +190,19 @@ fn unit_files_are_late_only_if_their_directory_does_not_answer() {
         assert_eq!(port(&late, 8080, "tcp")["status"], "held");
     });
 }
+
+#[test]
+fn tables_are_unread_only_without_netlink_and_proc() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to mount");
+        }
+        let _leases = Leases;
+        let Some(without_netlink) = portcheck_without(AF_NETLINK, &["--free"]) else { return };
+        let unread = json_of(after("mount -t tmpfs none /proc", &without_netlink));
+        assert_eq!(gaps(&unread), ["tables-unread"], "{unread:#}");
+        assert!(!gaps(&json_of(without_netlink)).contains(&"tables-unread"), "the text can be read");
+        assert!(!gaps(&json_of(after("mount -t tmpfs none /proc", &asking(&["--free"])))).contains(&"tables-unread"));
+        assert_eq!(gaps(&json(&["--free"])), [""; 0]);
+    });
+}

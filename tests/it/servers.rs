@@ -109,7 +109,7 @@ fn postgres_is_seen_by_root_and_hidden_from_others() {
         let socket = &tcp["sockets"][0];
         assert_eq!((&socket["user"], &socket["uid"]), (&value!("postgres"), &value!(postgres.uid)));
         let kind = socket["owners"]["kind"].as_str().unwrap();
-        // Several processes of that user may not be looked into, so without a cgroup of its own nothing tells which.
+        // Several processes of that user could not be inspected, so without a cgroup of its own nothing tells which.
         let expected = if cgroup.is_some() { "hidden" } else { "likely" };
         assert!(kind == "hidden" || kind == expected, "{socket:#}");
         let finding = &tcp["findings"][0];

@@ -38,7 +38,7 @@ fn a_held_port(stage: &Stage) -> Result<(), String> {
     let keeper = look.finding("leased")["pids"][0].as_u64().unwrap();
     look.is("held", &["leased"], &[u32::try_from(keeper).unwrap()]);
     assert!(look.bind("127.0.0.1") == "in-use" && look.bind_with("127.0.0.1", true) == "ok");
-    // The socket is somebody's who may not be looked into, the lease tells whose all the same.
+    // The holder could not be inspected. The lease tells whose it is all the same.
     stage.expect_as_nobody(&tcp, "held", &["leased", "hidden-owner"]);
     look.cure("leased");
     assert!(can_bind([127, 0, 0, 1], port, false));
