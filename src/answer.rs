@@ -210,7 +210,7 @@ fn judge(command: Command, request: &Request, mut ports: Vec<Observed>, snapshot
     if request.detail > Detail::Nothing {
         let services = Services::load();
         for port in &mut ports {
-            port.service = services.lookup(port.port, port.protocol);
+            port.service = services.lookup(port.port, port.protocol).map(Box::new);
         }
     }
     let Snapshot { host, processes, gaps, .. } = snapshot;

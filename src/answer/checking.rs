@@ -46,8 +46,10 @@ fn look(request: &Request, scope: &Scope, questions: usize) -> Result<(Vec<Obser
     let Leases { leases, taken, .. } = join_leases(request, leases, &mut snapshot);
     let mut ports = observe_all(request, &scope.targets, questions, &snapshot);
     for observed in &mut ports {
-        observed.lease = leases.iter().find(|lease| lease.port == observed.port).cloned();
-        observed.name_taken = taken.iter().find(|taken| taken.port == observed.port).cloned();
+        let lease = leases.binary_search_by_key(&observed.port, |lease| lease.port);
+        observed.lease = lease.ok().map(|index| Box::new(leases[index].clone()));
+        let taken_by = taken.binary_search_by_key(&observed.port, |taken| taken.port);
+        observed.name_taken = taken_by.ok().map(|index| Box::new(taken[index].clone()));
     }
     Ok((ports, snapshot))
 }

@@ -282,15 +282,11 @@ impl Wait<'_> {
     /// Whether the ordinary diagnosis agrees: between the look and it, a server may have gone, or somebody come. Goals that it does
     /// not agree with are not met.
     fn confirm(&mut self, answer: &Answer) -> bool {
-        let mut by_port: HashMap<u16, Vec<&PortReport>> = HashMap::new();
-        for port in &answer.ports {
-            by_port.entry(port.observed.port).or_default().push(port);
-        }
+        let by_port = by_port(answer);
         let agrees = |goal: &Goal| match &goal.place {
             Place::There(_) => true,
             Place::Here(target) => {
-                let found = by_port.get(&target.first).map_or(&[][..], Vec::as_slice);
-                let mut its = found.iter().filter(|port| is_of(port, target)).peekable();
+                let mut its = reports_on(&by_port, target).peekable();
                 its.peek().is_some() && its.all(|port| look::is_as_awaited(self.options.awaited, port, target))
             }
         };
@@ -302,11 +298,22 @@ impl Wait<'_> {
     }
 }
 
-/// Whether a diagnosis is about a target.
-fn is_of(port: &PortReport, target: &Target) -> bool {
-    port.observed.port == target.first
-        && target.wants(port.observed.protocol)
-        && port.observed.addresses == target.addresses
+/// What a diagnosis says, by port: asking all of it about each of thousands of goals takes long.
+fn by_port(answer: &Answer) -> HashMap<u16, Vec<&PortReport>> {
+    let mut by_port: HashMap<u16, Vec<&PortReport>> = HashMap::new();
+    for port in &answer.ports {
+        by_port.entry(port.observed.port).or_default().push(port);
+    }
+    by_port
+}
+
+/// What it says about a target with one port.
+fn reports_on<'a>(
+    by_port: &HashMap<u16, Vec<&'a PortReport>>,
+    target: &Target,
+) -> impl Iterator<Item = &'a PortReport> {
+    let found = by_port.get(&target.first).map_or(&[][..], Vec::as_slice).iter().copied();
+    found.filter(|port| target.wants(port.observed.protocol) && port.observed.addresses == target.addresses)
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use super::{
     Statement, Subject, Verb,
 };
 use crate::model::{Client, Lease, LeaseKind, NameTaken, State};
-use crate::supervisor::Supervisor;
 
 const LEASED: Verb = Verb("is leased by", "are leased by");
 const HELD: Verb = Verb("is held by", "are held by");
@@ -45,9 +44,11 @@ pub static NAME_TAKEN: Rule = Rule {
 };
 
 fn check_name(facts: &Facts<'_>) -> Vec<Observation> {
-    let Some(NameTaken { port, pids, uid, user }) = facts.observed.name_taken.clone() else { return Vec::new() };
+    let Some(NameTaken { port, pids, uid, user }) = facts.observed.name_taken.as_deref().cloned() else {
+        return Vec::new();
+    };
     let holder = match &pids[..] {
-        [] => Holder::Hidden { user: user.clone(), uid, supervisor: Supervisor::default() },
+        [] => Holder::Hidden { user: user.clone(), uid, supervisor: Box::default() },
         pids => Holder::Processes(pids.to_vec()),
     };
     let taken = Verb("has taken", "have taken");
@@ -175,7 +176,7 @@ mod tests {
 
     /// The only finding on a port with nothing but a lease.
     fn finding(lease: &Lease, processes: &[Process]) -> Finding {
-        let observed = Observed { lease: Some(lease.clone()), ..Observed::of(62893, Protocol::Tcp) };
+        let observed = Observed { lease: Some(Box::new(lease.clone())), ..Observed::of(62893, Protocol::Tcp) };
         let found = diagnose(&Facts { processes, ..Facts::of(&observed, &host()) });
         assert_eq!((found.len(), found[0].code, Status::of(&found)), (1, "leased", Status::Held), "{found:?}");
         found[0].clone()
@@ -194,7 +195,7 @@ mod tests {
     #[test]
     fn it_is_no_conflict_for_its_own_caller_nor_beside_a_server() {
         let found = |lease: Lease, sockets: Vec<crate::model::Socket>| {
-            let observed = Observed { lease: Some(lease), sockets, ..Observed::of(62893, Protocol::Tcp) };
+            let observed = Observed { lease: Some(Box::new(lease)), sockets, ..Observed::of(62893, Protocol::Tcp) };
             diagnose(&Facts::of(&observed, &host()))
         };
         let own = found(Lease { is_own: true, ..lease() }, Vec::new());
@@ -217,7 +218,7 @@ mod tests {
             (taken.clone(), "squatter (pid 42)"),
             (NameTaken { pids: Vec::new(), ..taken }, "a hidden process of user ada"),
         ] {
-            let observed = Observed { name_taken: Some(taken), ..Observed::of(62893, Protocol::Tcp) };
+            let observed = Observed { name_taken: Some(Box::new(taken)), ..Observed::of(62893, Protocol::Tcp) };
             let processes = [process(42, 1, "squatter")];
             let found = diagnose(&Facts { processes: &processes, ..Facts::of(&observed, &host()) });
             let codes: Vec<&str> = found.iter().map(|finding| finding.code).collect();

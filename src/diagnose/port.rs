@@ -23,7 +23,7 @@ pub struct Observed {
     /// meant.
     pub is_one_of_several_places: bool,
     /// What is usually there.
-    pub service: Option<Service>,
+    pub service: Option<Box<Service>>,
     /// The sockets that hold it on these addresses.
     pub sockets: Vec<Socket>,
     /// What bind(2) answered; empty if it was not asked.
@@ -34,9 +34,9 @@ pub struct Observed {
     /// Whether the port of the other protocol was asked about too, and can be bound.
     pub other_is_free: bool,
     /// Who has it from `portcheck free`.
-    pub lease: Option<Lease>,
+    pub lease: Option<Box<Lease>>,
     /// Who has the name of its lease without being a lease daemon.
-    pub name_taken: Option<NameTaken>,
+    pub name_taken: Option<Box<NameTaken>>,
 }
 
 /// Addresses that were asked about together, and the interface named behind them.
@@ -94,7 +94,7 @@ impl Observed {
     /// Whether a socket is what keeps the port leased.
     pub fn is_hold(&self, socket: &Socket) -> bool {
         let is_kept_by = |lease: &Lease| lease.pids.iter().any(|pid| socket.owners.pids().contains(pid));
-        socket.state == State::Bound && self.lease.as_ref().is_some_and(is_kept_by)
+        socket.state == State::Bound && self.lease.as_deref().is_some_and(is_kept_by)
     }
 
     /// Whether a socket keeps the port for our caller.
@@ -145,7 +145,9 @@ pub struct Verdict {
 }
 
 impl From<Vec<Finding>> for Verdict {
-    fn from(findings: Vec<Finding>) -> Self {
+    fn from(mut findings: Vec<Finding>) -> Self {
+        // A free port has one or two, and there may be a hundred thousand of those.
+        findings.shrink_to_fit();
         Self { status: Status::of(&findings), findings }
     }
 }

@@ -70,7 +70,7 @@ pub enum Holder {
         /// The id of its user.
         uid: Option<u32>,
         /// Its unit or container.
-        supervisor: Supervisor,
+        supervisor: Box<Supervisor>,
     },
     /// The kernel.
     Kernel,
@@ -138,7 +138,7 @@ impl From<&Group<'_>> for Holder {
             Owners::Hidden { .. } => {
                 let socket = group.sockets[0];
                 let supervisor = socket.cgroup.as_deref().map(supervisor::of_cgroup).unwrap_or_default();
-                Self::Hidden { user: socket.user.clone(), uid: socket.uid, supervisor }
+                Self::Hidden { user: socket.user.clone(), uid: socket.uid, supervisor: Box::new(supervisor) }
             }
             Owners::None => Self::Nobody,
             Owners::NotAsked => Self::Somebody,

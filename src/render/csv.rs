@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::iter::repeat_n;
 
-use super::rows::{asked, rows};
+use super::rows::{asked, rows_of};
 use super::{Style, escape};
 use crate::answer::Answer;
 use crate::commands::free::answer::Free;
@@ -31,8 +31,6 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         "supervisor",
         "command",
     ])?;
-    let rows = rows(answer, style.connections);
-    let mut rows = rows.iter().peekable();
     for port in &answer.ports {
         let service = port.observed.service.as_ref();
         let start = [
@@ -43,12 +41,13 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
             service.and_then(|service| service.name.clone()).unwrap_or_default(),
             service.and_then(|service| service.common_use).unwrap_or_default().to_owned(),
         ];
-        if rows.peek().is_none_or(|row| !std::ptr::eq(row.port, port)) {
+        let rows = rows_of(port, &answer.processes, style.connections);
+        if rows.is_empty() {
             let start = start.into_iter().chain([asked(port).join(" ")]);
             writer.write_record(start.map(|text| cell(&text)).chain(repeat_n(String::new(), 9)))?;
             continue;
         }
-        while let Some(row) = rows.next_if(|row| std::ptr::eq(row.port, port)) {
+        for row in rows {
             let pids: Vec<String> = row.pids.iter().map(ToString::to_string).collect();
             let rest = [
                 row.addresses.join(" "),

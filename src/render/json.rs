@@ -61,7 +61,7 @@ fn envelope(answer: &Answer, exit: Exit) -> Envelope<'_> {
         command: Some(answer.command.into_str()),
         exit_code: exit.code(),
         host: host(&answer.host),
-        ports: answer.ports.iter().map(|of| port(of, &answer.processes)).collect(),
+        ports: Ports { reports: &answer.ports, processes: &answer.processes },
         processes: answer.processes.iter().map(process).collect(),
         gaps: answer.gaps.iter().map(gap).collect(),
         kill: None,
@@ -89,7 +89,7 @@ pub fn error(
         command: command.map(|command| command.into_str()),
         exit_code: exit.code(),
         host: host(of),
-        ports: Vec::new(),
+        ports: Ports::default(),
         processes: Vec::new(),
         gaps: Vec::new(),
         kill: None,
@@ -115,6 +115,19 @@ pub fn lines(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// A list of [`WirePort`], each made when it is written: there may be a hundred thousand.
+#[derive(Debug, Default)]
+struct Ports<'a> {
+    reports: &'a [PortReport],
+    processes: &'a [model::Process],
+}
+
+impl Serialize for Ports<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.reports.iter().map(|report| port(report, self.processes)))
+    }
+}
+
 fn pretty(envelope: &Envelope<'_>, out: &mut dyn Write) -> io::Result<()> {
     envelope.serialize(&mut Serializer::with_formatter(&mut *out, Escaping::pretty()))?;
     out.write_all(b"\n")
@@ -136,7 +149,7 @@ fn port<'a>(answer: &'a PortReport, processes: &[model::Process]) -> WirePort<'a
         protocol: answer.observed.protocol.into_str(),
         addresses: answer.observed.addresses.iter().map(ToString::to_string).collect(),
         class: answer.observed.class().into_str(),
-        service: answer.observed.service.as_ref().map(service),
+        service: answer.observed.service.as_deref().map(service),
         status: answer.verdict.status.into_str(),
         bind: answer.observed.attempts.iter().map(bind).collect(),
         bind_elsewhere: answer.observed.attempts_elsewhere.iter().map(bind).collect(),

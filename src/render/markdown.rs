@@ -1,44 +1,57 @@
 //! A table in Markdown, to paste into an issue or a wiki.
 
 use std::io::{self, Write};
+use std::iter::repeat_n;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::rows::{asked, rows, service};
+use super::rows::{Line, asked, lines, range, rows_of, service};
 use super::{Style, escape};
 use crate::answer::Answer;
+use crate::diagnose::PortReport;
 
-/// Writes a row for each holder, and one for each port without any.
+/// Writes a row for each holder, one for each port without any, and one for all free ports in a row.
 pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["Port", "Status", "Service", "Address", "Exposed", "Process", "PID", "User", "Unit/container"]);
-    let rows = rows(answer, style.connections);
-    let mut rows = rows.iter().peekable();
-    for port in &answer.ports {
-        let start = [
-            format!("{}/{}", port.observed.port, port.observed.protocol),
-            port.verdict.status.into_str().to_owned(),
-            cell(&service(port).unwrap_or_default()),
-        ];
-        if rows.peek().is_none_or(|row| !std::ptr::eq(row.port, port)) {
-            let asked = asked(port).join(", ");
-            table.add_row(start.iter().map(String::as_str).chain([&*asked]).chain([""; 5]));
-        }
-        while let Some(row) = rows.next_if(|row| std::ptr::eq(row.port, port)) {
-            let pids: Vec<String> = row.pids.iter().map(ToString::to_string).collect();
-            let rest = [
-                cell(&row.addresses.join(", ")),
-                row.exposure.into_str().to_owned(),
-                cell(row.process.as_deref().unwrap_or_default()),
-                pids.join(", "),
-                cell(row.user.as_deref().unwrap_or_default()),
-                cell(row.supervisor.as_deref().unwrap_or_default()),
-            ];
-            table.add_row(start.iter().chain(&rest));
+    for line in lines(&answer.ports) {
+        match line {
+            Line::Free(run @ [first, .., last]) if first.observed.port != last.observed.port && is_unused(run) => {
+                let start = [range(run), first.verdict.status.into_str().to_owned(), String::new()];
+                table.add_row(start.into_iter().chain([asked(first).join(", ")]).chain(repeat_n(String::new(), 5)));
+            }
+            Line::Free(run) => run.iter().for_each(|port| add_port(port, answer, style, &mut table)),
+            Line::One(port) => add_port(port, answer, style, &mut table),
         }
     }
     writeln!(out, "{table}")
+}
+
+fn is_unused(run: &[PortReport]) -> bool {
+    run.iter().all(|port| port.observed.sockets.is_empty())
+}
+
+fn add_port(port: &PortReport, answer: &Answer, style: &Style, table: &mut Table) {
+    let start =
+        [port.observed.name(), port.verdict.status.into_str().to_owned(), cell(&service(port).unwrap_or_default())];
+    let rows = rows_of(port, &answer.processes, style.connections);
+    if rows.is_empty() {
+        table.add_row(start.into_iter().chain([asked(port).join(", ")]).chain(repeat_n(String::new(), 5)));
+        return;
+    }
+    for row in rows {
+        let pids: Vec<String> = row.pids.iter().map(ToString::to_string).collect();
+        let rest = [
+            cell(&row.addresses.join(", ")),
+            row.exposure.into_str().to_owned(),
+            cell(row.process.as_deref().unwrap_or_default()),
+            pids.join(", "),
+            cell(row.user.as_deref().unwrap_or_default()),
+            cell(row.supervisor.as_deref().unwrap_or_default()),
+        ];
+        table.add_row(start.iter().chain(&rest));
+    }
 }
 
 /// Keeps text from being taken for markup.

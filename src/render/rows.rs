@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::classify::Exposure;
 use crate::diagnose::{Group, PortReport, Status, groups};
-use crate::model::{Container, Manager, Owners, Pid, Process, Socket, State, Unit, find_process};
+use crate::model::{Container, Manager, Owners, Pid, Process, Protocol, Socket, State, Unit, find_process};
 use crate::supervisor::{self, Supervisor};
 
 /// A row: text that is not yet escaped.
@@ -39,17 +39,17 @@ pub fn asked(port: &PortReport) -> Vec<String> {
 }
 
 /// The rows of an answer. With connections, each socket has a row of its own.
-pub fn rows<'a>(answer: &'a Answer, connections: bool) -> Vec<Row<'a>> {
-    let mut rows = Vec::new();
-    for port in &answer.ports {
-        if connections {
-            let single = |socket: &'a Socket| Group { owners: &socket.owners, sockets: vec![socket] };
-            rows.extend(port.observed.sockets.iter().map(|socket| row(port, &single(socket), &answer.processes)));
-        } else {
-            rows.extend(groups(port.observed.shown_sockets()).iter().map(|group| row(port, group, &answer.processes)));
-        }
+pub fn rows(answer: &Answer, connections: bool) -> Vec<Row<'_>> {
+    answer.ports.iter().flat_map(|port| rows_of(port, &answer.processes, connections)).collect()
+}
+
+/// The rows of one port.
+pub fn rows_of<'a>(port: &'a PortReport, processes: &'a [Process], connections: bool) -> Vec<Row<'a>> {
+    if connections {
+        let single = |socket: &'a Socket| Group { owners: &socket.owners, sockets: vec![socket] };
+        return port.observed.sockets.iter().map(|socket| row(port, &single(socket), processes)).collect();
     }
-    rows
+    groups(port.observed.shown_sockets()).iter().map(|group| row(port, group, processes)).collect()
 }
 
 fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) -> Row<'a> {
@@ -147,5 +147,62 @@ pub fn service(port: &PortReport) -> Option<String> {
     match service.common_use {
         Some(common) => Some(format!("({common})")),
         None => service.name.clone(),
+    }
+}
+
+/// A line of an answer on several ports.
+#[derive(Debug)]
+pub enum Line<'a> {
+    /// A port of one protocol.
+    One(&'a PortReport),
+    /// Free ports in a row, asked about in the same place and by the same protocols. Never empty.
+    Free(&'a [PortReport]),
+}
+
+/// Puts free neighbours together. A port that is free by every protocol asked about counts as one.
+pub fn lines(ports: &[PortReport]) -> Vec<Line<'_>> {
+    let mut lines = Vec::new();
+    let mut end = 0;
+    for group in ports.chunk_by(|a, b| a.observed.port == b.observed.port && a.observed.place() == b.observed.place()) {
+        end += group.len();
+        if group.iter().any(|port| port.verdict.status != Status::Free) {
+            lines.extend(group.iter().map(Line::One));
+            continue;
+        }
+        match lines.last_mut() {
+            Some(Line::Free(run)) if goes_on_with(run, group) => *run = &ports[end - group.len() - run.len()..end],
+            _ => lines.push(Line::Free(group)),
+        }
+    }
+    lines
+}
+
+fn goes_on_with(run: &[PortReport], next: &[PortReport]) -> bool {
+    let [.., last] = run else { return false };
+    last.observed.port.checked_add(1) == Some(next[0].observed.port)
+        && last.observed.place() == next[0].observed.place()
+        && only_protocol(run) == only_protocol(next)
+}
+
+/// The protocol, if each port was asked about by only one.
+fn only_protocol(run: &[PortReport]) -> Option<Protocol> {
+    match run {
+        [first, second, ..] if first.observed.port == second.observed.port => None,
+        [first, ..] => Some(first.observed.protocol),
+        [] => None,
+    }
+}
+
+/// Free ports in a row: `8080`, `8080-8090`, and `/tcp` if they were asked about by that only.
+pub fn range(run: &[PortReport]) -> String {
+    let ports = match run {
+        [first, .., last] if first.observed.port != last.observed.port => {
+            format!("{}-{}", first.observed.port, last.observed.port)
+        }
+        _ => run.first().map(|port| port.observed.port.to_string()).unwrap_or_default(),
+    };
+    match only_protocol(run) {
+        Some(protocol) => format!("{ports}/{protocol}"),
+        None => ports,
     }
 }

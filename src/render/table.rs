@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use super::columns::{Column, GUTTER, fit, text};
 use super::escape::width_of;
 use super::paper::{Paper, wrap};
-use super::rows::{name, on, rows};
+use super::rows::{Line, lines, name, on, range, rows};
 use super::{Style, colour, escape, prose, report};
 use crate::answer::Answer;
 use crate::diagnose::{PortReport, Status};
@@ -94,48 +94,13 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
 
 fn verdict_row(line: &Line<'_>, answer: &Answer) -> (Status, String, String) {
     match *line {
-        Line::Free { first, last, protocol } => {
-            let range =
-                if first.observed.port == last { last.to_string() } else { format!("{}-{last}", first.observed.port) };
-            let protocol = protocol.map(|protocol| format!("/{protocol}")).unwrap_or_default();
-            (Status::Free, format!("{range}{protocol}{}", on(first, "and")), String::new())
-        }
+        Line::Free(run) => (Status::Free, format!("{}{}", range(run), on(&run[0], "and")), String::new()),
         Line::One(port) => {
             let first = port.verdict.findings.first().filter(|_| port.verdict.status != Status::Free);
             let why = first.map(|finding| prose::sentence(finding, &answer.processes)).unwrap_or_default();
             (port.verdict.status, name(port), escape::terminal(&why).into_owned())
         }
     }
-}
-
-enum Line<'a> {
-    One(&'a PortReport),
-    Free { first: &'a PortReport, last: u16, protocol: Option<crate::model::Protocol> },
-}
-
-/// Puts free neighbours together. A port that is free by every protocol asked about counts as one.
-fn lines(ports: &[PortReport]) -> Vec<Line<'_>> {
-    let mut lines = Vec::new();
-    for group in ports.chunk_by(|a, b| a.observed.port == b.observed.port && a.observed.place() == b.observed.place()) {
-        let all_free = group.iter().all(|port| port.verdict.status == Status::Free);
-        if !all_free {
-            lines.extend(group.iter().map(Line::One));
-            continue;
-        }
-        let free = &group[0];
-        let only = if let [single] = group { Some(single.observed.protocol) } else { None };
-        match lines.last_mut() {
-            Some(Line::Free { first, last, protocol })
-                if last.checked_add(1) == Some(free.observed.port)
-                    && *protocol == only
-                    && first.observed.place() == free.observed.place() =>
-            {
-                *last = free.observed.port;
-            }
-            _ => lines.push(Line::Free { first: free, last: free.observed.port, protocol: only }),
-        }
-    }
-    lines
 }
 
 /// Without lines, and without a will of its own where to break cells: an address would not survive it.

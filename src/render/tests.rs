@@ -16,7 +16,7 @@ fn answer(
     let services = Services::default();
     let judge = |(port, protocol, sockets): (u16, Protocol, Vec<Socket>)| {
         let service = services.lookup(port, protocol);
-        let observed = Observed { service, sockets, ..Observed::of(port, protocol) };
+        let observed = Observed { service: service.map(Box::new), sockets, ..Observed::of(port, protocol) };
         let findings = diagnose(&Facts { processes: &processes, gaps: &gaps, ..Facts::of(&observed, &host()) });
         PortReport { observed, verdict: findings.into() }
     };

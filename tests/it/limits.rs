@@ -98,3 +98,42 @@ fn a_process_that_changes_its_name_all_the_time_is_followed() {
         assert!(!shown.contains('\u{1b}'), "{shown:?}");
     });
 }
+
+/// The peak of memory of a run, in KiB, as GNU time tells it.
+fn peak(arguments: &[&str]) -> u64 {
+    let mut command = Command::new("time");
+    command.args(["--quiet", "--format", "%M", env!("CARGO_BIN_EXE_portcheck")]).args(arguments);
+    let output = command.stdin(Stdio::null()).stdout(Stdio::null()).output().unwrap();
+    String::from_utf8(output.stderr).unwrap().trim().parse().unwrap()
+}
+
+/// 65,535 ports took 295 MiB, and 546 as Markdown.
+#[test]
+fn a_free_port_takes_little_memory_in_every_output() {
+    /// For each port and protocol: twice as much as was measured.
+    const MOST_BYTES: u64 = 1_600;
+    in_namespace(|| {
+        if !has("time") {
+            return skip("no GNU time");
+        }
+        for output in [&[][..], &["--json"], &["--format", "ndjson"], &["--format", "csv"], &["--format", "markdown"]] {
+            let of = |range| peak(&[&[range], output].concat());
+            let bytes = (of("20000-39999") - of("20000-23999")) * 1024 / (2 * 16_000);
+            assert!(bytes <= MOST_BYTES, "{output:?}: {bytes}");
+        }
+    });
+}
+
+#[test]
+fn free_ports_in_a_row_are_one_row_of_a_table_and_one_element_each_of_json() {
+    in_namespace(|| {
+        let _listener = TcpListener::bind("127.0.0.1:3005").unwrap();
+        let markdown = run(&["3000-3010/tcp", "--format", "markdown"]).stdout;
+        let first = |line: &str| line.split('|').nth(1).unwrap().trim().to_owned();
+        let ports: Vec<String> = markdown.lines().skip(2).map(first).collect();
+        assert_eq!(ports, ["3000-3004/tcp", "3005/tcp", "3006-3010/tcp"], "{markdown}");
+        let table = run(&["3000-3010/tcp"]).stdout;
+        assert!(table.contains("3000-3004/tcp") && table.contains("3006-3010/tcp"), "{table}");
+        assert_eq!(json(&["3000-3010/tcp"])["ports"].as_array().unwrap().len(), 11);
+    });
+}

@@ -246,7 +246,7 @@ impl Planner<'_> {
         // A process that keeps a port for a caller of --free may keep others for others.
         let keeps =
             |lease: &&Lease| lease.kind != LeaseKind::Command && pids.iter().all(|pid| lease.pids.contains(pid));
-        if let (Some(lease), Some(&pid)) = (port.observed.lease.as_ref().filter(keeps), pids.first()) {
+        if let (Some(lease), Some(&pid)) = (port.observed.lease.as_deref().filter(keeps), pids.first()) {
             let command = [&*self.request.program, "release", &lease.port.to_string()];
             let remedy = Remedy::run(RemedyKind::ReleaseLease, "release it", command);
             let reason = "keeps the port for a caller of portcheck free".to_owned();

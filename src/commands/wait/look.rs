@@ -1,6 +1,6 @@
 //! One look at the ports of this machine, at the least cost that still tells.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path;
@@ -136,7 +136,7 @@ pub struct Looker<'a> {
 #[derive(Debug, Clone, Default)]
 struct Verdict {
     /// The goals that are met, by index.
-    met: Vec<usize>,
+    met: HashSet<usize>,
     failure: Option<super::Outcome>,
 }
 
@@ -175,7 +175,7 @@ impl<'a> Looker<'a> {
         };
         for goal in &mut *goals {
             let Place::Here(target) = &goal.place else { continue };
-            let listens = listeners.iter().any(|socket| self.is_its(target, socket));
+            let listens = at(&listeners, target.first).iter().any(|socket| self.is_its(target, socket));
             goal.is_met = match self.options.awaited {
                 Awaited::Listening => listens || self.answers(target),
                 Awaited::Free => {
@@ -211,6 +211,7 @@ impl<'a> Looker<'a> {
         Ok(look)
     }
 
+    /// By ascending port.
     fn listeners(&mut self) -> Result<Vec<Socket>, Error> {
         let mut listeners = Vec::new();
         for (&protocol, ports) in &self.ports {
@@ -219,6 +220,7 @@ impl<'a> Looker<'a> {
                 listeners.extend(self.watch.listeners(protocol, ports)?);
             }
         }
+        listeners.sort_by_key(|socket| (socket.local.port(), socket.inode));
         Ok(listeners)
     }
 
@@ -240,10 +242,7 @@ impl<'a> Looker<'a> {
         if is_unsure && self.options.awaited == Awaited::Free {
             return false;
         }
-        socket.local.port() == target.first
-            && target.wants(socket.protocol)
-            && socket.serves(self.request.family)
-            && target.covers(socket)
+        target.wants(socket.protocol) && socket.serves(self.request.family) && target.covers(socket)
     }
 
     fn can_bind(&self, target: &Target, look: &mut Look) -> bool {
@@ -270,10 +269,11 @@ impl<'a> Looker<'a> {
     /// Finds out who listens.
     fn judge(&self, by: &By, goals: &[Goal]) -> Result<Verdict, Error> {
         let answer = answer::answer(&Request { detail: Detail::Full, probe: false, ..self.request.clone() })?;
+        let by_port = super::by_port(&answer);
         let mut verdict = Verdict::default();
         for (index, goal) in goals.iter().enumerate() {
             let Place::Here(target) = &goal.place else { continue };
-            let ports = answer.ports.iter().filter(|port| super::is_of(port, target));
+            let ports = super::reports_on(&by_port, target);
             let sockets = ports.flat_map(|port| &port.observed.sockets).filter(|socket| socket.state.is_listening());
             // On Linux, one without an inode is just being closed. Elsewhere there are none.
             let listeners = sockets.filter(|socket| socket.inode.is_some() || answer.host.os != "linux");
@@ -281,7 +281,7 @@ impl<'a> Looker<'a> {
             let is_meant = |pid: &Pid| find_process(&answer.processes, *pid).is_some_and(|process| by.is(process));
             let is_right = |owners: &&&Owners| owners.seen().is_some_and(|pids| pids.iter().any(is_meant));
             if owners.iter().any(|owners| is_right(&owners)) {
-                verdict.met.push(index);
+                verdict.met.insert(index);
             } else if owners.iter().any(|owners| owners.is_unsure()) {
                 verdict.failure = verdict.failure.or(Some(super::Outcome::Unknown));
             } else if !owners.is_empty() {
@@ -290,6 +290,13 @@ impl<'a> Looker<'a> {
         }
         Ok(verdict)
     }
+}
+
+/// The sockets on a port, of those that are sorted by it.
+fn at(listeners: &[Socket], port: u16) -> &[Socket] {
+    let start = listeners.partition_point(|socket| socket.local.port() < port);
+    let count = listeners[start..].partition_point(|socket| socket.local.port() == port);
+    &listeners[start..start + count]
 }
 
 /// Whether the ordinary diagnosis of a port says what was waited for.

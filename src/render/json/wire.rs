@@ -27,6 +27,7 @@ use serde::Serialize;
 #[cfg(test)]
 use strum::VariantNames;
 
+use super::Ports;
 use super::free::WireFree;
 use super::kill::WireKill;
 use super::parts::{WireEndpoint, WireRemedy};
@@ -49,7 +50,8 @@ pub struct Envelope<'a> {
     /// The machine.
     pub host: WireHost<'a>,
     /// The ports asked about or in use, one element for each port and protocol.
-    pub ports: Vec<WirePort<'a>>,
+    #[cfg_attr(test, schemars(with = "Vec<WirePort<'_>>"))]
+    pub ports: Ports<'a>,
     /// The processes named in `ports`.
     pub processes: Vec<WireProcess<'a>>,
     /// What could not be looked at.
