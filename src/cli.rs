@@ -23,12 +23,12 @@ mod words;
 
 use std::ffi::OsString;
 
-use crate::commands::free::terminal::Picking;
 use crate::commands::kill::Options;
-use crate::commands::wait::terminal::Waiting;
 use crate::diagnose::Rule;
-use crate::request::Request;
+use crate::request::{Filter, Request, Sort};
 use crate::terminal::Printing;
+use crate::terminal::free::Picking;
+use crate::terminal::wait::Waiting;
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::error::ErrorKind;
 use clap::{ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -85,8 +85,10 @@ pub struct Typed {
 /// What a command line asks for.
 #[derive(Debug)]
 pub enum Wish {
-    /// An answer about ports.
-    Answer(Request, Printing),
+    /// What there is to say of ports.
+    Check(Request, Printing),
+    /// What is in use.
+    List(Request, Filter, Sort, Printing),
     /// Ports that are to be freed.
     Kill(Request, Options, Printing),
     /// Ports that are waited for.

@@ -24,13 +24,7 @@ mod linux;
 use linux as native;
 
 #[cfg(target_os = "linux")]
-pub use linux::stat::ids_are_ours;
-#[cfg(target_os = "linux")]
-pub(crate) use linux::{
-    owners::parse_socket_link,
-    stat::{Stat, status_field},
-    unix_sockets,
-};
+pub use linux::unix_sockets;
 
 #[cfg(all(target_os = "linux", fuzzing))]
 pub use linux::fuzzing;

@@ -4,6 +4,10 @@
 //! `portcheck PORT` says. A process is named by its id for people only: what is signalled or watched is a
 //! [`Handle`](crate::platform::process::Handle), which stays the same process whatever becomes of its id.
 
+pub mod check;
+pub mod diagnosis;
+pub mod exit;
 pub mod free;
 pub mod kill;
+pub mod list;
 pub mod wait;

@@ -6,6 +6,8 @@ mod exec;
 pub mod foreign;
 pub mod limits;
 pub mod machine;
+#[cfg(target_os = "linux")]
+pub mod proc;
 pub mod process;
 mod signal;
 mod startup;

@@ -18,7 +18,10 @@ mod wait;
 
 use std::io::{self, Write};
 
-use crate::answer::{Answer, Command};
+use crate::answer::Answer;
+use crate::commands::diagnosis::Diagnosis;
+use crate::commands::exit::Command;
+use crate::commands::free::Report;
 use crate::diagnose::Rule;
 pub use json::ErrorKind;
 
@@ -62,17 +65,24 @@ pub struct Style {
 ///
 /// If writing fails.
 pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    match style.format {
-        Format::Json => json::document(answer, out),
-        Format::Ndjson => json::lines(answer, out),
-        Format::Csv if let Some(free) = &answer.free => csv::leases(free, out),
-        Format::Csv => csv::write(answer, style, out),
-        Format::Markdown => markdown::write(answer, style, out),
-        Format::Table if let Some(free) = &answer.free => free::write(free, out),
-        Format::Table if answer.command == Command::List => table::list(answer, style, out),
-        Format::Table if is_one_port(answer) => report::write(answer, style, out),
-        Format::Table => table::verdicts(answer, style, out),
+    let diagnosis = answer.diagnosis();
+    match (style.format, answer) {
+        (Format::Json, _) => json::document(answer, out),
+        (_, Answer::Kill(report)) => kill::report(report, style, out),
+        (_, Answer::Wait(report)) => wait::report(report, style, out),
+        (Format::Ndjson, _) => json::lines(diagnosis, out),
+        (Format::Csv, Answer::Free(report)) => csv::leases(report, out),
+        (Format::Csv, _) => csv::write(diagnosis, style, out),
+        (Format::Markdown, _) => markdown::write(diagnosis, style, out),
+        (Format::Table, Answer::Free(report)) => free::write(report, out),
+        (Format::Table, Answer::List(listing)) => table::list(listing, style, out),
+        (Format::Table, Answer::Check(_)) => ports(diagnosis, style, out),
     }
+}
+
+/// The ports of a diagnosis, for people: one in words, several in a table.
+fn ports(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    if is_one_port(diagnosis) { report::write(diagnosis, style, out) } else { table::verdicts(diagnosis, style, out) }
 }
 
 /// Writes what is going to be done to free ports, before it is done.
@@ -84,30 +94,6 @@ pub fn write_plan(prepared: &crate::commands::kill::Prepared, style: &Style, out
     kill::plan(prepared, style, out)
 }
 
-/// Writes what was done to free ports, and what came of it: in words, or as JSON if that is the format.
-///
-/// # Errors
-///
-/// If writing fails.
-pub fn write_kill(report: &crate::commands::kill::Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    match style.format {
-        Format::Json => json::killed(report, out),
-        _ => kill::report(report, style, out),
-    }
-}
-
-/// Writes how a wait went: in words, or as JSON if that is the format.
-///
-/// # Errors
-///
-/// If writing fails.
-pub fn write_wait(report: &crate::commands::wait::Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    match style.format {
-        Format::Json => json::waited(report, out),
-        _ => wait::report(report, style, out),
-    }
-}
-
 /// Writes a few lines on what is waited for, and what is there now.
 ///
 /// # Errors
@@ -116,11 +102,11 @@ pub fn write_wait(report: &crate::commands::wait::Report, style: &Style, out: &m
 pub fn write_waiting(
     goals: &[crate::commands::wait::Goal],
     options: &crate::commands::wait::Options,
-    answer: &Answer,
+    diagnosis: &Diagnosis,
     style: &Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    wait::now(goals, options, answer, style, out)
+    wait::now(goals, options, diagnosis, style, out)
 }
 
 /// Writes what the rules are about: one in full, several a line each.
@@ -140,8 +126,8 @@ pub fn write_explanation(rules: &[&Rule], out: &mut dyn Write) -> io::Result<()>
 /// # Errors
 ///
 /// If writing fails.
-pub fn write_choice(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
-    answer.free.as_ref().map_or(Ok(()), |free| free::choice(free, out))
+pub fn write_choice(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    free::choice(report, out)
 }
 
 /// Writes the envelope of a command that failed.
@@ -159,8 +145,11 @@ pub fn write_error(
     json::error(kind, message, command, host, out)
 }
 
-fn is_one_port(answer: &Answer) -> bool {
-    answer.ports.first().is_some_and(|first| answer.ports.iter().all(|port| port.observed.port == first.observed.port))
+fn is_one_port(diagnosis: &Diagnosis) -> bool {
+    diagnosis
+        .ports
+        .first()
+        .is_some_and(|first| diagnosis.ports.iter().all(|port| port.observed.port == first.observed.port))
 }
 
 /// The colours of the program. Meaning never rests on them alone.

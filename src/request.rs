@@ -1,7 +1,7 @@
 //! What was asked, in the program's own terms: what the command line means, without any trace of it.
 
 use crate::classify::Class;
-use crate::collect::Detail;
+use crate::collect::{Detail, Scope};
 use crate::model::{Backend, Family, Pid, Protocol};
 use crate::target::Target;
 
@@ -9,8 +9,8 @@ use crate::target::Target;
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice by itself")]
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The question.
-    pub question: Question,
+    /// The ports asked about; all that are in use, if there are none.
+    pub targets: Vec<Target>,
     /// The protocols to look at, in the order of the answer.
     pub protocols: Vec<Protocol>,
     /// Only what this family reaches; both if `None`.
@@ -31,13 +31,21 @@ pub struct Request {
     pub program: String,
 }
 
-/// The two questions.
-#[derive(Debug, Clone)]
-pub enum Question {
-    /// Can these be had, and if not, why?
-    Check(Vec<Target>),
-    /// What is in use?
-    List(Filter, Sort),
+impl Request {
+    /// What is to be read of the machine. The tables of protocols that nobody asks about are not.
+    pub fn scope(&self) -> Scope {
+        let targets = &self.targets;
+        let is_asked = |protocol: &Protocol| targets.is_empty() || targets.iter().any(|target| target.wants(*protocol));
+        Scope {
+            backend: self.backend,
+            protocols: self.protocols.iter().copied().filter(is_asked).collect(),
+            targets: targets.clone(),
+            connections: self.connections,
+            detail: self.detail,
+            quick: self.quick,
+            family: self.family,
+        }
+    }
 }
 
 /// What a listing is narrowed to. Every field that is set must fit.

@@ -3,25 +3,33 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::answer::{self, Command, Exit};
+use crate::answer::Answer;
 use crate::cli::{self, Stop, Wish};
 use crate::collect;
-use crate::commands::{free, kill, wait};
+use crate::commands::check::check;
+use crate::commands::exit::{Command, Exit};
+use crate::commands::list::list;
+use crate::error::Error;
 use crate::model::Backend;
 use crate::render::{self, ErrorKind, Format};
-use crate::request::{Question, Request};
+use crate::request::Request;
 use crate::terminal::{self, Printing};
 
 /// Does what the command line asks for.
 pub fn run(arguments: &[OsString]) -> ExitCode {
     let exit = match cli::parse(arguments).and_then(cli::resolve) {
-        Ok(Wish::Answer(request, printing)) => answer(&request, &printing),
-        Ok(Wish::Kill(request, options, printing)) => kill::terminal::run(request, options, &printing),
-        Ok(Wish::Wait(request, wait, printing)) => wait::terminal::run(request, wait, &printing),
-        Ok(Wish::Pick(picking, printing)) => free::terminal::pick(*picking, &printing),
-        Ok(Wish::Leases(printing)) => free::terminal::leases(&printing),
-        Ok(Wish::Release(ports, printing)) => free::terminal::release(&ports, &printing),
-        Ok(Wish::KeepLeases) => free::terminal::keep_leases(),
+        Ok(Wish::Check(request, printing)) => {
+            look(Command::Check, &request, &printing, || check(&request).map(Answer::Check))
+        }
+        Ok(Wish::List(request, filter, sort, printing)) => {
+            look(Command::List, &request, &printing, || list(&request, &filter, sort).map(Answer::List))
+        }
+        Ok(Wish::Kill(request, options, printing)) => terminal::kill::run(request, options, &printing),
+        Ok(Wish::Wait(request, wait, printing)) => terminal::wait::run(request, wait, &printing),
+        Ok(Wish::Pick(picking, printing)) => terminal::free::pick(*picking, &printing),
+        Ok(Wish::Leases(printing)) => terminal::free::leases(&printing),
+        Ok(Wish::Release(ports, printing)) => terminal::free::release(&ports, &printing),
+        Ok(Wish::KeepLeases) => terminal::free::keep_leases(),
         Ok(Wish::Explanation(rules, color)) => {
             let printed = terminal::print(Format::Table, color, |out| render::write_explanation(&rules, out));
             terminal::written(Exit::Yes, printed)
@@ -43,22 +51,18 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-fn answer(request: &Request, printing: &Printing) -> Exit {
+/// Looks, with a sign of life if that takes long, and writes what was seen.
+fn look(
+    command: Command,
+    request: &Request,
+    printing: &Printing,
+    answer: impl FnOnce() -> Result<Answer, Error>,
+) -> Exit {
     let progress = terminal::start_progress();
-    let answered = answer::answer(request);
+    let answered = answer();
     drop(progress);
     match answered {
-        // The code is settled here: what happens to the output cannot change a verdict.
-        Ok(answer) => {
-            let printed = printing.print(|style, out| render::write(&answer, style, out));
-            terminal::written(answer.exit(), printed)
-        }
-        Err(error) => {
-            let command = match request.question {
-                Question::Check(_) => Command::Check,
-                Question::List(..) => Command::List,
-            };
-            printing.fail(&error, command, request.backend)
-        }
+        Ok(answer) => printing.finish(&answer),
+        Err(error) => printing.fail(&error, command, request.backend),
     }
 }

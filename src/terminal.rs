@@ -1,14 +1,18 @@
 //! The standard streams: how answers, errors and signs of life are printed, and the exit code that comes of it.
 
 mod exec;
+pub mod free;
+pub mod kill;
 mod progress;
+pub mod wait;
 
 use std::io::{self, BufWriter, Write};
 
 use anstream::{AutoStream, ColorChoice};
 
-use crate::answer::{Command, Exit};
+use crate::answer::Answer;
 use crate::collect;
+use crate::commands::exit::{Command, Exit};
 use crate::error::Error;
 use crate::model::{Backend, Host};
 use crate::render::{self, ErrorKind, Format, Style, escape};
@@ -26,10 +30,15 @@ pub struct Printing {
 }
 
 impl Printing {
-    /// Writes to standard output, unless nothing is to be printed.
-    pub fn print(&self, write: impl FnOnce(&Style, &mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    /// Writes an answer to standard output, unless nothing is to be printed.
+    pub fn print(&self, answer: &Answer) -> io::Result<()> {
         let Some(style) = &self.style else { return Ok(()) };
-        print(style.format, self.color, |out| write(style, out))
+        print(style.format, self.color, |out| render::write(answer, style, out))
+    }
+
+    /// Writes an answer to standard output. Its exit code is settled: what happens to the output cannot change it.
+    pub fn finish(&self, answer: &Answer) -> Exit {
+        written(answer.exit(), self.print(answer))
     }
 
     /// Reports that the tool itself failed.

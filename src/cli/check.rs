@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::render::Style;
-use crate::request::{Question, Request};
+use crate::request::Request;
 use clap::Args;
 
 use super::common::{self, Look, Narrow, Output};
@@ -38,9 +38,9 @@ impl CheckArgs {
             backend: self.look.backend.into(),
             probe: !self.look.no_probe,
             reuse_address: self.look.reuse_addr,
-            ..common::request(Question::Check(targets), &self.narrow)
+            ..common::request(targets, &self.narrow)
         };
         let style = self.output.style(typed).map(|style| Style { connections: self.all, ..style });
-        Ok(Wish::Answer(request, Printing { style, color: self.output.color() }))
+        Ok(Wish::Check(request, Printing { style, color: self.output.color() }))
     }
 }

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use crate::collect::Detail;
 use crate::model::{Backend, Family, Protocol};
 use crate::render::{Format, Style};
-use crate::request::{Question, Request};
+use crate::request::Request;
+use crate::target::Target;
 use crate::terminal::Printing;
 use clap::{Args, ColorChoice, ValueEnum};
 
@@ -147,9 +148,9 @@ pub struct Look {
 }
 
 /// A question with nothing special about it.
-pub fn request(question: Question, narrow: &Narrow) -> Request {
+pub fn request(targets: Vec<Target>, narrow: &Narrow) -> Request {
     Request {
-        question,
+        targets,
         protocols: narrow.protocols(),
         family: narrow.family(),
         connections: false,

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::commands::free::terminal::Picking;
 use crate::commands::free::{self, Demand, Handover, Order, Wanted};
 use crate::duration::parse_duration;
 use crate::model::{Family, Pid, Protocol};
@@ -15,6 +14,7 @@ use crate::port_set::PortSet;
 use crate::probe::{self, Outcome};
 use crate::render::Format;
 use crate::target::{self, Target};
+use crate::terminal::free::Picking;
 
 use super::common::{Narrow, Output};
 use super::names::{ClassName, NativeOnly, PickingFormat, parse_pid};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::commands::kill::{Consent, Options};
 use crate::duration::parse_duration;
 use crate::platform::Signal;
-use crate::request::{Question, Request};
+use crate::request::Request;
 use crate::terminal::Printing;
 use clap::Args;
 
@@ -70,7 +70,7 @@ impl KillArgs {
         let request = Request {
             connections: self.clients,
             reuse_address: self.reuse_addr,
-            ..common::request(Question::Check(targets), &self.narrow)
+            ..common::request(targets, &self.narrow)
         };
         let same: Vec<OsString> = self.targets.iter().map(OsString::from).collect();
         let (style, color) = (self.output.style(&same), self.output.color());

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use crate::collect;
 use crate::render::Style;
-use crate::request::{Filter, Question, Request, Sort};
+use crate::request::{Filter, Request, Sort};
 use clap::Args;
 
 use super::common::{self, Narrow, Output};
@@ -59,16 +59,17 @@ impl ListArgs {
             exposed: self.exposed,
         };
         require_owners(&filter)?;
-        let question = Question::List(filter, self.sort.map_or(Sort::Port, Into::into));
+        let sort = self.sort.map_or(Sort::Port, Into::into);
         let request = Request {
             connections: self.all,
             detail: self.output.detail(false),
             backend: self.backend.into(),
             probe: !self.no_probe,
-            ..common::request(question, &self.narrow)
+            ..common::request(Vec::new(), &self.narrow)
         };
         let style = self.output.style(typed).map(|style| Style { connections: self.all, ..style });
-        Ok(Wish::Answer(request, Printing { style, color: self.output.color() }))
+        let printing = Printing { style, color: self.output.color() };
+        Ok(Wish::List(request, filter, sort, printing))
     }
 }
 

@@ -1,5 +1,4 @@
 use crate::model::Protocol;
-use crate::request::Question;
 
 use super::*;
 
@@ -207,9 +206,7 @@ fn a_service_name_asks_for_no_protocol() {
     assert!(usage("db:domain/udp --wait listening").contains("UDP"));
     for (option, expected) in [("--tcp", Protocol::Tcp), ("--udp", Protocol::Udp)] {
         let wish = wish(&format!("domain {option}")).unwrap();
-        let Wish::Answer(Request { question: Question::Check(targets), .. }, _) = wish else {
-            panic!("{option}: {wish:?}")
-        };
+        let Wish::Check(Request { targets, .. }, _) = wish else { panic!("{option}: {wish:?}") };
         assert_eq!(targets.iter().map(|target| target.protocol).collect::<Vec<_>>(), [Some(expected)]);
     }
     assert!(matches!(wish("--free --near https"), Ok(Wish::Pick(..))));

@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::commands::wait::terminal::Waiting;
 use crate::commands::wait::{self, Awaited, By, Goal, Options, Remote};
 use crate::duration::parse_duration;
 use crate::model::Protocol;
 use crate::render::{Format, Style};
-use crate::request::{Question, Request};
+use crate::request::Request;
 use crate::target::{Target, path_of};
 use crate::terminal::Printing;
+use crate::terminal::wait::Waiting;
 use clap::{Args, ValueEnum};
 
 use super::common::{self, Narrow, Output};
@@ -116,7 +116,7 @@ impl WaitArgs {
             quick: self.quick && options.by.is_none(),
             probe: !self.no_probe,
             reuse_address: self.reuse_addr,
-            ..common::request(Question::Check(here), &self.narrow)
+            ..common::request(here, &self.narrow)
         };
         let same: Vec<OsString> = self.targets.iter().map(OsString::from).collect();
         let style = self.output.style(&same).map(|style| Style { connections: self.all, ..style });

@@ -27,7 +27,6 @@ mod quick;
 mod search;
 mod sock_diag;
 mod socket_units;
-pub mod stat;
 mod system_call;
 mod tables;
 pub mod unix_sockets;
@@ -44,13 +43,13 @@ pub use watch::Watch;
 
 pub use super::unix::{is_process, is_user};
 
+use crate::platform::proc::Stat;
 use attribute::{Attributed, Attribution};
 use cgroup::Hierarchy;
 use holder::Holder;
 use owners::Sweep;
 use search::Search;
 use sock_diag::{Entry, States};
-use stat::Stat;
 use tables::Tables;
 
 use super::{Detail, Scope, leaders_first, processes};

@@ -8,14 +8,13 @@
 //! Then the port is handed over. To a caller: the lock goes to a lease daemon in the background, the *lease*, and with `--hold`
 //! the bound sockets too. To a command: it inherits them, as this process becomes the command.
 
-pub mod answer;
 mod claim;
 mod env_file;
 mod lease;
 mod names;
 mod order;
 mod pool;
-pub mod terminal;
+mod report;
 
 use std::ffi::OsString;
 use std::io;
@@ -41,6 +40,7 @@ pub use lease::{
 pub use names::{highest_placeholder, is_name, rules_programs, usual as usual_names};
 pub use order::Order;
 pub use pool::{Pool, Reason, USUAL, Wanted};
+pub use report::{Action, Found, Report, list_leases, nothing_left, picked, ranges, release_leases};
 
 /// The longest that a lease may be asked for: a year.
 pub const LONGEST_TTL: Duration = Duration::from_hours(365 * 24);

@@ -15,7 +15,6 @@ mod plan;
 mod restarter;
 mod starters;
 mod surroundings;
-pub mod terminal;
 mod verify;
 
 use std::time::Duration;
@@ -27,7 +26,9 @@ pub use plan::{Holder, Plan, Reason, Refusal, plan};
 pub use restarter::Restarter;
 pub use surroundings::Surroundings;
 
-use crate::answer::{self, Answer, Command, Exit};
+use crate::commands::check::check;
+use crate::commands::diagnosis::Diagnosis;
+use crate::commands::exit::Exit;
 use crate::diagnose::{Remedy, RemedyKind, Status};
 use crate::error::Error;
 use crate::model::{Pid, Process, Socket, find_process};
@@ -65,7 +66,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Prepared {
     /// The diagnosis that it rests on.
-    pub answer: Answer,
+    pub diagnosis: Diagnosis,
     /// What is going to be done.
     pub plan: Plan,
     /// Of those to be signalled, in the order of the plan. `None` for who has ended already.
@@ -100,7 +101,7 @@ pub struct Report {
     /// What to do about what is not free, the best first.
     pub next_steps: Vec<Remedy>,
     /// The last diagnosis.
-    pub answer: Answer,
+    pub diagnosis: Diagnosis,
 }
 
 /// Something that was done.
@@ -245,33 +246,34 @@ impl Report {
 ///
 /// If the sockets cannot be listed, or processes cannot be held on to.
 pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
-    let answer = look(&request)?;
-    let surroundings = Surroundings::read(answer.host.euid, answer.processes.iter().map(|process| process.pid));
-    let keepers = Keepers::of(&answer, &surroundings);
-    let plan = plan(&answer, &surroundings, &keepers, &options, &request);
+    let diagnosis = look(&request)?;
+    let surroundings = Surroundings::read(diagnosis.host.euid, diagnosis.processes.iter().map(|process| process.pid));
+    let keepers = Keepers::of(&diagnosis, &surroundings);
+    let plan = plan(&diagnosis, &surroundings, &keepers, &options, &request);
     let signalled = plan.holders.iter().filter(|holder| !holder.is_stopped_by_keeper);
-    let processes: Vec<&Process> = signalled.filter_map(|holder| find_process(&answer.processes, holder.pid)).collect();
+    let processes: Vec<&Process> =
+        signalled.filter_map(|holder| find_process(&diagnosis.processes, holder.pid)).collect();
     // Most have a shell above them, and little else.
     process::allow_descriptors(plan.holders.len() * 4);
     let handles = plan.holders.iter().map(|holder| Handle::open(holder.pid)).collect::<Result<Vec<_>, _>>()?;
     let starters = Starters::of(&processes, &surroundings)?;
-    Ok(Prepared { answer, plan, handles, starters, request, options, surroundings })
+    Ok(Prepared { diagnosis, plan, handles, starters, request, options, surroundings })
 }
 
 /// Looks at the ports. What is being done is not offered.
-fn look(request: &Request) -> Result<Answer, Error> {
-    let mut answer = Answer { command: Command::Kill, ..answer::answer(request)? };
-    for finding in answer.ports.iter_mut().flat_map(|port| &mut port.verdict.findings) {
+fn look(request: &Request) -> Result<Diagnosis, Error> {
+    let mut diagnosis = check(request)?;
+    for finding in diagnosis.ports.iter_mut().flat_map(|port| &mut port.verdict.findings) {
         finding.remedies.retain(|remedy| !matches!(remedy.kind, RemedyKind::EndProcess | RemedyKind::DropRemnants));
     }
-    Ok(answer)
+    Ok(diagnosis)
 }
 
 impl Prepared {
     /// Whether every port asked about is free already.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        self.answer.ports.iter().all(|port| port.verdict.status == Status::Free)
+        self.diagnosis.ports.iter().all(|port| port.verdict.status == Status::Free)
     }
 
     /// What was asked for.
@@ -283,7 +285,7 @@ impl Prepared {
     /// What it comes to without doing anything, if nothing is to be done or nothing can be done.
     #[must_use]
     pub fn foregone(&self) -> Option<Outcome> {
-        let is_unknown = self.answer.exit() == Exit::Unknown;
+        let is_unknown = self.diagnosis.exit() == Exit::Unknown;
         match () {
             () if self.is_free() => Some(Outcome::AlreadyFree),
             () if is_unknown => Some(Outcome::Unknown),
@@ -313,7 +315,7 @@ impl Prepared {
     #[must_use]
     pub fn untouched(self, outcome: Outcome) -> Report {
         let (objection, is_about_several_ports) = (self.objection(), self.is_about_several_ports());
-        let Self { answer, plan, options, .. } = self;
+        let Self { diagnosis, plan, options, .. } = self;
         Report {
             options,
             plan,
@@ -325,7 +327,7 @@ impl Prepared {
             takers: Vec::new(),
             survivors: Vec::new(),
             next_steps: Vec::new(),
-            answer,
+            diagnosis,
         }
     }
 }

@@ -9,7 +9,6 @@
 mod look;
 mod pace;
 mod remote;
-pub mod terminal;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -17,13 +16,15 @@ use std::time::{Duration, Instant};
 pub use look::By;
 pub use remote::{Progress, Remote, parse as parse_remote};
 
-use crate::answer::{self, Answer, Command, Exit};
 use crate::collect;
+use crate::commands::check::check;
+use crate::commands::diagnosis::Diagnosis;
+use crate::commands::exit::Exit;
 use crate::diagnose::PortReport;
 use crate::error::Error;
 use crate::model::{Pid, Protocol};
 use crate::platform::process::{Handle, wait_for_exits};
-use crate::request::{Question, Request};
+use crate::request::Request;
 use crate::target::Target;
 use look::{Look, Looker};
 use pace::Pace;
@@ -139,7 +140,7 @@ pub struct Report {
     /// How long it took.
     pub elapsed: Duration,
     /// The last diagnosis of the ports of this machine.
-    pub answer: Answer,
+    pub diagnosis: Diagnosis,
 }
 
 impl Report {
@@ -166,7 +167,7 @@ pub fn awaited_targets(awaited: Awaited, protocols: &[Protocol], targets: Vec<Ta
 }
 
 /// Called with the diagnosis whenever the situation changed.
-pub type Watcher<'a> = dyn FnMut(&Answer) + 'a;
+pub type Watcher<'a> = dyn FnMut(&Diagnosis) + 'a;
 
 /// Waits until `goals` are met. `request` says how to look; its question is made from the goals. `watcher` is called at the
 /// start, and whenever the situation has changed.
@@ -185,7 +186,7 @@ pub fn wait(
         Place::Here(target) => Some(target.clone()),
         Place::There(_) => None,
     });
-    let request = Request { question: Question::Check(here.collect()), ..request.clone() };
+    let request = Request { targets: here.collect(), ..request.clone() };
     let mut wait = Wait {
         attempts: Attempts::start(&goals, request.family)?,
         looker: Looker::new(&request, &options),
@@ -196,7 +197,7 @@ pub fn wait(
     let handles = options.pids.iter().map(|&pid| Ok((pid, Handle::open(pid)?))).collect::<Result<Vec<_>, Error>>()?;
     let mut pace = Pace::default();
     let mut last_seen = None;
-    let (outcome, answer) = loop {
+    let (outcome, diagnosis) = loop {
         // Before the look: what a process did before its end still counts.
         let ended = handles.iter().find(|(_, handle)| handle.as_ref().is_none_or(Handle::has_ended));
         let is_late = options.timeout.is_some_and(|timeout| start.elapsed() >= timeout);
@@ -205,9 +206,9 @@ pub fn wait(
         pace.looked(look_start.elapsed());
         let mut outcome = outcome;
         if outcome == Some(Outcome::Met) {
-            let answer = wait.diagnose(false)?;
-            if wait.confirm(&answer) {
-                break (Outcome::Met, answer);
+            let diagnosis = wait.diagnose(false)?;
+            if wait.confirm(&diagnosis) {
+                break (Outcome::Met, diagnosis);
             }
             // Such as a lease on a port that can be bound: that may go on for long.
             pace.disagreed(look_start.elapsed());
@@ -228,7 +229,7 @@ pub fn wait(
         wait_for_exits(&running, Some(pace.pause().min(left)))?;
     };
     let goals = wait.goals;
-    Ok(Report { options, outcome, goals, elapsed: start.elapsed(), answer })
+    Ok(Report { options, outcome, goals, elapsed: start.elapsed(), diagnosis })
 }
 
 /// A wait that goes on.
@@ -268,21 +269,20 @@ impl Wait<'_> {
 
     /// The ordinary diagnosis of the ports of this machine. As long as a server is awaited, nothing is bound that could be
     /// in its way just then.
-    fn diagnose(&self, is_given_up: bool) -> Result<Answer, Error> {
+    fn diagnose(&self, is_given_up: bool) -> Result<Diagnosis, Error> {
         let is_here = |goal: &Goal| matches!(goal.place, Place::Here(_));
         if self.goals.iter().any(is_here) {
             let probe = self.request.probe && (is_given_up || self.options.awaited == Awaited::Free);
-            let answer = answer::answer(&Request { probe, ..self.request.clone() })?;
-            return Ok(Answer { command: Command::Wait, ..answer });
+            return check(&Request { probe, ..self.request.clone() });
         }
         // A question about no port would be one about all of them.
-        Ok(Answer::without_ports(Command::Wait, collect::host(self.request.backend)))
+        Ok(Diagnosis::of_no_ports(collect::host(self.request.backend)))
     }
 
     /// Whether the ordinary diagnosis agrees: between the look and it, a server may have gone, or somebody come. Goals that it does
     /// not agree with are not met.
-    fn confirm(&mut self, answer: &Answer) -> bool {
-        let by_port = by_port(answer);
+    fn confirm(&mut self, diagnosis: &Diagnosis) -> bool {
+        let by_port = by_port(diagnosis);
         let agrees = |goal: &Goal| match &goal.place {
             Place::There(_) => true,
             Place::Here(target) => {
@@ -299,9 +299,9 @@ impl Wait<'_> {
 }
 
 /// What a diagnosis says, by port: asking all of it about each of thousands of goals takes long.
-fn by_port(answer: &Answer) -> HashMap<u16, Vec<&PortReport>> {
+fn by_port(diagnosis: &Diagnosis) -> HashMap<u16, Vec<&PortReport>> {
     let mut by_port: HashMap<u16, Vec<&PortReport>> = HashMap::new();
-    for port in &answer.ports {
+    for port in &diagnosis.ports {
         by_port.entry(port.observed.port).or_default().push(port);
     }
     by_port

@@ -6,12 +6,12 @@ use std::iter::repeat_n;
 
 use super::rows::{asked, rows_of};
 use super::{Style, escape};
-use crate::answer::Answer;
-use crate::commands::free::answer::Free;
+use crate::commands::diagnosis::Diagnosis;
+use crate::commands::free::Report;
 use crate::duration::milliseconds;
 
 /// Writes a row for each holder, and one for each port without any.
-pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record([
         "port",
@@ -31,7 +31,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         "supervisor",
         "command",
     ])?;
-    for port in &answer.ports {
+    for port in &diagnosis.ports {
         let service = port.observed.service.as_ref();
         let start = [
             port.observed.port.to_string(),
@@ -41,7 +41,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
             service.and_then(|service| service.name.clone()).unwrap_or_default(),
             service.and_then(|service| service.common_use).unwrap_or_default().to_owned(),
         ];
-        let rows = rows_of(port, &answer.processes, style.connections);
+        let rows = rows_of(port, &diagnosis.processes, style.connections);
         if rows.is_empty() {
             let start = start.into_iter().chain([asked(port).join(" ")]);
             writer.write_record(start.map(|text| cell(&text)).chain(repeat_n(String::new(), 9)))?;
@@ -68,11 +68,11 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
 }
 
 /// Writes a row for each port of `--free`, `--leases` or `--release`, with its lease if there is one.
-pub fn leases(free: &Free, out: &mut dyn Write) -> io::Result<()> {
+pub fn leases(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(["port", "kind", "expires_in_ms", "client", "client_pid", "pids", "user"])?;
-    for port in &free.ports {
-        let lease = free.leases.iter().find(|lease| lease.port == *port);
+    for port in &report.ports {
+        let lease = report.leases.iter().find(|lease| lease.port == *port);
         let client = lease.and_then(|lease| lease.client.as_ref());
         let pids = lease.iter().flat_map(|lease| &lease.pids).map(ToString::to_string);
         writer.write_record([

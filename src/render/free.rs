@@ -6,16 +6,16 @@ use comfy_table::Table;
 
 use super::{escape, table};
 use crate::commands::free::Choice;
-use crate::commands::free::answer::{Action, Free, ranges};
+use crate::commands::free::{Action, Report, ranges};
 use crate::model::{Lease, LeaseKind};
 
 /// Ports one a line, and nothing else: this is what scripts read. Of leases, a table.
-pub fn write(free: &Free, out: &mut dyn Write) -> io::Result<()> {
-    match free.action {
-        Action::Pick(_) => free.ports.iter().try_for_each(|port| writeln!(out, "{port}")),
-        Action::List if free.leases.is_empty() => writeln!(out, "no port is leased in this network namespace"),
-        Action::List => table::print(&listing(&free.leases), out),
-        Action::Release => free.ports.iter().try_for_each(|port| writeln!(out, "{port} is released")),
+pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    match report.action {
+        Action::Pick(_) => report.ports.iter().try_for_each(|port| writeln!(out, "{port}")),
+        Action::List if report.leases.is_empty() => writeln!(out, "no port is leased in this network namespace"),
+        Action::List => table::print(&listing(&report.leases), out),
+        Action::Release => report.ports.iter().try_for_each(|port| writeln!(out, "{port} is released")),
     }
 }
 
@@ -54,13 +54,13 @@ fn seconds(time: std::time::Duration) -> String {
 }
 
 /// What was chosen from, what was excluded, and what became of what was picked: for `-v`.
-pub fn choice(free: &Free, out: &mut dyn Write) -> io::Result<()> {
-    let Action::Pick(Choice { span, candidates, excluded, gaps, .. }) = &free.action else { return Ok(()) };
+pub fn choice(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let Action::Pick(Choice { span, candidates, excluded, gaps, .. }) = &report.action else { return Ok(()) };
     writeln!(out, "pool: {}, {candidates} candidates", ranges(span))?;
     for (reason, ports) in excluded {
         writeln!(out, "excluded: {} {}: {}", ports.len(), reason.words(), ranges(ports))?;
     }
-    for lease in &free.leases {
+    for lease in &report.leases {
         let how = if lease.kind == LeaseKind::Held { "held" } else { "reserved" };
         let whom = client(lease).map(|client| format!(" for {client}")).unwrap_or_default();
         let left = lease.expires_in.map(|left| format!(" for {}", seconds(left))).unwrap_or_default();

@@ -13,9 +13,11 @@ use serde::Serialize;
 use serde_json::Serializer;
 
 use super::prose;
-use crate::answer::{Answer, Command, Exit};
+use crate::answer::Answer;
 use crate::classify::Exposure;
 use crate::classify::services::Service;
+use crate::commands::diagnosis::Diagnosis;
+use crate::commands::exit::{Command, Exit};
 use crate::diagnose::{self, Finding, PortReport};
 use crate::model::{self, KernelUser, Owners, ShownBy, find_process};
 use crate::probe::Attempt;
@@ -41,34 +43,22 @@ pub enum ErrorKind {
 
 /// One document with the whole answer.
 pub fn document(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
-    pretty(&envelope(answer, answer.exit()), out)
-}
-
-/// The same about ports that were to be freed.
-pub fn killed(report: &crate::commands::kill::Report, out: &mut dyn Write) -> io::Result<()> {
-    pretty(&Envelope { kill: Some(kill::kill(report)), ..envelope(&report.answer, report.exit()) }, out)
-}
-
-/// The same about ports that were waited for.
-pub fn waited(report: &crate::commands::wait::Report, out: &mut dyn Write) -> io::Result<()> {
-    pretty(&Envelope { wait: Some(wait::wait(report)), ..envelope(&report.answer, report.exit()) }, out)
-}
-
-fn envelope(answer: &Answer, exit: Exit) -> Envelope<'_> {
-    Envelope {
+    let diagnosis = answer.diagnosis();
+    let envelope = Envelope {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION"),
-        command: Some(answer.command.into_str()),
-        exit_code: exit.code(),
-        host: host(&answer.host),
-        ports: Ports { reports: &answer.ports, processes: &answer.processes },
-        processes: answer.processes.iter().map(process).collect(),
-        gaps: answer.gaps.iter().map(gap).collect(),
-        kill: None,
-        wait: None,
-        free: answer.free.as_ref().map(free::free),
+        command: Some(answer.command().into_str()),
+        exit_code: answer.exit().code(),
+        host: host(&diagnosis.host),
+        ports: Ports { reports: &diagnosis.ports, processes: &diagnosis.processes },
+        processes: diagnosis.processes.iter().map(process).collect(),
+        gaps: diagnosis.gaps.iter().map(gap).collect(),
+        kill: if let Answer::Kill(report) = answer { Some(kill::kill(report)) } else { None },
+        wait: if let Answer::Wait(report) = answer { Some(wait::wait(report)) } else { None },
+        free: if let Answer::Free(report) = answer { Some(free::free(report)) } else { None },
         error: None,
-    }
+    };
+    pretty(&envelope, out)
 }
 
 /// The same envelope around an error.
@@ -101,14 +91,14 @@ pub fn error(
 }
 
 /// A line for each port, to be read one by one.
-pub fn lines(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
-    for answered in &answer.ports {
+pub fn lines(diagnosis: &Diagnosis, out: &mut dyn Write) -> io::Result<()> {
+    for answered in &diagnosis.ports {
         let mut pids: Vec<u32> =
             answered.observed.sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
         pids.sort_unstable();
         pids.dedup();
-        let processes = pids.iter().filter_map(|&pid| find_process(&answer.processes, pid)).map(process).collect();
-        let line = Line { port: port(answered, &answer.processes), processes };
+        let processes = pids.iter().filter_map(|&pid| find_process(&diagnosis.processes, pid)).map(process).collect();
+        let line = Line { port: port(answered, &diagnosis.processes), processes };
         line.serialize(&mut Serializer::with_formatter(&mut *out, Escaping::compact()))?;
         out.write_all(b"\n")?;
     }
@@ -143,18 +133,18 @@ fn host(host: &model::Host) -> WireHost<'_> {
     }
 }
 
-fn port<'a>(answer: &'a PortReport, processes: &[model::Process]) -> WirePort<'a> {
+fn port<'a>(report: &'a PortReport, processes: &[model::Process]) -> WirePort<'a> {
     WirePort {
-        port: answer.observed.port,
-        protocol: answer.observed.protocol.into_str(),
-        addresses: answer.observed.addresses.iter().map(ToString::to_string).collect(),
-        class: answer.observed.class().into_str(),
-        service: answer.observed.service.as_deref().map(service),
-        status: answer.verdict.status.into_str(),
-        bind: answer.observed.attempts.iter().map(bind).collect(),
-        bind_elsewhere: answer.observed.attempts_elsewhere.iter().map(bind).collect(),
-        findings: answer.verdict.findings.iter().map(|found| finding(found, processes)).collect(),
-        sockets: answer.observed.sockets.iter().map(socket).collect(),
+        port: report.observed.port,
+        protocol: report.observed.protocol.into_str(),
+        addresses: report.observed.addresses.iter().map(ToString::to_string).collect(),
+        class: report.observed.class().into_str(),
+        service: report.observed.service.as_deref().map(service),
+        status: report.verdict.status.into_str(),
+        bind: report.observed.attempts.iter().map(bind).collect(),
+        bind_elsewhere: report.observed.attempts_elsewhere.iter().map(bind).collect(),
+        findings: report.verdict.findings.iter().map(|found| finding(found, processes)).collect(),
+        sockets: report.observed.sockets.iter().map(socket).collect(),
     }
 }
 

@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use super::paper::Paper;
 use super::rows::on;
 use super::{Style, colour, escape, prose};
-use crate::answer::{Answer, Exit};
+use crate::commands::diagnosis::Diagnosis;
+use crate::commands::exit::Exit;
 use crate::commands::kill::{
     Action, Holder, Keeper, Outcome, Plan, Prepared, Reason, Refusal, Report, Returns, Step, StepResult, Survivor,
     users,
@@ -20,7 +21,7 @@ pub fn plan(prepared: &Prepared, style: &Style, out: &mut dyn Write) -> io::Resu
     let paper = &mut Paper::new(style.width, out);
     summary(&prepared.plan, prepared.is_about_several_ports(), paper)?;
     intentions(&prepared.plan, prepared.options().signal, paper)?;
-    refusals(&prepared.plan.refusals, &prepared.answer, paper)
+    refusals(&prepared.plan.refusals, &prepared.diagnosis, paper)
 }
 
 /// Writes the report.
@@ -30,7 +31,7 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
         Outcome::WouldFree | Outcome::WouldNotFree => {
             summary(&report.plan, report.is_about_several_ports, paper)?;
             intentions(&report.plan, report.options.signal, paper)?;
-            refusals(&report.plan.refusals, &report.answer, paper)?;
+            refusals(&report.plan.refusals, &report.diagnosis, paper)?;
             let text = match report.outcome {
                 Outcome::WouldFree => "nothing was done: this was a dry run",
                 _ if report.plan.refusals.is_empty() => {
@@ -49,7 +50,7 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     for step in &report.steps {
         self::step(step, paper)?;
     }
-    refusals(&report.plan.refusals, &report.answer, paper)?;
+    refusals(&report.plan.refusals, &report.diagnosis, paper)?;
     if let Some(objection) = report.objection {
         summary(&report.plan, true, paper)?;
         paper.sentence(&prose::objection(objection))?;
@@ -66,7 +67,7 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     let is_told = matches!(report.outcome, Outcome::Declined | Outcome::Refused);
     if report.exit() != Exit::Yes && !is_told {
         paper.gap()?;
-        return super::write(&report.answer, style, out);
+        return super::ports(&report.diagnosis, style, out);
     }
     Ok(())
 }
@@ -141,14 +142,14 @@ fn keepers(holders: &[Holder]) -> Vec<(&Keeper, Returns)> {
     keepers
 }
 
-fn refusals(refusals: &[Refusal], answer: &Answer, paper: &mut Paper<'_>) -> io::Result<()> {
+fn refusals(refusals: &[Refusal], diagnosis: &Diagnosis, paper: &mut Paper<'_>) -> io::Result<()> {
     for refusal in refusals {
         // What was found of a port names it already.
         let port = match refusal.reason {
             Reason::Said(..) => format!("{}/{}: ", refusal.port, refusal.protocol),
             Reason::Found(_) => String::new(),
         };
-        paper.sentence(&format!("{port}{}", prose::refusal(refusal, &answer.processes)))?;
+        paper.sentence(&format!("{port}{}", prose::refusal(refusal, &diagnosis.processes)))?;
         remedies(&refusal.remedies, paper)?;
     }
     Ok(())
@@ -192,7 +193,7 @@ fn step(step: &Step, paper: &mut Paper<'_>) -> io::Result<()> {
 
 /// What it all came to.
 fn conclusion(report: &Report) -> String {
-    let (names, count) = names(&report.answer, report.outcome.exit() == Exit::Yes);
+    let (names, count) = names(&report.diagnosis, report.outcome.exit() == Exit::Yes);
     let is = if count == 1 { "is" } else { "are" };
     match report.outcome {
         Outcome::AlreadyFree if report.options.expect_held => format!("{names} {is} already free: nobody held it"),
@@ -218,9 +219,9 @@ fn conclusion(report: &Report) -> String {
 }
 
 /// `8080/tcp`, `8080 and 8081`, `12 ports`, and how many these are: all of them, or those that are not free.
-fn names(answer: &Answer, all: bool) -> (String, usize) {
+fn names(diagnosis: &Diagnosis, all: bool) -> (String, usize) {
     let ports: Vec<&PortReport> =
-        answer.ports.iter().filter(|port| all || port.verdict.status != Status::Free).collect();
+        diagnosis.ports.iter().filter(|port| all || port.verdict.status != Status::Free).collect();
     let count = ports.iter().map(|port| key(port)).collect::<HashSet<_>>().len();
     if count > 2 {
         return (format!("{count} ports"), count);

@@ -7,22 +7,22 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::rows::{Line, asked, lines, range, rows_of, service};
 use super::{Style, escape};
-use crate::answer::Answer;
+use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::PortReport;
 
 /// Writes a row for each holder, one for each port without any, and one for all free ports in a row.
-pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["Port", "Status", "Service", "Address", "Exposed", "Process", "PID", "User", "Unit/container"]);
-    for line in lines(&answer.ports) {
+    for line in lines(&diagnosis.ports) {
         match line {
             Line::Free(run @ [first, .., last]) if first.observed.port != last.observed.port && is_unused(run) => {
                 let start = [range(run), first.verdict.status.into_str().to_owned(), String::new()];
                 table.add_row(start.into_iter().chain([asked(first).join(", ")]).chain(repeat_n(String::new(), 5)));
             }
-            Line::Free(run) => run.iter().for_each(|port| add_port(port, answer, style, &mut table)),
-            Line::One(port) => add_port(port, answer, style, &mut table),
+            Line::Free(run) => run.iter().for_each(|port| add_port(port, diagnosis, style, &mut table)),
+            Line::One(port) => add_port(port, diagnosis, style, &mut table),
         }
     }
     writeln!(out, "{table}")
@@ -32,10 +32,10 @@ fn is_unused(run: &[PortReport]) -> bool {
     run.iter().all(|port| port.observed.sockets.is_empty())
 }
 
-fn add_port(port: &PortReport, answer: &Answer, style: &Style, table: &mut Table) {
+fn add_port(port: &PortReport, diagnosis: &Diagnosis, style: &Style, table: &mut Table) {
     let start =
         [port.observed.name(), port.verdict.status.into_str().to_owned(), cell(&service(port).unwrap_or_default())];
-    let rows = rows_of(port, &answer.processes, style.connections);
+    let rows = rows_of(port, &diagnosis.processes, style.connections);
     if rows.is_empty() {
         table.add_row(start.into_iter().chain([asked(port).join(", ")]).chain(repeat_n(String::new(), 5)));
         return;

@@ -9,22 +9,22 @@ use std::io::{self, Write};
 use super::paper::Paper;
 use super::rows::on;
 use super::{Style, colour, prose};
-use crate::answer::Answer;
+use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Finding, Group, PortReport, Prominence, Severity, Status, groups};
 use crate::model::{Gap, Hides, ShownBy, Socket};
 
 /// Writes the report on the one port that was asked about: for the addresses of each target, the worst first.
-pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let paper = &mut Paper::new(style.width, out);
-    let mut places = by_place(&answer.ports);
+    let mut places = by_place(&diagnosis.ports);
     places.sort_by_key(|ports| worst(ports));
     for (index, ports) in places.into_iter().enumerate() {
         if index > 0 {
             paper.gap()?;
         }
-        place(answer, ports, style, paper)?;
+        place(diagnosis, ports, style, paper)?;
     }
-    notes(answer, style, paper)
+    notes(diagnosis, style, paper)
 }
 
 /// The ports, those in the same place together.
@@ -44,7 +44,7 @@ fn worst(ports: &[&PortReport]) -> Option<Status> {
 }
 
 /// Writes what there is to say about a port on the same addresses. What is the same for both protocols is said once.
-fn place(answer: &Answer, mut ports: Vec<&PortReport>, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+fn place(diagnosis: &Diagnosis, mut ports: Vec<&PortReport>, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     ports.sort_by_key(|port| port.verdict.status);
     let mut parts: Vec<Vec<&PortReport>> = Vec::new();
     for port in ports {
@@ -59,18 +59,18 @@ fn place(answer: &Answer, mut ports: Vec<&PortReport>, style: &Style, paper: &mu
             paper.gap()?;
         }
         match part[0].verdict.status {
-            Status::Free => free(answer, part, style, paper)?,
-            _ => held(answer, part, style, paper)?,
+            Status::Free => free(diagnosis, part, style, paper)?,
+            _ => held(diagnosis, part, style, paper)?,
         }
     }
     Ok(())
 }
 
 /// Writes what there is to say about one port of one protocol.
-pub fn port(answer: &Answer, port: &PortReport, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+pub fn port(diagnosis: &Diagnosis, port: &PortReport, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     match port.verdict.status {
-        Status::Free => free(answer, &[port], style, paper),
-        _ => held(answer, &[port], style, paper),
+        Status::Free => free(diagnosis, &[port], style, paper),
+        _ => held(diagnosis, &[port], style, paper),
     }
 }
 
@@ -84,23 +84,23 @@ fn is_worth_telling(part: &[&PortReport], parts: &[Vec<&PortReport>], style: &St
 }
 
 /// Writes about ports that are free: a line, and what there is to know all the same.
-fn free(answer: &Answer, ports: &[&PortReport], style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+fn free(diagnosis: &Diagnosis, ports: &[&PortReport], style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     paper.coloured(&headline::free(ports), colour::of(Status::Free))?;
-    for text in told(ports, answer, style, |finding| finding.severity == Severity::Warning) {
+    for text in told(ports, diagnosis, style, |finding| finding.severity == Severity::Warning) {
         paper.sentence(&format!("but {text}"))?;
     }
-    for text in told(ports, answer, style, |finding| finding.severity == Severity::Info) {
+    for text in told(ports, diagnosis, style, |finding| finding.severity == Severity::Info) {
         paper.sentence(&text)?;
     }
     if style.verbose { verbose::port(ports[0], paper) } else { Ok(()) }
 }
 
 /// Writes about ports that the same process holds, or that cannot be had for the same reason.
-fn held(answer: &Answer, ports: &[&PortReport], style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
-    let headline = headline::of(ports, answer);
+fn held(diagnosis: &Diagnosis, ports: &[&PortReport], style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+    let headline = headline::of(ports, diagnosis);
     paper.coloured(&headline.text, colour::of(ports[0].verdict.status))?;
     let is_new = |finding: &Finding| !headline.tells(finding);
-    for text in told(ports, answer, style, is_new) {
+    for text in told(ports, diagnosis, style, is_new) {
         paper.sentence(&text)?;
     }
     verbose::free_elsewhere(ports[0], paper)?;
@@ -113,18 +113,18 @@ fn held(answer: &Answer, ports: &[&PortReport], style: &Style, paper: &mut Paper
     let groups: Vec<Group<'_>> = groups(sockets);
     for group in &groups {
         paper.gap()?;
-        holder::write(group, groups.len(), answer, style, paper)?;
+        holder::write(group, groups.len(), diagnosis, style, paper)?;
     }
     remedies(ports, paper)?;
     if style.verbose { verbose::evidence(ports, paper) } else { Ok(()) }
 }
 
 /// The sentences on ports that are worth a line, each once.
-fn told(ports: &[&PortReport], answer: &Answer, style: &Style, is_it: impl Fn(&Finding) -> bool) -> Vec<String> {
+fn told(ports: &[&PortReport], diagnosis: &Diagnosis, style: &Style, is_it: impl Fn(&Finding) -> bool) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     for port in ports {
         for finding in port.verdict.findings.iter().filter(|finding| is_it(finding)) {
-            let text = prose::on_port(finding, port, &on(port, "and"), &answer.processes);
+            let text = prose::on_port(finding, port, &on(port, "and"), &diagnosis.processes);
             if (style.verbose || finding.prominence == Prominence::Always) && !texts.contains(&text) {
                 texts.push(text);
             }
@@ -149,15 +149,15 @@ fn remedies(ports: &[&PortReport], paper: &mut Paper<'_>) -> io::Result<()> {
 }
 
 /// What was kept from sight, each said once.
-pub fn notes(answer: &Answer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+pub fn notes(diagnosis: &Diagnosis, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     let is_unsure = |port: &PortReport| port.observed.sockets.iter().any(|socket| socket.owners.is_unsure());
-    let unsure = answer.ports.iter().any(is_unsure);
+    let unsure = diagnosis.ports.iter().any(is_unsure);
     let matters = |gap: &Gap| match gap.kind.hides {
         Hides::Sockets => true,
         Hides::Owners => unsure || style.verbose || gap.shown_by == ShownBy::Asking,
         Hides::Details => style.verbose,
     };
-    for (index, gap) in answer.gaps.iter().filter(|gap| matters(gap)).enumerate() {
+    for (index, gap) in diagnosis.gaps.iter().filter(|gap| matters(gap)).enumerate() {
         if index == 0 {
             paper.gap()?;
         }

@@ -1,7 +1,7 @@
 //! The rows of a listing, for every format that has rows: a process on a port, with all the addresses it has there.
 
-use crate::answer::Answer;
 use crate::classify::Exposure;
+use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Group, PortReport, Status, groups};
 use crate::model::{Container, Manager, Owners, Pid, Process, Protocol, Socket, State, Unit, find_process};
 use crate::supervisor::{self, Supervisor};
@@ -39,8 +39,8 @@ pub fn asked(port: &PortReport) -> Vec<String> {
 }
 
 /// The rows of an answer. With connections, each socket has a row of its own.
-pub fn rows(answer: &Answer, connections: bool) -> Vec<Row<'_>> {
-    answer.ports.iter().flat_map(|port| rows_of(port, &answer.processes, connections)).collect()
+pub fn rows(diagnosis: &Diagnosis, connections: bool) -> Vec<Row<'_>> {
+    diagnosis.ports.iter().flat_map(|port| rows_of(port, &diagnosis.processes, connections)).collect()
 }
 
 /// The rows of one port.

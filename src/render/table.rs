@@ -9,20 +9,22 @@ use super::escape::width_of;
 use super::paper::{Paper, wrap};
 use super::rows::{Line, lines, name, on, range, rows};
 use super::{Style, colour, escape, prose, report};
-use crate::answer::Answer;
+use crate::commands::diagnosis::Diagnosis;
+use crate::commands::list::Listing;
 use crate::diagnose::{PortReport, Status};
 use crate::model::{Gap, Owners};
 
 /// What is in use.
-pub fn list(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    let rows = rows(answer, style.connections);
+pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let diagnosis = &listing.diagnosis;
+    let rows = rows(diagnosis, style.connections);
     if rows.is_empty() {
-        match answer.connections_left_out {
+        match listing.connections_left_out {
             0 => writeln!(out, "nothing to show: no socket fits")?,
             1 => writeln!(out, "nothing to show but 1 connection: add --all")?,
             count => writeln!(out, "nothing to show but {count} connections: add --all")?,
         }
-        return notes(answer, style, out);
+        return notes(diagnosis, style, out);
     }
     let mut columns = vec![Column::Port, Column::Protocol];
     if style.connections {
@@ -48,7 +50,7 @@ pub fn list(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<(
         column.set_padding((0, GUTTER));
     }
     print(&table, out)?;
-    notes(answer, style, out)?;
+    notes(diagnosis, style, out)?;
     if rows.iter().any(|row| matches!(row.owners, Owners::Likely { .. })) {
         writeln!(out, "a process with ? is deduced, not seen: ask for its port to learn how")?;
     }
@@ -65,12 +67,12 @@ const BESIDE_PORTS: usize = "blocked".len() + 2 * GUTTER as usize;
 const NARROWEST: usize = 30;
 
 /// The verdicts on several ports; free ones in a row are one line.
-pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    if answer.ports.is_empty() {
+pub fn verdicts(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    if diagnosis.ports.is_empty() {
         return writeln!(out, "nothing to show: no port fits");
     }
     let rows: Vec<(Status, String, String)> =
-        lines(&answer.ports).iter().map(|line| verdict_row(line, answer)).collect();
+        lines(&diagnosis.ports).iter().map(|line| verdict_row(line, diagnosis)).collect();
     let ports = rows.iter().map(|(_, ports, _)| width_of(ports)).max().unwrap_or(0);
     let room = style.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(BESIDE_PORTS + ports));
     let mut table = plain_table();
@@ -84,20 +86,20 @@ pub fn verdicts(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
     }
     print_with_status(&table, &statuses, out)?;
     if style.verbose {
-        for port in answer.ports.iter().filter(|port| port.verdict.status != Status::Free) {
+        for port in diagnosis.ports.iter().filter(|port| port.verdict.status != Status::Free) {
             writeln!(out)?;
-            report::port(answer, port, style, &mut Paper::new(style.width, out))?;
+            report::port(diagnosis, port, style, &mut Paper::new(style.width, out))?;
         }
     }
-    notes(answer, style, out)
+    notes(diagnosis, style, out)
 }
 
-fn verdict_row(line: &Line<'_>, answer: &Answer) -> (Status, String, String) {
+fn verdict_row(line: &Line<'_>, diagnosis: &Diagnosis) -> (Status, String, String) {
     match *line {
         Line::Free(run) => (Status::Free, format!("{}{}", range(run), on(&run[0], "and")), String::new()),
         Line::One(port) => {
             let first = port.verdict.findings.first().filter(|_| port.verdict.status != Status::Free);
-            let why = first.map(|finding| prose::sentence(finding, &answer.processes)).unwrap_or_default();
+            let why = first.map(|finding| prose::sentence(finding, &diagnosis.processes)).unwrap_or_default();
             (port.verdict.status, name(port), escape::terminal(&why).into_owned())
         }
     }
@@ -141,12 +143,12 @@ fn print_with_status(table: &Table, statuses: &[Status], out: &mut dyn Write) ->
 }
 
 /// What was kept from sight, once, and the command that would show more, if one would.
-fn notes(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    report::notes(answer, style, &mut Paper::new(style.width, out))?;
+fn notes(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    report::notes(diagnosis, style, &mut Paper::new(style.width, out))?;
     let unsure = |port: &PortReport| port.observed.sockets.iter().any(|socket| socket.owners.is_unsure());
-    let root_would_see = answer.gaps.iter().any(Gap::hides_owners_from_us_only);
-    if root_would_see && answer.ports.iter().any(unsure) {
-        let elevated = if answer.host.os == "windows" { ", in an elevated prompt" } else { "" };
+    let root_would_see = diagnosis.gaps.iter().any(Gap::hides_owners_from_us_only);
+    if root_would_see && diagnosis.ports.iter().any(unsure) {
+        let elevated = if diagnosis.host.os == "windows" { ", in an elevated prompt" } else { "" };
         writeln!(out, "to see every owner{elevated}:  {}", escape::terminal(&style.as_root))?;
     }
     Ok(())

@@ -2,17 +2,13 @@
 
 use super::*;
 use crate::classify::services::Services;
+use crate::commands::list::Listing;
 use crate::diagnose::{Facts, Observed, PortReport, diagnose};
 use crate::model::{Container, Gap, Owners, Process, Protocol, Runtime, ShownBy, Socket, gap};
 use crate::testing::{host, listener, owned, process};
 
 /// What the pipeline makes of these facts.
-fn answer(
-    command: Command,
-    facts: Vec<(u16, Protocol, Vec<Socket>)>,
-    processes: Vec<Process>,
-    gaps: Vec<Gap>,
-) -> Answer {
+fn diagnosis_of(facts: Vec<(u16, Protocol, Vec<Socket>)>, processes: Vec<Process>, gaps: Vec<Gap>) -> Diagnosis {
     let services = Services::default();
     let judge = |(port, protocol, sockets): (u16, Protocol, Vec<Socket>)| {
         let service = services.lookup(port, protocol);
@@ -21,7 +17,11 @@ fn answer(
         PortReport { observed, verdict: findings.into() }
     };
     let ports = facts.into_iter().map(judge).collect();
-    Answer { ports, processes, gaps, ..Answer::without_ports(command, host()) }
+    Diagnosis { ports, processes, gaps, ..Diagnosis::of_no_ports(host()) }
+}
+
+fn check(facts: Vec<(u16, Protocol, Vec<Socket>)>, processes: Vec<Process>, gaps: Vec<Gap>) -> Answer {
+    Answer::Check(diagnosis_of(facts, processes, gaps))
 }
 
 fn show(answer: &Answer, style: &Style) -> String {
@@ -31,8 +31,8 @@ fn show(answer: &Answer, style: &Style) -> String {
     if !crate::platform::machine::IS_WINDOWS {
         return text;
     }
-    // The snapshots have the quotes of other shells around arguments; around targets they are the same everywhere.
-    text.replace('"', "'").replace("'[", "\"[").replace("/tcp'", "/tcp\"")
+    // The snapshots have the quotes of other shells.
+    text.replace('"', "'")
 }
 
 fn style(width: Option<u16>) -> Style {
@@ -40,7 +40,7 @@ fn style(width: Option<u16>) -> Style {
 }
 
 /// A listing with every kind of owner.
-fn busy_machine() -> Answer {
+fn busy_machine() -> Diagnosis {
     let mut web = process(812, 1, "nginx");
     web.user = Some("root".to_owned());
     let mut database = process(900, 1, "postgres");
@@ -62,8 +62,7 @@ fn busy_machine() -> Answer {
     };
     let v6only = Socket { v6only: Some(true), ..owned("[::]:80", &[812, 813]) };
     let workers = process(813, 812, "nginx");
-    answer(
-        Command::List,
+    diagnosis_of(
         vec![
             (22, Protocol::Tcp, vec![hidden]),
             (80, Protocol::Tcp, vec![owned("0.0.0.0:80", &[812, 813]), v6only]),
@@ -78,7 +77,7 @@ fn busy_machine() -> Answer {
 #[test]
 fn a_report() {
     let facts = vec![(62893, Protocol::Tcp, vec![owned("127.0.0.1:62893", &[42])]), (62893, Protocol::Udp, vec![])];
-    let report = answer(Command::Check, facts, vec![process(42, 7, "python3")], vec![]);
+    let report = check(facts, vec![process(42, 7, "python3")], vec![]);
     insta::assert_snapshot!(show(&report, &style(None)));
 }
 
@@ -87,7 +86,7 @@ fn a_report_on_two_holders_and_one_with_evidence() {
     let mut child = process(43, 42, "web");
     child.ancestors[0].name = "web".to_owned();
     let facts = vec![(3000, Protocol::Tcp, vec![owned("127.0.0.1:3000", &[42, 43]), owned("[::1]:3000", &[50])])];
-    let report = answer(Command::Check, facts, vec![process(42, 7, "web"), child, process(50, 7, "node")], vec![]);
+    let report = check(facts, vec![process(42, 7, "web"), child, process(50, 7, "node")], vec![]);
     insta::assert_snapshot!("two_holders", show(&report, &style(None)));
     insta::assert_snapshot!("two_holders_verbose", show(&report, &Style { verbose: true, ..style(None) }));
 }
@@ -95,21 +94,21 @@ fn a_report_on_two_holders_and_one_with_evidence() {
 #[test]
 fn a_report_on_a_free_port() {
     let facts = vec![(8080, Protocol::Tcp, vec![]), (8080, Protocol::Udp, vec![])];
-    insta::assert_snapshot!(show(&answer(Command::Check, facts, vec![], vec![]), &style(None)));
+    insta::assert_snapshot!(show(&check(facts, vec![], vec![]), &style(None)));
 }
 
 #[test]
 fn a_report_on_a_hidden_owner() {
     let mut machine = busy_machine();
-    machine.command = Command::Check;
     machine.ports.truncate(1);
-    insta::assert_snapshot!(show(&machine, &style(None)));
+    insta::assert_snapshot!(show(&Answer::Check(machine), &style(None)));
 }
 
 #[test]
 fn a_listing_at_every_width() {
+    let listing = Answer::List(Listing { diagnosis: busy_machine(), connections_left_out: 0 });
     for width in [Some(60), Some(80), Some(100), Some(120), Some(140), Some(160), None] {
-        let text = show(&busy_machine(), &style(width));
+        let text = show(&listing, &style(width));
         if let Some(width) = width {
             let table = text.split("\n\n").next().unwrap_or_default();
             assert!(table.lines().all(|line| line.chars().count() <= width.into()), "{width}:\n{text}");
@@ -124,20 +123,18 @@ fn a_listing_at_every_width() {
 #[test]
 fn verdicts_on_several_ports() {
     let mut machine = busy_machine();
-    machine.command = Command::Check;
-    let free = answer(
-        Command::Check,
+    let free = diagnosis_of(
         (3000..3003).flat_map(|port| Protocol::ALL.map(|protocol| (port, protocol, vec![]))).collect(),
         vec![],
         vec![],
     );
     machine.ports.extend(free.ports);
-    insta::assert_snapshot!(show(&machine, &style(Some(100))));
+    insta::assert_snapshot!(show(&Answer::Check(machine), &style(Some(100))));
 }
 
 #[test]
 fn markdown_is_not_taken_for_markup() {
     let facts = vec![(62893, Protocol::Tcp, vec![owned("127.0.0.1:62893", &[42])])];
-    let machine = answer(Command::Check, facts, vec![process(42, 7, "a|b<i>_c_")], vec![]);
+    let machine = check(facts, vec![process(42, 7, "a|b<i>_c_")], vec![]);
     insta::assert_snapshot!(show(&machine, &Style { format: Format::Markdown, ..style(None) }));
 }

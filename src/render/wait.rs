@@ -4,13 +4,19 @@ use std::io::{self, Write};
 
 use super::paper::Paper;
 use super::{Style, colour, prose};
-use crate::answer::Answer;
+use crate::commands::diagnosis::Diagnosis;
 use crate::commands::wait::{Awaited, By, Goal, Options, Outcome, Progress, Report};
 use crate::diagnose::{Severity, Status};
 use crate::duration::words;
 
 /// Writes what is waited for, and who is there now.
-pub fn now(goals: &[Goal], options: &Options, answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn now(
+    goals: &[Goal],
+    options: &Options,
+    diagnosis: &Diagnosis,
+    style: &Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let paper = &mut Paper::new(style.width, out);
     let limit = options.timeout.map(|timeout| format!(", at most {}", words(timeout))).unwrap_or_default();
     let by = options.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
@@ -22,19 +28,19 @@ pub fn now(goals: &[Goal], options: &Options, answer: &Answer, style: &Style, ou
         (Awaited::Free, false) => format!("{what} are free"),
     };
     paper.sentence(&format!("waiting until {what}{limit}"))?;
-    situation(answer, paper)
+    situation(diagnosis, paper)
 }
 
 /// Who is there: the conflicts that the diagnosis found.
-fn situation(answer: &Answer, paper: &mut Paper<'_>) -> io::Result<()> {
+fn situation(diagnosis: &Diagnosis, paper: &mut Paper<'_>) -> io::Result<()> {
     const MOST: usize = 8;
-    let conflicts = answer.ports.iter().flat_map(|port| &port.verdict.findings);
+    let conflicts = diagnosis.ports.iter().flat_map(|port| &port.verdict.findings);
     let conflicts: Vec<_> = conflicts.filter(|finding| finding.severity <= Severity::Unknown).collect();
     for finding in conflicts.iter().take(MOST) {
-        paper.sentence(&format!("  now: {}", prose::sentence(finding, &answer.processes)))?;
+        paper.sentence(&format!("  now: {}", prose::sentence(finding, &diagnosis.processes)))?;
     }
     match &conflicts[..] {
-        [] if answer.ports.is_empty() => Ok(()),
+        [] if diagnosis.ports.is_empty() => Ok(()),
         [] => paper.sentence("  now: nobody is there"),
         several if several.len() > MOST => paper.sentence(&format!("  and {} more", several.len() - MOST)),
         _ => Ok(()),
@@ -57,16 +63,16 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
         paper.sentence("to wait until it exists, add --wait-for-dns")?;
     }
     if report.outcome != Outcome::Met {
-        if report.answer.ports.is_empty() {
+        if report.diagnosis.ports.is_empty() {
             return Ok(());
         }
         paper.gap()?;
-        return super::write(&report.answer, style, paper.out);
+        return super::ports(&report.diagnosis, style, paper.out);
     }
     if report.options.awaited == Awaited::Listening {
-        let listens = report.answer.ports.iter().flat_map(|port| &port.verdict.findings);
+        let listens = report.diagnosis.ports.iter().flat_map(|port| &port.verdict.findings);
         for finding in listens.filter(|finding| finding.severity == Severity::Conflict && !finding.pids.is_empty()) {
-            paper.sentence(&prose::sentence(finding, &report.answer.processes))?;
+            paper.sentence(&prose::sentence(finding, &report.diagnosis.processes))?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-use crate::answer::Exit;
+use crate::commands::exit::Exit;
 
 use super::complain;
 

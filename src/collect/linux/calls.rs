@@ -7,9 +7,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::owners::parse_socket_link;
 use super::system_call::SystemCall;
 use crate::model::{Pid, Socket, State};
+use crate::platform::proc::parse_socket_link;
 
 /// The calls in progress.
 #[derive(Debug, Default)]

@@ -93,7 +93,7 @@ pub fn parse_fdinfo(info: &str, found: &mut impl FnMut(u64)) -> bool {
         } else if let Some(start) = line.find("socket:[") {
             let inode = line[start..]
                 .find(']')
-                .and_then(|end| owners::parse_socket_link(&line.as_bytes()[start..=start + end]));
+                .and_then(|end| crate::platform::proc::parse_socket_link(&line.as_bytes()[start..=start + end]));
             inode.into_iter().for_each(&mut *found);
         }
     }

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::pids;
-use super::stat::Stat;
 use crate::model::Pid;
+use crate::platform::proc::Stat;
 
 /// The longest wait. One that is stuck in the kernel may take for ever.
 const DEADLINE: Duration = Duration::from_secs(1);

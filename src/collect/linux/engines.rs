@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt};
 
-use super::owners::parse_socket_link;
 use super::pids;
 use super::program::Program;
 use crate::model::{
@@ -24,6 +23,7 @@ use crate::model::{
     find_process,
 };
 use crate::platform::foreign;
+use crate::platform::proc::parse_socket_link;
 
 /// How long all engines together may take.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -35,7 +35,7 @@ pub fn proc_file(text: &str) {
         }
         let _ = unix_sockets::parse_line(line.as_bytes());
     }
-    let _ = stat::Stat::parse(text.as_bytes());
+    let _ = crate::platform::proc::Stat::parse(text.as_bytes());
     cgroup::parse_process_cgroups(text);
     cgroup::mount_of_cgroup2(text);
     socket_units::parse(text, &mut Vec::new());
@@ -58,7 +58,7 @@ pub fn proc_net_lines(text: &str) -> usize {
 
 /// Parses the link of a descriptor, and returns the inode.
 pub fn socket_link(link: &[u8]) -> Option<u64> {
-    owners::parse_socket_link(link)
+    crate::platform::proc::parse_socket_link(link)
 }
 
 /// Sweeps for these inodes. Returns how many processes have one.

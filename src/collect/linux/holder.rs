@@ -5,10 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::cgroup::{self, Hierarchy};
-use super::owners::parse_socket_link;
-use super::stat::Stat;
 use super::system_call::SystemCall;
 use crate::model::{Legacy, Pid};
+use crate::platform::proc::{Stat, parse_socket_link};
 
 /// A process and its directory in /proc.
 #[derive(Debug)]

@@ -19,6 +19,7 @@ use super::empty::Counter;
 use super::pids::{is_gone, list_pids, open_directory};
 use crate::error::Error;
 use crate::model::Pid;
+use crate::platform::proc::parse_socket_link;
 
 /// What a sweep found, and what it could not inspect.
 #[derive(Debug, Default)]
@@ -170,16 +171,6 @@ pub fn sockets_of(
     Ok(())
 }
 
-/// The inode in `socket:[42380]`.
-pub fn parse_socket_link(link: &[u8]) -> Option<u64> {
-    let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
-    // There is no UTF-8 validation, as this runs once for each socket descriptor of the machine.
-    digits.iter().try_fold(0u64, |inode, byte| {
-        let digit = byte.checked_sub(b'0').filter(|&digit| digit <= 9)?;
-        inode.checked_mul(10)?.checked_add(digit.into())
-    })
-}
-
 /// How many processors this process may use. The standard library also reads the limits of the
 /// cgroup, which costs more than the sweep of a small machine.
 fn processors() -> usize {
@@ -192,17 +183,6 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-
-    #[test]
-    fn socket_links() {
-        assert_eq!(parse_socket_link(b"socket:[42380]"), Some(42380));
-        assert_eq!(parse_socket_link(b"socket:[18446744073709551615]"), Some(u64::MAX));
-        for other in
-            ["socket:[18446744073709551616]", "socket:[]x", "socket:[4 2]", "pipe:[1]", "/dev/null", "socket:[12"]
-        {
-            assert_eq!(parse_socket_link(other.as_bytes()), None, "{other}");
-        }
-    }
 
     /// A /proc made by hand: two processes share a socket, one has ended between two looks.
     #[test]

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use super::cgroup;
 use super::owners::Sweep;
-use super::stat::Stat;
 use crate::model::{Pid, Socket, name_or_stand_in};
+use crate::platform::proc::Stat;
 
 /// The first process of a pid namespace.
 const INIT: Pid = 1;

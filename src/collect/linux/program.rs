@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::stat::Stat;
 use crate::model::{Forwarder, Pid, Process};
+use crate::platform::proc::Stat;
 
 /// A process as the kernel knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use super::empty::Counter;
 use super::owners::{self, DIRECTORY_BUFFER, Sweep};
 use super::pids;
 use super::sock_diag::Entry;
-use super::stat::Stat;
 use crate::error::Error;
 use crate::model::Pid;
+use crate::platform::proc::Stat;
 
 /// Looks for a holder of each of `entries`, and for holders among its relatives. `None` if a socket
 /// is left without a holder.

@@ -62,7 +62,7 @@ impl Prepared {
     /// Whether several ports were asked about, such as a range: what holds them is not one server.
     #[must_use]
     pub fn is_about_several_ports(&self) -> bool {
-        let mut ports = self.answer.ports.iter().map(|port| port.observed.port);
+        let mut ports = self.diagnosis.ports.iter().map(|port| port.observed.port);
         ports.next().is_some_and(|first| ports.any(|port| port != first))
     }
 }

@@ -8,8 +8,8 @@ use super::next::next_steps;
 use super::starters::Starter;
 use super::verify::Verified;
 use super::{Action, Keeper, Options, Plan, Prepared, Report, Returns, Step, StepResult, Survivor, plan, verify};
-use crate::answer;
 use crate::collect::{self, Detail};
+use crate::commands::check::check;
 use crate::error::Error;
 use crate::model::{Pid, Socket};
 use crate::platform::Signal;
@@ -65,15 +65,15 @@ impl Prepared {
             run.drop_remnants()?;
         }
         let steps = run.steps;
-        let Verified { outcome, takers, answer, watched } = verify::verify(&self)?;
+        let Verified { outcome, takers, diagnosis, watched } = verify::verify(&self)?;
         Ok(Report {
-            next_steps: next_steps(&self, &steps, outcome, &takers, &answer),
+            next_steps: next_steps(&self, &steps, outcome, &takers, &diagnosis),
             survivors: self.survivors(),
             steps,
             outcome,
             watched,
             takers,
-            answer,
+            diagnosis,
             objection: None,
             is_about_several_ports: self.is_about_several_ports(),
             options: self.options,
@@ -229,7 +229,7 @@ impl Run<'_> {
             return Ok(false);
         }
         let pid = victim.handle.pid();
-        let now = answer::answer(&Request { detail: Detail::Brief, ..self.request.clone() })?;
+        let now = check(&Request { detail: Detail::Brief, ..self.request.clone() })?;
         // Where sockets have no inodes, one of the process on the same port is as good.
         let is_same = |socket: &Socket| match socket.inode {
             Some(inode) => victim.inodes.contains(&inode),
@@ -249,7 +249,7 @@ impl Run<'_> {
     fn drop_remnants(&mut self) -> Result<(), Error> {
         for _ in 0..ROUNDS {
             let request = Request { detail: Detail::Brief, connections: true, ..self.request.clone() };
-            let now = answer::answer(&request)?;
+            let now = check(&request)?;
             let wanted =
                 now.ports.into_iter().filter(|port| !self.plan.refuses(port.observed.port, port.observed.protocol));
             let sockets = wanted.flat_map(|port| port.observed.sockets).filter(plan::is_remnant);

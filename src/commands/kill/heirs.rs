@@ -6,8 +6,9 @@
 use super::execute::{Run, Victim};
 use super::keepers::Keepers;
 use super::{Prepared, StepResult, plan};
-use crate::answer::{self, Answer};
 use crate::collect::{self, Detail};
+use crate::commands::check::check;
+use crate::commands::diagnosis::Diagnosis;
 use crate::error::Error;
 use crate::model::{Pid, Process, find_process};
 use crate::platform::process::Handle;
@@ -34,7 +35,7 @@ impl<'a> Heirs<'a> {
         if newcomers.is_empty() {
             return Ok(());
         }
-        let now = answer::answer(&Request { detail: Detail::Full, ..self.prepared.request.clone() })?;
+        let now = check(&Request { detail: Detail::Full, ..self.prepared.request.clone() })?;
         for pid in newcomers {
             self.seen.push(pid);
             // It may be ending just now.
@@ -59,7 +60,7 @@ impl<'a> Heirs<'a> {
     }
 
     /// Why a newcomer is left alone; `None` for one that is to be ended too.
-    fn why_not(&self, process: &Process, victims: &[Victim], now: &Answer) -> Option<String> {
+    fn why_not(&self, process: &Process, victims: &[Victim], now: &Diagnosis) -> Option<String> {
         let descends = process.ancestors.iter().any(|ancestor| {
             // One that lives still has its id, so that the kernel's word on the parents is about this process.
             victims.iter().any(|victim| victim.handle.pid() == ancestor.pid && victim.handle.is_alive())
@@ -68,7 +69,7 @@ impl<'a> Heirs<'a> {
             return Some("it got the socket, but was not shown, and is no child of who was".to_owned());
         }
         let shown = self.prepared.plan.holders.iter();
-        let mut shown = shown.filter_map(|holder| find_process(&self.prepared.answer.processes, holder.pid));
+        let mut shown = shown.filter_map(|holder| find_process(&self.prepared.diagnosis.processes, holder.pid));
         if process.uid.is_none() || !shown.any(|shown| shown.uid == process.uid) {
             return Some("it got the socket, but was not shown, and runs as another user".to_owned());
         }

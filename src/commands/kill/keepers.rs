@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Surroundings;
 use super::starters::lineage;
 use super::{Keeper, Restarter};
-use crate::answer::Answer;
 use crate::collect::{self, Detail};
+use crate::commands::diagnosis::Diagnosis;
 use crate::duration::parse_duration;
 use crate::model::{Ancestor, Pid, Process, Unit, find_process};
 use crate::platform::{process, tool};
@@ -61,15 +61,15 @@ pub struct Keepers(pub(super) HashMap<Pid, (Keeper, Returns)>);
 
 impl Keepers {
     /// Those of all processes of an answer.
-    pub fn of(answer: &Answer, surroundings: &Surroundings) -> Self {
+    pub fn of(diagnosis: &Diagnosis, surroundings: &Surroundings) -> Self {
         let lineages: Vec<Vec<Ancestor>> =
-            answer.processes.iter().map(|process| lineage(process, surroundings)).collect();
+            diagnosis.processes.iter().map(|process| lineage(process, surroundings)).collect();
         let above = lineages.iter().flatten().map(|ancestor| ancestor.pid).collect();
         let above = collect::describe(above, Detail::Full).unwrap_or_default();
         let mut asked = Asked::default();
         let mut keepers = HashMap::new();
-        for (process, lineage) in answer.processes.iter().zip(&lineages) {
-            if let Some(found) = asked.keeper(process, lineage, &above, answer, surroundings) {
+        for (process, lineage) in diagnosis.processes.iter().zip(&lineages) {
+            if let Some(found) = asked.keeper(process, lineage, &above, diagnosis, surroundings) {
                 keepers.insert(process.pid, found);
             }
         }
@@ -96,7 +96,7 @@ impl Asked {
         process: &Process,
         lineage: &[Ancestor],
         above: &[Process],
-        answer: &Answer,
+        diagnosis: &Diagnosis,
         surroundings: &Surroundings,
     ) -> Option<(Keeper, Returns)> {
         let above = |ancestor: &Ancestor| find_process(above, ancestor.pid);
@@ -112,7 +112,7 @@ impl Asked {
                 (Keeper::Program(restarter.with_stop(stop)), returns)
             }
             Keeper::Unit(unit) => {
-                let returns = self.service(&unit).map_or(Returns::Unknown, |service| service.returns(answer));
+                let returns = self.service(&unit).map_or(Returns::Unknown, |service| service.returns(diagnosis));
                 (Keeper::Unit(unit), returns)
             }
             container @ Keeper::Container(..) => (container, Returns::Unknown),
@@ -163,8 +163,8 @@ impl Service {
     }
 
     /// When it comes back once the holders of an answer have ended.
-    fn returns(self, answer: &Answer) -> Returns {
-        let main_lives_on = self.main != 0 && find_process(&answer.processes, self.main).is_none();
+    fn returns(self, diagnosis: &Diagnosis) -> Returns {
+        let main_lives_on = self.main != 0 && find_process(&diagnosis.processes, self.main).is_none();
         match self.delay {
             _ if !self.is_restarted || main_lives_on => Returns::Never,
             Some(delay) => Returns::After(delay),

@@ -3,7 +3,7 @@
 use std::iter;
 
 use super::{Action, Outcome, Prepared, Step, StepResult, Taker};
-use crate::answer::Answer;
+use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{PortReport, Remedy, RemedyKind, Status, remedy};
 use crate::platform::machine::IS_WINDOWS;
 
@@ -13,7 +13,7 @@ pub fn next_steps(
     steps: &[Step],
     outcome: Outcome,
     takers: &[Taker],
-    after: &Answer,
+    after: &Diagnosis,
 ) -> Vec<Remedy> {
     let mut remedies: Vec<Remedy> = takers.iter().flat_map(|taker| taker.remedies.clone()).collect();
     match outcome {
@@ -30,7 +30,7 @@ pub fn next_steps(
     kept
 }
 
-fn after_steps(prepared: &Prepared, steps: &[Step], after: &Answer) -> Vec<Remedy> {
+fn after_steps(prepared: &Prepared, steps: &[Step], after: &Diagnosis) -> Vec<Remedy> {
     let came_to = |result: StepResult| steps.iter().any(move |step| step.result == result);
     let call = the_only_one(after).map(|port| after.facts(&prepared.request, &port.observed).kill());
     let again = |text: &str, sudo: Option<&str>, option: Option<&str>| {
@@ -59,7 +59,7 @@ fn after_steps(prepared: &Prepared, steps: &[Step], after: &Answer) -> Vec<Remed
     remedies
 }
 
-fn after_remnants(prepared: &Prepared, steps: &[Step], after: &Answer) -> Vec<Remedy> {
+fn after_remnants(prepared: &Prepared, steps: &[Step], after: &Diagnosis) -> Vec<Remedy> {
     let wait = "they end by themselves; with --reuse-addr they count only if they block a server that sets SO_REUSEADDR, \
                 as most do";
     let may_help = !prepared.options.remnants || steps.iter().any(|step| step.result == StepResult::NotPermitted);
@@ -69,7 +69,7 @@ fn after_remnants(prepared: &Prepared, steps: &[Step], after: &Answer) -> Vec<Re
 }
 
 /// The port that is not free, if it is one.
-fn the_only_one(after: &Answer) -> Option<&PortReport> {
+fn the_only_one(after: &Diagnosis) -> Option<&PortReport> {
     let mut held = after.ports.iter().filter(|port| port.verdict.status != Status::Free);
     held.next().filter(|_| held.next().is_none())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Surroundings;
 use super::keepers::Keepers;
 use super::{Consent, Keeper, Options, Restarter, Returns};
-use crate::answer::Answer;
+use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{
     Facts, Group, PortReport, Remedy, RemedyKind, Severity, Statement, Status, forwarded, groups, is_airplay_receiver,
     remedy,
@@ -138,18 +138,18 @@ impl Plan {
 /// Derives what is to be done about the ports that `answer` found held.
 #[must_use]
 pub fn plan(
-    answer: &Answer,
+    diagnosis: &Diagnosis,
     surroundings: &Surroundings,
     keepers: &Keepers,
     options: &Options,
     request: &Request,
 ) -> Plan {
-    let planner = Planner { answer, surroundings, keepers, options, request };
+    let planner = Planner { diagnosis, surroundings, keepers, options, request };
     let mut plan = Plan::default();
-    for port in &answer.ports {
+    for port in &diagnosis.ports {
         planner.add_port(port, &mut plan);
     }
-    parents_first(&mut plan.holders, &answer.processes);
+    parents_first(&mut plan.holders, &diagnosis.processes);
     plan
 }
 
@@ -162,7 +162,7 @@ enum Refused {
 }
 
 struct Planner<'a> {
-    answer: &'a Answer,
+    diagnosis: &'a Diagnosis,
     surroundings: &'a Surroundings,
     keepers: &'a Keepers,
     options: &'a Options,
@@ -174,7 +174,7 @@ impl Planner<'_> {
         if port.verdict.status == Status::Free {
             return;
         }
-        let facts = self.answer.facts(self.request, &port.observed);
+        let facts = self.diagnosis.facts(self.request, &port.observed);
         let groups = groups(port.observed.sockets.iter().filter(|socket| facts.is_in_the_way(socket)));
         let is_explained = groups.iter().any(|group| group.sockets[0].state.is_waiting());
         let (mut holders, mut stops, mut remnants, mut refusals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -239,7 +239,7 @@ impl Planner<'_> {
         if let (true, Some(&pid)) = (self.surroundings.reads_foreign_ids, pids.first()) {
             return Some(Refused::For(self.refuse_foreign(port, pids, pid)));
         }
-        let mut processes = pids.iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
+        let mut processes = pids.iter().filter_map(|&pid| find_process(&self.diagnosis.processes, pid));
         if let Some(manager) = processes.find(|process| process.is_service_manager()) {
             return Some(self.socket_unit(port, group, manager));
         }
@@ -252,16 +252,16 @@ impl Planner<'_> {
             let reason = "keeps the port for a caller of portcheck free".to_owned();
             return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, vec![remedy])));
         }
-        let is_airplay = is_airplay_receiver(&self.answer.host, &self.answer.processes, group.sockets[0]);
+        let is_airplay = is_airplay_receiver(&self.diagnosis.host, &self.diagnosis.processes, group.sockets[0]);
         if let (true, Some(&pid)) = (is_airplay, pids.first()) {
             let reason = "receives AirPlay, and would be started again at once".to_owned();
             let remedies = remedies_of(port, group);
             return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, remedies)));
         }
-        if let Some((process, forwarder)) = group.forwarder(&self.answer.processes) {
+        if let Some((process, forwarder)) = group.forwarder(&self.diagnosis.processes) {
             return Some(self.forwarder(port, group, process, forwarder));
         }
-        let mut processes = pids.iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
+        let mut processes = pids.iter().filter_map(|&pid| find_process(&self.diagnosis.processes, pid));
         if let Some(daemon) = processes.find_map(Restarter::supervisor) {
             let reason = "is never ended itself: everything that it runs would end with it".to_owned();
             let refusal = Self::refusal(port, pids, self.name(daemon.pid), reason, vec![daemon.remedy()]);
@@ -282,7 +282,7 @@ impl Planner<'_> {
 
     /// A forwarder is never ended itself: at most the container is stopped that it holds the port for.
     fn forwarder(&self, port: &PortReport, group: &Group<'_>, process: &Process, forwarder: Forwarder) -> Refused {
-        let facts = self.answer.facts(self.request, &port.observed);
+        let facts = self.diagnosis.facts(self.request, &port.observed);
         let mut remedies = forwarded::free_port(&facts, group, process, forwarder);
         if let Some(Publication::Of(container)) = &group.sockets[0].publication {
             if self.options.supervisor {
@@ -343,10 +343,10 @@ impl Planner<'_> {
     /// A service manager listens in the name of a socket unit (systemd.socket(5)). It is never ended itself, and stopping
     /// the service alone would not free the port. What is done about the unit.
     fn socket_unit(&self, port: &PortReport, group: &Group<'_>, manager: &Process) -> Refused {
-        let unit = group.sockets[0].activated_by.as_ref().map(|unit| unit.seen_by(self.answer.host.euid));
+        let unit = group.sockets[0].activated_by.as_ref().map(|unit| unit.seen_by(self.diagnosis.host.euid));
         let unit = unit.as_ref();
         // The services that it has passed the socket on to.
-        let others = group.owners.pids().iter().filter_map(|&pid| find_process(&self.answer.processes, pid));
+        let others = group.owners.pids().iter().filter_map(|&pid| find_process(&self.diagnosis.processes, pid));
         let services = others.filter_map(|process| process.unit.as_ref().filter(|unit| supervisor::is_service(unit)));
         let names = unit.into_iter().chain(services).map(|unit| unit.name.as_str());
         let stop = unit.and_then(|unit| command::stop_units(unit, names, Caller::Portcheck));
@@ -369,17 +369,17 @@ impl Planner<'_> {
         let (who, reason) = match group.owners {
             Owners::Known(_) => {
                 remedies.insert(0, remedy::end_client(facts));
-                (group.holder(&self.answer.processes), "holds the port by a connection only".to_owned())
+                (group.holder(&self.diagnosis.processes), "holds the port by a connection only".to_owned())
             }
             Owners::Partial { reason, .. } => {
-                (group.holder(&self.answer.processes), format!("cannot be ended alone: {reason}"))
+                (group.holder(&self.diagnosis.processes), format!("cannot be ended alone: {reason}"))
             }
             Owners::Likely { reason, .. } => (
-                group.holder(&self.answer.processes),
+                group.holder(&self.diagnosis.processes),
                 format!("was not seen to hold it, and is never signalled on a guess: {reason}"),
             ),
             Owners::Hidden { reason } => {
-                (group.holder(&self.answer.processes), format!("cannot be seen, and so not be ended: {reason}"))
+                (group.holder(&self.diagnosis.processes), format!("cannot be seen, and so not be ended: {reason}"))
             }
             Owners::Kernel => ("the kernel".to_owned(), "holds it itself: there is no process to end".to_owned()),
             Owners::None | Owners::NotAsked => {
@@ -410,7 +410,7 @@ impl Planner<'_> {
     }
 
     fn holder(&self, port: &PortReport, group: &Group<'_>, pid: Pid) -> Holder {
-        let process = find_process(&self.answer.processes, pid);
+        let process = find_process(&self.diagnosis.processes, pid);
         let (keeper, returns) = self.keepers.get(pid).cloned().unzip();
         let user =
             process.and_then(|process| process.user.clone().or_else(|| process.uid.map(|uid| format!("uid {uid}"))));
@@ -432,7 +432,7 @@ impl Planner<'_> {
     }
 
     fn name(&self, pid: Pid) -> String {
-        match find_process(&self.answer.processes, pid) {
+        match find_process(&self.diagnosis.processes, pid) {
             Some(process) => format!("{} (pid {pid})", process.name),
             None => format!("pid {pid}"),
         }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use super::Surroundings;
 use super::keepers::{Keepers, SOON};
 use super::{Holder, Keeper, Outcome, Prepared, Taker, look, plan};
-use crate::answer::{self, Answer};
 use crate::collect::Detail;
+use crate::commands::check::check;
+use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{PortReport, Remedy, RemedyKind, Status};
 use crate::error::Error;
 use crate::model::{Ancestor, Process, Socket, find_process};
@@ -25,26 +26,26 @@ const PACE: Duration = Duration::from_millis(50);
 pub struct Verified {
     pub outcome: Outcome,
     pub takers: Vec<Taker>,
-    pub answer: Answer,
+    pub diagnosis: Diagnosis,
     /// How long it was free, as far as anybody looked.
     pub watched: Duration,
 }
 
 /// Looks whether the ports are free, and stay so for `settle`, or longer while somebody may start a holder again.
 pub fn verify(prepared: &Prepared) -> Result<Verified, Error> {
-    let Prepared { request, answer: before, surroundings, .. } = prepared;
+    let Prepared { request, diagnosis: before, surroundings, .. } = prepared;
     let watched = if gets_free(request)? { watch(prepared)? } else { Duration::ZERO };
-    let answer = look(request)?;
-    let outcome = outcome(before, &answer);
-    let takers = if outcome == Outcome::TakenAgain { takers(before, &answer, surroundings) } else { Vec::new() };
-    Ok(Verified { outcome, takers, answer, watched })
+    let diagnosis = look(request)?;
+    let outcome = outcome(before, &diagnosis);
+    let takers = if outcome == Outcome::TakenAgain { takers(before, &diagnosis, surroundings) } else { Vec::new() };
+    Ok(Verified { outcome, takers, diagnosis, watched })
 }
 
 /// Whether the ports are free once all that was ended has closed its sockets.
 fn gets_free(request: &Request) -> Result<bool, Error> {
     let quick = Request { detail: Detail::Nothing, ..request.clone() };
     let start = Instant::now();
-    while !answer::answer(&quick)?.ports.iter().all(is_freed) {
+    while !check(&quick)?.ports.iter().all(is_freed) {
         if start.elapsed() > CLOSING {
             return Ok(false);
         }
@@ -57,7 +58,7 @@ fn gets_free(request: &Request) -> Result<bool, Error> {
 ///
 /// Nothing is bound to find out: that could be in the way of who comes back, and make it wait for longer.
 fn watch(prepared: &Prepared) -> Result<Duration, Error> {
-    let Prepared { request, answer: before, starters, options, plan, .. } = prepared;
+    let Prepared { request, diagnosis: before, starters, options, plan, .. } = prepared;
     let returns = plan.holders.iter().filter_map(Holder::noticed_within).max();
     let settle = options.settle.max(returns.unwrap_or_default());
     let glance = Request { detail: Detail::Nothing, probe: false, ..request.clone() };
@@ -70,7 +71,7 @@ fn watch(prepared: &Prepared) -> Result<Duration, Error> {
         }
         process::wait_for_exits(&[], Some(left.min(pace)))?;
         let looked = Instant::now();
-        let now = answer::answer(&glance)?;
+        let now = check(&glance)?;
         // To look at many ports takes longer, and must not be all that this machine does.
         pace = PACE.max(looked.elapsed() * 10);
         if now.ports.iter().flat_map(|port| &port.observed.sockets).any(|socket| is_taken(before, socket)) {
@@ -90,7 +91,7 @@ fn is_freed(port: &PortReport) -> bool {
 }
 
 /// What it came to, by comparing the diagnoses before and after.
-fn outcome(before: &Answer, after: &Answer) -> Outcome {
+fn outcome(before: &Diagnosis, after: &Diagnosis) -> Outcome {
     let is_held = |port: &&PortReport| port.verdict.status == Status::Held && !is_freed(port);
     let mut held = after.ports.iter().filter(is_held).peekable();
     if held.peek().is_none() {
@@ -114,7 +115,7 @@ fn outcome(before: &Answer, after: &Answer) -> Outcome {
 }
 
 /// Whether a socket that waits on its port was not there before: by its inode, or by its owners where there are none.
-fn is_taken(before: &Answer, socket: &Socket) -> bool {
+fn is_taken(before: &Diagnosis, socket: &Socket) -> bool {
     let mut known = before.ports.iter().flat_map(|port| &port.observed.sockets);
     let is_known = match (socket.inode, socket.owners.pids()) {
         (Some(_), _) => known.any(|known| known.inode == socket.inode),
@@ -125,7 +126,7 @@ fn is_taken(before: &Answer, socket: &Socket) -> bool {
 }
 
 /// Who has sockets on the ports that were not there before.
-fn takers(before: &Answer, after: &Answer, surroundings: &Surroundings) -> Vec<Taker> {
+fn takers(before: &Diagnosis, after: &Diagnosis, surroundings: &Surroundings) -> Vec<Taker> {
     let keepers = Keepers::of(after, surroundings);
     let mut takers: Vec<Taker> = Vec::new();
     for socket in after.ports.iter().flat_map(|port| &port.observed.sockets).filter(|socket| is_taken(before, socket)) {
@@ -139,7 +140,7 @@ fn takers(before: &Answer, after: &Answer, surroundings: &Surroundings) -> Vec<T
     takers
 }
 
-fn taker(before: &Answer, process: &Process, surroundings: &Surroundings, keepers: &Keepers) -> Taker {
+fn taker(before: &Diagnosis, process: &Process, surroundings: &Surroundings, keepers: &Keepers) -> Taker {
     let keeper = keepers.get(process.pid).map(|(keeper, _)| keeper);
     // What the old and the new holder descend from alike, and portcheck does not.
     let started_before = |ancestor: &&Ancestor| {

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path;
 
 use super::{Awaited, Goal, Options, Place, remote};
-use crate::answer::{self, checking};
 use crate::collect::{self, Detail, Watch};
+use crate::commands::check::{self, check};
 use crate::commands::free;
 use crate::diagnose::{Facts, Observed, PortReport, Status};
 use crate::error::Error;
@@ -15,7 +15,7 @@ use crate::model::{Family, Host, Lease, LeaseKind, Owners, Pid, Process, Protoco
 use crate::platform::machine::IS_WINDOWS;
 use crate::port_set::PortSet;
 use crate::probe::{self, Outcome};
-use crate::request::{Question, Request};
+use crate::request::Request;
 use crate::target::{Target, ports_of};
 
 /// Who has to listen.
@@ -143,10 +143,7 @@ struct Verdict {
 impl<'a> Looker<'a> {
     /// Prepares to look at what `request` asks about.
     pub fn new(request: &'a Request, options: &'a Options) -> Self {
-        let targets = match &request.question {
-            Question::Check(targets) => &targets[..],
-            Question::List(..) => &[],
-        };
+        let targets = &request.targets;
         let of = |protocol: Protocol| {
             let wanted: Vec<Target> = targets.iter().filter(|target| target.wants(protocol)).cloned().collect();
             (!wanted.is_empty() && request.protocols.contains(&protocol)).then(|| (protocol, ports_of(&wanted)))
@@ -160,7 +157,7 @@ impl<'a> Looker<'a> {
             judged: None,
             is_first: true,
             held_for_caller: held_for_caller(options.awaited, &ports_of(targets)),
-            is_thorough: targets.len() <= checking::MOST_THOROUGH_PROBES
+            is_thorough: targets.len() <= check::MOST_THOROUGH_PROBES
                 || request.reuse_address
                 || targets.iter().any(|target| !target.addresses.is_empty()),
         }
@@ -246,7 +243,7 @@ impl<'a> Looker<'a> {
     }
 
     fn can_bind(&self, target: &Target, look: &mut Look) -> bool {
-        let spots = checking::spots(self.request, target);
+        let spots = check::spots(self.request, target);
         let reuse_address = self.request.reuse_address || self.held_for_caller.contains(target.first);
         let mut protocols = self.request.protocols.iter().filter(|&&protocol| target.wants(protocol));
         protocols.all(|&protocol| {
@@ -268,17 +265,17 @@ impl<'a> Looker<'a> {
 
     /// Finds out who listens.
     fn judge(&self, by: &By, goals: &[Goal]) -> Result<Verdict, Error> {
-        let answer = answer::answer(&Request { detail: Detail::Full, probe: false, ..self.request.clone() })?;
-        let by_port = super::by_port(&answer);
+        let diagnosis = check(&Request { detail: Detail::Full, probe: false, ..self.request.clone() })?;
+        let by_port = super::by_port(&diagnosis);
         let mut verdict = Verdict::default();
         for (index, goal) in goals.iter().enumerate() {
             let Place::Here(target) = &goal.place else { continue };
             let ports = super::reports_on(&by_port, target);
             let sockets = ports.flat_map(|port| &port.observed.sockets).filter(|socket| socket.state.is_listening());
             // On Linux, one without an inode is just being closed. Elsewhere there are none.
-            let listeners = sockets.filter(|socket| socket.inode.is_some() || answer.host.os != "linux");
+            let listeners = sockets.filter(|socket| socket.inode.is_some() || diagnosis.host.os != "linux");
             let owners: Vec<&Owners> = listeners.map(|socket| &socket.owners).collect();
-            let is_meant = |pid: &Pid| find_process(&answer.processes, *pid).is_some_and(|process| by.is(process));
+            let is_meant = |pid: &Pid| find_process(&diagnosis.processes, *pid).is_some_and(|process| by.is(process));
             let is_right = |owners: &&&Owners| owners.seen().is_some_and(|pids| pids.iter().any(is_meant));
             if owners.iter().any(|owners| is_right(&owners)) {
                 verdict.met.insert(index);

@@ -14,11 +14,11 @@ use super::Seat;
 pub use super::jobs::stop_command;
 pub use super::unix::may_signal;
 use super::unix::raw_signal;
-pub use crate::collect::ids_are_ours;
-use crate::collect::{Stat, parse_socket_link, status_field};
 use crate::error::Error;
 use crate::model::Pid;
 use crate::platform::Signal;
+pub use crate::platform::proc::ids_are_ours;
+use crate::platform::proc::{Stat, parse_socket_link, status_field};
 
 /// A process that stays this one, whatever becomes of its id.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 #[cfg(test)]
 use strum::VariantNames;
 
-use crate::commands::free::answer::{Action, Free};
+use crate::commands::free::{Action, Report};
 use crate::commands::free::{Choice, Reason};
 use crate::model::{Client, Lease};
 use crate::port_set::PortSet;
@@ -85,13 +85,13 @@ pub struct WireClient<'a> {
 }
 
 /// What an answer says of it.
-pub fn free(free: &Free) -> WireFree<'_> {
+pub fn free(report: &Report) -> WireFree<'_> {
     WireFree {
-        action: free.action.into_str(),
-        ports: free.ports.clone(),
-        choice: if let Action::Pick(of) = &free.action { Some(choice(of)) } else { None },
-        leases: free.leases.iter().map(lease).collect(),
-        problems: &free.problems,
+        action: report.action.into_str(),
+        ports: report.ports.clone(),
+        choice: if let Action::Pick(of) = &report.action { Some(choice(of)) } else { None },
+        leases: report.leases.iter().map(lease).collect(),
+        problems: &report.problems,
     }
 }
 

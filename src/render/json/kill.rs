@@ -156,7 +156,7 @@ pub fn kill(report: &Report) -> WireKill<'_> {
         watched_ms: milliseconds(report.watched),
         holders: report.plan.holders.iter().map(holder).collect(),
         objection: report.objection.map(prose::objection),
-        refused: report.plan.refusals.iter().map(|one| refusal(one, &report.answer.processes)).collect(),
+        refused: report.plan.refusals.iter().map(|one| refusal(one, &report.diagnosis.processes)).collect(),
         steps: report.steps.iter().map(step).collect(),
         taken_by: report.takers.iter().map(taker).collect(),
         may_start_again: report.survivors.iter().map(|one| WireSurvivor { pid: one.pid, name: &one.name }).collect(),

@@ -10,11 +10,11 @@ use super::ErrorKind;
 #[cfg(test)]
 use super::parts::or_null;
 #[cfg(test)]
-use crate::answer::Command;
-#[cfg(test)]
 use crate::classify::services::Source;
 #[cfg(test)]
 use crate::classify::{Class, Exposure};
+#[cfg(test)]
+use crate::commands::exit::Command;
 #[cfg(test)]
 use crate::diagnose::{Severity, Status};
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The first line of a report: the answer.
 
-use crate::answer::Answer;
+use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Finding, Group, Holder, PortReport, Severity, Status, Subject, groups};
 use crate::model::State;
 use crate::render::prose;
@@ -66,20 +66,22 @@ fn waiting(port: &PortReport) -> Vec<Group<'_>> {
 }
 
 /// The line on ports that the same process holds, or that cannot be had for the same reason.
-pub fn of<'a>(ports: &[&'a PortReport], answer: &Answer) -> Headline<'a> {
+pub fn of<'a>(ports: &[&'a PortReport], diagnosis: &Diagnosis) -> Headline<'a> {
     let first = ports[0];
     let names: Vec<String> = ports.iter().map(|port| port.observed.name()).collect();
     let names = format!("{}{}", names.join(" and "), on(first, "or"));
     let is = if ports.len() == 1 { "is" } else { "are" };
     match first.verdict.status {
         Status::Held => {}
-        Status::Blocked => return reason(first, &format!("{names} cannot be bound, though nobody holds it"), answer),
-        _ => return reason(first, &format!("{names}: cannot tell whether it is free"), answer),
+        Status::Blocked => {
+            return reason(first, &format!("{names} cannot be bound, though nobody holds it"), diagnosis);
+        }
+        _ => return reason(first, &format!("{names}: cannot tell whether it is free"), diagnosis),
     }
     let holders: Vec<Holder> = waiting(first).iter().map(Holder::from).collect();
     let conflict = first.verdict.findings.iter().find(|finding| finding.severity == Severity::Conflict);
     if let Some(finding) = conflict.filter(|finding| is_about(finding, first)) {
-        let text = format!("{names} {}", prose::predicate(&finding.statement, &answer.processes));
+        let text = format!("{names} {}", prose::predicate(&finding.statement, &diagnosis.processes));
         return Headline { text, sentence: Some(finding) };
     }
     let is_plain =
@@ -88,29 +90,29 @@ pub fn of<'a>(ports: &[&'a PortReport], answer: &Answer) -> Headline<'a> {
         [holder] if is_plain && *holder != Holder::Kernel => {
             let text = match holder {
                 Holder::Likely(_) => {
-                    format!("{names} {is} in use, probably by {}", holder.bare_name(&answer.processes))
+                    format!("{names} {is} in use, probably by {}", holder.bare_name(&diagnosis.processes))
                 }
-                _ => format!("{names} {is} in use: {}", holder.name(&answer.processes)),
+                _ => format!("{names} {is} in use: {}", holder.name(&diagnosis.processes)),
             };
             Headline { text, sentence: None }
         }
-        [] | [_] => reason(first, &format!("{names} {is} in use"), answer),
+        [] | [_] => reason(first, &format!("{names} {is} in use"), diagnosis),
         [one, another] => {
-            let [one, another] = [one, another].map(|holder| holder.name(&answer.processes));
+            let [one, another] = [one, another].map(|holder| holder.name(&diagnosis.processes));
             Headline { text: format!("{names} {is} in use: {one}, and {another}"), sentence: None }
         }
         [one, others @ ..] => {
-            let text = format!("{names} {is} in use: {}, and {} others", one.name(&answer.processes), others.len());
+            let text = format!("{names} {is} in use: {}, and {} others", one.name(&diagnosis.processes), others.len());
             Headline { text, sentence: None }
         }
     }
 }
 
 /// The line with the worst finding as its reason.
-fn reason<'a>(port: &'a PortReport, start: &str, answer: &Answer) -> Headline<'a> {
+fn reason<'a>(port: &'a PortReport, start: &str, diagnosis: &Diagnosis) -> Headline<'a> {
     let worst = port.verdict.findings.first();
     let text = match worst {
-        Some(finding) => format!("{start}: {}", prose::on_port(finding, port, "", &answer.processes)),
+        Some(finding) => format!("{start}: {}", prose::on_port(finding, port, "", &diagnosis.processes)),
         None => start.to_owned(),
     };
     Headline { text, sentence: worst }

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::SystemTime;
 
-use crate::answer::Answer;
 use crate::classify::Exposure;
+use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Group, enumerate};
 use crate::model::{Owners, Pid, Process, Socket, State, find_process};
 use crate::render::paper::Paper;
@@ -13,12 +13,18 @@ use crate::render::{Style, colour, escape};
 use crate::supervisor;
 
 /// Writes the rows of one of `count` groups. One that is alone was named in the first line.
-pub fn write(group: &Group<'_>, count: usize, answer: &Answer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+pub fn write(
+    group: &Group<'_>,
+    count: usize,
+    diagnosis: &Diagnosis,
+    style: &Style,
+    paper: &mut Paper<'_>,
+) -> io::Result<()> {
     if count > 1 {
-        let name = escape::terminal(&group.holder(&answer.processes)).into_owned();
+        let name = escape::terminal(&group.holder(&diagnosis.processes)).into_owned();
         writeln!(paper.out, "  {0}{name}{0:#}", colour::STRONG)?;
     }
-    owners(group, answer, style, paper)?;
+    owners(group, diagnosis, style, paper)?;
     match group.owners {
         Owners::Partial { reason, .. } => paper.field("perhaps also", reason)?,
         Owners::Likely { reason, .. } => paper.field("deduced", reason)?,
@@ -29,14 +35,14 @@ pub fn write(group: &Group<'_>, count: usize, answer: &Answer, style: &Style, pa
 }
 
 /// Writes about the processes. The leader speaks for the others, unless all is asked for.
-fn owners(group: &Group<'_>, answer: &Answer, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+fn owners(group: &Group<'_>, diagnosis: &Diagnosis, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     let pids = group.owners.pids();
     let shown = if style.verbose { pids.len() } else { 1 };
     for (index, &pid) in pids.iter().take(shown).enumerate() {
         if index > 0 {
             paper.gap()?;
         }
-        match find_process(&answer.processes, pid) {
+        match find_process(&diagnosis.processes, pid) {
             Some(found) => {
                 if index > 0 {
                     paper.field("process", &format!("{} (pid {pid})", found.name))?;
@@ -48,9 +54,9 @@ fn owners(group: &Group<'_>, answer: &Answer, style: &Style, paper: &mut Paper<'
     }
     match (group.owners, pids) {
         (Owners::Known(_) | Owners::Partial { .. }, [_, rest @ ..]) if !rest.is_empty() => {
-            paper.field("also held by", &others(rest, answer))
+            paper.field("also held by", &others(rest, diagnosis))
         }
-        (Owners::Likely { .. }, [_, rest @ ..]) if !rest.is_empty() => paper.field("or by", &others(rest, answer)),
+        (Owners::Likely { .. }, [_, rest @ ..]) if !rest.is_empty() => paper.field("or by", &others(rest, diagnosis)),
         _ => Ok(()),
     }
 }
@@ -135,9 +141,9 @@ fn hidden(socket: &Socket, reason: &str, paper: &mut Paper<'_>) -> io::Result<()
 }
 
 /// `nginx (813), nginx (814) and 9 more`.
-fn others(pids: &[Pid], answer: &Answer) -> String {
+fn others(pids: &[Pid], diagnosis: &Diagnosis) -> String {
     const MOST: usize = 8;
-    let name = |&pid: &Pid| match find_process(&answer.processes, pid) {
+    let name = |&pid: &Pid| match find_process(&diagnosis.processes, pid) {
         Some(process) => format!("{} ({pid})", process.name),
         None => format!("pid {pid}"),
     };

@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use super::*;
-use crate::answer::Command;
 use crate::collect::Detail;
 use crate::commands::kill::Restarter;
 use crate::diagnose::{Facts, Observed, diagnose};
 use crate::model::{Ancestor, Backend, Container, Runtime};
 use crate::platform::Signal;
 use crate::probe::{Attempt, Outcome, spot_of};
-use crate::request::Question;
 use crate::testing::{host, listener, owned, process};
 
 fn options() -> Options {
@@ -29,7 +27,7 @@ fn options() -> Options {
 
 fn request() -> Request {
     Request {
-        question: Question::Check(Vec::new()),
+        targets: Vec::new(),
         protocols: Protocol::ALL.to_vec(),
         family: None,
         connections: false,
@@ -43,13 +41,13 @@ fn request() -> Request {
 }
 
 /// The diagnosis of 62893/tcp, in use by `sockets`.
-fn answer(sockets: Vec<Socket>, processes: Vec<Process>) -> Answer {
+fn diagnosis_of(sockets: Vec<Socket>, processes: Vec<Process>) -> Diagnosis {
     let attempts =
         vec![Attempt { spot: spot_of([0, 0, 0, 0].into(), 0), reuse_address: false, outcome: Outcome::InUse }];
     let observed = Observed { sockets, attempts, ..Observed::of(62893, Protocol::Tcp) };
     let findings = diagnose(&Facts { processes: &processes, ..Facts::of(&observed, &host()) });
     let port = PortReport { observed, verdict: findings.into() };
-    Answer { ports: vec![port], processes, ..Answer::without_ports(Command::Kill, host()) }
+    Diagnosis { ports: vec![port], processes, ..Diagnosis::of_no_ports(host()) }
 }
 
 fn sentence(refusal: &Refusal) -> String {
@@ -62,7 +60,7 @@ fn plan_of(sockets: Vec<Socket>, processes: Vec<Process>, options: &Options) -> 
 
 fn plan_kept(sockets: Vec<Socket>, processes: Vec<Process>, keepers: &Keepers, options: &Options) -> Plan {
     let surroundings = Surroundings { own: 900, ancestors: vec![800, 700], ..Surroundings::default() };
-    plan(&answer(sockets, processes), &surroundings, keepers, options, &request())
+    plan(&diagnosis_of(sockets, processes), &surroundings, keepers, options, &request())
 }
 
 fn pids(plan: &Plan) -> Vec<Pid> {
@@ -263,9 +261,12 @@ fn who_comes_back_is_ended_only_if_somebody_is_asked_or_the_port_watched_for_lon
 
 #[test]
 fn a_free_port_needs_nothing() {
-    let mut answer = answer(Vec::new(), Vec::new());
-    answer.ports[0].verdict.status = Status::Free;
-    assert_eq!(plan(&answer, &Surroundings::default(), &Keepers::default(), &options(), &request()), Plan::default());
+    let mut diagnosis = diagnosis_of(Vec::new(), Vec::new());
+    diagnosis.ports[0].verdict.status = Status::Free;
+    assert_eq!(
+        plan(&diagnosis, &Surroundings::default(), &Keepers::default(), &options(), &request()),
+        Plan::default()
+    );
 }
 
 #[test]

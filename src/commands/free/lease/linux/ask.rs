@@ -14,9 +14,9 @@ use rustix::net::{RecvFlags, SendFlags, SocketFlags, connect, recv, send};
 
 use super::lock;
 use super::protocol::{LONGEST, Request};
-use crate::collect::ids_are_ours;
 use crate::model::Pid;
 use crate::platform::limits::make_room;
+use crate::platform::proc::ids_are_ours;
 
 /// How long all those together may take that are asked by one call of portcheck. They do nothing else, and answer within a
 /// millisecond.

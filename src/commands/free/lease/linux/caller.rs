@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 use rustix::process::{Pid as RawPid, PidfdFlags, getppid, pidfd_open};
 
-use crate::collect::{Stat, ids_are_ours};
 use crate::model::Pid;
+use crate::platform::proc::{Stat, ids_are_ours};
 
 /// Nobody nests subshells or wrappers deeper.
 const MOST_STEPS: usize = 16;

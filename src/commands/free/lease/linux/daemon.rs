@@ -163,13 +163,13 @@ impl Daemon {
             Err(errno) => return errno != Errno::AGAIN,
         };
         let Some(request) = packet.get(..length).and_then(Request::decode) else { return true };
-        let answer = match request {
+        let diagnosis = match request {
             Request::Tell => Story { expires_in: self.left(), ..self.story.clone() }.encode().into_bytes(),
             Request::Release => self.end_if(is_ours(connection), port),
             Request::Reclaim { key, caller } => self.end_if(self.may_reclaim(connection, key, &caller), port),
         };
         // Before the answer, the port is free again.
-        let _ = send(connection, &answer, SendFlags::NOSIGNAL);
+        let _ = send(connection, &diagnosis, SendFlags::NOSIGNAL);
         true
     }
 

@@ -5,8 +5,8 @@ use std::fs;
 use nix::sys::socket::UnixCredentials;
 use rustix::process::{Pid as RawPid, geteuid, test_kill_process};
 
-use crate::collect::status_field;
 use crate::model::Pid;
+use crate::platform::proc::status_field;
 
 /// Whether a peer is our own user, or root.
 pub fn is_ours(peer: &UnixCredentials) -> bool {

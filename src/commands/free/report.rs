@@ -1,8 +1,8 @@
-//! The answers of `portcheck free`, `leases` and `release`.
+//! What came of `portcheck free`, `leases` and `release`.
 
-use crate::answer::{Answer, Command};
+use super::{Choice, Leases, Release};
 use crate::collect;
-use crate::commands::free::{self, Choice, Leases, Release};
+use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Facts, Observed, PortReport, diagnose};
 use crate::error::Error;
 use crate::model::{Backend, Host, Lease, NameTaken, Protocol};
@@ -11,7 +11,9 @@ use crate::probe::Attempt;
 
 /// What `portcheck free`, `leases` and `release` say besides the state of ports.
 #[derive(Debug, Clone)]
-pub struct Free {
+pub struct Report {
+    /// The ports picked, as the JSON reports them, and what could not be seen.
+    pub diagnosis: Diagnosis,
     /// What was asked for.
     pub action: Action,
     /// The ports picked, released, or leased.
@@ -42,7 +44,7 @@ pub type Found = (u16, Vec<(Protocol, Attempt)>);
 
 /// The answer to a pick that found all its ports.
 #[must_use]
-pub fn picked(choice: Choice, found: &[Found], leases: Vec<Lease>, host: Host) -> Answer {
+pub fn picked(choice: Choice, found: &[Found], leases: Vec<Lease>, host: Host) -> Report {
     let protocols_of = |attempts: &[(Protocol, Attempt)]| {
         Protocol::ALL
             .into_iter()
@@ -57,7 +59,8 @@ pub fn picked(choice: Choice, found: &[Found], leases: Vec<Lease>, host: Host) -
         }
     }
     let gaps = choice.gaps.clone();
-    let free = Free {
+    Report {
+        diagnosis: Diagnosis { ports, gaps, ..Diagnosis::of_no_ports(host) },
         ports: found.iter().map(|&(port, _)| port).collect(),
         leases,
         problems: choice
@@ -67,8 +70,7 @@ pub fn picked(choice: Choice, found: &[Found], leases: Vec<Lease>, host: Host) -
             .collect(),
         action: Action::Pick(choice),
         is_done: true,
-    };
-    Answer { ports, gaps, free: Some(free), ..Answer::without_ports(Command::Free, host) }
+    }
 }
 
 /// The report on a port that was ours a moment ago.
@@ -80,20 +82,20 @@ fn free_port(port: u16, protocol: Protocol, attempts: Vec<Attempt>, host: &Host)
 
 /// The answer to a pick that did not find enough.
 #[must_use]
-pub fn nothing_left(choice: Choice, host: Host) -> Answer {
-    let free = Free {
+pub fn nothing_left(choice: Choice, host: Host) -> Report {
+    Report {
+        diagnosis: Diagnosis { gaps: choice.gaps.clone(), ..Diagnosis::of_no_ports(host) },
         problems: vec![why_nothing_is_left(&choice)],
         ports: Vec::new(),
         leases: Vec::new(),
         action: Action::Pick(choice),
         is_done: false,
-    };
-    without_ports(free, host)
+    }
 }
 
 /// `no port is left of the 11 in 40000-40010: 11 in the ephemeral range`.
 fn why_nothing_is_left(choice: &Choice) -> String {
-    use crate::commands::free::Reason;
+    use super::Reason;
     let Choice { count, span, candidates, excluded, .. } = choice;
     let reasons: Vec<String> =
         excluded.iter().map(|(reason, ports)| format!("{} {}", ports.len(), reason.words())).collect();
@@ -125,15 +127,14 @@ pub fn ranges(ports: &PortSet) -> String {
 /// # Errors
 ///
 /// If the kernel's list cannot be read.
-pub fn list_leases() -> Result<Answer, Error> {
-    let Leases { leases, taken, unasked } = free::leases(&PortSet::all())?;
+pub fn list_leases() -> Result<Report, Error> {
+    let Leases { leases, taken, unasked } = super::leases(&PortSet::all())?;
     if let Some(source) = unasked {
         return Err(Error::Call { call: "asking a lease daemon", source });
     }
     let ports = leases.iter().map(|lease| lease.port).collect();
     let problems = taken.iter().map(|taken| format!("{}: {}", taken.port, name_taken(taken))).collect();
-    let free = Free { action: Action::List, ports, leases, problems, is_done: true };
-    Ok(without_ports(free, collect::host(Backend::Native)))
+    Ok(Report { diagnosis: of_no_ports(), action: Action::List, ports, leases, problems, is_done: true })
 }
 
 /// Answers `portcheck release`.
@@ -141,14 +142,20 @@ pub fn list_leases() -> Result<Answer, Error> {
 /// # Errors
 ///
 /// If the kernel's list cannot be read.
-pub fn release_leases(ports: &[u16]) -> Result<Answer, Error> {
-    let mut free =
-        Free { action: Action::Release, ports: Vec::new(), leases: Vec::new(), problems: Vec::new(), is_done: false };
-    for (port, became) in free::release(ports)? {
+pub fn release_leases(ports: &[u16]) -> Result<Report, Error> {
+    let mut report = Report {
+        diagnosis: of_no_ports(),
+        action: Action::Release,
+        ports: Vec::new(),
+        leases: Vec::new(),
+        problems: Vec::new(),
+        is_done: false,
+    };
+    for (port, became) in super::release(ports)? {
         let problem = match became {
             Release::Done(lease) => {
-                free.ports.push(port);
-                free.leases.push(lease);
+                report.ports.push(port);
+                report.leases.push(lease);
                 continue;
             }
             Release::NotLeased => format!("{port} is not leased"),
@@ -163,10 +170,10 @@ pub fn release_leases(ports: &[u16]) -> Result<Answer, Error> {
             Release::NameTaken(taken) => format!("{port} is not leased: {}", name_taken(&taken)),
             Release::Unanswered => format!("{port} is still leased: the lease daemon did not end the lease"),
         };
-        free.problems.push(problem);
+        report.problems.push(problem);
     }
-    free.is_done = free.problems.is_empty();
-    Ok(without_ports(free, collect::host(Backend::Native)))
+    report.is_done = report.problems.is_empty();
+    Ok(report)
 }
 
 /// Who has the name of a lease.
@@ -180,7 +187,6 @@ fn name_taken(taken: &NameTaken) -> String {
     format!("{who} has the name of the lease, and is not a lease daemon")
 }
 
-fn without_ports(free: Free, host: Host) -> Answer {
-    let gaps = if let Action::Pick(choice) = &free.action { choice.gaps.clone() } else { Vec::new() };
-    Answer { gaps, free: Some(free), ..Answer::without_ports(Command::Free, host) }
+fn of_no_ports() -> Diagnosis {
+    Diagnosis::of_no_ports(collect::host(Backend::Native))
 }

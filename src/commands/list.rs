@@ -1,14 +1,62 @@
-//! Which sockets a listing shows, and in which order.
+//! `portcheck list`: what is in use, which sockets that is, and in which order.
 
 use std::cmp::Ordering;
 
+use super::diagnosis::{Diagnosis, by_port};
 use crate::classify::{Class, Exposure};
+use crate::collect::{self, Detail, Scope};
 use crate::diagnose::Observed;
-use crate::model::{Pid, Process, Socket, find_process};
-use crate::request::{Filter, Sort};
+use crate::error::Error;
+use crate::model::{Pid, Process, Protocol, Snapshot, Socket, find_process};
+use crate::request::{Filter, Request, Sort};
+
+/// What is in use.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// The ports in use.
+    pub diagnosis: Diagnosis,
+    /// How many connections `--all` would show, if nothing is in use.
+    pub connections_left_out: usize,
+}
+
+/// Lists what is in use and fits `filter`.
+///
+/// # Errors
+///
+/// If the sockets cannot be listed at all.
+pub fn list(request: &Request, filter: &Filter, sort: Sort) -> Result<Listing, Error> {
+    let scope = request.scope();
+    let diagnosis = listed(request, filter, sort, collect::snapshot(&scope)?);
+    let is_asked = diagnosis.ports.is_empty() && !scope.connections && scope.detail > Detail::Nothing;
+    let connections_left_out = if is_asked { count_connections(&scope, filter)? } else { 0 };
+    Ok(Listing { diagnosis, connections_left_out })
+}
+
+fn listed(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> Diagnosis {
+    let observe = |((port, protocol), sockets): ((u16, Protocol), Vec<&Socket>)| {
+        let is_shown = |socket: &&Socket| {
+            socket.serves(request.family)
+                && (request.connections || socket.state.is_waiting())
+                && fits(filter, socket, &snapshot.processes)
+        };
+        let sockets: Vec<Socket> = sockets.into_iter().filter(is_shown).cloned().collect();
+        (!sockets.is_empty()).then(|| Observed { sockets, ..Observed::of(port, protocol) })
+    };
+    let ports = by_port(&snapshot).into_iter().filter_map(observe).collect();
+    let mut diagnosis = Diagnosis::judge(request, ports, snapshot);
+    diagnosis.ports.sort_by(|a, b| compare(sort, &a.observed, &b.observed, &diagnosis.processes));
+    diagnosis
+}
+
+/// How many connections fit a filter.
+fn count_connections(scope: &Scope, filter: &Filter) -> Result<usize, Error> {
+    let snapshot = collect::snapshot(&Scope { connections: true, ..scope.clone() })?;
+    let fits = |socket: &&Socket| socket.serves(scope.family) && fits(filter, socket, &snapshot.processes);
+    Ok(snapshot.sockets.iter().filter(fits).count())
+}
 
 /// Whether a socket fits everything that the listing is narrowed to.
-pub fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
+fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
     let owners = || socket.owners.pids().iter().filter_map(|&pid| find_process(processes, pid));
     let has_pid = filter.pids.is_empty() || socket.owners.pids().iter().any(|pid| filter.pids.contains(pid));
     let has_name = filter.process.as_ref().is_none_or(|name| owners().any(|process| is_called(process, name)));
@@ -32,7 +80,7 @@ fn is_called(process: &Process, text: &str) -> bool {
 }
 
 /// Which of two ports comes first.
-pub fn compare(sort: Sort, a: &Observed, b: &Observed, processes: &[Process]) -> Ordering {
+fn compare(sort: Sort, a: &Observed, b: &Observed, processes: &[Process]) -> Ordering {
     let by = match sort {
         Sort::Port => Ordering::Equal,
         Sort::Protocol => a.protocol.cmp(&b.protocol),

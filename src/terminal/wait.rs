@@ -3,13 +3,15 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
-use super::{Goal, Options, Outcome, Report, Watcher, wait};
-use crate::answer::{Answer, Command, Exit};
+use super::{Printing, cannot_run, complain};
+use crate::answer::Answer;
 use crate::collect::Detail;
+use crate::commands::diagnosis::Diagnosis;
+use crate::commands::exit::{Command, Exit};
+use crate::commands::wait::{Goal, Options, Outcome, Report, Watcher, wait};
 use crate::platform;
 use crate::render::{self, Style};
 use crate::request::Request;
-use crate::terminal::{Printing, cannot_run, complain, written};
 
 /// A wait, and what comes after it.
 #[derive(Debug)]
@@ -42,28 +44,19 @@ pub fn run(mut request: Request, waiting: Waiting, printing: &Printing) -> Exit 
         request.detail = request.detail.max(Detail::Brief);
     }
     let (told_goals, told_options) = (goals.clone(), options.clone());
-    let mut tell = |answer: &Answer| {
+    let mut tell = |diagnosis: &Diagnosis| {
         let mut out = printing.stderr();
         // Nothing depends on whether anybody reads it.
-        let _ = render::write_waiting(&told_goals, &told_options, answer, style, &mut out).and_then(|()| out.flush());
+        let _ =
+            render::write_waiting(&told_goals, &told_options, diagnosis, style, &mut out).and_then(|()| out.flush());
     };
     let watcher: Option<&mut Watcher<'_>> = if is_watched { Some(&mut tell) } else { None };
     match wait(&request, options, goals, watcher) {
-        Ok(report) => {
-            let exit = written(report.exit(), write(&report, &command, printing));
-            match command.first() {
-                Some(program) if exit == Exit::Yes => cannot_run(program, &platform::exec(&command, &[])),
-                _ => exit,
-            }
+        // Nothing is written before a command takes over: standard output is the command's own.
+        Ok(Report { outcome: Outcome::Met, .. }) if !command.is_empty() => {
+            cannot_run(&command[0], &platform::exec(&command, &[]))
         }
+        Ok(report) => printing.finish(&Answer::Wait(Box::new(report))),
         Err(error) => printing.fail(&error, Command::Wait, request.backend),
     }
-}
-
-/// Nothing is written before a command takes over: standard output is the command's own.
-fn write(report: &Report, command: &[OsString], printing: &Printing) -> io::Result<()> {
-    if report.outcome == Outcome::Met && !command.is_empty() {
-        return Ok(());
-    }
-    printing.print(|style, out| render::write_wait(report, style, out))
 }

@@ -1,9 +1,12 @@
-//! Looks at the ports that targets ask about: their sockets, their leases, and what bind(2) says.
+//! `portcheck 8080`: looks at the ports that targets ask about, their sockets, their leases and what bind(2) says, and has
+//! them judged.
+
+mod relevant;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::{by_port, relevant};
+use super::diagnosis::{Diagnosis, by_port};
 use crate::collect::{self, Detail, Scope};
 use crate::commands::free::{self, Leases};
 use crate::diagnose::Observed;
@@ -17,8 +20,18 @@ use crate::target::{self, Target};
 /// How often at most to look at a port that is taken, as it seems, by nobody.
 const MOST_LOOKS: usize = 5;
 
+/// Tells of every port that the targets ask about whether it can be had, and why not.
+///
+/// # Errors
+///
+/// If the sockets cannot be listed at all.
+pub fn check(request: &Request) -> Result<Diagnosis, Error> {
+    let (ports, snapshot) = observe(request, &request.scope())?;
+    Ok(Diagnosis::judge(request, ports, snapshot))
+}
+
 /// Looks at every port that the targets ask about, until what is taken has an owner.
-pub fn observe(request: &Request, scope: &Scope) -> Result<(Vec<Observed>, Snapshot), Error> {
+fn observe(request: &Request, scope: &Scope) -> Result<(Vec<Observed>, Snapshot), Error> {
     let questions = scope.targets.iter().map(|target| target.ports().len()).sum();
     let (mut ports, mut snapshot) = look(request, scope, questions)?;
     for _ in 1..MOST_LOOKS {

@@ -2,17 +2,18 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::{Consent, Options, Outcome, Prepared, Report, prepare};
-use crate::answer::{Command, Exit};
+use super::{Printing, complain, start_progress, write_error};
+use crate::answer::Answer;
+use crate::commands::exit::{Command, Exit};
+use crate::commands::kill::{Consent, Options, Outcome, Prepared, Report, prepare};
 use crate::error::Error;
 use crate::render::{self, ErrorKind, Style};
 use crate::request::Request;
-use crate::terminal::{self, Printing, complain, written};
 
 /// Frees the ports that `request` asks about.
 pub fn run(request: Request, options: Options, printing: &Printing) -> Exit {
     let backend = request.backend;
-    let progress = terminal::start_progress();
+    let progress = start_progress();
     let prepared = prepare(request, options);
     drop(progress);
     let prepared = match prepared {
@@ -30,10 +31,7 @@ pub fn run(request: Request, options: Options, printing: &Printing) -> Exit {
         (None, Consent::Ask) => ask(prepared, printing),
     };
     match report {
-        Ok(report) => {
-            let printed = printing.print(|style, out| render::write_kill(&report, style, out));
-            written(report.exit(), printed)
-        }
+        Ok(report) => printing.finish(&Answer::Kill(Box::new(report))),
         Err(error) => printing.fail(&error, Command::Kill, backend),
     }
 }
@@ -46,7 +44,7 @@ fn refuse_to_guess(prepared: &Prepared, printing: &Printing) -> Exit {
     let message = "kill asks before it ends anything, and there is no terminal to ask on: add --yes, or --dry-run to see \
                    what it would do";
     if printing.is_json() {
-        return terminal::write_error(ErrorKind::Usage, message, Some(Command::Kill), &prepared.answer.host);
+        return write_error(ErrorKind::Usage, message, Some(Command::Kill), &prepared.diagnosis.host);
     }
     complain(message);
     Exit::Usage
@@ -65,10 +63,10 @@ fn ask(prepared: Prepared, printing: &Printing) -> Result<Report, Error> {
     };
     let shown = render::write_plan(&prepared, style, &mut out).and_then(|()| write!(out, "{question}"));
     drop(out);
-    let mut answer = String::new();
+    let mut diagnosis = String::new();
     // Who cannot see the question cannot have meant yes.
-    let is_read = shown.is_ok() && io::stdin().read_line(&mut answer).is_ok();
-    let typed = answer.trim().to_ascii_lowercase();
+    let is_read = shown.is_ok() && io::stdin().read_line(&mut diagnosis).is_ok();
+    let typed = diagnosis.trim().to_ascii_lowercase();
     let is_yes = is_read && count.map_or(matches!(&*typed, "y" | "yes"), |count| typed == count);
     if is_yes { prepared.execute() } else { Ok(prepared.untouched(Outcome::Declined)) }
 }

@@ -1,4 +1,5 @@
-//! /proc/PID/stat (proc_pid_stat(5)): the facts about a process that anybody may read.
+//! What /proc says of a process: /proc/PID/stat (proc_pid_stat(5)), which anybody may read, status, and the links of its
+//! descriptors.
 
 use std::fs;
 use std::path::Path;
@@ -83,6 +84,16 @@ pub fn status_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
+/// The inode in `socket:[42380]`.
+pub fn parse_socket_link(link: &[u8]) -> Option<u64> {
+    let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    // There is no UTF-8 validation, as this runs once for each socket descriptor of the machine.
+    digits.iter().try_fold(0u64, |inode, byte| {
+        let digit = byte.checked_sub(b'0').filter(|&digit| digit <= 9)?;
+        inode.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
 /// When the machine started. Unlike `btime` in /proc/stat, this has the fraction of the second.
 fn booted_at() -> Option<SystemTime> {
     let look = || {
@@ -98,6 +109,17 @@ fn booted_at() -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn socket_links() {
+        assert_eq!(parse_socket_link(b"socket:[42380]"), Some(42380));
+        assert_eq!(parse_socket_link(b"socket:[18446744073709551615]"), Some(u64::MAX));
+        for other in
+            ["socket:[18446744073709551616]", "socket:[]x", "socket:[4 2]", "pipe:[1]", "/dev/null", "socket:[12"]
+        {
+            assert_eq!(parse_socket_link(other.as_bytes()), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_line_with_a_hostile_name() {

@@ -5,15 +5,15 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::answer::{self, Found};
-use super::{Appended, Choice, Demand, Handover, Leased, Picked, Terms};
-use crate::answer::{Answer, Command, Exit};
+use super::{Printing, cannot_run, complain, is_found, written};
+use crate::answer::Answer;
 use crate::collect;
+use crate::commands::exit::{Command, Exit};
+use crate::commands::free::{self, Appended, Choice, Demand, Found, Handover, Leased, Picked, Report, Terms};
 use crate::error::Error;
 use crate::model::{Backend, Host, Lease, Pid};
 use crate::platform;
 use crate::render;
-use crate::terminal::{Printing, cannot_run, complain, is_found, written};
 
 /// What to pick, and what to do with it.
 #[derive(Debug)]
@@ -41,18 +41,12 @@ pub fn pick(picking: Picking, printing: &Printing) -> Exit {
 
 /// Lists the leases.
 pub fn leases(printing: &Printing) -> Exit {
-    match answer::list_leases() {
-        Ok(answer) => tell(&answer, printing),
-        Err(error) => fail(&error, printing),
-    }
+    free::list_leases().map_or_else(|error| fail(&error, printing), |report| tell(report, printing))
 }
 
 /// Ends the leases on these ports.
 pub fn release(ports: &[u16], printing: &Printing) -> Exit {
-    match answer::release_leases(ports) {
-        Ok(answer) => tell(&answer, printing),
-        Err(error) => fail(&error, printing),
-    }
+    free::release_leases(ports).map_or_else(|error| fail(&error, printing), |report| tell(report, printing))
 }
 
 fn try_to_pick(mut picking: Picking, printing: &Printing) -> Result<Exit, Error> {
@@ -70,10 +64,10 @@ fn pick_for_command(
     host: Host,
     printing: &Printing,
 ) -> Result<Exit, Error> {
-    let (choice, picked) = super::pick(&picking.demand, &host)?;
-    let Some(picked) = picked else { return Ok(tell(&answer::nothing_left(choice, host), printing)) };
+    let (choice, picked) = free::pick(&picking.demand, &host)?;
+    let Some(picked) = picked else { return Ok(tell(free::nothing_left(choice, host), printing)) };
     let found: Vec<Found> = picked.attempts().collect();
-    notes(&answer::picked(choice, &found, Vec::new(), host), printing);
+    notes(&free::picked(choice, &found, Vec::new(), host), printing);
     if !is_found(&command[0]) {
         return Ok(cannot_run(&command[0], &io::ErrorKind::NotFound.into()));
     }
@@ -86,8 +80,8 @@ fn pick_for_command(
 /// Tells the ports last, when all that may fail has been done. Whoever cannot be told has no ports either.
 fn pick_for_caller(picking: &Picking, host: Host, printing: &Printing) -> Result<Exit, Error> {
     let terms = terms(picking)?;
-    let (mut choice, picked) = super::pick(&picking.demand, &host)?;
-    let Some(picked) = picked else { return Ok(tell(&answer::nothing_left(choice, host), printing)) };
+    let (mut choice, picked) = free::pick(&picking.demand, &host)?;
+    let Some(picked) = picked else { return Ok(tell(free::nothing_left(choice, host), printing)) };
     let found: Vec<Found> = picked.attempts().collect();
     let ports = picked.ports();
     let leased = keep(picked, &terms, &mut choice)?;
@@ -99,8 +93,9 @@ fn pick_for_caller(picking: &Picking, host: Host, printing: &Printing) -> Result
         }
     };
     let leases = leased.leases.iter().map(|lease| Lease { uid: host.euid, ..lease.clone() }).collect();
-    let answer = answer::picked(choice, &found, leases, host);
-    notes(&answer, printing);
+    let report = free::picked(choice, &found, leases, host);
+    notes(&report, printing);
+    let answer = Answer::Free(report);
     let output = output(&answer, printing);
     if output.is_err() {
         appended.take_back();
@@ -111,8 +106,8 @@ fn pick_for_caller(picking: &Picking, host: Host, printing: &Printing) -> Result
 
 fn terms(picking: &Picking) -> Result<Terms, Error> {
     let client = match picking.pid {
-        Some(pid) => Some(super::watch(pid).map_err(|source| Error::Watch { pid, source })?),
-        None => super::watch_caller(),
+        Some(pid) => Some(free::watch(pid).map_err(|source| Error::Watch { pid, source })?),
+        None => free::watch_caller(),
     };
     let ends_with_client = picking.hold || picking.pid.is_some();
     Ok(Terms { ttl: picking.ttl, hold: picking.hold, client, ends_with_client, key: picking.demand.key })
@@ -120,7 +115,7 @@ fn terms(picking: &Picking) -> Result<Terms, Error> {
 
 fn append(picking: &Picking, ports: &[u16]) -> Result<Appended, Error> {
     match &picking.env_file {
-        Some(path) => super::append_to_env_file(path, &picking.names, ports),
+        Some(path) => free::append_to_env_file(path, &picking.names, ports),
         None => Ok(Appended::default()),
     }
 }
@@ -140,10 +135,11 @@ fn keep(picked: Picked, terms: &Terms, choice: &mut Choice) -> Result<Leased, Er
     }
 }
 
-fn tell(answer: &Answer, printing: &Printing) -> Exit {
-    notes(answer, printing);
+fn tell(report: Report, printing: &Printing) -> Exit {
+    notes(&report, printing);
+    let answer = Answer::Free(report);
     // The code is settled: what happens to the output changes no answer.
-    written(answer.exit(), output(answer, printing))
+    written(answer.exit(), output(&answer, printing))
 }
 
 /// Writes the answer to standard output.
@@ -151,17 +147,17 @@ fn output(answer: &Answer, printing: &Printing) -> io::Result<()> {
     if printing.style.is_some() && platform::is_stdout_closed() {
         return Err(io::Error::other("it is closed"));
     }
-    printing.print(|style, out| render::write(answer, style, out))
+    printing.print(answer)
 }
 
 /// What is not for the one who reads the ports: problems, and with `-v` what was excluded.
-fn notes(answer: &Answer, printing: &Printing) {
+fn notes(report: &Report, printing: &Printing) {
     let Some(style) = printing.style.as_ref().filter(|_| !printing.is_json()) else { return };
-    for problem in answer.free.iter().flat_map(|free| &free.problems) {
+    for problem in &report.problems {
         complain(problem);
     }
     if style.verbose {
-        let _ = render::write_choice(answer, &mut io::stderr().lock());
+        let _ = render::write_choice(report, &mut io::stderr().lock());
     }
 }
 
@@ -171,7 +167,7 @@ fn fail(error: &Error, printing: &Printing) -> Exit {
 
 /// Is the process in the background. Nobody reads what it prints, unless it was called by hand.
 pub fn keep_leases() -> Exit {
-    match super::serve_as_lease_daemon() {
+    match free::serve_as_lease_daemon() {
         Ok(()) => Exit::Yes,
         Err(error) => {
             complain(&format!("--keep-leases is for the process in the background: {error}"));

@@ -1,0 +1,113 @@
+//! The diagnosis of all ports asked about: what was observed of each, and the verdict of the rules.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::classify::services::Services;
+use crate::collect::{self, Detail};
+use crate::commands::exit::Exit;
+use crate::diagnose::{Facts, Observed, PortReport, Status, diagnose};
+use crate::model::{Circumstances, Gap, Host, Pid, Process, Protocol, Snapshot, Socket};
+use crate::probe::Outcome;
+use crate::request::Request;
+
+/// The verdicts on ports, and the facts that they share.
+#[derive(Debug, Clone)]
+pub struct Diagnosis {
+    /// The machine.
+    pub host: Host,
+    /// A report for each port and protocol.
+    pub ports: Vec<PortReport>,
+    /// The owners, by ascending pid.
+    pub processes: Vec<Process>,
+    /// What could not be looked at.
+    pub gaps: Vec<Gap>,
+    /// Our sandbox and addresses; read only if bind(2) gave a reason to.
+    pub circumstances: Circumstances,
+}
+
+impl Diagnosis {
+    /// Applies the rules to each port. Processes that no port or finding mentions are left out.
+    pub fn judge(request: &Request, mut ports: Vec<Observed>, snapshot: Snapshot) -> Self {
+        let circumstances = circumstances(&ports);
+        // The names of services are looked up only if somebody reads them.
+        if request.detail > Detail::Nothing {
+            let services = Services::load();
+            for port in &mut ports {
+                port.service = services.lookup(port.port, port.protocol).map(Box::new);
+            }
+        }
+        let Snapshot { host, processes, gaps, .. } = snapshot;
+        let mut diagnosis = Self { processes, gaps, circumstances, ..Self::of_no_ports(host) };
+        diagnosis.ports = ports
+            .into_iter()
+            .map(|observed| {
+                let verdict = diagnose(&diagnosis.facts(request, &observed)).into();
+                PortReport { observed, verdict }
+            })
+            .collect();
+        let owners =
+            diagnosis.ports.iter().flat_map(|port| &port.observed.sockets).flat_map(|socket| socket.owners.pids());
+        let found = diagnosis.ports.iter().flat_map(|port| &port.verdict.findings).flat_map(|finding| &finding.pids);
+        let shown: HashSet<Pid> = owners.chain(found).copied().collect();
+        diagnosis.processes.retain(|process| shown.contains(&process.pid));
+        diagnosis
+    }
+
+    /// One of no port.
+    pub fn of_no_ports(host: Host) -> Self {
+        Self {
+            host,
+            ports: Vec::new(),
+            processes: Vec::new(),
+            gaps: Vec::new(),
+            circumstances: Circumstances::default(),
+        }
+    }
+
+    /// What the rules see of a port.
+    pub fn facts<'a>(&'a self, request: &'a Request, observed: &'a Observed) -> Facts<'a> {
+        Facts {
+            observed,
+            family: request.family,
+            processes: &self.processes,
+            gaps: &self.gaps,
+            reuse_address: request.reuse_address || observed.is_held_for_caller(),
+            host: &self.host,
+            circumstances: &self.circumstances,
+            program: &request.program,
+        }
+    }
+
+    /// The exit code of a command that only asks: the worst status decides.
+    pub fn exit(&self) -> Exit {
+        let worst = self.ports.iter().map(|port| port.verdict.status).min();
+        match worst {
+            Some(Status::Held | Status::Blocked) => Exit::No,
+            Some(Status::Unknown) => Exit::Unknown,
+            Some(Status::Free) | None => Exit::Yes,
+        }
+    }
+}
+
+/// Our sandbox and addresses, if bind(2) gave a reason to look at them.
+fn circumstances(ports: &[Observed]) -> Circumstances {
+    let is_any = |port: &Observed, is: fn(Outcome) -> bool| port.attempts.iter().any(|attempt| is(attempt.outcome));
+    let is_refused = ports.iter().any(|port| is_any(port, Outcome::is_refused));
+    // Without an address in the question, an address or family may well be missing.
+    let is_about_the_address = ports.iter().any(|port| !port.addresses.is_empty())
+        && ports.iter().any(|port| is_any(port, Outcome::is_about_the_address));
+    if is_refused || is_about_the_address { collect::circumstances(is_refused) } else { Circumstances::default() }
+}
+
+/// The sockets of each port.
+pub fn by_port(snapshot: &Snapshot) -> HashMap<(u16, Protocol), Vec<&Socket>> {
+    let mut by_port: HashMap<_, Vec<&Socket>> = HashMap::new();
+    for socket in &snapshot.sockets {
+        by_port.entry((socket.local.port(), socket.protocol)).or_default().push(socket);
+    }
+    // The kernel lists them in the order of its hash tables, which means nothing and changes.
+    for sockets in by_port.values_mut() {
+        sockets.sort_by_key(|socket| (socket.local, socket.state, socket.remote, socket.inode));
+    }
+    by_port
+}
