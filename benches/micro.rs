@@ -15,8 +15,7 @@ fn main() {
 mod benches {
     use divan::Bencher;
     use divan::counter::ItemsCount;
-    use portcheck::classify::services::Services;
-    use portcheck::collect::fuzzing;
+    use portcheck::fuzzing::{self, Services};
     use portcheck::model::Protocol;
 
     /// A row of sock_diag with a header: a listener on 127.0.0.1, with the attributes that the kernel sends.

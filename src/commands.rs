@@ -8,6 +8,8 @@ pub mod check;
 pub mod diagnosis;
 pub mod exit;
 pub mod free;
+#[cfg(feature = "cli")]
 pub mod kill;
 pub mod list;
+#[cfg(feature = "cli")]
 pub mod wait;

@@ -67,6 +67,9 @@ pub enum Error {
     /// No backend for this platform.
     #[error("portcheck cannot list sockets on {0}: it knows Linux, macOS and Windows")]
     Unsupported(&'static str),
+    /// Too few ports are free.
+    #[error("{0}")]
+    NoneLeft(String),
     /// No port can be held for a server on this platform.
     #[error(
         "--hold works on Linux only: on {0} a bound port is in the way of the server that it is kept for. Leave it out: the lease \

@@ -1,7 +1,7 @@
 //! Whatever a process calls itself: nothing of it reaches the terminal as a command to it.
 #![no_main]
 
-use portcheck::render::escape;
+use portcheck::fuzzing::escape;
 
 libfuzzer_sys::fuzz_target!(|name: &str| {
     let shown = escape::terminal(name);

@@ -1,4 +1,4 @@
 //! Whatever stands in the fdinfo of a descriptor.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| portcheck::collect::fuzzing::fdinfo(text));
+libfuzzer_sys::fuzz_target!(|text: &str| portcheck::fuzzing::fdinfo(text));

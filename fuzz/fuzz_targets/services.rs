@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use portcheck::classify::services::Services;
+use portcheck::fuzzing::Services;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let services = Services::parse(text);

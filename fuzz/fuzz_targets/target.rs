@@ -2,7 +2,7 @@
 #![no_main]
 
 use portcheck::model::Protocol;
-use portcheck::target::{Names, parse};
+use portcheck::fuzzing::{Names, parse};
 
 const NAMES: Names = Names {
     services: |name| if name == "domain" { vec![(53, Protocol::Tcp), (53, Protocol::Udp)] } else { Vec::new() },

@@ -10,15 +10,6 @@ use crate::model::Protocol;
 /// can be read in a diff.
 const TABLE: &str = include_str!("iana.tsv");
 
-/// What the table's first line says before its date.
-const DATE_KEY: &str = "# date: ";
-
-/// The day, as `YYYY-MM-DD`, on which the built-in copy of the registry was published.
-///
-/// It is the publication day of the npm package from which the table is made. The data of that
-/// package does not have the registry's own "last updated" day.
-pub const REGISTRY_DATE: &str = TABLE.split_at(DATE_KEY.len()).1.split_at("YYYY-MM-DD".len()).0;
-
 /// One line of the table: a name, and the protocols that have it on the port.
 #[derive(Clone, Copy)]
 struct Row {
@@ -139,13 +130,6 @@ mod tests {
     #[test]
     fn the_name_alone_is_the_name_of_the_row() {
         assert!(names().eq(rows().map(|row| row.name)));
-    }
-
-    #[test]
-    fn the_date_is_that_of_the_header() {
-        assert!(TABLE.starts_with(&format!("{DATE_KEY}{REGISTRY_DATE}\n")));
-        let shape: String = REGISTRY_DATE.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
-        assert_eq!(shape, "9999-99-99");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 
 use crate::collect::Detail;
-use crate::model::{Backend, Family, Protocol};
+use crate::model::{Family, Protocol};
+use crate::query;
 use crate::render::{Format, Style};
 use crate::request::Request;
 use crate::target::Target;
@@ -149,16 +150,6 @@ pub struct Look {
 
 /// A question with nothing special about it.
 pub fn request(targets: Vec<Target>, narrow: &Narrow) -> Request {
-    Request {
-        targets,
-        protocols: narrow.protocols(),
-        family: narrow.family(),
-        connections: false,
-        detail: Detail::Full,
-        quick: false,
-        backend: Backend::Native,
-        probe: true,
-        reuse_address: false,
-        program: caller::program(),
-    }
+    let (protocols, family) = (narrow.protocols(), narrow.family());
+    Request { protocols, family, program: caller::program(), ..query::request(targets) }
 }

@@ -12,6 +12,7 @@ use crate::request::Request;
 
 /// The verdicts on ports, and the facts that they share.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Diagnosis {
     /// The machine.
     pub host: Host,

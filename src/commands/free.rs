@@ -34,13 +34,13 @@ use claim::{Claim, Refusal, claim};
 use lease::{Kept, Lock, Patience};
 
 pub use env_file::{Appended, append as append_to_env_file};
-pub use lease::{
-    Leased, Leases, Release, Terms, Watched, leases, release, serve as serve_as_lease_daemon, watch, watch_caller,
-};
+pub use lease::{Leased, Leases, Release, Terms, leases, release, serve as serve_as_lease_daemon, watch, watch_caller};
 pub use names::{highest_placeholder, is_name, rules_programs, usual as usual_names};
 pub use order::Order;
-pub use pool::{Pool, Reason, USUAL, Wanted};
-pub use report::{Action, Found, Report, list_leases, nothing_left, picked, ranges, release_leases};
+pub use pool::{Pool, Reason, Wanted};
+pub use report::{
+    Action, Found, Report, list_leases, nothing_left, picked, ranges, release_leases, why_nothing_is_left,
+};
 
 /// The longest that a lease may be asked for: a year.
 pub const LONGEST_TTL: Duration = Duration::from_hours(365 * 24);

@@ -8,6 +8,7 @@ use crate::model::Pid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
+#[non_exhaustive]
 pub enum Severity {
     /// A bind fails because of it.
     Conflict,
@@ -41,6 +42,7 @@ pub enum Prominence {
 
 /// What a rule found.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// The code of the rule.
     pub code: &'static str,

@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use crate::diagnose::{Finding, Observed, Status, diagnose};
     use crate::model::{Process, Protocol};
-    use crate::render::prose::sentence;
+    use crate::prose::sentence;
     use crate::testing::{host, process};
 
     fn lease() -> Lease {

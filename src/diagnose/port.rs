@@ -10,6 +10,7 @@ use crate::probe::{Attempt, Outcome};
 
 /// What was observed of one port of one protocol.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Observed {
     /// The port.
     pub port: u16,
@@ -137,6 +138,7 @@ impl Observed {
 
 /// What the rules say of a port.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Verdict {
     /// Whether it can be bound.
     pub status: Status,
@@ -154,6 +156,7 @@ impl From<Vec<Finding>> for Verdict {
 
 /// The report on one port of one protocol.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PortReport {
     /// What was observed.
     pub observed: Observed,
@@ -165,6 +168,7 @@ pub struct PortReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
+#[non_exhaustive]
 pub enum Status {
     /// Somebody or something holds it.
     Held,

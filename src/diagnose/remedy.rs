@@ -15,6 +15,7 @@ use crate::supervisor::command::{self, Caller};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
+#[non_exhaustive]
 pub enum RemedyKind {
     /// Ends processes.
     EndProcess,
@@ -44,6 +45,7 @@ pub enum RemedyKind {
 
 /// What to do about a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Remedy {
     /// What it does.
     pub kind: RemedyKind,

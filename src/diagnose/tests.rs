@@ -11,7 +11,7 @@ use crate::model::{
     Process, Protocol, ShownBy, Socket, State, Timer, TimerKind, Unit, gap,
 };
 use crate::probe::{Attempt, Outcome};
-use crate::render::prose::sentence;
+use crate::prose::sentence;
 use crate::testing::{expect_file, host, listener, owned, process};
 
 /// The findings on port 62893/tcp.

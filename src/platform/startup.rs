@@ -33,7 +33,8 @@ pub fn ignores_sigpipe() -> bool {
     is_noted(SIGPIPE_IS_IGNORED)
 }
 
-#[cfg(unix)]
+// Only for the command: a library notes nothing about the program that it is in.
+#[cfg(all(unix, feature = "cli"))]
 ctor::declarative::ctor! {
     #[ctor(unsafe)]
     fn note() {

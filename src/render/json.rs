@@ -12,7 +12,6 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::Serializer;
 
-use super::prose;
 use crate::answer::Answer;
 use crate::classify::Exposure;
 use crate::classify::services::Service;
@@ -21,6 +20,7 @@ use crate::commands::exit::{Command, Exit};
 use crate::diagnose::{self, Finding, PortReport};
 use crate::model::{self, KernelUser, Owners, ShownBy, find_process};
 use crate::probe::Attempt;
+use crate::prose;
 use formatter::Escaping;
 use parts::{endpoint, remedy};
 use wire::{

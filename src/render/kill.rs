@@ -6,15 +6,17 @@ use std::io::{self, Write};
 
 use super::paper::Paper;
 use super::rows::on;
-use super::{Style, colour, escape, prose};
+use super::{Style, colour, escape};
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::Exit;
 use crate::commands::kill::{
-    Action, Holder, Keeper, Outcome, Plan, Prepared, Reason, Refusal, Report, Returns, Step, StepResult, Survivor,
-    users,
+    Action, Holder, Keeper, Objection, Outcome, Plan, Prepared, Reason, Refusal, Report, Returns, Step, StepResult,
+    Survivor, users,
 };
 use crate::diagnose::{Place, PortReport, Remedy, Status, remedy};
 use crate::duration::words;
+use crate::model::Process;
+use crate::prose;
 
 /// Writes the plan.
 pub fn plan(prepared: &Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
@@ -53,7 +55,7 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     refusals(&report.plan.refusals, &report.diagnosis, paper)?;
     if let Some(objection) = report.objection {
         summary(&report.plan, true, paper)?;
-        paper.sentence(&prose::objection(objection))?;
+        paper.sentence(&sentence_of(objection))?;
     }
     let status = if report.exit() == Exit::Yes { Status::Free } else { Status::Held };
     paper.coloured(&conclusion(report), colour::of(status))?;
@@ -142,6 +144,28 @@ fn keepers(holders: &[Holder]) -> Vec<(&Keeper, Returns)> {
     keepers
 }
 
+/// Who is left alone and why, as one sentence.
+pub fn sentence_on(refusal: &Refusal, processes: &[Process]) -> String {
+    match &refusal.reason {
+        Reason::Said(who, reason) => format!("{who} {reason}"),
+        Reason::Found(statement) => prose::whole(statement, processes),
+    }
+}
+
+/// Why consent does not cover a plan, as one sentence.
+pub fn sentence_of(objection: Objection) -> String {
+    match objection {
+        Objection::Miscounted { expected, processes } => {
+            let (expects, would) = (count(expected, "process"), count(processes, "process"));
+            format!("--yes {expected} expects {expects}, but {would} would be ended: --dry-run shows which")
+        }
+        Objection::Uncounted { processes, users } => {
+            let (many, users) = (count(processes, "process"), count(users, "user"));
+            format!("to end {many} of {users}, --yes needs their number: --yes {processes}; --dry-run shows them")
+        }
+    }
+}
+
 fn refusals(refusals: &[Refusal], diagnosis: &Diagnosis, paper: &mut Paper<'_>) -> io::Result<()> {
     for refusal in refusals {
         // What was found of a port names it already.
@@ -149,7 +173,7 @@ fn refusals(refusals: &[Refusal], diagnosis: &Diagnosis, paper: &mut Paper<'_>) 
             Reason::Said(..) => format!("{}/{}: ", refusal.port, refusal.protocol),
             Reason::Found(_) => String::new(),
         };
-        paper.sentence(&format!("{port}{}", prose::refusal(refusal, &diagnosis.processes)))?;
+        paper.sentence(&format!("{port}{}", sentence_on(refusal, &diagnosis.processes)))?;
         remedies(&refusal.remedies, paper)?;
     }
     Ok(())

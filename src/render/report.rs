@@ -8,10 +8,11 @@ use std::io::{self, Write};
 
 use super::paper::Paper;
 use super::rows::on;
-use super::{Style, colour, prose};
+use super::{Style, colour};
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Finding, Group, PortReport, Prominence, Severity, Status, groups};
 use crate::model::{Gap, Hides, ShownBy, Socket};
+use crate::prose;
 
 /// Writes the report on the one port that was asked about: for the addresses of each target, the worst first.
 pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {

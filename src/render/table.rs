@@ -8,11 +8,12 @@ use super::columns::{Column, GUTTER, fit, text};
 use super::escape::width_of;
 use super::paper::{Paper, wrap};
 use super::rows::{Line, lines, name, on, range, rows};
-use super::{Style, colour, escape, prose, report};
+use super::{Style, colour, escape, report};
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::list::Listing;
 use crate::diagnose::{PortReport, Status};
 use crate::model::{Gap, Owners};
+use crate::prose;
 
 /// What is in use.
 pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result<()> {

@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 
 use super::paper::Paper;
-use super::{Style, colour, prose};
+use super::{Style, colour};
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::wait::{Awaited, By, Goal, Options, Outcome, Progress, Report};
 use crate::diagnose::{Severity, Status};
 use crate::duration::words;
+use crate::prose;
 
 /// Writes what is waited for, and who is there now.
 pub fn now(

@@ -89,3 +89,33 @@ fn plain(failure: Failure) -> io::Error {
         Failure::Failed(error) => io::Error::other(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::model::State;
+
+    /// Where a remnant has just ended, the kernel would take the listener on the port for it, or another connection.
+    #[test]
+    fn nothing_but_remnants_is_dropped() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(local).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        let claim = |remote| Socket {
+            remote: Some(remote),
+            ..Socket::new(Protocol::Tcp, Family::Ipv4, State::TimeWait, local)
+        };
+        for (socket, dropped) in
+            drop_remnants(vec![claim("127.0.0.1:5".parse().unwrap()), claim(client.local_addr().unwrap())])
+        {
+            assert_eq!(dropped.map_err(|error| error.kind()), Err(io::ErrorKind::NotFound), "{socket:?}");
+        }
+        accepted.write_all(b"!").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+        TcpStream::connect(local).unwrap();
+    }
+}

@@ -3,7 +3,7 @@
 
 use super::netlink;
 use super::sock_diag::Table;
-use super::{cgroup, elsewhere, generic, links, owners, proc_net, sock_diag, socket_units, stat, unix_sockets};
+use super::{cgroup, elsewhere, generic, links, owners, proc_net, sock_diag, socket_units, unix_sockets};
 use crate::model::{Family, Protocol};
 
 const TABLES: [Table; 4] = [

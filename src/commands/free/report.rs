@@ -94,7 +94,7 @@ pub fn nothing_left(choice: Choice, host: Host) -> Report {
 }
 
 /// `no port is left of the 11 in 40000-40010: 11 in the ephemeral range`.
-fn why_nothing_is_left(choice: &Choice) -> String {
+pub fn why_nothing_is_left(choice: &Choice) -> String {
     use super::Reason;
     let Choice { count, span, candidates, excluded, .. } = choice;
     let reasons: Vec<String> =

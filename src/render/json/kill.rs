@@ -14,7 +14,7 @@ use super::parts::{WireEndpoint, WireRemedy, endpoint, remedy};
 use crate::commands::kill::{Action, Holder, Keeper, Refusal, Report, Step, Taker};
 use crate::duration::milliseconds;
 use crate::model::Process;
-use crate::render::{escape, prose};
+use crate::render::escape;
 
 /// What --kill was to do, and did.
 #[derive(Debug, Serialize)]
@@ -155,7 +155,7 @@ pub fn kill(report: &Report) -> WireKill<'_> {
         settle_ms: milliseconds(report.options.settle),
         watched_ms: milliseconds(report.watched),
         holders: report.plan.holders.iter().map(holder).collect(),
-        objection: report.objection.map(prose::objection),
+        objection: report.objection.map(crate::render::kill::sentence_of),
         refused: report.plan.refusals.iter().map(|one| refusal(one, &report.diagnosis.processes)).collect(),
         steps: report.steps.iter().map(step).collect(),
         taken_by: report.takers.iter().map(taker).collect(),
@@ -189,7 +189,7 @@ fn refusal<'a>(refusal: &'a Refusal, processes: &[Process]) -> WireRefusal<'a> {
         port: refusal.port,
         protocol: refusal.protocol.into_str(),
         pids: &refusal.pids,
-        reason: prose::refusal(refusal, processes),
+        reason: crate::render::kill::sentence_on(refusal, processes),
         supervisor: refusal.keeper.as_ref().map(supervisor),
         remedies: refusal.remedies.iter().map(remedy).collect(),
     }

@@ -3,7 +3,7 @@
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Finding, Group, Holder, PortReport, Severity, Status, Subject, groups};
 use crate::model::State;
-use crate::render::prose;
+use crate::prose;
 use crate::render::rows::{on, on_addresses};
 
 /// The first line on ports that cannot be had.

@@ -51,7 +51,7 @@ fn diagnosis_of(sockets: Vec<Socket>, processes: Vec<Process>) -> Diagnosis {
 }
 
 fn sentence(refusal: &Refusal) -> String {
-    crate::render::prose::refusal(refusal, &[])
+    crate::render::kill::sentence_on(refusal, &[])
 }
 
 fn plan_of(sockets: Vec<Socket>, processes: Vec<Process>, options: &Options) -> Plan {

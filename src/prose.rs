@@ -1,9 +1,15 @@
 //! Sentences made of statements.
 
-use super::kill::count;
-use crate::commands::kill::{Objection, Reason, Refusal};
+use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Finding, Phrase, PortReport, Statement, Subject, enumerate};
 use crate::model::Process;
+
+impl Diagnosis {
+    /// What a finding says, as one sentence without a full stop.
+    pub fn summary(&self, finding: &Finding) -> String {
+        sentence(finding, &self.processes)
+    }
+}
 
 /// What a finding says, as one sentence without a full stop.
 pub fn sentence(finding: &Finding, processes: &[Process]) -> String {
@@ -26,29 +32,8 @@ pub fn on_port(finding: &Finding, port: &PortReport, place: &str, processes: &[P
     }
 }
 
-/// Who is left alone and why, as one sentence.
-pub fn refusal(refusal: &Refusal, processes: &[Process]) -> String {
-    match &refusal.reason {
-        Reason::Said(who, reason) => format!("{who} {reason}"),
-        Reason::Found(statement) => whole(statement, processes),
-    }
-}
-
-/// Why consent does not cover a plan, as one sentence.
-pub fn objection(objection: Objection) -> String {
-    match objection {
-        Objection::Miscounted { expected, processes } => {
-            let (expects, would) = (count(expected, "process"), count(processes, "process"));
-            format!("--yes {expected} expects {expects}, but {would} would be ended: --dry-run shows which")
-        }
-        Objection::Uncounted { processes, users } => {
-            let (many, users) = (count(processes, "process"), count(users, "user"));
-            format!("to end {many} of {users}, --yes needs their number: --yes {processes}; --dry-run shows them")
-        }
-    }
-}
-
-fn whole(statement: &Statement, processes: &[Process]) -> String {
+/// What a statement says.
+pub fn whole(statement: &Statement, processes: &[Process]) -> String {
     format!("{} {}", subject_name(&statement.subject, processes), predicate(statement, processes))
 }
 
