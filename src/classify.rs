@@ -30,7 +30,6 @@ pub enum Class {
 
 impl Class {
     /// The class of `port`.
-    #[must_use]
     pub const fn of(port: u16) -> Self {
         match port {
             0..=1023 => Self::WellKnown,
@@ -40,7 +39,6 @@ impl Class {
     }
 
     /// The first and last port of the class.
-    #[must_use]
     pub const fn range(self) -> (u16, u16) {
         match self {
             Self::WellKnown => (0, 1023),
@@ -65,7 +63,6 @@ pub enum Exposure {
 
 impl Exposure {
     /// From where `socket` can be reached.
-    #[must_use]
     pub fn of(socket: &Socket) -> Self {
         let address: IpAddr = socket.local.ip().to_canonical();
         match &socket.device {

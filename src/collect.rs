@@ -94,10 +94,6 @@ pub enum Detail {
 }
 
 /// Reads what `scope` asks for.
-///
-/// # Errors
-///
-/// If the sockets cannot be listed at all. If they are only incomplete, there is a [`Gap`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     match scope.backend {
         #[cfg(target_os = "linux")]
@@ -112,7 +108,6 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
 
 /// What besides sockets decided about binds that failed. `is_refused` says that the system refused
 /// permission.
-#[must_use]
 pub fn circumstances(is_refused: bool) -> Circumstances {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     let addresses = interfaces.into_iter().map(|interface| InterfaceAddress {
@@ -125,43 +120,31 @@ pub fn circumstances(is_refused: bool) -> Circumstances {
 
 /// The sockets that wait on `ports`, without their owners: TCP sockets that listen, and UDP sockets
 /// in any state. This is cheap, however many connections there are.
-///
-/// # Errors
-///
-/// If the sockets cannot be listed at all.
 pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, Vec<Gap>), Error> {
     native::waiting(protocols, ports)
 }
 
 /// The details of `pids`, by ascending pid. Processes that have ended are left out.
-///
-/// # Errors
-///
-/// If processes cannot be seen at all.
 pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
     native::describe(pids, detail)
 }
 
 /// Whether a process has the id `pid`, even one that cannot be inspected.
-#[must_use]
 pub fn is_process(pid: Pid) -> bool {
     native::is_process(pid)
 }
 
 /// Whether this machine has a user of this name.
-#[must_use]
 pub fn is_user(name: &str) -> bool {
     native::is_user(name)
 }
 
 /// The processes that have sockets with these inodes open, as far as they can be seen.
-#[must_use]
 pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
     native::owners_of(inodes)
 }
 
 /// The host, as far as a failed command can report it.
-#[must_use]
 pub fn host(backend: Backend) -> Host {
     match backend {
         #[cfg(target_os = "linux")]
@@ -184,19 +167,16 @@ fn bare_host() -> Host {
 }
 
 /// The unit or container that runs the process `pid`. Empty if it cannot be told.
-#[must_use]
 pub fn supervisor_of(pid: Pid) -> Supervisor {
     native::supervisor_of(pid)
 }
 
 /// Drops remnants: sockets that no process has any more. Returns what became of each.
-#[must_use]
 pub fn drop_remnants(sockets: Vec<Socket>) -> Vec<(Socket, std::io::Result<()>)> {
     native::drop_remnants(sockets)
 }
 
 /// The parent of the process `pid`, the parent of that one, and so on.
-#[must_use]
 pub fn ancestors_of(pid: Pid) -> Vec<Pid> {
     let found = processes::details([pid], Detail::Full, |_| None).unwrap_or_default();
     found.into_iter().flat_map(|process| process.ancestors).map(|ancestor| ancestor.pid).collect()

@@ -125,13 +125,11 @@ pub static RULES: &[&Rule] = &[
 ];
 
 /// The rule with this code.
-#[must_use]
 pub fn rule(code: &str) -> Option<&'static Rule> {
     RULES.iter().copied().find(|rule| rule.code == code)
 }
 
 /// Applies every rule. Conflicts come first, and within a severity the order of [`RULES`] stands.
-#[must_use]
 pub fn diagnose(facts: &Facts<'_>) -> Vec<Finding> {
     let apply =
         |rule: &&Rule| {

@@ -8,10 +8,6 @@ use jiff::SignedDuration;
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Reads a duration. A number without a unit means seconds.
-///
-/// # Errors
-///
-/// If it is none, negative, or longer than a century: what would be right, as the rest of a sentence.
 pub fn parse_duration(typed: &str) -> Result<Duration, String> {
     let text = typed.trim();
     let wrong = || "is not a duration: write 30s, 2m, 1h30m, 500ms, or a number of seconds".to_owned();
@@ -29,7 +25,6 @@ pub fn parse_duration(typed: &str) -> Result<Duration, String> {
 }
 
 /// `12 ms`, `1.2 s`, `2m 30s`: as precise as anybody cares.
-#[must_use]
 pub fn words(duration: Duration) -> String {
     match duration.as_millis() {
         milliseconds @ ..1000 => format!("{milliseconds} ms"),
@@ -43,7 +38,6 @@ pub fn words(duration: Duration) -> String {
 }
 
 /// Whole milliseconds.
-#[must_use]
 pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -43,7 +43,6 @@ impl Protocol {
     pub const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
 
     /// The other protocol.
-    #[must_use]
     pub const fn other(self) -> Self {
         match self {
             Self::Tcp => Self::Udp,
@@ -90,7 +89,6 @@ pub struct Host {
 
 impl Host {
     /// Whether the kernel may give `port` to an outgoing connection.
-    #[must_use]
     pub fn picks_by_itself(&self, port: u16) -> bool {
         self.ephemeral_range.is_some_and(|(first, last)| (first..=last).contains(&port))
             && !self.reserved_ports.contains(port)
@@ -98,7 +96,6 @@ impl Host {
 }
 
 /// Finds a process in a list that is ordered by pid.
-#[must_use]
 pub fn find_process(processes: &[Process], pid: Pid) -> Option<&Process> {
     processes.binary_search_by_key(&pid, |process| process.pid).ok().map(|index| &processes[index])
 }

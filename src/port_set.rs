@@ -12,52 +12,44 @@ const EVERY_PORT: (u16, u16) = (1, u16::MAX);
 
 impl PortSet {
     /// Every port. Port 0 means no port, and is never in a set that a person asks for.
-    #[must_use]
     pub fn all() -> Self {
         Self { ranges: vec![EVERY_PORT] }
     }
 
     /// Whether this is every port, so that no filter is needed.
-    #[must_use]
     pub fn is_all(&self) -> bool {
         self.ranges == [EVERY_PORT]
     }
 
     /// Whether no port is in it.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
     /// Whether `port` is in it.
-    #[must_use]
     pub fn contains(&self, port: u16) -> bool {
         let after = self.ranges.partition_point(|&(first, _)| first <= port);
         after > 0 && port <= self.ranges[after - 1].1
     }
 
     /// How many ports are in it.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.ranges.iter().map(|&(first, last)| usize::from(last - first) + 1).sum()
     }
 
     /// The ports of it from `first` to `last`.
-    #[must_use]
     pub fn intersect(&self, (first, last): (u16, u16)) -> Self {
         let cut = |&(from, to): &(u16, u16)| (from.max(first), to.min(last));
         Self { ranges: self.ranges.iter().map(cut).filter(|(from, to)| from <= to).collect() }
     }
 
     /// The ports of it that are not in `other`.
-    #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         let ports = self.ranges.iter().flat_map(|&(first, last)| first..=last);
         ports.filter(|&port| !other.contains(port)).map(|port| (port, port)).collect()
     }
 
     /// The first and last port of each range, ascending.
-    #[must_use]
     pub fn ranges(&self) -> &[(u16, u16)] {
         &self.ranges
     }

@@ -69,7 +69,6 @@ pub enum Outcome {
 
 impl Outcome {
     /// The outcome of a call of bind(2).
-    #[must_use]
     pub fn of<T>(result: &io::Result<T>) -> Self {
         const EPERM: i32 = 1;
         // The numbers of Linux, of the BSDs and macOS, of Winsock.
@@ -88,19 +87,16 @@ impl Outcome {
     }
 
     /// Whether the system refused permission. Nobody needs to hold the port for that.
-    #[must_use]
     pub const fn is_refused(self) -> bool {
         matches!(self, Self::AccessDenied | Self::NotPermitted)
     }
 
     /// Whether the address is the reason. Nobody needs to hold the port for that.
-    #[must_use]
     pub const fn is_about_the_address(self) -> bool {
         matches!(self, Self::NotAvailable | Self::Invalid | Self::NoFamily)
     }
 
     /// The name of the error, or its number if it has no name here.
-    #[must_use]
     pub fn errno(self) -> Option<Cow<'static, str>> {
         let name = match self {
             Self::Bound => return None,
@@ -118,7 +114,6 @@ impl Outcome {
 
 /// The spots that matter to a server that may bind anywhere: loopback and wildcard of each family.
 /// The IPv6 wildcard counts twice, with and without IPv4.
-#[must_use]
 pub fn usual_spots(family: Option<Family>) -> Vec<Spot> {
     let spot = |address: IpAddr, v6only| Spot { address, v6only, scope: 0 };
     let ipv4 = [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED].map(|address| spot(address.into(), None));
@@ -133,7 +128,6 @@ pub fn usual_spots(family: Option<Family>) -> Vec<Spot> {
 }
 
 /// The widest wildcard of the families in question. On Linux every holder of the port blocks it.
-#[must_use]
 pub fn widest_spot(family: Option<Family>) -> Spot {
     let (address, v6only): (IpAddr, _) = match family {
         None => (Ipv6Addr::UNSPECIFIED.into(), Some(false)),
@@ -145,7 +139,6 @@ pub fn widest_spot(family: Option<Family>) -> Spot {
 
 /// The spots that together stand for every address: both wildcards, which do not block each other.
 /// On every system each holder of the port blocks one of them.
-#[must_use]
 pub fn wildcards(family: Option<Family>) -> Vec<Spot> {
     [Family::Ipv4, Family::Ipv6]
         .into_iter()
@@ -156,7 +149,6 @@ pub fn wildcards(family: Option<Family>) -> Vec<Spot> {
 
 /// The spot of an address that was asked about. `::` is taken as dual stack, as most servers bind
 /// it. A v4-mapped address needs a socket that takes IPv4, too.
-#[must_use]
 pub fn spot_of(address: IpAddr, scope: u32) -> Spot {
     let v6only = match address {
         IpAddr::V4(_) => None,
@@ -166,7 +158,6 @@ pub fn spot_of(address: IpAddr, scope: u32) -> Spot {
 }
 
 /// Tries each spot without SO_REUSEADDR, and for TCP also with it.
-#[must_use]
 pub fn probe(port: u16, protocol: Protocol, spots: &[Spot]) -> Vec<Attempt> {
     let settings: &[bool] = match protocol {
         Protocol::Tcp if !IS_WINDOWS => &[false, true],
@@ -182,7 +173,6 @@ pub fn probe(port: u16, protocol: Protocol, spots: &[Spot]) -> Vec<Attempt> {
 
 /// Tries only the widest spot, without SO_REUSEADDR: one question for each port of a large range.
 /// On Linux it answers for both families. Elsewhere it takes two questions.
-#[must_use]
 pub fn probe_briefly(port: u16, protocol: Protocol, family: Option<Family>) -> Vec<Attempt> {
     let attempt =
         |spot| Attempt { spot, reuse_address: false, outcome: Outcome::of(&bind(port, protocol, spot, false)) };
@@ -198,10 +188,6 @@ pub fn probe_briefly(port: u16, protocol: Protocol, family: Option<Family>) -> V
 }
 
 /// Opens a socket that is bound to `port`, and neither listens nor connects.
-///
-/// # Errors
-///
-/// Those of the kernel; [`Outcome::of`] tells what they mean.
 pub fn bind(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> io::Result<Socket> {
     let kind = match protocol {
         Protocol::Tcp => Type::STREAM,

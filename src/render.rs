@@ -59,10 +59,6 @@ pub struct Style {
 
 /// Writes `answer`. Of the formats only [`Format::Table`] has colours. They are always written: the writer strips them where
 /// they are not wanted.
-///
-/// # Errors
-///
-/// If writing fails.
 pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let diagnosis = answer.diagnosis();
     match (style.format, answer) {
@@ -85,19 +81,11 @@ fn ports(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Resul
 }
 
 /// Writes what is going to be done to free ports, before it is done.
-///
-/// # Errors
-///
-/// If writing fails.
 pub fn write_plan(prepared: &crate::commands::kill::Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     kill::plan(prepared, style, out)
 }
 
 /// Writes a few lines on what is waited for, and what is there now.
-///
-/// # Errors
-///
-/// If writing fails.
 pub fn write_waiting(
     goals: &[crate::commands::wait::Goal],
     options: &crate::commands::wait::Options,
@@ -109,10 +97,6 @@ pub fn write_waiting(
 }
 
 /// Writes what the rules are about: one in full, several a line each.
-///
-/// # Errors
-///
-/// If writing fails.
 pub fn write_explanation(rules: &[&Rule], out: &mut dyn Write) -> io::Result<()> {
     match rules {
         [rule] => explain::one(rule, out),
@@ -121,19 +105,11 @@ pub fn write_explanation(rules: &[&Rule], out: &mut dyn Write) -> io::Result<()>
 }
 
 /// Writes what the ports that were picked were chosen from, and why not from others.
-///
-/// # Errors
-///
-/// If writing fails.
 pub fn write_choice(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     free::choice(report, out)
 }
 
 /// Writes the envelope of a command that failed.
-///
-/// # Errors
-///
-/// If writing fails.
 pub fn write_error(
     kind: ErrorKind,
     message: &str,

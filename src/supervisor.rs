@@ -21,7 +21,6 @@ pub struct Supervisor {
 ///
 /// Only the part that root or systemd named counts: below a unit, whoever it is delegated to makes directories of any name (systemd,
 /// CGROUP_DELEGATION). What a user named counts as that user's.
-#[must_use]
 pub fn of_cgroup(path: &str) -> Supervisor {
     let components: Vec<&str> = path.split('/').filter(|component| !component.is_empty()).collect();
     match below_user_manager(&components) {
@@ -70,13 +69,11 @@ fn is_unit(component: &str) -> bool {
 
 /// Whether a unit is a service that can be stopped for what holds a port in it. Not the service of a forwarder: everything that
 /// it holds for others would end with it.
-#[must_use]
 pub fn is_service(unit: &Unit) -> bool {
     names_service(unit) && Forwarder::of_unit(&unit.name).is_none()
 }
 
 /// Whether a unit is somebody's service: sessions are units too, and so are the managers themselves.
-#[must_use]
 pub fn names_service(unit: &Unit) -> bool {
     unit.name.ends_with(".service") && !unit.name.starts_with("user@")
 }

@@ -31,19 +31,16 @@ pub struct Target {
 
 impl Target {
     /// The ports asked about.
-    #[must_use]
     pub fn ports(&self) -> std::ops::RangeInclusive<u16> {
         self.first..=self.last
     }
 
     /// Whether this target asks about `protocol`.
-    #[must_use]
     pub fn wants(&self, protocol: Protocol) -> bool {
         self.protocol.is_none_or(|wanted| wanted == protocol)
     }
 
     /// Whether `socket` is on an address of this target. Port and protocol are not compared.
-    #[must_use]
     pub fn covers(&self, socket: &Socket) -> bool {
         let elsewhere = matches!((&self.zone, &socket.device), (Some(zone), Some(device)) if zone != device);
         !elsewhere && (self.addresses.is_empty() || self.addresses.iter().any(|&address| socket.overlaps(address)))
@@ -51,7 +48,6 @@ impl Target {
 }
 
 /// All ports that any of the targets asks about.
-#[must_use]
 pub fn ports_of(targets: &[Target]) -> PortSet {
     targets.iter().map(|target| (target.first, target.last)).collect()
 }
@@ -81,21 +77,12 @@ pub struct TargetError {
 }
 
 /// Reads one argument, which may be a list.
-///
-/// # Errors
-///
-/// If it is not a target, or a name of another machine. Addresses of other machines are accepted:
-/// bind(2) decides about them.
 pub fn parse(typed: &str, names: &Names) -> Result<Vec<Target>, TargetError> {
     parse_usual(typed, names, None)
 }
 
 /// Reads one argument like [`parse`]. If a service has ports of several protocols, only those of
 /// `usual` count, unless a protocol is typed.
-///
-/// # Errors
-///
-/// As [`parse`].
 pub fn parse_usual(typed: &str, names: &Names, usual: Option<Protocol>) -> Result<Vec<Target>, TargetError> {
     parse_argument(typed, names, usual).map_err(|reason| TargetError { typed: typed.to_owned(), reason })
 }

@@ -9,7 +9,6 @@ const BAD_PORTS: &[u16] = &[
 ];
 
 /// Whether a browser refuses to open `http://localhost:port/` (Chrome's `ERR_UNSAFE_PORT`).
-#[must_use]
 pub fn refuses(port: u16) -> bool {
     BAD_PORTS.binary_search(&port).is_ok()
 }

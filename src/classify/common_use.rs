@@ -24,7 +24,6 @@ impl On {
 /// it.
 ///
 /// Written by hand, from the default ports that the named programs document. Nobody assigns these.
-#[must_use]
 pub fn common_use(port: u16, protocol: Protocol) -> Option<&'static str> {
     let found = TABLE.binary_search_by_key(&port, |&(port, ..)| port).ok()?;
     let (_, on, label) = TABLE.get(found)?;

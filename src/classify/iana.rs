@@ -49,7 +49,6 @@ impl Row {
 ///
 /// Where the registry gives a port several names, this is the primary one: `http` for 80, not
 /// its duplicates `www` and `www-http`.
-#[must_use]
 pub fn name(port: u16, protocol: Protocol) -> Option<&'static str> {
     TABLE[first_row_from(port)..]
         .lines()

@@ -37,20 +37,17 @@ pub struct Services {
 
 impl Services {
     /// Reads the machine's services file. If it cannot be read, only IANA's names are known.
-    #[must_use]
     pub fn load() -> Self {
         services_file::read().map_or_else(Self::default, |text| Self::parse(&text))
     }
 
     /// Reads the text of a services file: lines of `name port/protocol aliases... # comment`. Other
     /// lines and protocols are skipped.
-    #[must_use]
     pub fn parse(text: &str) -> Self {
         Self { entries: services_file::entries(text) }
     }
 
     /// What is known about a port. `None` if that is nothing.
-    #[must_use]
     pub fn lookup(&self, port: u16, protocol: Protocol) -> Option<Service> {
         let iana = iana::name(port, protocol);
         let common_use = common_use::common_use(port, protocol);
@@ -70,7 +67,6 @@ impl Services {
     /// The ports of a service by its name or an alias, ignoring case; sorted.
     ///
     /// IANA's registry is asked only for names that the services file does not have.
-    #[must_use]
     pub fn ports_named(&self, name: &str) -> Vec<(u16, Protocol)> {
         let mut ports: Vec<_> = self
             .entries
@@ -91,7 +87,6 @@ impl Services {
     ///
     /// Of equally similar names, that of the services file comes before IANA's, and that of a lower
     /// port before that of a higher one.
-    #[must_use]
     pub fn nearest_name(&self, typed: &str) -> Option<String> {
         let own = self.entries.iter().map(|entry| &*entry.name);
         let assigned = iana::names().map(|name| -> &str { name });

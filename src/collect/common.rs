@@ -17,16 +17,11 @@ pub struct Watch;
 
 impl Watch {
     /// Opens nothing.
-    #[must_use]
     pub fn open() -> Self {
         Self
     }
 
     /// The sockets of `protocol` on `ports` that wait for peers.
-    ///
-    /// # Errors
-    ///
-    /// If the sockets cannot be listed.
     #[allow(clippy::unused_self, reason = "other systems keep something open")]
     pub fn listeners(&mut self, protocol: Protocol, ports: &PortSet) -> Result<Vec<Socket>, Error> {
         let (mut sockets, _) = waiting(&[protocol], ports)?;

@@ -97,10 +97,6 @@ pub fn started_at(pid: Pid) -> Option<SystemTime> {
 }
 
 /// Fails if processes cannot be listed: netstat2 panics then.
-///
-/// # Errors
-///
-/// If /proc cannot be listed.
 pub fn require_processes() -> Result<(), Error> {
     fs::read_dir(PROC).map(drop).map_err(|source| Error::Read { path: PROC.into(), source })
 }

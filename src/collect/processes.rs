@@ -17,10 +17,6 @@ const MOST_ANCESTORS: usize = 64;
 /// `user_name` turns a user id into a name. The platform adds unit and container, whether the
 /// program file was deleted, what was inherited from a parent that ended, and whether the process
 /// is frozen.
-///
-/// # Errors
-///
-/// If sysinfo does not work on this platform.
 pub fn details(
     pids: impl IntoIterator<Item = Pid>,
     detail: Detail,

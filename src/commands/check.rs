@@ -21,10 +21,6 @@ use crate::target::{self, Target};
 const MOST_LOOKS: usize = 5;
 
 /// Tells of every port that the targets ask about whether it can be had, and why not.
-///
-/// # Errors
-///
-/// If the sockets cannot be listed at all.
 pub fn check(request: &Request) -> Result<Diagnosis, Error> {
     let (ports, snapshot) = observe(request, &request.scope())?;
     Ok(Diagnosis::judge(request, ports, snapshot))

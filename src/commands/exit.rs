@@ -23,7 +23,6 @@ pub enum Exit {
 
 impl Exit {
     /// The code that the process exits with.
-    #[must_use]
     pub const fn code(self) -> u8 {
         match self {
             Self::Yes => 0,

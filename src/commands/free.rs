@@ -103,7 +103,6 @@ struct Own {
 
 impl Picked {
     /// The ports, in the order in which they were found.
-    #[must_use]
     pub fn ports(&self) -> Vec<u16> {
         self.ports.iter().map(|own| own.claim.port).collect()
     }
@@ -114,10 +113,6 @@ impl Picked {
     }
 
     /// Hands them over to a lease daemon. Without a hold anybody can bind them as soon as this returns.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be started. Then nothing is kept.
     pub fn keep(self, terms: &Terms) -> Result<Leased, Error> {
         let failed = |call| move |source| Error::Call { call, source };
         if terms.hold && !lease::CAN_HOLD {
@@ -140,7 +135,6 @@ impl Picked {
     }
 
     /// Becomes `command`, which has the ports for as long as it runs. Returns only if that fails.
-    #[must_use]
     pub fn become_command(self, command: &[OsString], names: Vec<String>, handover: Handover) -> io::Error {
         let ports = self.ports();
         let (mut locks, mut holds, mut servers) = (Vec::new(), Vec::new(), Vec::new());
@@ -174,10 +168,6 @@ pub enum Handover {
 }
 
 /// Picks ports that are free, or tells why there are not enough of them.
-///
-/// # Errors
-///
-/// If sockets cannot be had at all.
 pub fn pick(demand: &Demand, host: &Host) -> Result<(Choice, Option<Picked>), Error> {
     let mut pool = Pool::new(&demand.wanted, demand.order, &demand.protocols, host);
     let mut choice = Choice {

@@ -195,7 +195,6 @@ pub enum Outcome {
 
 impl Outcome {
     /// The exit code that it means.
-    #[must_use]
     pub const fn exit(self) -> Exit {
         match self {
             Self::AlreadyFree | Self::Freed | Self::WouldFree => Exit::Yes,
@@ -231,7 +230,6 @@ pub struct Taker {
 
 impl Report {
     /// What it amounts to for a caller.
-    #[must_use]
     pub fn exit(&self) -> Exit {
         match self.outcome {
             Outcome::AlreadyFree if self.options.expect_held => Exit::No,
@@ -241,10 +239,6 @@ impl Report {
 }
 
 /// Finds out who holds the ports that `request` asks about, and takes hold of everybody who is to be ended.
-///
-/// # Errors
-///
-/// If the sockets cannot be listed, or processes cannot be held on to.
 pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
     let diagnosis = look(&request)?;
     let surroundings = Surroundings::read(diagnosis.host.euid, diagnosis.processes.iter().map(|process| process.pid));
@@ -271,19 +265,16 @@ fn look(request: &Request) -> Result<Diagnosis, Error> {
 
 impl Prepared {
     /// Whether every port asked about is free already.
-    #[must_use]
     pub fn is_free(&self) -> bool {
         self.diagnosis.ports.iter().all(|port| port.verdict.status == Status::Free)
     }
 
     /// What was asked for.
-    #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
     }
 
     /// What it comes to without doing anything, if nothing is to be done or nothing can be done.
-    #[must_use]
     pub fn foregone(&self) -> Option<Outcome> {
         let is_unknown = self.diagnosis.exit() == Exit::Unknown;
         match () {
@@ -300,7 +291,6 @@ impl Prepared {
     }
 
     /// What a run that only shows the plan comes to.
-    #[must_use]
     pub fn dry_run(&self) -> Outcome {
         match self.foregone() {
             Some(Outcome::Refused) | None if !self.plan.refusals.is_empty() || self.is_in_vain() => {
@@ -312,7 +302,6 @@ impl Prepared {
     }
 
     /// Reports that nothing was done.
-    #[must_use]
     pub fn untouched(self, outcome: Outcome) -> Report {
         let (objection, is_about_several_ports) = (self.objection(), self.is_about_several_ports());
         let Self { diagnosis, plan, options, .. } = self;

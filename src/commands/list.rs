@@ -20,10 +20,6 @@ pub struct Listing {
 }
 
 /// Lists what is in use and fits `filter`.
-///
-/// # Errors
-///
-/// If the sockets cannot be listed at all.
 pub fn list(request: &Request, filter: &Filter, sort: Sort) -> Result<Listing, Error> {
     let scope = request.scope();
     let diagnosis = listed(request, filter, sort, collect::snapshot(&scope)?);

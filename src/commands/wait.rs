@@ -80,7 +80,6 @@ pub enum Place {
 
 impl Goal {
     /// One goal for each port of the targets.
-    #[must_use]
     pub fn all(here: &[Target], there: Vec<Remote>) -> Vec<Self> {
         let single = |target: &Target, port| Target { first: port, last: port, ..target.clone() };
         let here = here.iter().flat_map(|target| target.ports().map(move |port| Place::Here(single(target, port))));
@@ -90,7 +89,6 @@ impl Goal {
     }
 
     /// As people write it: `8080/tcp`, `127.0.0.1:8080`, `db.internal:5432`.
-    #[must_use]
     pub fn name(&self) -> String {
         let target = match &self.place {
             Place::There(remote) => return remote.to_string(),
@@ -145,7 +143,6 @@ pub struct Report {
 
 impl Report {
     /// What it amounts to for a caller.
-    #[must_use]
     pub const fn exit(&self) -> Exit {
         match self.outcome {
             Outcome::Met => Exit::Yes,
@@ -157,7 +154,6 @@ impl Report {
 }
 
 /// The protocol that a target means when it names none: what listens, mostly is a TCP server. What is free, has to be so in both.
-#[must_use]
 pub fn awaited_targets(awaited: Awaited, protocols: &[Protocol], targets: Vec<Target>) -> Vec<Target> {
     if awaited == Awaited::Free {
         return targets;
@@ -171,10 +167,6 @@ pub type Watcher<'a> = dyn FnMut(&Diagnosis) + 'a;
 
 /// Waits until `goals` are met. `request` says how to look; its question is made from the goals. `watcher` is called at the
 /// start, and whenever the situation has changed.
-///
-/// # Errors
-///
-/// If the sockets cannot be listed, processes cannot be watched, or there is no thread to try other machines in.
 pub fn wait(
     request: &Request,
     options: Options,

@@ -42,7 +42,6 @@ fn describe(facts: &Facts<'_>, group: &Group<'_>) -> Observation {
 }
 
 /// Whether a socket is the AirPlay receiver's.
-#[must_use]
 pub fn is_receiver(host: &Host, processes: &[Process], socket: &Socket) -> bool {
     let is_it = |&pid: &Pid| find_process(processes, pid).is_some_and(|process| process.name == RECEIVER);
     host.os == "macos"

@@ -49,7 +49,6 @@ impl<'a> Facts<'a> {
     }
 
     /// The process `pid`, unless it has ended since.
-    #[must_use]
     pub fn process(&self, pid: Pid) -> Option<&'a Process> {
         find_process(self.processes, pid)
     }
@@ -86,7 +85,6 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether bind(2) was asked, and worked everywhere.
-    #[must_use]
     pub fn can_bind(&self) -> bool {
         let mut answers = self.answers().peekable();
         answers.peek().is_some() && answers.all(|attempt| attempt.outcome == Outcome::Bound)
@@ -95,7 +93,6 @@ impl<'a> Facts<'a> {
     /// Whether `socket` blocks the server in question. A socket that waits for peers always does.
     /// Bound sockets and connections do not if bind(2) says that the port can be shared with them.
     /// Nor does a hold that was made for our caller.
-    #[must_use]
     pub fn is_in_the_way(&self, socket: &Socket) -> bool {
         match socket.state {
             State::Listen | State::Unconnected => true,
@@ -111,13 +108,11 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether bind(2) failed somewhere with `outcome`.
-    #[must_use]
     pub fn fails_with(&self, outcome: Outcome) -> bool {
         self.answers().any(|attempt| attempt.outcome == outcome)
     }
 
     /// `80/tcp`.
-    #[must_use]
     pub fn port_name(&self) -> String {
         format!("{}/{}", self.observed.port, self.observed.protocol)
     }

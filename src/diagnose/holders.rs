@@ -50,7 +50,6 @@ impl Group<'_> {
     }
 
     /// The first owner that holds the port for another place, if one does.
-    #[must_use]
     pub fn forwarder<'p>(&self, processes: &'p [Process]) -> Option<(&'p Process, Forwarder)> {
         let mut owners = self.owners.pids().iter().filter_map(|&pid| find_process(processes, pid));
         owners.find_map(|process| Some((process, process.forwarder?)))
@@ -67,7 +66,6 @@ impl Group<'_> {
     }
 
     /// The addresses of the sockets, `127.0.0.1:80 and [::1]:80`.
-    #[must_use]
     pub fn addresses(&self) -> String {
         enumerate(&self.local_names(), "and")
     }
@@ -134,7 +132,6 @@ pub fn enumerate(items: &[String], conjunction: &str) -> String {
 }
 
 /// Where binds were tried, each address once: `127.0.0.1 and [::] v6only`.
-#[must_use]
 pub fn name_spots(spots: &[Spot], conjunction: &str) -> String {
     let mut names: Vec<String> = Vec::new();
     for name in spots.iter().map(name_spot) {
@@ -146,7 +143,6 @@ pub fn name_spots(spots: &[Spot], conjunction: &str) -> String {
 }
 
 /// `127.0.0.1`, `[::1]`, `[::] v6only`.
-#[must_use]
 pub fn name_spot(spot: &Spot) -> String {
     match (spot.address, spot.v6only) {
         (address @ IpAddr::V6(_), Some(true)) if address.is_unspecified() => format!("[{address}] v6only"),

@@ -182,7 +182,6 @@ pub enum Status {
 
 impl Status {
     /// The status that follows from findings.
-    #[must_use]
     pub fn of(findings: &[Finding]) -> Self {
         match findings.iter().map(|finding| finding.severity).min() {
             Some(Severity::Conflict) => Self::Held,

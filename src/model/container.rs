@@ -22,7 +22,6 @@ impl Engine {
     pub const DOCKER_SOCKET: &'static str = "/run/docker.sock";
 
     /// The Docker of root, named so that nothing else is asked in its place.
-    #[must_use]
     pub fn usual_docker() -> Self {
         Self { runtime: Runtime::Docker, socket: Some(Self::DOCKER_SOCKET.into()), is_default: false }
     }
@@ -47,7 +46,6 @@ pub struct EngineContainer {
 
 impl EngineContainer {
     /// What to call it: by its name, or else by the beginning of its id.
-    #[must_use]
     pub fn title(&self) -> &str {
         self.name.as_deref().unwrap_or_else(|| self.id.get(..12).unwrap_or(&self.id))
     }

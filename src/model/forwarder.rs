@@ -63,7 +63,6 @@ const PROGRAMS: &[(Forwarder, &[&str])] = &[
 impl Forwarder {
     /// Which forwarder `process` is, by its program file. Its name, which it chooses itself, counts
     /// only if the file cannot be seen.
-    #[must_use]
     pub fn of(process: &Process) -> Option<Self> {
         if process.is_service_manager() {
             return Some(Self::ServiceManager);
@@ -75,7 +74,6 @@ impl Forwarder {
     }
 
     /// Which forwarder a service of systemd runs, by the name of the unit.
-    #[must_use]
     pub fn of_unit(name: &str) -> Option<Self> {
         let stem = name.strip_suffix(".service")?;
         let stem = stem.split_once('@').map_or(stem, |(template, _)| template);
@@ -98,7 +96,6 @@ impl Forwarder {
     }
 
     /// Why it is never ended, as the rest of a sentence about it.
-    #[must_use]
     pub fn reason(self) -> String {
         let holds_for = match self {
             Self::Engine(runtime) => format!("holds ports for the containers of {}", runtime.title()),
@@ -129,7 +126,6 @@ pub struct Proxied {
 
 impl Proxied {
     /// `None` for other programs, and for arguments that docker-proxy does not have.
-    #[must_use]
     pub fn of(process: &Process) -> Option<Self> {
         let arguments = &process.command;
         let option = |name: &str| {

@@ -41,7 +41,6 @@ pub struct Gap {
 
 impl Gap {
     /// Whether root would see owners that it hides.
-    #[must_use]
     pub fn hides_owners_from_us_only(&self) -> bool {
         self.kind.hides == Hides::Owners && self.shown_by == ShownBy::Root
     }

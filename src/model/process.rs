@@ -18,7 +18,6 @@ pub struct Unit {
 
 impl Unit {
     /// The same for a reader with this effective user id. Their own manager needs no user's name.
-    #[must_use]
     pub fn seen_by(&self, euid: Option<u32>) -> Self {
         Self { user: self.user.filter(|&user| Some(user) != euid), ..self.clone() }
     }
@@ -51,13 +50,11 @@ pub struct Container {
 
 impl Container {
     /// The same for a reader with this effective user id. Their own engine needs no user's name.
-    #[must_use]
     pub fn seen_by(&self, euid: Option<u32>) -> Self {
         Self { user: self.user.filter(|&user| Some(user) != euid), ..self.clone() }
     }
 
     /// The first 12 digits of the id, as docker and podman show it. Names are not shortened.
-    #[must_use]
     pub fn short_id(&self) -> &str {
         let is_hash = self.id.len() == 64 && self.id.bytes().all(|byte| byte.is_ascii_hexdigit());
         if is_hash { &self.id[..12] } else { &self.id }
@@ -89,7 +86,6 @@ pub enum Runtime {
 
 impl Runtime {
     /// The name as its makers write it.
-    #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
             Self::Docker => "Docker",
@@ -147,7 +143,6 @@ pub struct Process {
 impl Process {
     /// Whether it is a service manager of systemd. Anybody can take that name, so it counts for the
     /// first process only. Users' managers are recognised by their program file.
-    #[must_use]
     pub fn is_service_manager(&self) -> bool {
         const PROGRAMS: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
         let exe = self.exe.as_ref().and_then(|exe| exe.to_str()).unwrap_or_default();
@@ -178,7 +173,6 @@ pub struct Ancestor {
 
 /// The name of a process. If its own name is blank: its program file, its first argument, or
 /// `unnamed`.
-#[must_use]
 pub fn name_or_stand_in(own: &str, exe: Option<&Path>, command: &[String]) -> String {
     let program = exe.and_then(Path::file_name).map(|file| file.to_string_lossy().into_owned());
     let own = Some(own.to_owned());

@@ -20,7 +20,6 @@ pub enum Family {
 
 impl Family {
     /// The family of an address.
-    #[must_use]
     pub const fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::Ipv4,
@@ -30,7 +29,6 @@ impl Family {
 
     /// Whether traffic to `address` belongs to the wanted family, if there is one. Traffic to an
     /// IPv4-mapped address is IPv4.
-    #[must_use]
     pub fn fits(wanted: Option<Self>, address: IpAddr) -> bool {
         wanted.is_none_or(|wanted| Self::of(address.to_canonical()) == wanted)
     }
@@ -72,13 +70,11 @@ pub enum State {
 impl State {
     /// Whether a listing without connections shows sockets in this state: servers that wait for
     /// peers, and sockets on their way there.
-    #[must_use]
     pub const fn is_waiting(self) -> bool {
         matches!(self, Self::Listen | Self::Bound | Self::Unconnected)
     }
 
     /// Whether peers can reach a server in this state.
-    #[must_use]
     pub const fn is_listening(self) -> bool {
         matches!(self, Self::Listen | Self::Unconnected)
     }
@@ -125,7 +121,6 @@ pub enum Owners {
 
 impl Owners {
     /// The processes named, seen or deduced.
-    #[must_use]
     pub fn pids(&self) -> &[Pid] {
         match self {
             Self::Known(pids) | Self::Partial { pids, .. } | Self::Likely { pids, .. } => pids,
@@ -134,7 +129,6 @@ impl Owners {
     }
 
     /// The processes that were seen to have it, if any was.
-    #[must_use]
     pub fn seen(&self) -> Option<&[Pid]> {
         match self {
             Self::Known(pids) | Self::Partial { pids, .. } => Some(pids),
@@ -143,14 +137,12 @@ impl Owners {
     }
 
     /// Whether somebody holds it, or may hold it, who was not seen to have the socket.
-    #[must_use]
     pub const fn is_unsure(&self) -> bool {
         matches!(self, Self::Hidden { .. } | Self::Likely { .. } | Self::Partial { .. })
     }
 
     /// How sure it is, as every output format names it. Owners that were not asked for count as
     /// hidden.
-    #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Known(_) => "known",
@@ -289,7 +281,6 @@ pub struct Socket {
 
 impl Socket {
     /// A socket with only these facts.
-    #[must_use]
     pub fn new(protocol: Protocol, family: Family, state: State, local: SocketAddr) -> Self {
         Self {
             protocol,
@@ -317,7 +308,6 @@ impl Socket {
     }
 
     /// The local address and port, with the device if it is bound to one: `[fe80::1%eth0]:80`, `0.0.0.0%eth0:68`.
-    #[must_use]
     pub fn local_name(&self) -> String {
         match (&self.device, self.local.ip()) {
             (None, _) => self.local.to_string(),
@@ -328,13 +318,11 @@ impl Socket {
 
     /// Whether it is bound to every address of a family: `0.0.0.0`, `::`, or `::ffff:0.0.0.0`, the
     /// IPv4 wildcard of an IPv6 socket.
-    #[must_use]
     pub const fn is_wildcard(&self) -> bool {
         self.local.ip().to_canonical().is_unspecified()
     }
 
     /// Whether this socket takes IPv4 traffic: an IPv4 socket, or an IPv6 one that is not restricted to IPv6.
-    #[must_use]
     pub fn serves_ipv4(&self) -> bool {
         match self.local.ip() {
             IpAddr::V4(_) => true,
@@ -348,7 +336,6 @@ impl Socket {
     }
 
     /// Whether this socket takes IPv6 traffic.
-    #[must_use]
     pub fn serves_ipv6(&self) -> bool {
         match self.local.ip() {
             IpAddr::V4(_) => false,
@@ -357,7 +344,6 @@ impl Socket {
     }
 
     /// Whether this socket takes traffic of `family`; of any if `None`.
-    #[must_use]
     pub fn serves(&self, family: Option<Family>) -> bool {
         match family {
             None => true,
@@ -370,7 +356,6 @@ impl Socket {
     ///
     /// A wildcard overlaps every address of the families it serves. `::` is taken as dual stack,
     /// as the kernel does by default.
-    #[must_use]
     pub fn overlaps(&self, address: IpAddr) -> bool {
         let mine = self.local.ip();
         match address.to_canonical() {

@@ -15,10 +15,6 @@ use rustix::fs::OFlags;
 const MOST: u64 = 64 * 1024;
 
 /// Reads a regular file of at most 64 KiB, without following a link.
-///
-/// # Errors
-///
-/// If it is anything else, or cannot be read.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     // Some devices act when they are opened.
     check(&fs::symlink_metadata(path)?)?;

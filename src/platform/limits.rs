@@ -19,7 +19,6 @@ impl Limit {
 
 /// Raises our limit of open files, if `descriptors` need it and it may be raised. Returns what it was.
 #[cfg(unix)]
-#[must_use]
 pub fn make_room(descriptors: usize) -> Option<Limit> {
     /// What is open besides: standard streams, netlink, the lease daemon's channel, what the caller left open.
     const SPARE: u64 = 512;
@@ -36,7 +35,6 @@ pub fn make_room(descriptors: usize) -> Option<Limit> {
 
 /// Raises nothing: there is no such limit.
 #[cfg(not(unix))]
-#[must_use]
 pub fn make_room(_descriptors: usize) -> Option<Limit> {
     None
 }

@@ -24,7 +24,6 @@ pub const NAMES: Names = Names {
 
 /// The index of an interface by its name; 0 if there is none. Windows writes the index itself
 /// behind an address.
-#[must_use]
 pub fn interface_index(name: &str) -> u32 {
     if let Some(index) = name.parse().ok().filter(|_| IS_WINDOWS) {
         return index;
@@ -57,7 +56,6 @@ fn addresses_in(hosts: &str, name: &str) -> Vec<IpAddr> {
 
 /// Whether a server here may bind an address: one of this machine, a wildcard, a loopback or a
 /// multicast address. If the addresses cannot be listed, all count.
-#[must_use]
 pub fn is_own(address: IpAddr) -> bool {
     let canonical = address.to_canonical();
     if canonical.is_unspecified() || canonical.is_loopback() || canonical.is_multicast() {

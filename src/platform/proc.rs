@@ -70,7 +70,6 @@ impl Stat {
 }
 
 /// Whether the ids in /proc are those of our pid namespace. After `unshare --pid --fork` it still shows the outer one.
-#[must_use]
 pub fn ids_are_ours() -> bool {
     let own = std::process::id().to_string();
     // A process has an id in the pid namespace of /proc, and in each one below down to its own (proc_pid_status(5)).

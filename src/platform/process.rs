@@ -33,7 +33,6 @@ pub use system::{Handle, allow_descriptors, ids_are_ours, may_signal, seat, stop
 use crate::model::Pid;
 
 /// Whether a program of this name is a shell.
-#[must_use]
 pub fn is_shell(name: &str) -> bool {
     matches!(name, "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh" | "busybox" | "fish" | "csh" | "tcsh")
 }

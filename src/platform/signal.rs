@@ -49,10 +49,6 @@ impl Signal {
     ];
 
     /// Reads `TERM`, `SIGTERM`, `term` or `15`.
-    ///
-    /// # Errors
-    ///
-    /// If it is no signal that ends a process: what would be right, as the rest of a sentence.
     pub fn parse(typed: &str) -> Result<Self, String> {
         let upper = typed.trim().to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -72,7 +68,6 @@ impl Signal {
     }
 
     /// Its name without `SIG`.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hup => "HUP",

@@ -16,7 +16,6 @@ fn is_noted(bit: u8) -> bool {
 }
 
 /// Whether our caller closed standard output: what is written there goes nowhere, and no write fails.
-#[must_use]
 pub fn is_stdout_closed() -> bool {
     is_noted(1 << STDOUT)
 }

@@ -30,17 +30,12 @@ pub enum Ran {
 }
 
 /// Where the program `name` is, if it is to be found.
-#[must_use]
 pub fn find_on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
 
 /// Runs `command`, a program and its arguments, and waits until it has ended. It gets no input, so that it cannot ask.
-///
-/// # Errors
-///
-/// If it cannot be waited for.
 pub fn run(command: &[String]) -> Result<Ran, Error> {
     let [name, arguments @ ..] = command else { return Ok(Ran::Missing) };
     let Some(program) = find_on_path(name) else { return Ok(Ran::Missing) };
@@ -75,7 +70,6 @@ pub fn run(command: &[String]) -> Result<Ran, Error> {
 /// takes longer than `limit`, when it is ended.
 ///
 /// It runs in `/`: what is in the working directory may be anybody's.
-#[must_use]
 pub fn read(command: &[String], limit: Duration) -> Option<String> {
     let [name, arguments @ ..] = command else { return None };
     let mut started = Command::new(find_on_path(name)?);

@@ -14,11 +14,6 @@ use windows_sys::Win32::Networking::WinSock::{SO_EXCLUSIVEADDRUSE, SOL_SOCKET, W
 /// Binds `socket` so that nobody else can have the port on an overlapping address. It fails if
 /// somebody has it already, with one exception: beside a non-exclusive wildcard of the same user,
 /// any server can bind a specific address.
-///
-/// # Errors
-///
-/// Those of Winsock, with one change. If somebody holds the port with this option, Winsock says the
-/// same (`WSAEACCES`) as for a port that nobody may bind. Here the former is `WSAEADDRINUSE`.
 pub fn bind(socket: &Socket, kind: Type, address: SocketAddr, is_dual: bool) -> io::Result<()> {
     set(socket)?;
     socket.bind(&address.into()).map_err(|error| {

@@ -7,7 +7,6 @@ use crate::platform::machine::IS_WINDOWS;
 /// Replaces every character that a terminal acts upon or that hides text by its escape: `\n`, `\u{1b}`.
 ///
 /// These are control characters, and the invisible ones that reorder or join what stands around them.
-#[must_use]
 pub fn terminal(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_dangerous) {
         return Cow::Borrowed(text);
@@ -32,20 +31,17 @@ pub(super) fn is_dangerous(character: char) -> bool {
 }
 
 /// A command line as it could be typed, fit for a terminal.
-#[must_use]
 pub fn command_line(arguments: &[String]) -> String {
     terminal(&typed(arguments)).into_owned()
 }
 
 /// A command as it is typed into a shell.
-#[must_use]
 pub fn typed(arguments: &[String]) -> String {
     let words: Vec<Cow<'_, str>> = arguments.iter().map(|argument| quote(argument)).collect();
     words.join(" ")
 }
 
 /// A word as a shell takes it for one; on Windows as its programs split their command lines.
-#[must_use]
 pub fn quote(word: &str) -> Cow<'_, str> {
     if IS_WINDOWS {
         return quote_for_windows(word);
@@ -69,13 +65,11 @@ fn quote_for_windows(word: &str) -> Cow<'_, str> {
 }
 
 /// How many columns a text takes on a terminal.
-#[must_use]
 pub fn width_of(text: &str) -> usize {
     textwrap::core::display_width(text)
 }
 
 /// At most `most` columns wide, the last one `…` if something was cut off.
-#[must_use]
 pub fn shorten(text: &str, most: usize) -> Cow<'_, str> {
     if width_of(text) <= most {
         return Cow::Borrowed(text);
@@ -85,7 +79,6 @@ pub fn shorten(text: &str, most: usize) -> Cow<'_, str> {
 }
 
 /// Splits a text behind what fits into `width` columns.
-#[must_use]
 pub fn split_at_width(text: &str, width: usize) -> (&str, &str) {
     let mut used = 0;
     let overflows = |&(at, character): &(usize, char)| {

@@ -16,19 +16,16 @@ pub enum Caller {
 }
 
 /// Stops `names`, which are units of the same manager as `unit`. `None` if there is none, or one that follows no grammar.
-#[must_use]
 pub fn stop_units<'a>(unit: &Unit, names: impl IntoIterator<Item = &'a str>, caller: Caller) -> Option<Vec<String>> {
     systemctl("stop", unit, names, caller)
 }
 
 /// Lets a frozen unit run again.
-#[must_use]
 pub fn thaw_unit(unit: &Unit) -> Option<Vec<String>> {
     systemctl("thaw", unit, [&*unit.name], Caller::Reader)
 }
 
 /// Prints properties of a unit.
-#[must_use]
 pub fn show_unit(unit: &Unit, properties: &[&str]) -> Option<Vec<String>> {
     let mut command = systemctl("show", unit, [&*unit.name], Caller::Portcheck)?;
     command.insert(1, format!("--property={}", properties.join(",")));
@@ -60,7 +57,6 @@ fn systemctl<'a>(
 }
 
 /// Stops a container that only a cgroup tells of, which is left to the reader. Not that of another user, of whom only an engine of theirs knows.
-#[must_use]
 pub fn stop_container(container: &Container) -> Option<Vec<String>> {
     let id = container.short_id();
     if container.user.is_some() {
@@ -77,7 +73,6 @@ pub fn stop_container(container: &Container) -> Option<Vec<String>> {
 }
 
 /// Stops a container by the very engine that knows it, wherever the environment of the tool would lead.
-#[must_use]
 pub fn stop_known(container: &EngineContainer, caller: Caller) -> Vec<String> {
     let is_pinned = caller == Caller::Portcheck || !container.engine.is_default;
     let name = container.name.as_deref().filter(|name| caller == Caller::Reader && is_container_name(name));
@@ -92,7 +87,6 @@ pub fn stop_known(container: &EngineContainer, caller: Caller) -> Vec<String> {
 }
 
 /// Lists the containers of Docker that publish a port, such as `8080/tcp`.
-#[must_use]
 pub fn find_publisher(engine: Option<&Engine>, port: &str) -> Vec<String> {
     let mut command = docker(engine.filter(|engine| !engine.is_default));
     command.extend(["ps".to_owned(), "--filter".to_owned(), format!("publish={port}")]);
@@ -109,7 +103,6 @@ fn docker(engine: Option<&Engine>) -> Vec<String> {
 }
 
 /// Lets a paused container run again.
-#[must_use]
 pub fn unpause_container(container: &Container) -> Option<Vec<String>> {
     let tool = match container.runtime {
         Runtime::Docker => "docker",
@@ -137,7 +130,6 @@ fn is_unit_name(name: &str) -> bool {
 
 /// The names that Docker and Podman allow (`[a-zA-Z0-9][a-zA-Z0-9_.-]*`), ids among them. Those of machines are no wider: they are names of
 /// hosts (`hostname_is_valid`, src/basic/hostname-util.c).
-#[must_use]
 pub fn is_container_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     name.len() < 256 && name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(is_allowed)

@@ -4,7 +4,6 @@ use super::{Names, Reason, Target, parse_host, parse_ipv6, parse_port, parse_pro
 use crate::model::Protocol;
 
 /// The path in a target, if it has one. It cannot be checked, as nothing is requested.
-#[must_use]
 pub fn path_of(typed: &str) -> Option<&str> {
     let text = typed.trim();
     let path = match text.split_once("://") {

@@ -27,10 +27,6 @@ const BIND_HOOKS: [u32; 4] = [8, 9, 12, 13];
 
 /// How many programs run at a bind: those of the cgroup with this directory, and of those above it.
 /// Needs CAP_NET_ADMIN.
-///
-/// # Errors
-///
-/// If we may not ask, or this is not a cgroup (v2) directory.
 pub fn count_bind_programs(cgroup: impl AsFd) -> io::Result<u32> {
     let mut count = 0;
     for hook in BIND_HOOKS {

@@ -26,10 +26,6 @@ const CTRL_ATTR_FAMILY_ID: u16 = 1;
 const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 
 /// The endpoints of this network namespace.
-///
-/// # Errors
-///
-/// If the kernel has no MPTCP, or refuses.
 pub fn mptcp_endpoints() -> Result<Vec<Endpoint>, Failure> {
     // linux/mptcp_pm.h
     const MPTCP_PM_CMD_GET_ADDR: u8 = 3;
@@ -69,10 +65,6 @@ pub fn parse_endpoint(attributes: &[u8]) -> Result<Endpoint, Failure> {
 }
 
 /// The UDP port of the wireguard device `name`.
-///
-/// # Errors
-///
-/// If there is no such device, or the kernel refuses.
 pub fn wireguard_port(name: &str) -> Result<Option<u16>, Failure> {
     // linux/wireguard.h
     const WG_CMD_GET_DEVICE: u8 = 0;

@@ -45,10 +45,6 @@ const IPV6_ATTRIBUTES: [(&str, u16); 3] = [("vxlan", 16), ("vxlan", 17), ("genev
 const BOTH_ATTRIBUTES: [(&str, u16); 2] = [("vxlan", 25), ("geneve", 6)];
 
 /// The devices of this network namespace that may have a port. Readable by anyone.
-///
-/// # Errors
-///
-/// See [`Failure`].
 pub fn list() -> Result<Vec<Link>, Failure> {
     let mut links = Vec::new();
     let mut route = Netlink::open(ROUTE).map_err(Failure::Refused)?;

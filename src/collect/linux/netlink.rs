@@ -58,10 +58,6 @@ const ATTRIBUTE_TYPE: u16 = 0x3fff;
 
 impl Netlink {
     /// Opens a socket. No privilege is needed.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel does not have the protocol, or a sandbox forbids it.
     pub fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         let kind = SocketType::DGRAM;
         let socket = rustix::net::socket_with(AddressFamily::NETLINK, kind, SocketFlags::CLOEXEC, protocol)?;
@@ -70,10 +66,6 @@ impl Netlink {
 
     /// Asks for everything of `kind`, and calls `each` with type and payload of every message of
     /// the answer. Returns whether the answer was interrupted because the tables changed meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// See [`Failure`].
     pub fn dump(
         &mut self,
         kind: u16,
@@ -89,10 +81,6 @@ impl Netlink {
     }
 
     /// Asks for one thing, and calls `each` with type and payload of the message that answers.
-    ///
-    /// # Errors
-    ///
-    /// See [`Failure`].
     pub fn ask(
         &mut self,
         kind: u16,
@@ -115,10 +103,6 @@ impl Netlink {
     }
 
     /// Tells the kernel to do something, and waits for its acknowledgement.
-    ///
-    /// # Errors
-    ///
-    /// See [`Failure`].
     pub fn command(&mut self, kind: u16, payload: &[u8]) -> Result<(), Failure> {
         self.sequence += 1;
         self.send(&message(kind, NLM_F_REQUEST | NLM_F_ACK, self.sequence, payload))?;
@@ -189,10 +173,6 @@ pub fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
 }
 
 /// Reads one datagram of the answer to the request numbered `sequence`.
-///
-/// # Errors
-///
-/// If the kernel reports an error, or the datagram does not follow the format.
 pub fn read(
     datagram: &[u8],
     sequence: u32,
@@ -242,10 +222,6 @@ fn fail_on(result: i32) -> Result<(), Failure> {
 }
 
 /// Removes the next attribute from the front: returns its type and its value.
-///
-/// # Errors
-///
-/// If its length exceeds what is there.
 pub fn next_attribute<'a>(attributes: &mut &'a [u8]) -> Result<Option<(u16, &'a [u8])>, Failure> {
     if attributes.len() < ATTRIBUTE_HEADER {
         return Ok(None);
@@ -260,10 +236,6 @@ pub fn next_attribute<'a>(attributes: &mut &'a [u8]) -> Result<Option<(u16, &'a 
 }
 
 /// The value of the first attribute of `kind`, if there is one.
-///
-/// # Errors
-///
-/// As [`next_attribute`].
 pub fn find_attribute(mut attributes: &[u8], kind: u16) -> Result<Option<&[u8]>, Failure> {
     while let Some((found, value)) = next_attribute(&mut attributes)? {
         if found == kind {

@@ -59,10 +59,6 @@ impl Sweep {
 /// Looks for the sockets `wanted` (ascending inodes) in the descriptors of all processes under `proc`.
 ///
 /// Processes that end meanwhile are skipped.
-///
-/// # Errors
-///
-/// If `proc` cannot be listed, or has no process.
 pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
     if wanted.is_empty() {
         return Ok(Sweep::default());

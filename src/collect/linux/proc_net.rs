@@ -15,10 +15,6 @@ use crate::model::{Family, Protocol, Socket, State};
 use crate::port_set::PortSet;
 
 /// The rows of a table with a local port in `ports`. `None` if the kernel has no such table.
-///
-/// # Errors
-///
-/// If the file cannot be read, or a line of it cannot be understood.
 pub fn read(proc: &Path, table: Table, ports: &PortSet) -> Result<Option<Vec<Entry>>, Error> {
     let name = match (table.protocol, table.family) {
         (Protocol::Tcp, Family::Ipv4) => "tcp",

@@ -21,10 +21,6 @@ use crate::platform::proc::Stat;
 
 /// Looks for a holder of each of `entries`, and for holders among its relatives. `None` if a socket
 /// is left without a holder.
-///
-/// # Errors
-///
-/// If `proc` cannot be opened.
 pub fn look(proc: &Path, entries: &[Entry]) -> Result<Option<Sweep>, Error> {
     let root = File::open(proc).map_err(|source| Error::Read { path: proc.to_owned(), source })?;
     let Some(hierarchy) = Hierarchy::find(proc) else { return Ok(None) };

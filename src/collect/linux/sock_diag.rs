@@ -68,19 +68,11 @@ const ATTEMPTS: usize = 5;
 
 impl SockDiag {
     /// Opens it. No privilege is needed.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel has no netlink, or a sandbox forbids it.
     pub fn open() -> io::Result<Self> {
         Netlink::open(Some(rustix::net::netlink::SOCK_DIAG)).map(Self)
     }
 
     /// Asks for the sockets of `table` in any of `states` whose local port is in `ports`.
-    ///
-    /// # Errors
-    ///
-    /// See [`Failure`].
     pub fn dump(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Dump, Failure> {
         let mut dump = Dump::default();
         for _ in 0..ATTEMPTS {

@@ -15,10 +15,6 @@ pub struct SystemCall {
 
 impl SystemCall {
     /// Reads the call of the thread with this directory in /proc. `None` if it is in no call.
-    ///
-    /// # Errors
-    ///
-    /// If the thread has ended, or may not be traced (ptrace(2)).
     pub fn read(thread: &Path) -> io::Result<Option<Self>> {
         Ok(Self::parse(&fs::read_to_string(thread.join("syscall"))?))
     }

@@ -35,10 +35,6 @@ impl<'a> Tables<'a> {
 
     /// Reads the sockets that `scope` asks for: waiting sockets first, and connections only if
     /// asked for or needed.
-    ///
-    /// # Errors
-    ///
-    /// As [`Tables::read`].
     pub fn read_scope(&mut self, scope: &Scope) -> Result<Vec<Entry>, Error> {
         let ports = scope.ports();
         let mut entries = Vec::new();
@@ -67,10 +63,6 @@ impl<'a> Tables<'a> {
     }
 
     /// The sockets of `protocol` in `states` with a local port in `ports`.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel fails, or its answer is malformed. A table that does not exist is a gap.
     pub fn read(&mut self, protocol: Protocol, states: States, ports: &PortSet) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
         for family in [Family::Ipv4, Family::Ipv6] {

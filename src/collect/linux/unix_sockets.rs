@@ -44,10 +44,6 @@ impl Kind {
 }
 
 /// The abstract sockets of this network namespace, without connections.
-///
-/// # Errors
-///
-/// If the kernel's list cannot be read, or is malformed.
 pub fn list(proc: &Path) -> Result<Vec<UnixSocket>, Error> {
     match by_netlink() {
         Ok(sockets) => Ok(sockets),

@@ -15,17 +15,12 @@ pub struct Watch(Tables<'static>);
 
 impl Watch {
     /// Opens the tables.
-    #[must_use]
     pub fn open() -> Self {
         Self(Tables::open(Path::new(PROC)))
     }
 
     /// The sockets of `protocol` on `ports` that wait for peers, without their owners. For TCP
     /// these are the listeners, which the kernel keeps in a table of their own.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel fails.
     pub fn listeners(&mut self, protocol: Protocol, ports: &PortSet) -> Result<Vec<Socket>, Error> {
         let states = match protocol {
             Protocol::Tcp => States::LISTENING,

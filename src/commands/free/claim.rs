@@ -45,10 +45,6 @@ pub enum Refusal {
 /// Binds `port` on each of the spots, for each of the protocols, or on none.
 ///
 /// A machine without IPv6 has no IPv6 spots, which is no obstacle.
-///
-/// # Errors
-///
-/// See [`Refusal`].
 pub fn claim(port: u16, spots: &[(Protocol, Spot)]) -> Result<Claim, Refusal> {
     let mut claim = Claim { port, bound: Vec::new(), attempts: Vec::new() };
     for &(protocol, spot) in spots {
@@ -76,7 +72,6 @@ fn is_wildcard_of_ipv6(spot: Spot) -> bool {
 
 impl Claim {
     /// Whether one of its sockets is bound to `local`.
-    #[must_use]
     pub fn has(&self, protocol: Protocol, local: SocketAddr) -> bool {
         let is_it = |bound: &Bound| bound.protocol == protocol && bound.spot.address == local.ip();
         local.port() == self.port && self.bound.iter().any(is_it)
@@ -87,20 +82,12 @@ impl Claim {
     /// The order matters: bound without SO_REUSEADDR, then given it. A second holder's bind fails, a server's does not.
     /// The UDP sockets are closed: of two with SO_REUSEADDR the newest would take the datagrams, and without it no
     /// server could bind.
-    ///
-    /// # Errors
-    ///
-    /// If the option cannot be set.
     pub fn into_hold(self) -> io::Result<Vec<Socket>> {
         let tcp = self.bound.into_iter().filter(|bound| bound.protocol == Protocol::Tcp);
         tcp.map(|bound| bound.socket.set_reuse_address(true).map(|()| bound.socket)).collect()
     }
 
     /// The sockets as a server has them, listening. If there are none for TCP, those for UDP.
-    ///
-    /// # Errors
-    ///
-    /// If a socket cannot listen.
     pub fn into_servers(self) -> io::Result<Vec<Socket>> {
         /// The kernel cuts it down to net.core.somaxconn.
         const BACKLOG: i32 = 4096;

@@ -15,10 +15,6 @@ pub struct Appended {
 }
 
 /// Appends a line for each port, all in one write: others may append to the file, too. Nothing is left of it if that fails.
-///
-/// # Errors
-///
-/// If the file cannot be written at once, or is another user's symbolic link.
 pub fn append(path: &Path, names: &[String], ports: &[u16]) -> Result<Appended, Error> {
     let failed = |source| Error::Append { path: path.to_owned(), source };
     let mut opened = open(path).map_err(failed)?;

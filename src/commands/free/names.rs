@@ -4,13 +4,11 @@
 const USUAL: &str = "PORT";
 
 /// The names of `count` ports if nobody gives any: `PORT`, `PORT2`, `PORT3`.
-#[must_use]
 pub fn usual(count: usize) -> Vec<String> {
     (1..=count).map(|number| if number == 1 { USUAL.to_owned() } else { format!("{USUAL}{number}") }).collect()
 }
 
 /// Whether every shell and program takes `name` for that of a variable (POSIX.1-2024, 8.1).
-#[must_use]
 pub fn is_name(name: &str) -> bool {
     let mut characters = name.chars();
     characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
@@ -18,7 +16,6 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// Whether a variable of this name says how programs are found, loaded or run: with a port in it, a command would break.
-#[must_use]
 pub fn rules_programs(name: &str) -> bool {
     /// Of shells (POSIX.1-2024, 8.3; bash(1)) and of sd_listen_fds(3).
     const NAMES: [&str; 25] = [
@@ -83,7 +80,6 @@ fn next_placeholder(text: &[u8], from: usize) -> Option<Placeholder> {
 }
 
 /// The highest number of a placeholder in `argument`; 0 if it has none.
-#[must_use]
 pub fn highest_placeholder(argument: &[u8]) -> usize {
     let mut highest = 0;
     let mut from = 0;
@@ -95,7 +91,6 @@ pub fn highest_placeholder(argument: &[u8]) -> usize {
 }
 
 /// `argument` with `{port}` replaced by the first of `ports`, `{port2}` by the second. One that has no port is left.
-#[must_use]
 pub fn fill(argument: &[u8], ports: &[u16]) -> Vec<u8> {
     let mut filled = Vec::with_capacity(argument.len());
     let mut from = 0;

@@ -16,14 +16,12 @@ pub enum Order {
 
 impl Order {
     /// An order that nobody can foresee. Parallel callers start far from each other, so they hardly ever meet.
-    #[must_use]
     pub fn random() -> Self {
         // The standard library seeds it from the system's own source of randomness.
         Self::Scattered(RandomState::new().hash_one(std::process::id()))
     }
 
     /// The key of the order that belongs to a user, a directory and a name: today and tomorrow, on every machine.
-    #[must_use]
     pub fn sticky_key(uid: u32, directory: &[u8], name: &str) -> u64 {
         // Lengths keep ("ab", "c") and ("a", "bc") apart.
         let length = u64::try_from(directory.len()).unwrap_or(u64::MAX);
@@ -32,7 +30,6 @@ impl Order {
     }
 
     /// Where `port` stands: the lowest rank is tried first.
-    #[must_use]
     pub fn rank(self, port: u16) -> u64 {
         match self {
             Self::Scattered(key) => mix(key ^ (u64::from(port) << 48 | u64::from(port))),

@@ -35,7 +35,6 @@ pub struct Wanted {
 
 impl Wanted {
     /// The ports to choose from, before those are left out that somebody may claim.
-    #[must_use]
     pub fn span(&self) -> PortSet {
         let class = self.class.map(Class::range);
         let span = match (&self.range, class, self.near) {
@@ -86,7 +85,6 @@ pub enum Reason {
 
 impl Reason {
     /// The same in words, behind a number of ports.
-    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Ephemeral => "in the ephemeral range",
@@ -162,7 +160,6 @@ pub struct Pool {
 
 impl Pool {
     /// The candidates for sockets of `protocols` on this machine, the first to try first.
-    #[must_use]
     pub fn new(wanted: &Wanted, order: Order, protocols: &[Protocol], host: &Host) -> Self {
         let span = wanted.span();
         let claims = Claims::on(&span, protocols, host);

@@ -43,7 +43,6 @@ pub enum Action {
 pub type Found = (u16, Vec<(Protocol, Attempt)>);
 
 /// The answer to a pick that found all its ports.
-#[must_use]
 pub fn picked(choice: Choice, found: &[Found], leases: Vec<Lease>, host: Host) -> Report {
     let protocols_of = |attempts: &[(Protocol, Attempt)]| {
         Protocol::ALL
@@ -81,7 +80,6 @@ fn free_port(port: u16, protocol: Protocol, attempts: Vec<Attempt>, host: &Host)
 }
 
 /// The answer to a pick that did not find enough.
-#[must_use]
 pub fn nothing_left(choice: Choice, host: Host) -> Report {
     Report {
         diagnosis: Diagnosis { gaps: choice.gaps.clone(), ..Diagnosis::of_no_ports(host) },
@@ -116,17 +114,12 @@ pub fn why_nothing_is_left(choice: &Choice) -> String {
 }
 
 /// `20000-20003, 20005`.
-#[must_use]
 pub fn ranges(ports: &PortSet) -> String {
     let range = |&(first, last): &(u16, u16)| if first == last { first.to_string() } else { format!("{first}-{last}") };
     ports.ranges().iter().map(range).collect::<Vec<_>>().join(", ")
 }
 
 /// Answers `portcheck leases`.
-///
-/// # Errors
-///
-/// If the kernel's list cannot be read.
 pub fn list_leases() -> Result<Report, Error> {
     let Leases { leases, taken, unasked } = super::leases(&PortSet::all())?;
     if let Some(source) = unasked {
@@ -138,10 +131,6 @@ pub fn list_leases() -> Result<Report, Error> {
 }
 
 /// Answers `portcheck release`.
-///
-/// # Errors
-///
-/// If the kernel's list cannot be read.
 pub fn release_leases(ports: &[u16]) -> Result<Report, Error> {
     let mut report = Report {
         diagnosis: of_no_ports(),

@@ -41,7 +41,6 @@ pub enum Objection {
 
 impl Prepared {
     /// Why the consent that was given beforehand does not cover the plan.
-    #[must_use]
     pub fn objection(&self) -> Option<Objection> {
         let (processes, users) = (self.plan.holders.len(), users(&self.plan));
         match self.options.consent {
@@ -54,13 +53,11 @@ impl Prepared {
     }
 
     /// Whether a yes is not enough: the number of processes has to be given, or typed.
-    #[must_use]
     pub fn has_to_be_counted(&self) -> bool {
         self.is_about_several_ports() && (self.plan.holders.len() > MOST_PROCESSES || users(&self.plan) > MOST_USERS)
     }
 
     /// Whether several ports were asked about, such as a range: what holds them is not one server.
-    #[must_use]
     pub fn is_about_several_ports(&self) -> bool {
         let mut ports = self.diagnosis.ports.iter().map(|port| port.observed.port);
         ports.next().is_some_and(|first| ports.any(|port| port != first))

@@ -33,10 +33,6 @@ pub(super) struct Victim {
 
 impl Prepared {
     /// Does it, and verifies the effect.
-    ///
-    /// # Errors
-    ///
-    /// If what became of the port cannot be found out.
     pub fn execute(mut self) -> Result<Report, Error> {
         let mut run = Run { request: &self.request, options: &self.options, plan: &self.plan, steps: Vec::new() };
         for stop in &self.plan.stops {

@@ -25,7 +25,6 @@ impl Keeper {
     ///
     /// A unit or container that portcheck runs in as well is none: it would be stopped with it, and what somebody
     /// started in a terminal there is not what the unit is for.
-    #[must_use]
     pub fn of(process: &Process, surroundings: &Surroundings, restarter: Option<Restarter>) -> Option<Self> {
         if let Some(container) = process.container.as_ref().filter(|own| surroundings.container.as_ref() != Some(*own))
         {
@@ -41,7 +40,6 @@ impl Keeper {
     }
 
     /// What kind it is, as the JSON names it.
-    #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Unit(Unit { manager: Manager::System, .. }) => "systemd",
@@ -52,7 +50,6 @@ impl Keeper {
     }
 
     /// What it is called: `web.service`, `docker container 8f3a0c1d2e4b`.
-    #[must_use]
     pub fn name(&self) -> String {
         match self {
             Self::Unit(unit) => unit.name.clone(),
@@ -65,7 +62,6 @@ impl Keeper {
     }
 
     /// What a process is to it, as the beginning of what is said of that process.
-    #[must_use]
     pub fn relation(&self) -> String {
         match self {
             Self::Unit(_) | Self::Container(..) => format!("belongs to {}", self.name()),
@@ -74,7 +70,6 @@ impl Keeper {
     }
 
     /// The program and arguments that stop what it looks after, where its own tool can be told what that is.
-    #[must_use]
     pub fn stop_command(&self) -> Option<Vec<String>> {
         match self {
             Self::Unit(unit) => command::stop_units(unit, [&*unit.name], Caller::Portcheck),
@@ -84,7 +79,6 @@ impl Keeper {
     }
 
     /// How to stop it properly.
-    #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Unit(unit) => stop_unit("its service", unit),

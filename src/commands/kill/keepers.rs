@@ -34,7 +34,6 @@ pub enum Returns {
 
 impl Returns {
     /// What the keeper does, in words.
-    #[must_use]
     pub const fn verb(self) -> &'static str {
         match self {
             Self::Never => "lets it end",
@@ -45,7 +44,6 @@ impl Returns {
     }
 
     /// How long the port has to be watched to notice. `None` if there is nothing to notice.
-    #[must_use]
     pub fn noticed_within(self) -> Option<Duration> {
         match self {
             Self::Never => None,

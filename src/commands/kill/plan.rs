@@ -109,13 +109,11 @@ pub enum Reason {
 
 impl Holder {
     /// How long its port has to be watched to notice that it comes back. `None` if nobody brings it back.
-    #[must_use]
     pub fn noticed_within(&self) -> Option<Duration> {
         self.returns.noticed_within().filter(|_| !self.is_stopped_by_keeper)
     }
 
     /// Whether it would come back, perhaps after nobody looks any more.
-    #[must_use]
     pub fn outlasts(&self, settle: Duration) -> bool {
         self.noticed_within().is_some_and(|needed| settle < needed)
     }
@@ -123,20 +121,17 @@ impl Holder {
 
 impl Plan {
     /// Whether somebody on this port is left alone, so that nothing is done about it.
-    #[must_use]
     pub fn refuses(&self, port: u16, protocol: Protocol) -> bool {
         self.refusals.iter().any(|refusal| (refusal.port, refusal.protocol) == (port, protocol))
     }
 
     /// Whether it does nothing.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.holders.is_empty() && self.stops.is_empty() && self.remnants.is_empty()
     }
 }
 
 /// Derives what is to be done about the ports that `answer` found held.
-#[must_use]
 pub fn plan(
     diagnosis: &Diagnosis,
     surroundings: &Surroundings,

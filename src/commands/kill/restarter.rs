@@ -61,13 +61,11 @@ const SHELL_LOOP: &str = "shell-loop";
 
 impl Restarter {
     /// What `process` is, if it is known to start others again.
-    #[must_use]
     pub fn of(process: &Process) -> Option<Self> {
         Self::supervisor(process).or_else(|| Self::watcher(process)).or_else(|| Self::shell_loop(process))
     }
 
     /// The same for one that runs services, all of which end with it.
-    #[must_use]
     pub fn supervisor(process: &Process) -> Option<Self> {
         let is_it = |(_, programs, _): &&Supervisor| programs.iter().any(|program| runs(process, program));
         let &(kind, _, pattern) = SUPERVISORS.iter().find(is_it)?;
@@ -94,13 +92,11 @@ impl Restarter {
     }
 
     /// The same with the command that stops what it has started.
-    #[must_use]
     pub fn with_stop(self, stop: Option<Vec<String>>) -> Self {
         Self { stop, ..self }
     }
 
     /// How to stop what it has started, for good.
-    #[must_use]
     pub fn remedy(&self) -> Remedy {
         let what = if self.kind == SHELL_LOOP { "the loop" } else { &self.name };
         match (&self.stop, self.pattern) {

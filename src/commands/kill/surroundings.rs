@@ -25,7 +25,6 @@ pub struct Surroundings {
 
 impl Surroundings {
     /// Looks around, as the user `euid`, with `pids` in question.
-    #[must_use]
     pub fn read(euid: Option<u32>, pids: impl Iterator<Item = Pid>) -> Self {
         let own = std::process::id();
         let supervisor = collect::supervisor_of(own);
@@ -36,7 +35,6 @@ impl Surroundings {
     }
 
     /// Whether `pid` must not be ended: it is portcheck, one of those that it was started from, or the first process.
-    #[must_use]
     pub fn protects(&self, pid: Pid) -> bool {
         pid == 1 || pid == self.own || self.ancestors.contains(&pid)
     }

@@ -29,10 +29,6 @@ pub enum By {
 
 impl By {
     /// Reads a process id or a name.
-    ///
-    /// # Errors
-    ///
-    /// If it is neither: what would be right, as the rest of a sentence.
     pub fn parse(typed: &str) -> Result<Self, String> {
         match typed.parse() {
             Ok(0) => Err("is not a process: write a process id or a name".to_owned()),

@@ -68,10 +68,6 @@ impl fmt::Display for Progress {
 }
 
 /// Reads `db.internal:5432`, `192.0.2.1:80`, `[2001:db8::1]:80` or a URL. `None` if it does not name a machine.
-///
-/// # Errors
-///
-/// If it does, and the rest is wrong: in words that say what would be right.
 pub fn parse(typed: &str, names: &Names) -> Option<Result<Vec<Remote>, String>> {
     let text = typed.trim();
     let start = text.find("://").map_or(0, |at| at + 3);
@@ -126,10 +122,6 @@ pub struct Attempts(Receiver<(usize, Progress)>);
 
 impl Attempts {
     /// Starts to try all goals on other machines, at their addresses of `family`; of both if `None`.
-    ///
-    /// # Errors
-    ///
-    /// If no thread can be started.
     pub fn start(goals: &[Goal], family: Option<Family>) -> Result<Self, Error> {
         let (sender, receiver) = mpsc::channel();
         let remotes: Vec<(usize, Remote)> = goals
@@ -244,10 +236,6 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
 }
 
 /// Connects, and hangs up at once.
-///
-/// # Errors
-///
-/// If nobody answers within two seconds, or only this very try.
 pub fn connect(address: SocketAddr) -> io::Result<()> {
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     if stream.local_addr()? == stream.peer_addr()? {

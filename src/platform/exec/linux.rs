@@ -13,7 +13,6 @@ use crate::platform::startup::{closed_streams, ignores_sigpipe};
 ///
 /// It gets what our caller gave us: signals (ignored ones and the mask), closed streams, limits and open descriptors. The standard
 /// library would empty the mask and have SIGPIPE end the program.
-#[must_use]
 pub fn exec(words: &[OsString], variables: &[(String, String)]) -> io::Error {
     let (words, environment) = match (words.iter().map(c_string).collect(), environment(variables)) {
         (Ok(words), Ok(environment)) => (words, environment),
@@ -52,10 +51,6 @@ fn environment(variables: &[(String, String)]) -> io::Result<Vec<CString>> {
 
 /// Puts descriptors where a program expects them, from `first` on, and leaves them open for it. What our caller left open there is
 /// closed. They and all else that the program is to have must be beyond these numbers.
-///
-/// # Errors
-///
-/// If there are too many.
 pub fn place(first: RawFd, descriptors: &[impl AsFd]) -> io::Result<()> {
     for (number, descriptor) in (first..).zip(descriptors) {
         let _ = nix::unistd::close(number);

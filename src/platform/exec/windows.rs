@@ -6,7 +6,6 @@ use std::process::{Child, Command};
 
 /// Runs the program `words[0]`, with `variables` added to the environment, and ends as it does. Returns only if it cannot be
 /// started.
-#[must_use]
 pub fn exec(words: &[OsString], variables: &[(String, String)]) -> io::Error {
     let [program, arguments @ ..] = words else { return io::ErrorKind::InvalidInput.into() };
     let mut command = find(program);

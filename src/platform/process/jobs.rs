@@ -17,7 +17,6 @@ use crate::platform::tool;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The command that has `daemon`, a supervisor of this kind, stop one of the processes that it has started.
-#[must_use]
 pub fn stop_command(kind: &str, daemon: &Process, started: &[Pid]) -> Option<Vec<String>> {
     let own = rustix::process::geteuid().as_raw();
     if daemon.uid != Some(own) {

@@ -31,11 +31,6 @@ pub struct Handle {
 
 impl Handle {
     /// Takes hold of the process that has the id `pid` now. `None` if there is none any more.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel has no pidfds (before Linux 5.3), a sandbox forbids them, this process has too many descriptors, or
-    /// /proc has another process under this id.
     pub fn open(pid: Pid) -> Result<Option<Self>, Error> {
         let Some(raw) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return Ok(None) };
         let Some(before) = stat(pid) else { return Ok(None) };
@@ -64,7 +59,6 @@ impl Handle {
     }
 
     /// Its id.
-    #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
     }
@@ -73,25 +67,21 @@ impl Handle {
     ///
     /// An id is given away again only after its process has ended, which the pidfd tells: what was read before the pidfd
     /// was found alive was read of this process.
-    #[must_use]
     pub fn is_alive(&self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.started == self.started) && !self.has_ended()
     }
 
     /// Whether it has ended: a pidfd becomes readable then.
-    #[must_use]
     pub fn has_ended(&self) -> bool {
         wait_for_exits(&[self], Some(Duration::ZERO)).is_ok_and(|ended| ended == [true])
     }
 
     /// Whether it is stopped, by a signal.
-    #[must_use]
     pub fn is_stopped(&self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.state == 'T') && self.is_alive()
     }
 
     /// Whether it has one of the sockets `inodes` open, in any of its threads.
-    #[must_use]
     pub fn has_open(&self, inodes: &[u64]) -> bool {
         let process = PathBuf::from(format!("/proc/{}", self.pid));
         let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
@@ -100,10 +90,6 @@ impl Handle {
     }
 
     /// Sends a signal to this process, and to no later one with its id.
-    ///
-    /// # Errors
-    ///
-    /// `EPERM` if it may not be signalled by this user, `ESRCH` if it has ended.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(pidfd_send_signal(&self.pidfd, raw_signal(signal))?)
     }
@@ -117,10 +103,6 @@ fn has_open(descriptors: &Path, inodes: &[u64]) -> bool {
 }
 
 /// Waits until one of the processes has ended, or `timeout` is over, or for ever without one. Which have ended.
-///
-/// # Errors
-///
-/// If poll(2) fails.
 pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<Vec<bool>, Error> {
     let mut watched: Vec<PollFd<'_>> = handles.iter().map(|handle| PollFd::new(&handle.pidfd, PollFlags::IN)).collect();
     let failed = |source: io::Error| Error::Call { call: "poll", source };
@@ -151,7 +133,6 @@ pub fn allow_descriptors(count: usize) {
 }
 
 /// Where a process sits. `None` if it has ended.
-#[must_use]
 pub fn seat(pid: Pid) -> Option<Seat> {
     let stat = stat(pid)?;
     Some(Seat { is_leader: stat.session == pid, group: stat.group, foreground: stat.foreground })

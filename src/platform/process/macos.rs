@@ -24,50 +24,37 @@ pub struct Handle {
 
 impl Handle {
     /// Remembers the process that has the id `pid` now. `None` if there is none any more.
-    ///
-    /// # Errors
-    ///
-    /// If processes cannot be seen at all.
     pub fn open(pid: Pid) -> Result<Option<Self>, Error> {
         Ok(look(pid)?.map(|(started, _)| Self { pid, started }))
     }
 
     /// Its id.
-    #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
     /// Whether it still runs.
-    #[must_use]
     pub fn is_alive(&self) -> bool {
         self.status().is_some()
     }
 
     /// Whether it has ended.
-    #[must_use]
     pub fn has_ended(&self) -> bool {
         !self.is_alive()
     }
 
     /// Whether it is stopped, by a signal.
-    #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.status() == Some(ProcessStatus::Stop)
     }
 
     /// Whether it has one of these sockets open, which only the socket table tells here.
-    #[must_use]
     pub fn has_open(&self, _inodes: &[u64]) -> bool {
         false
     }
 
     /// Sends a signal to this process. Between the look at its start and the signal its id could only go to another one if all
     /// others had been used in between.
-    ///
-    /// # Errors
-    ///
-    /// `EPERM` if it may not be signalled by this user, `ESRCH` if it has ended.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         let raw = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
         let pid = raw.filter(|_| self.is_alive()).ok_or(rustix::io::Errno::SRCH)?;

@@ -10,28 +10,21 @@ use crate::model::{Pid, Process};
 const TICK: Duration = Duration::from_millis(10);
 
 /// No tool is asked here.
-#[must_use]
 pub fn stop_command(_kind: &str, _daemon: &Process, _started: &[Pid]) -> Option<Vec<String>> {
     None
 }
 
 /// Nothing is known of sessions here.
-#[must_use]
 pub fn seat(_pid: Pid) -> Option<Seat> {
     None
 }
 
 /// Ids mean one thing here.
-#[must_use]
 pub fn ids_are_ours() -> bool {
     true
 }
 
 /// Waits until one of the processes has ended, or `timeout` is over, or for ever without one. Which have ended.
-///
-/// # Errors
-///
-/// None.
 pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<Vec<bool>, Error> {
     let until = timeout.map(|timeout| Instant::now() + timeout);
     loop {

@@ -32,10 +32,6 @@ impl fmt::Debug for Handle {
 
 impl Handle {
     /// Takes hold of the process that has the id `pid` now. `None` if there is none any more.
-    ///
-    /// # Errors
-    ///
-    /// If Windows has no handle to give, for another reason than the rights of this user.
     pub fn open(pid: Pid) -> Result<Option<Self>, Error> {
         let ask = co::PROCESS::QUERY_LIMITED_INFORMATION | co::PROCESS::SYNCHRONIZE;
         let handle = match HPROCESS::OpenProcess(ask | co::PROCESS::TERMINATE, false, pid) {
@@ -53,19 +49,16 @@ impl Handle {
     }
 
     /// Its id.
-    #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
     /// Whether it still runs.
-    #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.has_ended()
     }
 
     /// Whether it has ended: its handle is signalled then.
-    #[must_use]
     pub fn has_ended(&self) -> bool {
         match &self.process {
             Some(process) => process.WaitForSingleObject(Some(0)).is_ok_and(|what| what == co::WAIT::OBJECT_0),
@@ -78,22 +71,16 @@ impl Handle {
     }
 
     /// Whether it is stopped, which Windows does not know.
-    #[must_use]
     pub fn is_stopped(&self) -> bool {
         false
     }
 
     /// Whether it has one of these sockets open, which only the socket table tells here.
-    #[must_use]
     pub fn has_open(&self, _inodes: &[u64]) -> bool {
         false
     }
 
     /// Ends this process, and no later one with its id. Windows has no signals: each of them means that.
-    ///
-    /// # Errors
-    ///
-    /// If this user may not.
     pub fn signal(&self, _signal: Signal) -> io::Result<()> {
         match &self.process {
             Some(process) if self.is_ours => process.TerminateProcess(ENDED).map_err(to_io),
@@ -110,7 +97,6 @@ fn to_io(error: co::ERROR) -> io::Error {
 pub fn allow_descriptors(_count: usize) {}
 
 /// Who may not be ended is told when it is tried.
-#[must_use]
 pub fn may_signal(_pid: Pid) -> bool {
     true
 }

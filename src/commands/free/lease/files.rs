@@ -56,7 +56,6 @@ pub struct Kept {
 
 impl Kept {
     /// The port.
-    #[must_use]
     pub fn port(&self) -> u16 {
         self.lock.port
     }
@@ -125,10 +124,6 @@ fn lock_path(port: u16) -> PathBuf {
 }
 
 /// Locks `port`. `None` if somebody else has it, or a lease on it.
-///
-/// # Errors
-///
-/// If the file cannot be made.
 pub fn lock(port: u16) -> io::Result<Option<Lock>> {
     let Some(lock) = take(port)? else { return Ok(None) };
     let is_leased = Record::read(&directory(), port).is_some_and(|record| is_valid(&record));
@@ -179,10 +174,6 @@ impl Keeping {
 }
 
 /// Records the leases. There is no process to keep them.
-///
-/// # Errors
-///
-/// If a record cannot be written.
 pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Keeping> {
     let expires = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + terms.ttl;
     let record = Record {
@@ -209,19 +200,11 @@ pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Keeping> {
 }
 
 /// Is a lease daemon, of which there are none here.
-///
-/// # Errors
-///
-/// Always.
 pub fn serve() -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "leases need none on this system"))
 }
 
 /// The leases on `ports`, ascending.
-///
-/// # Errors
-///
-/// If the directory is there and cannot be read.
 pub fn leases(ports: &PortSet) -> Result<Leases, Error> {
     let entries = match fs::read_dir(directory()) {
         Ok(entries) => entries,
@@ -267,10 +250,6 @@ fn is_own(record: &Record) -> bool {
 }
 
 /// Ends the leases on `ports`, and tells of each what became of it.
-///
-/// # Errors
-///
-/// If the records cannot be read.
 pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
     let mut leases = leases(&ports.iter().map(|&port| (port, port)).collect())?.leases;
     let mut release_one = |port| {
@@ -289,7 +268,6 @@ pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
 }
 
 /// Ends the lease on `port` if it was made with the same key for the one who calls us now, or for one who has ended.
-#[must_use]
 pub fn reclaim(port: u16, key: u64, _patience: &mut Patience) -> bool {
     let Ok(Some(_lock)) = take(port) else { return false };
     let Some(record) = Record::read(&directory(), port).filter(|record| record.key == Some(key)) else { return false };
@@ -298,7 +276,6 @@ pub fn reclaim(port: u16, key: u64, _patience: &mut Patience) -> bool {
 }
 
 /// Ends the lease on `port` if it was made for the one who calls us now, or a process that it descends from.
-#[must_use]
 pub fn take_over(port: u16, _patience: &mut Patience) -> bool {
     let Ok(Some(_lock)) = take(port) else { return false };
     let client = Record::read(&directory(), port).and_then(|record| record.client);
@@ -319,17 +296,12 @@ fn descends_from(client: &record::Client) -> bool {
 }
 
 /// Watches the process `pid`.
-///
-/// # Errors
-///
-/// If there is none.
 pub fn watch(pid: Pid) -> io::Result<Watched> {
     let process = process(pid).ok_or(io::ErrorKind::NotFound)?;
     Ok(Watched { pid, started: started(&process), name: process.name })
 }
 
 /// Watches the process that called us. `None` if it has ended already.
-#[must_use]
 pub fn watch_caller() -> Option<Watched> {
     let own = process(std::process::id())?;
     let caller = watch(own.ppid?).ok()?;

@@ -7,7 +7,6 @@ use super::{Inheritance, filled, record_command};
 use crate::platform;
 
 /// Runs `command` in place of this process. Returns only if it cannot be started.
-#[must_use]
 pub fn become_command(command: &[OsString], inheritance: Inheritance) -> io::Error {
     let Inheritance { names, ports, locks, servers, limit, .. } = inheritance;
     if !servers.is_empty() {

@@ -72,10 +72,6 @@ impl FromStr for Identity {
 }
 
 /// Watches the process `pid`.
-///
-/// # Errors
-///
-/// If there is none, or a sandbox forbids it.
 pub fn watch(pid: Pid) -> io::Result<Watched> {
     let raw = i32::try_from(pid).ok().and_then(RawPid::from_raw).ok_or(io::ErrorKind::NotFound)?;
     // Before the pidfd: while that one lives, the id is not given away, so both are of the same process.
@@ -86,7 +82,6 @@ pub fn watch(pid: Pid) -> io::Result<Watched> {
 }
 
 /// Watches the process that called us. `None` if it has ended already, or is out of sight.
-#[must_use]
 pub fn watch_caller() -> Option<Watched> {
     let parent = getppid();
     let watched = watch(caller()?).ok()?;

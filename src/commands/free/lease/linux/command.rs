@@ -38,7 +38,6 @@ const FIRST_SERVER: RawFd = 3;
 const OUT_OF_THE_WAY: RawFd = 300;
 
 /// Replaces this process by `command`. Returns only if that fails.
-#[must_use]
 pub fn become_command(command: &[OsString], inheritance: Inheritance) -> io::Error {
     let words: Vec<OsString> = command.iter().map(|argument| filled(argument, &inheritance.ports)).collect();
     let mut variables: Vec<(String, String)> =

@@ -21,10 +21,6 @@ use super::start::Kept;
 use super::users;
 
 /// Is the lease daemon: takes over what comes through standard input, keeps it, and returns when nothing is left to keep.
-///
-/// # Errors
-///
-/// If standard input is not what `--free` gives it.
 pub fn serve() -> io::Result<()> {
     // Before anything else: out of reach of the terminal and of our caller's process group. It can only fail if we lead a
     // session already.

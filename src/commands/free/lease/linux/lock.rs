@@ -24,10 +24,6 @@ pub struct Lock {
 impl Lock {
     /// Marks it as that of a command, which does not know of it and answers nobody: for as long as the command has the
     /// descriptor that this returns.
-    ///
-    /// # Errors
-    ///
-    /// If somebody has taken that name.
     pub fn mark(&self) -> io::Result<OwnedFd> {
         let mark = socket(SocketFlags::NONBLOCK)?;
         bind(&mark, &named(COMMAND_PREFIX, self.port)?)?;
@@ -51,10 +47,6 @@ pub(super) fn socket(flags: SocketFlags) -> io::Result<OwnedFd> {
 }
 
 /// Locks `port`. `None` if somebody else has it.
-///
-/// # Errors
-///
-/// If there are no unix sockets to be had.
 pub fn lock(port: u16) -> io::Result<Option<Lock>> {
     let socket = socket(SocketFlags::NONBLOCK)?;
     match bind(&socket, &address(port)?) {

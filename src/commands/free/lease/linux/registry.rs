@@ -19,10 +19,6 @@ use crate::model::{Client, Lease, LeaseKind, NameTaken, Pid};
 use crate::port_set::PortSet;
 
 /// The leases on `ports`, ascending, and who has the name of one without being a lease daemon.
-///
-/// # Errors
-///
-/// If the kernel's list cannot be read.
 pub fn leases(ports: &PortSet) -> Result<Leases, Error> {
     let names = Names::read(Path::new("/proc"), ports)?;
     let mut found = Leases::default();
@@ -75,10 +71,6 @@ fn sort_out(rows: &[&Row], names: &Names, found: &mut Leases) {
 }
 
 /// Ends the leases on `ports`, and tells of each what became of it.
-///
-/// # Errors
-///
-/// If the kernel's list cannot be read. Then none has ended.
 pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
     let asked: PortSet = ports.iter().map(|&port| (port, port)).collect();
     let mut found = leases(&asked)?;
@@ -117,14 +109,12 @@ fn release_one(port: u16, found: &Leases, patience: &mut Patience) -> Release {
 }
 
 /// Ends the lease on `port` if it was made with the same key for the one who calls us now, or for one who has ended.
-#[must_use]
 pub fn reclaim(port: u16, key: u64, patience: &mut Patience) -> bool {
     let Some(caller) = identify_caller() else { return false };
     is_done(ask(port, &Request::Reclaim { key, caller }, patience))
 }
 
 /// Ends the lease on `port` if it was made for the one who calls us now, or a process that it descends from.
-#[must_use]
 pub fn take_over(port: u16, patience: &mut Patience) -> bool {
     let Reply::Packet(peer, packet) = ask(port, &Request::Tell, patience) else { return false };
     Story::decode(&packet).is_some_and(|story| Parties::default().told(port, peer, story).is_own)

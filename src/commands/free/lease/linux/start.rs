@@ -38,7 +38,6 @@ pub struct Kept {
 
 impl Kept {
     /// The port.
-    #[must_use]
     pub fn port(&self) -> u16 {
         self.lock.port
     }
@@ -62,10 +61,6 @@ impl Keeping {
 }
 
 /// Starts a lease daemon for `kept`, and waits until it has taken them over.
-///
-/// # Errors
-///
-/// If it cannot be started, or ends before it has them. Then nothing is kept.
 pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Keeping> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     // What our caller left open for us is none of the daemon's business: a pipe would seem never to end.
