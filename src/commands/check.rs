@@ -11,8 +11,9 @@ use crate::collect::{self, Detail, Scope};
 use crate::commands::free::{self, Leases};
 use crate::diagnose::Observed;
 use crate::error::Error;
-use crate::model::{Family, Pid, Protocol, Snapshot, Socket, find_process, gap};
+use crate::model::{Family, Lease, Pid, Protocol, Snapshot, Socket, find_process, gap};
 use crate::platform::machine;
+use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Spot};
 use crate::request::Request;
 use crate::target::{self, Target};
@@ -166,6 +167,12 @@ impl Looker<'_> {
         let others = probe::usual_spots(self.request.family).into_iter().filter(|spot| !self.spots.contains(spot));
         probe::probe(observed.port, observed.protocol, &others.collect::<Vec<_>>())
     }
+}
+
+/// The leases on `ports`, joined with the snapshot. Nobody is asked about no port.
+pub fn leases_on(request: &Request, ports: &PortSet, snapshot: &mut Snapshot) -> Vec<Lease> {
+    let leases = if ports.is_empty() { Ok(Leases::default()) } else { free::leases(ports) };
+    join_leases(request, leases, snapshot).leases
 }
 
 /// Joins the leases with the snapshot: the processes that keep them or their names, or that none could be seen.

@@ -2,12 +2,14 @@
 
 use std::cmp::Ordering;
 
+use super::check;
 use super::diagnosis::{Diagnosis, by_port};
 use crate::classify::{Class, Exposure};
 use crate::collect::{self, Detail, Scope};
 use crate::diagnose::Observed;
 use crate::error::Error;
-use crate::model::{Pid, Process, Protocol, Snapshot, Socket, find_process};
+use crate::model::{Pid, Process, Protocol, Snapshot, Socket, State, find_process};
+use crate::port_set::PortSet;
 use crate::request::{Filter, Request, Sort};
 
 /// What is in use.
@@ -28,7 +30,8 @@ pub fn list(request: &Request, filter: &Filter, sort: Sort) -> Result<Listing, E
     Ok(Listing { diagnosis, connections_left_out })
 }
 
-fn listed(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) -> Diagnosis {
+fn listed(request: &Request, filter: &Filter, sort: Sort, mut snapshot: Snapshot) -> Diagnosis {
+    let leases = check::leases_on(request, &bound_ports(&snapshot), &mut snapshot);
     let observe = |((port, protocol), sockets): ((u16, Protocol), Vec<&Socket>)| {
         let is_shown = |socket: &&Socket| {
             socket.serves(request.family)
@@ -36,12 +39,19 @@ fn listed(request: &Request, filter: &Filter, sort: Sort, snapshot: Snapshot) ->
                 && fits(filter, socket, &snapshot.processes)
         };
         let sockets: Vec<Socket> = sockets.into_iter().filter(is_shown).cloned().collect();
-        (!sockets.is_empty()).then(|| Observed { sockets, ..Observed::of(port, protocol) })
+        let lease = leases.iter().find(|lease| lease.port == port).cloned().map(Box::new);
+        (!sockets.is_empty()).then(|| Observed { sockets, lease, ..Observed::of(port, protocol) })
     };
     let ports = by_port(&snapshot).into_iter().filter_map(observe).collect();
     let mut diagnosis = Diagnosis::judge(request, ports, snapshot);
     diagnosis.ports.sort_by(|a, b| compare(sort, &a.observed, &b.observed, &diagnosis.processes));
     diagnosis
+}
+
+/// The ports that a hold of `portcheck free` may have bound.
+fn bound_ports(snapshot: &Snapshot) -> PortSet {
+    let bound = snapshot.sockets.iter().filter(|socket| socket.state == State::Bound);
+    bound.map(|socket| (socket.local.port(), socket.local.port())).collect()
 }
 
 /// How many connections fit a filter.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Finding, Severity};
 use crate::classify::Class;
 use crate::classify::services::Service;
-use crate::model::{Lease, LeaseKind, NameTaken, Pid, Protocol, Socket, State};
+use crate::model::{Lease, LeaseKind, NameTaken, Owners, Pid, Protocol, Socket, State};
 use crate::probe::{Attempt, Outcome};
 
 /// What was observed of one port of one protocol.
@@ -94,8 +94,7 @@ impl Observed {
 
     /// Whether a socket is what keeps the port leased.
     pub fn is_hold(&self, socket: &Socket) -> bool {
-        let is_kept_by = |lease: &Lease| lease.pids.iter().any(|pid| socket.owners.pids().contains(pid));
-        socket.state == State::Bound && self.lease.as_deref().is_some_and(is_kept_by)
+        socket.state == State::Bound && self.lease.as_deref().is_some_and(|lease| is_kept_by(lease, socket))
     }
 
     /// Whether a socket keeps the port for our caller.
@@ -105,17 +104,13 @@ impl Observed {
 
     /// The sockets that are worth showing: beside a server, what keeps the port for it is not.
     pub fn shown_sockets(&self) -> impl Iterator<Item = &Socket> {
-        let servers: Vec<Pid> = self
-            .sockets
-            .iter()
-            .filter(|socket| socket.state == State::Listen)
-            .flat_map(|socket| socket.owners.pids())
-            .copied()
-            .collect();
+        let servers = || self.sockets.iter().filter(|socket| socket.state == State::Listen);
+        let has_server = servers().next().is_some();
+        let pids: Vec<Pid> = servers().flat_map(|socket| socket.owners.pids()).copied().collect();
         let is_kept_for_it = move |socket: &Socket| {
-            socket.state == State::Bound
-                && !servers.is_empty()
-                && (self.is_hold(socket) || socket.owners.pids().iter().any(|pid| servers.contains(pid)))
+            has_server
+                && socket.state == State::Bound
+                && (self.is_hold(socket) || socket.owners.pids().iter().any(|pid| pids.contains(pid)))
         };
         self.sockets.iter().filter(move |socket| !is_kept_for_it(socket))
     }
@@ -133,6 +128,14 @@ impl Observed {
     /// Whether it is in use, as bind(2) says, and no socket is seen on it.
     pub fn is_taken_by_nobody(&self) -> bool {
         self.sockets.is_empty() && self.is_in_use()
+    }
+}
+
+/// Whether the process that keeps a lease has the socket. Where it cannot be inspected, its user has to be the same.
+fn is_kept_by(lease: &Lease, socket: &Socket) -> bool {
+    match socket.owners {
+        Owners::Hidden { .. } => lease.kind == LeaseKind::Held && lease.uid.is_some() && lease.uid == socket.uid,
+        _ => lease.pids.iter().any(|pid| socket.owners.pids().contains(pid)),
     }
 }
 

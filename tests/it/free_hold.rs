@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::common::lease::{Leases, Somebody, bind, can_bind, pick_one, release_all};
+use crate::common::role::Role;
 use crate::common::{NOBODY, Run, codes, in_namespace, is_root, json, port, portcheck, run, skip};
 use serde_json::json as value;
 use socket2::Type;
@@ -153,5 +154,31 @@ fn of_two_holders_only_one_wins() {
         // Even who does not look at the leases: the hold itself is exclusive.
         let _hold = bind(Ipv4Addr::UNSPECIFIED, 20_010, Type::STREAM, false).unwrap();
         assert_eq!(run(&arguments).code, 1);
+    });
+}
+
+/// Regression: the hold had a row of its own in a listing, before that of the server for which it keeps the port.
+#[test]
+fn a_server_on_its_held_port_is_one_row_of_a_listing() {
+    in_namespace(|| {
+        let _leases = Leases;
+        let held = pick_one(&["--hold"]);
+        let rows = |arguments: &[&str]| {
+            let listing = run(arguments);
+            listing
+                .stdout
+                .lines()
+                .filter(|line| line.contains(&held.to_string()))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        for form in [&["list"][..], &["list", "--format", "csv"], &["list", "--format", "markdown"]] {
+            assert_eq!(rows(form).len(), 1, "a hold by itself is shown: {:?}", rows(form));
+        }
+        let (server, _) = Role::playing(&format!("listen 127.0.0.1:{held} reuse-address"));
+        for form in [&["list"][..], &["list", "--format", "csv"], &["list", "--format", "markdown"]] {
+            let rows = rows(form);
+            assert!(rows.len() == 1 && rows[0].contains(&server.pid().to_string()), "{form:?}: {rows:?}");
+        }
     });
 }

@@ -68,6 +68,7 @@ pub struct Leases {
 }
 
 /// What became of a lease that was to end.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "files of leases are in the user's own directory"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Release {
     /// It has ended.
