@@ -25,7 +25,7 @@ use socket2::Socket;
 
 use crate::collect;
 use crate::error::Error;
-use crate::model::{self, Family, Gap, Host, Protocol, State, gap};
+use crate::model::{self, Family, Gap, Host, Lease, LeaseKind, Protocol, State, gap};
 use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Outcome, Spot};
 
@@ -99,6 +99,8 @@ struct Own {
     claim: Claim,
     /// `None` where there are no locks.
     lock: Option<Lock>,
+    /// Whether the command that we run in keeps it already, for as long as that runs.
+    is_kept: bool,
 }
 
 impl Picked {
@@ -119,7 +121,7 @@ impl Picked {
             return Err(Error::NoHold(std::env::consts::OS));
         }
         let mut kept = Vec::new();
-        for Own { claim, lock } in self.ports {
+        for Own { claim, lock, .. } in self.ports.into_iter().filter(|own| !own.is_kept) {
             let lock = lock.ok_or_else(|| failed("locking the port")(io::ErrorKind::Unsupported.into()))?;
             let holds = if terms.hold {
                 claim.into_hold().map_err(failed("setting SO_REUSEADDR on a held port"))?
@@ -127,6 +129,9 @@ impl Picked {
                 Vec::new()
             };
             kept.push(Kept { lock, holds });
+        }
+        if kept.is_empty() {
+            return Ok(Leased::default());
         }
         let ports: Vec<u16> = kept.iter().map(Kept::port).collect();
         let keeping = lease::keep(terms, &kept).map_err(failed("keeping the lease"))?;
@@ -138,7 +143,7 @@ impl Picked {
     pub fn become_command(self, command: &[OsString], names: Vec<String>, handover: Handover) -> io::Error {
         let ports = self.ports();
         let (mut locks, mut holds, mut servers) = (Vec::new(), Vec::new(), Vec::new());
-        for Own { claim, lock } in self.ports {
+        for Own { claim, lock, .. } in self.ports {
             locks.extend(lock);
             let sockets = match handover {
                 // Where no server would get past it, a lock is all that there is.
@@ -247,8 +252,11 @@ fn try_one(
     let lock = match locked {
         Ok(Some(lock)) => Some(lock),
         Ok(None) => {
-            taken.ports.push((Reason::Leased, port));
-            return Ok(None);
+            let own = had_already(port, spots, demand);
+            if own.is_none() {
+                taken.ports.push((Reason::Leased, port));
+            }
+            return Ok(own);
         }
         Err(error) => {
             *no_lease = Some(error.to_string());
@@ -260,7 +268,7 @@ fn try_one(
         return Ok(None);
     }
     let refused = match claim(port, spots) {
-        Ok(claim) => return Ok(Some(Own { claim, lock })),
+        Ok(claim) => return Ok(Some(Own { claim, lock, is_kept: false })),
         Err(Refusal::NoSocket(source)) => {
             return Err(Error::Call { call: "opening a socket to bind (`ulimit -n` limits how many)", source });
         }
@@ -276,6 +284,22 @@ fn try_one(
 fn has_again(port: u16, demand: &Demand, patience: &mut Patience) -> bool {
     demand.key.is_some_and(|key| lease::reclaim(port, key, patience))
         || (demand.wanted.preferred.contains(&port) && lease::take_over(port, patience))
+}
+
+/// A port that is asked for by the very command that has it, or a process that descends from that.
+fn had_already(port: u16, spots: &[(Protocol, Spot)], demand: &Demand) -> Option<Own> {
+    let is_own = |lease: &Lease| lease.kind == LeaseKind::Command && lease.is_own;
+    let leases = || lease::leases(&[(port, port)].into_iter().collect());
+    if !demand.wanted.preferred.contains(&port) || !leases().ok()?.leases.iter().any(is_own) {
+        return None;
+    }
+    let attempt = |&(protocol, spot): &(Protocol, Spot)| {
+        let outcome = Outcome::of(&probe::bind(port, protocol, spot, true));
+        (protocol, Attempt { spot, reuse_address: true, outcome })
+    };
+    let attempts: Vec<(Protocol, Attempt)> = spots.iter().map(attempt).collect();
+    let is_free = attempts.iter().all(|(_, attempt)| matches!(attempt.outcome, Outcome::Bound | Outcome::NoFamily));
+    is_free.then(|| Own { claim: Claim { port, bound: Vec::new(), attempts }, lock: None, is_kept: true })
 }
 
 /// Whether no server has the port on a loopback address of its own: on the BSDs one there and one on all addresses can have the same
@@ -324,7 +348,8 @@ fn drop_seen_elsewhere(picked: &mut Picked, demand: &Demand, taken: &mut Taken, 
         .filter(|socket| !is_ours(socket) && overlaps(socket))
         .map(|socket| socket.local.port())
         .collect();
-    let is_foreign = |port: &u16| foreign.contains(port);
-    taken.ports.extend(picked.ports().into_iter().filter(is_foreign).map(|port| (Reason::InUse, port)));
-    picked.ports.retain(|own| !is_foreign(&own.claim.port));
+    let is_foreign = |own: &Own| !own.is_kept && foreign.contains(&own.claim.port);
+    let dropped = picked.ports.iter().filter(|own| is_foreign(own)).map(|own| (Reason::InUse, own.claim.port));
+    taken.ports.extend(dropped);
+    picked.ports.retain(|own| !is_foreign(own));
 }

@@ -51,8 +51,8 @@ fn every_way_to_get_a_port_goes_with_every_way_to_use_it() {
                 release_all();
             }
         }
-        // A command has its port by a variable.
-        for use_it in &ways_to_use[..4] {
+        // A command has its port by a variable, and for as long as it runs.
+        for use_it in &ways_to_use[..6] {
             let said = shell(&format!("portcheck --free -- sh -c 'p=$PORT; {use_it}'"));
             assert_eq!((said.code, &*said.stdout), (0, "free\n"), "{use_it}: {said:?}");
         }
