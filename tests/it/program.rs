@@ -25,12 +25,6 @@ impl From<Output> for Run {
     }
 }
 
-impl Run {
-    pub fn first_line(&self) -> &str {
-        self.stdout.lines().next().unwrap_or_default()
-    }
-}
-
 /// The binary with these arguments, and without any setting of the caller's terminal.
 pub fn portcheck(arguments: &[&str]) -> Command {
     command_of(Path::new(env!("CARGO_BIN_EXE_portcheck")), arguments)
@@ -109,25 +103,4 @@ pub fn owners(port: &Value) -> Vec<u32> {
 #[track_caller]
 pub fn numbers(list: &Value) -> Vec<u32> {
     list.as_array().unwrap().iter().map(|number| number.as_u64().unwrap().try_into().unwrap()).collect()
-}
-
-/// A child that ends with the test, also with one that fails. It writes to nobody, as it could outlive a reader.
-#[derive(Debug)]
-pub struct Background(pub std::process::Child);
-
-impl Background {
-    pub fn spawn(command: &mut Command) -> Self {
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.0.id()
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

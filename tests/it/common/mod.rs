@@ -16,17 +16,44 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use serde_json::Value;
 
-pub use crate::program::{Background, Run, all_codes, codes, json, json_of, numbers, owners, port, portcheck, run};
+pub use crate::program::{Run, all_codes, codes, json, json_of, numbers, owners, port, portcheck, run};
 
 use crate::program::command_of;
 
 /// The user and group that have no rights.
 pub const NOBODY: u32 = 65534;
+
+impl Run {
+    pub fn first_line(&self) -> &str {
+        self.stdout.lines().next().unwrap_or_default()
+    }
+}
+
+/// A child that ends with the test, also with one that fails. It writes to nobody, as it could outlive a reader.
+#[derive(Debug)]
+pub struct Background(pub Child);
+
+impl Background {
+    pub fn spawn(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// Says that a test proves less here than elsewhere, and why. Not by `eprintln!`, which the harness keeps to itself when
 /// a test passes.
