@@ -145,4 +145,8 @@ pub fn diagnose(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 #[cfg(test)]
+mod rules_tests;
+#[cfg(test)]
+mod systems_tests;
+#[cfg(test)]
 mod tests;

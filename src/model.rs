@@ -9,6 +9,7 @@ mod container;
 mod forwarder;
 pub mod gap;
 mod lease;
+mod owners;
 mod process;
 mod socket;
 
@@ -21,8 +22,9 @@ pub use container::{Engine, EngineContainer, Publication, PublishedPort};
 pub use forwarder::{Forwarder, Proxied};
 pub use gap::{Gap, Hides, ShownBy};
 pub use lease::{Client, Lease, LeaseKind, NameTaken};
+pub use owners::{Owners, Via};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit, name_or_stand_in};
-pub use socket::{Family, Forward, KernelUser, Owners, Socket, State, Timer, TimerKind, Via};
+pub use socket::{Family, Forward, KernelUser, Socket, State, Timer, TimerKind};
 
 /// A process id, in the pid namespace of this process.
 pub type Pid = u32;

@@ -3,23 +3,17 @@
 //! Only who was *seen* to have a socket is ever signalled. Whether to signal is decided for a port as a whole: if one of its
 //! holders may not be ended, ending the others would free nothing.
 
-use std::iter;
+mod refuse;
+
 use std::time::Duration;
 
 use super::Surroundings;
 use super::keepers::Keepers;
-use super::{Consent, Keeper, Options, Restarter, Returns};
+use super::{Keeper, Options, Returns};
 use crate::commands::diagnosis::Diagnosis;
-use crate::diagnose::{
-    Facts, Group, PortReport, Remedy, RemedyKind, Severity, Statement, Status, forwarded, groups, is_airplay_receiver,
-    remedy,
-};
-use crate::model::{
-    Container, EngineContainer, Forwarder, Lease, LeaseKind, Owners, Pid, Process, Protocol, Publication, Runtime,
-    Socket, State, find_process,
-};
+use crate::diagnose::{Facts, Group, PortReport, Remedy, Statement, Status, groups};
+use crate::model::{EngineContainer, Owners, Pid, Process, Protocol, Socket, State, find_process};
 use crate::request::Request;
-use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
 
 /// What is to be done.
@@ -171,236 +165,58 @@ impl Planner<'_> {
         }
         let facts = self.diagnosis.facts(self.request, &port.observed);
         let groups = groups(port.observed.sockets.iter().filter(|socket| facts.is_in_the_way(socket)));
-        let is_explained = groups.iter().any(|group| group.sockets[0].state.is_waiting());
-        let (mut holders, mut stops, mut remnants, mut refusals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let is_waiting = |group: &Group<'_>| group.sockets[0].state.is_waiting();
+        let is_explained = groups.iter().any(is_waiting);
+        let mut own = Plan::default();
         for group in &groups {
-            let is_waiting = group.sockets[0].state.is_waiting();
-            match group.owners {
-                Owners::Known(pids) if is_waiting || self.options.clients => match self.refuse(port, group, pids) {
-                    Some(Refused::For(refusal)) => add_refusal(refusal, &mut refusals),
-                    Some(Refused::InFavourOf(stop)) => stops.push(stop),
-                    None => {
-                        let found: Vec<Holder> = pids.iter().map(|&pid| self.holder(port, group, pid)).collect();
-                        let refusal = |holder: &Holder| {
-                            self.refuse_kept(port, holder, pids)
-                                .or_else(|| self.refuse_untouchable(port, holder, &facts))
-                        };
-                        match found.iter().find_map(refusal) {
-                            Some(refusal) => refusals.push(refusal),
-                            None => holders.extend(found),
-                        }
-                    }
-                },
-                Owners::None if self.options.remnants => {
-                    remnants
-                        .extend(group.sockets.iter().filter(|socket| is_remnant(socket)).map(|&socket| socket.clone()));
-                }
-                // A listener explains the conflict; its connections end with it, or are named in the end.
-                _ if !is_waiting && is_explained => {}
-                _ => refusals.push(self.why_not(port, group, &facts)),
+            let is_settled = self.add_group(port, group, &facts, &mut own);
+            // A listener explains the conflict; its connections end with it, or are named in the end.
+            if !is_settled && (is_waiting(group) || !is_explained) {
+                own.refusals.push(self.why_not(port, group, &facts));
             }
         }
         if groups.is_empty() {
-            let worst = port.verdict.findings.iter().find(|finding| finding.severity <= Severity::Unknown);
-            refusals.extend(worst.map(|finding| Refusal {
-                port: port.observed.port,
-                protocol: port.observed.protocol,
-                pids: Vec::new(),
-                reason: Reason::Found(Box::new(finding.statement.clone())),
-                keeper: None,
-                remedies: finding.remedies.clone(),
-            }));
+            own.refusals.extend(Self::refuse_without_holder(port));
         }
-        if refusals.is_empty() {
-            plan.remnants.extend(remnants);
-            for stop in stops {
-                add_stop(stop, plan);
-            }
-            for holder in holders {
-                add_holder(holder, plan);
-            }
-        } else if let Some(first) = holders.first() {
-            let pids: Vec<Pid> = holders.iter().map(|holder| holder.pid).collect();
-            let who = format!("{} (pid {})", first.name, first.pid);
-            let reason = "is left alone too, as ending it would not free the port".to_owned();
-            refusals.push(Self::refusal(port, &pids, who, reason, Vec::new()));
+        if own.refusals.is_empty() {
+            plan.remnants.append(&mut own.remnants);
+            own.stops.into_iter().for_each(|stop| add_stop(stop, plan));
+            own.holders.into_iter().for_each(|holder| add_holder(holder, plan));
+        } else {
+            own.refusals.extend(Self::refuse_the_others(port, &own.holders));
+            plan.refusals.append(&mut own.refusals);
         }
-        plan.refusals.extend(refusals);
     }
 
-    /// Why a group of processes that hold the port may not be ended. If one of them may not, the others need not: the socket
-    /// stays.
-    fn refuse(&self, port: &PortReport, group: &Group<'_>, pids: &[Pid]) -> Option<Refused> {
-        if let (true, Some(&pid)) = (self.surroundings.reads_foreign_ids, pids.first()) {
-            return Some(Refused::For(self.refuse_foreign(port, pids, pid)));
-        }
-        let mut processes = pids.iter().filter_map(|&pid| find_process(&self.diagnosis.processes, pid));
-        if let Some(manager) = processes.find(|process| process.is_service_manager()) {
-            return Some(self.socket_unit(port, group, manager));
-        }
-        // A process that keeps a port for a caller of --free may keep others for others.
-        let keeps =
-            |lease: &&Lease| lease.kind != LeaseKind::Command && pids.iter().all(|pid| lease.pids.contains(pid));
-        if let (Some(lease), Some(&pid)) = (port.observed.lease.as_deref().filter(keeps), pids.first()) {
-            let command = [&*self.request.program, "release", &lease.port.to_string()];
-            let remedy = Remedy::run(RemedyKind::ReleaseLease, "release it", command);
-            let reason = "keeps the port for a caller of portcheck free".to_owned();
-            return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, vec![remedy])));
-        }
-        let is_airplay = is_airplay_receiver(&self.diagnosis.host, &self.diagnosis.processes, group.sockets[0]);
-        if let (true, Some(&pid)) = (is_airplay, pids.first()) {
-            let reason = "receives AirPlay, and would be started again at once".to_owned();
-            let remedies = remedies_of(port, group);
-            return Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason, remedies)));
-        }
-        if let Some((process, forwarder)) = group.forwarder(&self.diagnosis.processes) {
-            return Some(self.forwarder(port, group, process, forwarder));
-        }
-        let mut processes = pids.iter().filter_map(|&pid| find_process(&self.diagnosis.processes, pid));
-        if let Some(daemon) = processes.find_map(Restarter::supervisor) {
-            let reason = "is never ended itself: everything that it runs would end with it".to_owned();
-            let refusal = Self::refusal(port, pids, self.name(daemon.pid), reason, vec![daemon.remedy()]);
-            return Some(Refused::For(refusal));
-        }
-        let Surroundings { own, ancestors, .. } = self.surroundings;
-        let reason = |&pid: &Pid| match pid {
-            // The first process of a machine or container: nothing survives it.
-            1 => Some("is the first process here, and everything ends with it"),
-            _ if pid == *own => Some("is portcheck itself, which inherited the socket"),
-            _ if ancestors.contains(&pid) => Some("is what portcheck was started from"),
-            _ => None,
-        };
-        let (&pid, reason) = pids.iter().find_map(|pid| Some((pid, reason(pid)?)))?;
-        let remedies = remedies_of(port, group);
-        Some(Refused::For(Self::refusal(port, pids, self.name(pid), reason.to_owned(), remedies)))
-    }
-
-    /// A forwarder is never ended itself: at most the container is stopped that it holds the port for.
-    fn forwarder(&self, port: &PortReport, group: &Group<'_>, process: &Process, forwarder: Forwarder) -> Refused {
-        let facts = self.diagnosis.facts(self.request, &port.observed);
-        let mut remedies = forwarded::free_port(&facts, group, process, forwarder);
-        if let Some(Publication::Of(container)) = &group.sockets[0].publication {
-            if self.options.supervisor {
-                return Refused::InFavourOf(Stop::container(container));
-            }
-            remedies.push(remedy::let_portcheck_stop_it());
-        }
-        let reason = forwarded::reason(group, forwarder);
-        Refused::For(Self::refusal(port, group.owners.pids(), self.name(process.pid), reason, remedies))
-    }
-
-    fn refuse_foreign(&self, port: &PortReport, pids: &[Pid], pid: Pid) -> Refusal {
-        let reason = "cannot be signalled: /proc shows the processes of another pid namespace, so its id means another \
-                      process here";
-        let mount = ["mount", "-t", "proc", "proc", "/proc"];
-        let remedy = Remedy::run(RemedyKind::FindHolder, "see the processes of this namespace", mount);
-        Self::refusal(port, pids, self.name(pid), reason.to_owned(), vec![remedy])
-    }
-
-    /// Who would come back is left alone, unless somebody is asked and may know better, or the port is watched for long
-    /// enough; and to its keeper, if that is to stop it and cannot be told to.
-    fn refuse_kept(&self, port: &PortReport, holder: &Holder, pids: &[Pid]) -> Option<Refusal> {
-        let is_sure = matches!(self.options.consent, Consent::Given(_));
-        let is_in_vain = is_sure && holder.outlasts(self.options.settle);
-        let is_left_to_keeper = self.options.supervisor && holder.noticed_within().is_some();
-        let keeper = holder.keeper.as_ref().filter(|_| is_in_vain || is_left_to_keeper)?;
-        let reason = match keeper {
-            Keeper::Container(Container { runtime: Runtime::Docker | Runtime::Podman, .. }, None)
-                if self.options.supervisor =>
-            {
-                format!("seems to run in {}, which no engine of yours confirms", keeper.name())
-            }
-            _ => format!("{}, which {}", keeper.relation(), holder.returns.verb()),
-        };
-        let mut remedies = vec![keeper.remedy()];
-        remedies.extend(keeper.stop_command().map(|_| remedy::let_portcheck_stop_it()));
-        remedies.extend(holder.noticed_within().map(|needed| {
-            let seconds = needed.as_secs_f64().ceil();
-            let text = format!("end it all the same, and watch the port: add --settle {seconds}s");
-            Remedy::advice(RemedyKind::EndProcess, text)
-        }));
-        let refusal = Self::refusal(port, pids, self.name(holder.pid), reason, remedies);
-        Some(Refusal { keeper: Some(keeper.clone()), ..refusal })
-    }
-
-    /// The others in its group are left alone with it: a parent that goes on would fork them again.
-    fn refuse_untouchable(&self, port: &PortReport, holder: &Holder, facts: &Facts<'_>) -> Option<Refusal> {
-        if holder.is_stopped_by_keeper || !self.surroundings.untouchable.contains(&holder.pid) {
-            return None;
-        }
-        let user = holder.user.as_ref().map(|user| format!(" of user {user}")).unwrap_or_default();
-        let reason = format!("is a process{user} that you may not signal");
-        let command = iter::once("sudo".to_owned()).chain(facts.kill());
-        let remedy = Remedy::run(RemedyKind::EndProcess, "end all that hold the port", command);
-        Some(Self::refusal(port, &[holder.pid], self.name(holder.pid), reason, vec![remedy]))
-    }
-
-    /// A service manager listens in the name of a socket unit (systemd.socket(5)). It is never ended itself, and stopping
-    /// the service alone would not free the port. What is done about the unit.
-    fn socket_unit(&self, port: &PortReport, group: &Group<'_>, manager: &Process) -> Refused {
-        let unit = group.sockets[0].activated_by.as_ref().map(|unit| unit.seen_by(self.diagnosis.host.euid));
-        let unit = unit.as_ref();
-        // The services that it has passed the socket on to.
-        let others = group.owners.pids().iter().filter_map(|&pid| find_process(&self.diagnosis.processes, pid));
-        let services = others.filter_map(|process| process.unit.as_ref().filter(|unit| supervisor::is_service(unit)));
-        let names = unit.into_iter().chain(services).map(|unit| unit.name.as_str());
-        let stop = unit.and_then(|unit| command::stop_units(unit, names, Caller::Portcheck));
-        if let Some(stop) = stop.clone().filter(|_| self.options.supervisor) {
-            return Refused::InFavourOf(stop.into());
-        }
-        let name = unit.map_or("a socket unit", |unit| &unit.name);
-        let reason = format!("listens in the name of {name}, and is never ended itself");
-        let mut remedies = remedies_of(port, group);
-        if stop.is_some() {
-            remedies.push(remedy::let_portcheck_stop_it());
-        }
-        Refused::For(Self::refusal(port, group.owners.pids(), self.name(manager.pid), reason, remedies))
-    }
-
-    /// Why those who were not seen to hold the port, or hold it in a way that was not asked for, are left alone.
-    fn why_not(&self, port: &PortReport, group: &Group<'_>, facts: &Facts<'_>) -> Refusal {
-        let pids = group.owners.pids();
-        let mut remedies = remedies_of(port, group);
-        let (who, reason) = match group.owners {
-            Owners::Known(_) => {
-                remedies.insert(0, remedy::end_client(facts));
-                (group.holder(&self.diagnosis.processes), "holds the port by a connection only".to_owned())
-            }
-            Owners::Partial { reason, .. } => {
-                (group.holder(&self.diagnosis.processes), format!("cannot be ended alone: {reason}"))
-            }
-            Owners::Likely { reason, .. } => (
-                group.holder(&self.diagnosis.processes),
-                format!("was not seen to hold it, and is never signalled on a guess: {reason}"),
-            ),
-            Owners::Hidden { reason } => {
-                (group.holder(&self.diagnosis.processes), format!("cannot be seen, and so not be ended: {reason}"))
-            }
-            Owners::Kernel => ("the kernel".to_owned(), "holds it itself: there is no process to end".to_owned()),
-            Owners::None | Owners::NotAsked => {
-                let are_remnants = group.sockets.iter().all(|socket| is_remnant(socket));
-                if are_remnants && port.observed.protocol == Protocol::Tcp && !self.options.remnants {
-                    remedies.extend(remedy::drop_remnants(facts));
+    /// Adds what is to be done about one group of sockets, if it is one that can be ended or dropped.
+    fn add_group(&self, port: &PortReport, group: &Group<'_>, facts: &Facts<'_>, own: &mut Plan) -> bool {
+        match group.owners {
+            Owners::Known(pids) if group.sockets[0].state.is_waiting() || self.options.clients => {
+                match self.refuse(port, group, pids) {
+                    Some(Refused::For(refusal)) => add_refusal(refusal, &mut own.refusals),
+                    Some(Refused::InFavourOf(stop)) => own.stops.push(stop),
+                    None => self.add_holders(port, group, facts, own),
                 }
-                let what = if group.sockets.len() == 1 {
-                    "what is left of a connection"
-                } else {
-                    "what is left of connections"
-                };
-                (what.to_owned(), format!("holds it{}: there is no process to end", states(group)))
+                true
             }
-        };
-        Self::refusal(port, pids, who, reason, remedies)
+            Owners::None if self.options.remnants => {
+                let remnants = group.sockets.iter().filter(|socket| is_remnant(socket));
+                own.remnants.extend(remnants.map(|&socket| socket.clone()));
+                true
+            }
+            _ => false,
+        }
     }
 
-    fn refusal(port: &PortReport, pids: &[Pid], who: String, reason: String, remedies: Vec<Remedy>) -> Refusal {
-        Refusal {
-            port: port.observed.port,
-            protocol: port.observed.protocol,
-            pids: pids.to_vec(),
-            reason: Reason::Said(who, reason),
-            keeper: None,
-            remedies,
+    fn add_holders(&self, port: &PortReport, group: &Group<'_>, facts: &Facts<'_>, own: &mut Plan) {
+        let pids = group.owners.pids();
+        let found: Vec<Holder> = pids.iter().map(|&pid| self.holder(port, group, pid)).collect();
+        let refuse = |holder: &Holder| {
+            self.refuse_kept(port, holder, pids).or_else(|| self.refuse_untouchable(port, holder, facts))
+        };
+        match found.iter().find_map(refuse) {
+            Some(refusal) => own.refusals.push(refusal),
+            None => own.holders.extend(found),
         }
     }
 
@@ -442,33 +258,6 @@ pub fn is_remnant(socket: &Socket) -> bool {
             socket.state,
             State::TimeWait | State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing | State::CloseWait
         )
-}
-
-/// ` in TIME_WAIT for 43 s more`, where the kernel tells.
-fn states(group: &Group<'_>) -> String {
-    let is_time_wait = group.sockets.iter().all(|socket| socket.state == State::TimeWait);
-    let timers = group.sockets.iter().filter_map(|socket| socket.timer);
-    let left = timers.map(|timer| timer.expires_in).max();
-    match (is_time_wait, left) {
-        (true, Some(left)) => format!(" in TIME_WAIT for {} s more", left.as_millis().div_ceil(1000)),
-        (false, Some(left)) => format!(", mostly for {} s more", left.as_millis().div_ceil(1000)),
-        (_, None) => String::new(),
-    }
-}
-
-/// What the diagnosis advises about a group.
-fn remedies_of(port: &PortReport, group: &Group<'_>) -> Vec<Remedy> {
-    let is_about = |finding: &&crate::diagnose::Finding| {
-        finding.severity <= Severity::Warning && finding.pids == group.owners.pids()
-    };
-    let all = port.verdict.findings.iter().filter(is_about).flat_map(|finding| &finding.remedies);
-    let mut remedies: Vec<Remedy> = Vec::new();
-    for remedy in all {
-        if !remedies.contains(remedy) {
-            remedies.push(remedy.clone());
-        }
-    }
-    remedies
 }
 
 /// Adds a refusal, or its processes to one that says the same: docker-proxy has a process for each family.

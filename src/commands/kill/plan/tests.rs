@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::collect::Detail;
-use crate::commands::kill::Restarter;
+use crate::commands::kill::{Consent, Restarter};
 use crate::diagnose::{Facts, Observed, diagnose};
 use crate::model::{Ancestor, Backend, Container, Runtime};
 use crate::platform::Signal;
