@@ -198,11 +198,12 @@ mod tests {
     fn an_argument_that_is_too_long_is_cut_off_or_goes_on_below() {
         let end = if IS_WINDOWS { "" } else { " \\" };
         let long = "x".repeat(30);
-        let quote = if IS_WINDOWS { "" } else { "'" };
-        assert_eq!(lines(&["a", &long], 24, false), [format!("a{end}"), format!("{quote}{}…{quote}", "x".repeat(17))]);
+        let cut = if IS_WINDOWS { format!("{}…", "x".repeat(19)) } else { format!("'{}…'", "x".repeat(17)) };
+        assert_eq!(lines(&["program", &long], 24, false), [format!("program{end}"), cut]);
+        let whole = if IS_WINDOWS { 22 } else { 20 };
         assert_eq!(
             lines(&["a", &long, "b"], 24, true),
-            [format!("a{end}"), "x".repeat(20), format!("{} b", "x".repeat(10))]
+            [format!("a{end}"), "x".repeat(whole), format!("{} b", "x".repeat(30 - whole))]
         );
         let many = vec!["0123456789"; 100];
         let shown = lines(&many, usize::MAX, false);

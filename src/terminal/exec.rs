@@ -1,8 +1,7 @@
-//! What is said of a command that this process was to become, behind `--free` or `--wait`, and could not.
+//! What is said of a command that this process was to become, behind `free` or `wait`, and could not.
 
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
 
 use crate::commands::exit::Exit;
 
@@ -24,16 +23,19 @@ pub fn cannot_run(program: &OsStr, error: &io::Error) -> Exit {
     Exit::NotExecutable
 }
 
-/// Whether there is such a file, where a command is looked for.
+/// Whether there is such a command: a script may be named without its suffix.
+#[cfg(windows)]
 pub fn is_found(program: &OsStr) -> bool {
-    let path = Path::new(program);
-    // A name alone is looked for in the PATH.
-    let is_name = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());
-    if is_name {
-        let directories = std::env::var_os("PATH").unwrap_or_default();
-        let with_suffix = format!("{}{}", program.to_string_lossy(), std::env::consts::EXE_SUFFIX);
-        return std::env::split_paths(&directories)
-            .any(|directory| directory.join(path).exists() || directory.join(&with_suffix).exists());
+    which::which(program).is_ok()
+}
+
+/// Whether there is such a file. A name alone is looked for in the PATH.
+#[cfg(not(windows))]
+pub fn is_found(program: &OsStr) -> bool {
+    let path = std::path::Path::new(program);
+    if path.components().count() > 1 || path.is_absolute() {
+        return path.exists();
     }
-    path.exists()
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&directories).any(|directory| directory.join(path).exists())
 }
