@@ -152,28 +152,24 @@ fn a_thousand_taken_names_cost_no_time() {
     in_namespace(|| {
         let directory = tempfile::tempdir().unwrap();
         let Some(copy) = perl_called_portcheck(&directory) else { return skip("no perl") };
-        // The best of some, as others work on this machine, too.
         let time = |arguments: &[&str]| {
-            let once = || {
-                let start = Instant::now();
-                run(arguments);
-                start.elapsed()
-            };
-            (0..3).map(|_| once()).min().unwrap()
+            let start = Instant::now();
+            run(arguments);
+            start.elapsed()
         };
+        // Others work on this machine, too: what takes too long every time is too slow.
+        let is_within = |limit: Duration, arguments: &[&str]| (0..20).any(|_| time(arguments) <= limit);
         let (one, range) = (["20010/tcp", "--no-probe"], ["20010-21009/tcp", "--no-probe"]);
-        let usual = [time(&one), time(&range)];
+        let usual = |arguments: &[&str]| (0..3).map(|_| time(arguments)).min().unwrap();
+        let limits = [usual(&one) + Duration::from_millis(300), usual(&range) + Duration::from_secs(1)];
         for kind in ["silent", "slow", "lying", "absurd", "bound", "datagram", "stream"] {
             for poses in [false, true] {
                 let mut perl = Command::new("sh");
                 perl.args(["-c", "ulimit -n 4096; exec \"$0\" \"$@\""]);
                 perl.arg(if poses { copy.as_os_str() } else { "perl".as_ref() });
                 let _squatter = Squatter::spawn(perl, kind, poses, 1000);
-                let with_squatter = [time(&one), time(&range)];
-                let more: Vec<Duration> =
-                    (0..2).map(|index| with_squatter[index].saturating_sub(usual[index])).collect();
-                assert!(more[0] <= Duration::from_millis(300), "{kind}, {poses}: one port takes {more:?} more");
-                assert!(more[1] <= Duration::from_secs(1), "{kind}, {poses}: a range takes {more:?} more");
+                assert!(is_within(limits[0], &one), "{kind}, {poses}: one port takes more than {:?}", limits[0]);
+                assert!(is_within(limits[1], &range), "{kind}, {poses}: a range takes more than {:?}", limits[1]);
             }
         }
     });
