@@ -115,21 +115,23 @@ fn container_at(components: &[&str], index: usize) -> Option<Container> {
             _ => None,
         };
     }
+    let (runtime, name) = machine_at(parent, component)?;
+    found(runtime, &name)
+}
+
+/// The machine that a cgroup is of, in systemd-nspawn or LXC, and its name.
+fn machine_at(parent: &str, component: &str) -> Option<(Runtime, String)> {
     if let Some(machine) = component.strip_prefix("systemd-nspawn@").and_then(|name| name.strip_suffix(".service")) {
-        return found(Runtime::Nspawn, &unescape(machine));
+        return Some((Runtime::Nspawn, unescape(machine)));
     }
     if let Some(machine) = component.strip_prefix("machine-").and_then(|name| name.strip_suffix(".scope")) {
         let machine = unescape(machine);
         // libvirt registers virtual machines the same way; what runs in those has no process here.
-        return if machine.starts_with("qemu-") { None } else { found(Runtime::Nspawn, &machine) };
+        return (!machine.starts_with("qemu-")).then_some((Runtime::Nspawn, machine));
     }
-    if let Some(name) = component.strip_prefix("lxc.payload.") {
-        return found(Runtime::Lxc, name);
-    }
-    if matches!(parent, "lxc" | "lxc.payload") {
-        return found(Runtime::Lxc, component);
-    }
-    None
+    let name = component.strip_prefix("lxc.payload.");
+    let name = name.or_else(|| matches!(parent, "lxc" | "lxc.payload").then_some(component))?;
+    Some((Runtime::Lxc, name.to_owned()))
 }
 
 /// The uid of a pod in `pod2d9c…` or `kubepods-burstable-pod2d9c_….slice`.

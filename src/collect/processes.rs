@@ -45,33 +45,39 @@ pub fn details(
     refresh_nameless(&mut system, brief);
 
     let found = wanted.iter().filter_map(|&pid| {
-        let process = system.process(pid)?;
-        let uid = process.effective_user_id().or_else(|| process.user_id());
-        let process = Process {
-            pid: pid.as_u32(),
-            ppid: process.parent().map(sysinfo::Pid::as_u32),
-            name: name_of(process),
-            // Windows returns an empty one if it does not know.
-            exe: process.exe().filter(|path| !path.as_os_str().is_empty()).map(ToOwned::to_owned),
-            is_exe_deleted: false,
-            command: command_of(process),
-            cwd: process.cwd().filter(|path| !path.as_os_str().is_empty()).map(ToOwned::to_owned),
-            user: uid.and_then(&mut user_name),
-            // On Windows identifiers are not numbers.
-            uid: uid.and_then(|uid| uid.to_string().parse().ok()),
-            started_at: native::started_at(pid.as_u32()).or_else(|| start_by_seconds(process)),
-            is_stopped: matches!(process.status(), ProcessStatus::Stop | ProcessStatus::Tracing),
-            frozen_cgroup: None,
-            legacy: None,
-            ancestors: if detail == Detail::Full { ancestors(&system, pid) } else { Vec::new() },
-            unit: None,
-            container: None,
-            engine_container: None,
-            forwarder: None,
-        };
-        Some(Process { forwarder: Forwarder::of(&process), ..process })
+        let ancestors = if detail == Detail::Full { ancestors(&system, pid) } else { Vec::new() };
+        let found = Process { ancestors, ..describe(system.process(pid)?, &mut user_name) };
+        Some(Process { forwarder: Forwarder::of(&found), ..found })
     });
     Ok(found.collect())
+}
+
+/// What sysinfo says of one process.
+fn describe(process: &sysinfo::Process, user_name: &mut impl FnMut(&Uid) -> Option<String>) -> Process {
+    let pid = process.pid().as_u32();
+    let uid = process.effective_user_id().or_else(|| process.user_id());
+    Process {
+        pid,
+        ppid: process.parent().map(sysinfo::Pid::as_u32),
+        name: name_of(process),
+        // Windows returns an empty one if it does not know.
+        exe: process.exe().filter(|path| !path.as_os_str().is_empty()).map(ToOwned::to_owned),
+        is_exe_deleted: false,
+        command: command_of(process),
+        cwd: process.cwd().filter(|path| !path.as_os_str().is_empty()).map(ToOwned::to_owned),
+        user: uid.and_then(user_name),
+        // On Windows identifiers are not numbers.
+        uid: uid.and_then(|uid| uid.to_string().parse().ok()),
+        started_at: native::started_at(pid).or_else(|| start_by_seconds(process)),
+        is_stopped: matches!(process.status(), ProcessStatus::Stop | ProcessStatus::Tracing),
+        frozen_cgroup: None,
+        legacy: None,
+        ancestors: Vec::new(),
+        unit: None,
+        container: None,
+        engine_container: None,
+        forwarder: None,
+    }
 }
 
 /// Reads the parents of `pids`, then their parents, one generation at a time.

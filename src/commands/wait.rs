@@ -193,21 +193,12 @@ pub fn wait(
         // Before the look: what a process did before its end still counts.
         let ended = handles.iter().find(|(_, handle)| handle.as_ref().is_none_or(Handle::has_ended));
         let is_late = options.timeout.is_some_and(|timeout| start.elapsed() >= timeout);
-        let look_start = Instant::now();
-        let (outcome, look) = wait.look()?;
-        pace.looked(look_start.elapsed());
-        let mut outcome = outcome;
-        if outcome == Some(Outcome::Met) {
-            let diagnosis = wait.diagnose(false)?;
-            if wait.confirm(&diagnosis) {
-                break (Outcome::Met, diagnosis);
-            }
-            // Such as a lease on a port that can be bound: that may go on for long.
-            pace.disagreed(look_start.elapsed());
-            outcome = None;
-        }
         let given_up = ended.map(|&(pid, _)| Outcome::ProcessEnded(pid)).or(is_late.then_some(Outcome::Timeout));
-        if let Some(outcome) = outcome.or(given_up) {
+        let look = match wait.look_once(&mut pace)? {
+            Looked::Over(outcome, diagnosis) => break (outcome, diagnosis),
+            Looked::GoOn(look) => look,
+        };
+        if let Some(outcome) = given_up {
             break (outcome, wait.diagnose(outcome == Outcome::Timeout)?);
         }
         if let Some(watcher) = &mut watcher
@@ -233,7 +224,30 @@ struct Wait<'a> {
     attempts: Attempts,
 }
 
+/// What a look has come to.
+enum Looked {
+    /// The wait has ended so, by this diagnosis.
+    Over(Outcome, Diagnosis),
+    /// Nothing has happened yet.
+    GoOn(Look),
+}
+
 impl Wait<'_> {
+    /// Looks, and has the ordinary diagnosis confirm what was awaited.
+    fn look_once(&mut self, pace: &mut Pace) -> Result<Looked, Error> {
+        let start = Instant::now();
+        let (outcome, look) = self.look()?;
+        pace.looked(start.elapsed());
+        let Some(outcome) = outcome else { return Ok(Looked::GoOn(look)) };
+        let diagnosis = self.diagnose(false)?;
+        if outcome != Outcome::Met || self.confirm(&diagnosis) {
+            return Ok(Looked::Over(outcome, diagnosis));
+        }
+        // Such as a lease on a port that can be bound: that may go on for long.
+        pace.disagreed(start.elapsed());
+        Ok(Looked::GoOn(look))
+    }
+
     /// Looks at every port. How the wait ends, if it does; and what was seen, to be compared with the next time.
     fn look(&mut self) -> Result<(Option<Outcome>, Look), Error> {
         self.attempts.collect(&mut self.goals);

@@ -4,33 +4,36 @@
 use std::io::{self, Write};
 use std::iter::repeat_n;
 
-use super::rows::{asked, rows_of};
+use super::rows::{Row, asked, rows_of};
 use super::{Style, escape};
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::free::Report;
 use crate::duration::milliseconds;
 
+/// The columns. Scripts go by the names, so new ones are added at the end.
+const HEADING: [&str; 16] = [
+    "port",
+    "protocol",
+    "status",
+    "class",
+    "service",
+    "common_use",
+    "addresses",
+    "state",
+    "peer",
+    "exposure",
+    "owners",
+    "process",
+    "pids",
+    "user",
+    "supervisor",
+    "command",
+];
+
 /// Writes a row for each holder, and one for each port without any.
 pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record([
-        "port",
-        "protocol",
-        "status",
-        "class",
-        "service",
-        "common_use",
-        "addresses",
-        "state",
-        "peer",
-        "exposure",
-        "owners",
-        "process",
-        "pids",
-        "user",
-        "supervisor",
-        "command",
-    ])?;
+    writer.write_record(HEADING)?;
     for port in &diagnosis.ports {
         let service = port.observed.service.as_ref();
         let start = [
@@ -48,26 +51,31 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
             continue;
         }
         for row in rows {
-            let pids: Vec<String> = row.pids.iter().map(ToString::to_string).collect();
-            let rest = [
-                row.addresses.join(" "),
-                row.states.join(" "),
-                row.peer.clone().unwrap_or_default(),
-                row.exposure.into_str().to_owned(),
-                row.owners.kind().to_owned(),
-                row.process.clone().unwrap_or_default(),
-                pids.join(" "),
-                row.user.clone().unwrap_or_default(),
-                row.supervisor.clone().unwrap_or_default(),
-                escape::command_line(row.command),
-            ];
+            let rest = columns(&row);
             writer.write_record(start.iter().chain(&rest).map(|text| cell(text)))?;
         }
     }
     writer.flush()
 }
 
-/// Writes a row for each port of `--free`, `--leases` or `--release`, with its lease if there is one.
+/// What a row says of the holder.
+fn columns(row: &Row<'_>) -> [String; 10] {
+    let pids: Vec<String> = row.pids.iter().map(ToString::to_string).collect();
+    [
+        row.addresses.join(" "),
+        row.states.join(" "),
+        row.peer.clone().unwrap_or_default(),
+        row.exposure.into_str().to_owned(),
+        row.owners.kind().to_owned(),
+        row.process.clone().unwrap_or_default(),
+        pids.join(" "),
+        row.user.clone().unwrap_or_default(),
+        row.supervisor.clone().unwrap_or_default(),
+        escape::command_line(row.command),
+    ]
+}
+
+/// Writes a row for each port of `free`, `leases` or `release`, with its lease if there is one.
 pub fn leases(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(["port", "kind", "expires_in_ms", "client", "client_pid", "pids", "user"])?;
