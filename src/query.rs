@@ -1,4 +1,4 @@
-//! Questions as a program asks them: [`check`], [`list`] and [`Query`].
+//! Questions as a program asks them: [`check()`], [`list()`] and [`Query`].
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;

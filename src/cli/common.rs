@@ -28,8 +28,7 @@ pub struct Narrow {
     /// UDP only
     #[arg(long)]
     pub udp: bool,
-    /// IPv4 only (including dual-stack [::])
-    #[arg(short = '4')]
+    #[arg(short = '4', help = "IPv4 only (including dual-stack [::])")]
     pub ipv4: bool,
     /// IPv6 only
     #[arg(short = '6')]
