@@ -229,7 +229,9 @@ mod tests {
         assert_eq!(outcomes(), expected.iter().filter(is_asked).copied().collect::<Vec<_>>());
         assert_eq!(probe_briefly(port, Protocol::Tcp, Some(Family::Ipv4))[0].outcome, held);
         drop(listener);
-        assert_eq!(outcomes()[0], (false, free));
+        // A child that another test forks has it as well, until it executes its program.
+        let mut looks = std::iter::repeat_with(|| outcomes()[0]).inspect(|_| std::thread::yield_now());
+        assert!(looks.by_ref().take(100_000).any(|outcome| outcome == (false, free)));
     }
 
     #[test]
