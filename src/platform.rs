@@ -12,6 +12,8 @@ pub mod process;
 mod signal;
 mod startup;
 pub mod tool;
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+pub mod users;
 
 pub use exec::exec;
 #[cfg(target_os = "linux")]

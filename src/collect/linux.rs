@@ -282,7 +282,7 @@ struct Users(HashMap<u32, Option<String>>);
 
 impl Users {
     fn name(&mut self, uid: u32) -> Option<String> {
-        let look_up = || uzers::get_user_by_uid(uid).map(|user| user.name().to_string_lossy().into_owned());
+        let look_up = || crate::platform::users::name_of(uid);
         self.0.entry(uid).or_insert_with(look_up).clone()
     }
 }

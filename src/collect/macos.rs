@@ -90,5 +90,5 @@ fn port(setting: &str) -> Option<u16> {
 }
 
 fn user_name(uid: &Uid) -> Option<String> {
-    uzers::get_user_by_uid(**uid).map(|user| user.name().to_string_lossy().into_owned())
+    crate::platform::users::name_of(**uid)
 }

@@ -8,8 +8,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use uzers::os::unix::UserExt;
-
 use crate::model::{Gap, Manager, Owners, Pid, Process, Protocol, Socket, Unit, find_process, gap};
 use crate::platform::foreign;
 
@@ -165,7 +163,7 @@ pub fn assign(sockets: &mut [Socket], processes: &[Process]) -> Option<Gap> {
 fn read_units(of: (Manager, Option<u32>)) -> ((Manager, Option<u32>), SocketUnits) {
     let (manager, user) = of;
     let own = user.filter(|&user| user == rustix::process::geteuid().as_raw());
-    let home = own.and_then(uzers::get_user_by_uid).map(|user| user.home_dir().to_owned());
+    let home = own.and_then(crate::platform::users::home_of);
     (of, SocketUnits::read(Path::new("/"), manager, home.as_deref()))
 }
 

@@ -7,6 +7,7 @@ use rustix::process::{Pid as RawPid, geteuid, test_kill_process};
 
 use crate::model::Pid;
 use crate::platform::proc::status_field;
+use crate::platform::users;
 
 /// Whether a peer is our own user, or root.
 pub fn is_ours(peer: &UnixCredentials) -> bool {
@@ -17,8 +18,7 @@ pub fn is_ours(peer: &UnixCredentials) -> bool {
 /// A user as far as the id means one, and the name.
 pub fn describe(uid: u32) -> (Option<u32>, Option<String>) {
     let uid = Some(uid).filter(|&uid| !is_ambiguous(uid));
-    let user = uid.and_then(uzers::get_user_by_uid);
-    (uid, user.map(|user| user.name().to_string_lossy().into_owned()))
+    (uid, uid.and_then(users::name_of))
 }
 
 /// Whether any number of users may have this id.
