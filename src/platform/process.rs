@@ -15,6 +15,9 @@ use macos as system;
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 mod unix;
 
+#[cfg(not(target_os = "linux"))]
+mod not_linux;
+
 #[cfg(any(target_os = "macos", target_os = "windows"))]
 mod polling;
 

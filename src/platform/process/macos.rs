@@ -6,7 +6,8 @@ use std::io;
 use rustix::process::kill_process;
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
 
-pub use super::polling::{ids_are_ours, seat, stop_command, wait_for_exits};
+pub use super::not_linux::{ids_are_ours, seat, stop_command};
+pub use super::polling::wait_for_exits;
 pub use super::unix::may_signal;
 
 use super::unix::raw_signal;

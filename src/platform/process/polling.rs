@@ -2,27 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Handle, Seat};
+use super::Handle;
 use crate::error::Error;
-use crate::model::{Pid, Process};
 
 /// How often processes are looked at while waiting for one of them.
 const TICK: Duration = Duration::from_millis(10);
-
-/// No tool is asked here.
-pub fn stop_command(_kind: &str, _daemon: &Process, _started: &[Pid]) -> Option<Vec<String>> {
-    None
-}
-
-/// Nothing is known of sessions here.
-pub fn seat(_pid: Pid) -> Option<Seat> {
-    None
-}
-
-/// Ids mean one thing here.
-pub fn ids_are_ours() -> bool {
-    true
-}
 
 /// Waits until one of the processes has ended, or `timeout` is over, or for ever without one. Which have ended.
 pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<Vec<bool>, Error> {

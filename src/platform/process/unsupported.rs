@@ -3,9 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use super::Seat;
+pub use super::not_linux::{ids_are_ours, seat, stop_command};
 use crate::error::Error;
-use crate::model::{Pid, Process};
+use crate::model::Pid;
 use crate::platform::Signal;
 
 /// There is none.
@@ -47,21 +47,6 @@ impl Handle {
     pub fn signal(&self, _signal: Signal) -> io::Result<()> {
         match *self {}
     }
-}
-
-/// No tool is asked here.
-pub fn stop_command(_kind: &str, _daemon: &Process, _started: &[Pid]) -> Option<Vec<String>> {
-    None
-}
-
-/// Nothing is known of sessions here.
-pub fn seat(_pid: Pid) -> Option<Seat> {
-    None
-}
-
-/// Ids mean one thing here.
-pub fn ids_are_ours() -> bool {
-    true
 }
 
 /// Waits for `timeout`.

@@ -6,7 +6,8 @@ use std::io;
 use winsafe::guard::CloseHandleGuard;
 use winsafe::{HPROCESS, co};
 
-pub use super::polling::{ids_are_ours, seat, stop_command, wait_for_exits};
+pub use super::not_linux::{ids_are_ours, seat, stop_command};
+pub use super::polling::wait_for_exits;
 
 use crate::error::Error;
 use crate::model::Pid;
