@@ -163,19 +163,19 @@ pub fn probe(port: u16, protocol: Protocol, spots: &[Spot]) -> Vec<Attempt> {
         Protocol::Tcp if !IS_WINDOWS => &[false, true],
         Protocol::Tcp | Protocol::Udp => &[false],
     };
-    let attempt = |spot: Spot, reuse_address| Attempt {
-        spot,
-        reuse_address,
-        outcome: Outcome::of(&bind(port, protocol, spot, reuse_address)),
-    };
-    spots.iter().flat_map(|&spot| settings.iter().map(move |&reuse| attempt(spot, reuse))).collect()
+    let try_all = |&spot| settings.iter().map(move |&reuse| attempt(port, protocol, spot, reuse));
+    spots.iter().flat_map(try_all).collect()
+}
+
+/// Tries one spot.
+pub fn attempt(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> Attempt {
+    Attempt { spot, reuse_address, outcome: Outcome::of(&bind(port, protocol, spot, reuse_address)) }
 }
 
 /// Tries only the widest spot, without SO_REUSEADDR: one question for each port of a large range.
 /// On Linux it answers for both families. Elsewhere it takes two questions.
 pub fn probe_briefly(port: u16, protocol: Protocol, family: Option<Family>) -> Vec<Attempt> {
-    let attempt =
-        |spot| Attempt { spot, reuse_address: false, outcome: Outcome::of(&bind(port, protocol, spot, false)) };
+    let attempt = |spot| attempt(port, protocol, spot, false);
     if !IS_LINUX {
         return wildcards(family).into_iter().map(attempt).collect();
     }

@@ -11,7 +11,7 @@ use crate::collect::{self, Detail, Scope};
 use crate::commands::free::{self, Leases};
 use crate::diagnose::Observed;
 use crate::error::Error;
-use crate::model::{Family, Lease, Pid, Protocol, Snapshot, Socket, find_process, gap};
+use crate::model::{Family, Pid, Protocol, Snapshot, Socket, find_process, gap};
 use crate::platform::machine;
 use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Spot};
@@ -53,13 +53,11 @@ fn look(request: &Request, scope: &Scope, questions: usize) -> Result<(Vec<Obser
     // Leases are read first: a lease daemon answers only once it has all sockets that it holds.
     let leases = free::leases(&target::ports_of(&scope.targets));
     let mut snapshot = collect::snapshot(scope)?;
-    let Leases { leases, taken, .. } = join_leases(request, leases, &mut snapshot);
+    let leases = join_leases(request, leases, &mut snapshot);
     let mut ports = observe_all(request, &scope.targets, questions, &snapshot);
     for observed in &mut ports {
-        let lease = leases.binary_search_by_key(&observed.port, |lease| lease.port);
-        observed.lease = lease.ok().map(|index| Box::new(leases[index].clone()));
-        let taken_by = taken.binary_search_by_key(&observed.port, |taken| taken.port);
-        observed.name_taken = taken_by.ok().map(|index| Box::new(taken[index].clone()));
+        observed.lease = leases.on(observed.port).cloned().map(Box::new);
+        observed.name_taken = leases.name_taken(observed.port).cloned().map(Box::new);
     }
     Ok((ports, snapshot))
 }
@@ -170,9 +168,9 @@ impl Looker<'_> {
 }
 
 /// The leases on `ports`, joined with the snapshot. Nobody is asked about no port.
-pub fn leases_on(request: &Request, ports: &PortSet, snapshot: &mut Snapshot) -> Vec<Lease> {
+pub fn leases_on(request: &Request, ports: &PortSet, snapshot: &mut Snapshot) -> Leases {
     let leases = if ports.is_empty() { Ok(Leases::default()) } else { free::leases(ports) };
-    join_leases(request, leases, snapshot).leases
+    join_leases(request, leases, snapshot)
 }
 
 /// Joins the leases with the snapshot: the processes that keep them or their names, or that none could be seen.

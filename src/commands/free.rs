@@ -290,13 +290,10 @@ fn has_again(port: u16, demand: &Demand, patience: &mut Patience) -> bool {
 fn had_already(port: u16, spots: &[(Protocol, Spot)], demand: &Demand) -> Option<Own> {
     let is_own = |lease: &Lease| lease.kind == LeaseKind::Command && lease.is_own;
     let leases = || lease::leases(&[(port, port)].into_iter().collect());
-    if !demand.wanted.preferred.contains(&port) || !leases().ok()?.leases.iter().any(is_own) {
+    if !demand.wanted.preferred.contains(&port) || !leases().ok()?.on(port).is_some_and(is_own) {
         return None;
     }
-    let attempt = |&(protocol, spot): &(Protocol, Spot)| {
-        let outcome = Outcome::of(&probe::bind(port, protocol, spot, true));
-        (protocol, Attempt { spot, reuse_address: true, outcome })
-    };
+    let attempt = |&(protocol, spot): &(Protocol, Spot)| (protocol, probe::attempt(port, protocol, spot, true));
     let attempts: Vec<(Protocol, Attempt)> = spots.iter().map(attempt).collect();
     let is_free = attempts.iter().all(|(_, attempt)| matches!(attempt.outcome, Outcome::Bound | Outcome::NoFamily));
     is_free.then(|| Own { claim: Claim { port, bound: Vec::new(), attempts }, lock: None, is_kept: true })

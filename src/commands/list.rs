@@ -39,7 +39,7 @@ fn listed(request: &Request, filter: &Filter, sort: Sort, mut snapshot: Snapshot
                 && fits(filter, socket, &snapshot.processes)
         };
         let sockets: Vec<Socket> = sockets.into_iter().filter(is_shown).cloned().collect();
-        let lease = leases.iter().find(|lease| lease.port == port).cloned().map(Box::new);
+        let lease = leases.on(port).cloned().map(Box::new);
         (!sockets.is_empty()).then(|| Observed { sockets, lease, ..Observed::of(port, protocol) })
     };
     let ports = by_port(&snapshot).into_iter().filter_map(observe).collect();

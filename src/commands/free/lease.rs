@@ -67,6 +67,18 @@ pub struct Leases {
     pub unasked: Option<io::Error>,
 }
 
+impl Leases {
+    /// The lease on a port.
+    pub fn on(&self, port: u16) -> Option<&Lease> {
+        self.leases.binary_search_by_key(&port, |lease| lease.port).ok().map(|index| &self.leases[index])
+    }
+
+    /// Who has the name of the lease on a port without being a lease daemon.
+    pub fn name_taken(&self, port: u16) -> Option<&NameTaken> {
+        self.taken.binary_search_by_key(&port, |taken| taken.port).ok().map(|index| &self.taken[index])
+    }
+}
+
 /// What became of a lease that was to end.
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "files of leases are in the user's own directory"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
