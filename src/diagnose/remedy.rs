@@ -67,6 +67,17 @@ impl Remedy {
     }
 }
 
+/// Remedies without those that are there already, which several findings offer.
+pub fn each_once<'a>(remedies: impl IntoIterator<Item = &'a Remedy>) -> Vec<&'a Remedy> {
+    let mut kept: Vec<&Remedy> = Vec::new();
+    for remedy in remedies {
+        if !kept.contains(&remedy) {
+            kept.push(remedy);
+        }
+    }
+    kept
+}
+
 /// How to end the holder of a group of sockets. If it has a supervisor, by the supervisor's
 /// command, since the supervisor would start it again.
 pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
@@ -140,7 +151,8 @@ fn see(facts: &Facts<'_>, text: &str) -> Option<Remedy> {
     })
 }
 
-fn as_root(command: Vec<String>) -> impl Iterator<Item = String> {
+/// The command, run by root.
+pub fn as_root(command: Vec<String>) -> impl Iterator<Item = String> {
     iter::once("sudo".to_owned()).chain(command)
 }
 

@@ -10,7 +10,7 @@ use super::paper::Paper;
 use super::rows::on;
 use super::{Style, colour};
 use crate::commands::diagnosis::Diagnosis;
-use crate::diagnose::{Finding, Group, PortReport, Prominence, Severity, Status, groups};
+use crate::diagnose::{Finding, Group, PortReport, Prominence, Severity, Status, groups, remedy};
 use crate::model::{Gap, Hides, ShownBy, Socket};
 use crate::prose;
 
@@ -135,18 +135,12 @@ fn told(ports: &[&PortReport], diagnosis: &Diagnosis, style: &Style, is_it: impl
 }
 
 fn remedies(ports: &[&PortReport], paper: &mut Paper<'_>) -> io::Result<()> {
-    let mut seen = Vec::new();
-    for remedy in ports.iter().flat_map(|port| &port.verdict.findings).flat_map(|finding| &finding.remedies) {
-        if seen.contains(&remedy) {
-            continue;
-        }
-        if seen.is_empty() {
-            paper.gap()?;
-        }
-        seen.push(remedy);
-        paper.remedy(remedy)?;
+    let findings = ports.iter().flat_map(|port| &port.verdict.findings);
+    let remedies = remedy::each_once(findings.flat_map(|finding| &finding.remedies));
+    if !remedies.is_empty() {
+        paper.gap()?;
     }
-    Ok(())
+    remedies.into_iter().try_for_each(|remedy| paper.remedy(remedy))
 }
 
 /// What was kept from sight, each said once.

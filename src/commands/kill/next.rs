@@ -21,13 +21,7 @@ pub fn next_steps(
         Outcome::Remnants => remedies.extend(after_remnants(prepared, steps, after)),
         _ => {}
     }
-    let mut kept: Vec<Remedy> = Vec::new();
-    for remedy in remedies {
-        if !kept.contains(&remedy) {
-            kept.push(remedy);
-        }
-    }
-    kept
+    remedy::each_once(&remedies).into_iter().cloned().collect()
 }
 
 fn after_steps(prepared: &Prepared, steps: &[Step], after: &Diagnosis) -> Vec<Remedy> {

@@ -1,7 +1,5 @@
 //! Who is left alone, why, and what can be done instead.
 
-use std::iter;
-
 use super::{Holder, Planner, Reason, Refusal, Refused, Stop, is_remnant};
 use crate::commands::kill::{Consent, Keeper, Restarter, Surroundings};
 use crate::diagnose::{
@@ -130,7 +128,7 @@ impl Planner<'_> {
         }
         let user = holder.user.as_ref().map(|user| format!(" of user {user}")).unwrap_or_default();
         let reason = format!("is a process{user} that you may not signal");
-        let command = iter::once("sudo".to_owned()).chain(facts.kill());
+        let command = remedy::as_root(facts.kill());
         let remedy = Remedy::run(RemedyKind::EndProcess, "end all that hold the port", command);
         Some(Self::refusal(port, &[holder.pid], self.name(holder.pid), reason, vec![remedy]))
     }
@@ -243,11 +241,5 @@ fn states(group: &Group<'_>) -> String {
 fn remedies_of(port: &PortReport, group: &Group<'_>) -> Vec<Remedy> {
     let is_about = |finding: &&Finding| finding.severity <= Severity::Warning && finding.pids == group.owners.pids();
     let all = port.verdict.findings.iter().filter(is_about).flat_map(|finding| &finding.remedies);
-    let mut remedies: Vec<Remedy> = Vec::new();
-    for remedy in all {
-        if !remedies.contains(remedy) {
-            remedies.push(remedy.clone());
-        }
-    }
-    remedies
+    remedy::each_once(all).into_iter().cloned().collect()
 }
