@@ -23,15 +23,16 @@ mod words;
 
 use std::ffi::OsString;
 
+use clap::builder::styling::{AnsiColor, Style, Styles};
+use clap::error::ErrorKind;
+use clap::{ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
 use crate::commands::kill::Options;
 use crate::diagnose::Rule;
 use crate::request::{Filter, Request, Sort};
 use crate::terminal::Printing;
 use crate::terminal::free::Picking;
 use crate::terminal::wait::Waiting;
-use clap::builder::styling::{AnsiColor, Style, Styles};
-use clap::error::ErrorKind;
-use clap::{ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// How headings of help look.
 const HEADING: Style = AnsiColor::Yellow.on_default().bold();

@@ -2,13 +2,13 @@
 
 use std::ffi::OsString;
 
-use crate::render::Style;
-use crate::request::Request;
 use clap::Args;
 
 use super::common::{self, Look, Narrow, Output};
 use super::names::FormatName;
 use super::{Stop, Wish, targets};
+use crate::render::Style;
+use crate::request::Request;
 use crate::terminal::Printing;
 
 #[derive(Debug, Args)]

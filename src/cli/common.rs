@@ -2,6 +2,10 @@
 
 use std::ffi::OsString;
 
+use clap::{Args, ColorChoice, ValueEnum};
+
+use super::caller;
+use super::names::BackendName;
 use crate::collect::Detail;
 use crate::model::{Family, Protocol};
 use crate::query;
@@ -9,10 +13,6 @@ use crate::render::{Format, Style};
 use crate::request::Request;
 use crate::target::Target;
 use crate::terminal::Printing;
-use clap::{Args, ColorChoice, ValueEnum};
-
-use super::caller;
-use super::names::BackendName;
 
 /// The help of every argument that is a target.
 pub const TARGET: &str = "Ports: 8080, 3000-3010, 80,443, 53/udp, 127.0.0.1:80, [::1]:80, a URL, a service name";

@@ -1,9 +1,9 @@
 //! `portcheck explain [CODE]`: what a verdict means.
 
-use crate::diagnose::{self, Rule};
 use clap::{Args, ColorChoice};
 
 use super::{Wish, common};
+use crate::diagnose::{self, Rule};
 
 #[derive(Debug, Args)]
 pub struct ExplainArgs {

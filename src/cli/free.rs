@@ -6,7 +6,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::commands::free::{self, Demand, Handover, Order, Wanted};
+use super::common::{Narrow, Output};
+use super::names::{ClassName, NativeOnly, PickingFormat, parse_pid};
+use super::rules::Rule;
+use super::wait::JSON_BESIDE_COMMAND;
+use super::{Stop, Wish, help};
+use crate::commands::free::{self, Demand, Handover, LONGEST_TTL, Order, Wanted};
 use crate::duration::parse_duration;
 use crate::model::{Family, Pid, Protocol};
 use crate::platform::machine;
@@ -16,17 +21,8 @@ use crate::render::Format;
 use crate::target::{self, Target};
 use crate::terminal::free::Picking;
 
-use super::common::{Narrow, Output};
-use super::names::{ClassName, NativeOnly, PickingFormat, parse_pid};
-use super::rules::Rule;
-use super::wait::JSON_BESIDE_COMMAND;
-use super::{Stop, Wish, help};
-
 const KEEPING: &str = "Keeping them";
 const USING: &str = "Using them";
-
-/// The longest that a lease may be asked for: a year.
-use crate::commands::free::LONGEST_TTL;
 
 /// How long a lease lasts if nobody says.
 const USUAL_TTL: Duration = Duration::from_mins(1);

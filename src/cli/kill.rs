@@ -3,16 +3,16 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::commands::kill::{Consent, Options};
-use crate::duration::parse_duration;
-use crate::platform::Signal;
-use crate::request::Request;
-use crate::terminal::Printing;
 use clap::Args;
 
 use super::common::{self, Narrow, Output};
 use super::names::{ActionFormat, NativeOnly};
 use super::{Stop, Wish, help, targets};
+use crate::commands::kill::{Consent, Options};
+use crate::duration::parse_duration;
+use crate::platform::Signal;
+use crate::request::Request;
+use crate::terminal::Printing;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What to do", after_help = help::styled(help::KILL))]

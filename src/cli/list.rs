@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 
-use crate::collect;
-use crate::render::Style;
-use crate::request::{Filter, Request, Sort};
 use clap::Args;
 
 use super::common::{self, Narrow, Output};
 use super::names::{BackendName, ClassName, FormatName, SortName, parse_pid};
 use super::{Stop, Wish};
+use crate::collect;
+use crate::render::Style;
+use crate::request::{Filter, Request, Sort};
 use crate::terminal::Printing;
 
 #[derive(Debug, Args)]

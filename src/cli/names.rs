@@ -1,10 +1,11 @@
 //! The words that options take, and what they stand for.
 
+use clap::{Args, ValueEnum};
+
 use crate::classify::Class;
 use crate::model::{Backend, Pid};
 use crate::render::Format;
 use crate::request::Sort;
-use clap::{Args, ValueEnum};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum ClassName {

@@ -1,9 +1,9 @@
 //! What was probably meant by a word that is unknown.
 
-use crate::platform::machine;
 use clap::{Arg, Command};
 
 use super::definition;
+use crate::platform::machine;
 
 /// The option most like `typed`: one that `command` has, or the name of a command.
 pub fn option(typed: &str, command: &str, definition: &Command) -> Option<String> {

@@ -1,12 +1,11 @@
 //! What typed targets mean on this machine.
 
+use super::common::Narrow;
+use super::{Stop, suggest};
 use crate::commands::wait::{self, Remote};
 use crate::model::{Family, Protocol};
 use crate::platform::machine;
 use crate::target::{self, Names, Target, TargetError};
-
-use super::common::Narrow;
-use super::{Stop, suggest};
 
 /// What the grammar asks of the machine. An unknown word may be a command or an option as well as a service.
 pub const NAMES: Names = Names { nearest: suggest::word, ..machine::NAMES };

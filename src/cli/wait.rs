@@ -3,6 +3,12 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use clap::{Args, ValueEnum};
+
+use super::common::{self, Narrow, Output};
+use super::names::{ActionFormat, NativeOnly, parse_pid};
+use super::rules::Rule;
+use super::{Stop, Wish, help, targets};
 use crate::commands::wait::{self, Awaited, By, Goal, Options, Remote};
 use crate::duration::parse_duration;
 use crate::model::Protocol;
@@ -11,12 +17,6 @@ use crate::request::Request;
 use crate::target::{Target, path_of};
 use crate::terminal::Printing;
 use crate::terminal::wait::Waiting;
-use clap::{Args, ValueEnum};
-
-use super::common::{self, Narrow, Output};
-use super::names::{ActionFormat, NativeOnly, parse_pid};
-use super::rules::Rule;
-use super::{Stop, Wish, help, targets};
 
 /// Why a command and JSON do not go together: its exit code would not be the one in the JSON either.
 pub const JSON_BESIDE_COMMAND: &str =
