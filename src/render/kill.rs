@@ -39,6 +39,9 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
                 _ if report.plan.refusals.is_empty() => {
                     "nothing was done: this was a dry run, and the port would be taken again"
                 }
+                _ if report.plan.has_nobody_to_end() => {
+                    "nothing was done: no process is seen on the port that could be ended"
+                }
                 _ => "nothing was done, and not every holder could be ended",
             };
             return paper.sentence(text);

@@ -8,7 +8,8 @@ use crate::common::role::{Role, open};
 use crate::common::server::until;
 use crate::common::terminal::Terminal;
 use crate::common::{
-    Background, codes, in_namespace, is_root, json, json_as_nobody, json_of, numbers, port, portcheck, run, skip,
+    Background, Run, codes, in_namespace, is_root, json, json_as_nobody, json_of, numbers, port, portcheck,
+    portcheck_as_nobody, run, skip,
 };
 use serde_json::{Value, json as value};
 
@@ -545,4 +546,17 @@ fn mistakes_are_one_line_and_exit_2() {
         assert!(run.stderr.contains(hint), "{arguments:?}: {}", run.stderr);
         assert_eq!(json_of(portcheck(&[arguments, &["--json"]].concat()))["error"]["kind"], "usage", "{arguments:?}");
     }
+}
+
+/// "Not every holder could be ended" was said of a port that nobody held.
+#[test]
+fn a_port_that_cannot_be_bound_has_nobody_to_end() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to be two users");
+        }
+        let kill = Run::from(portcheck_as_nobody(&["kill", "80/tcp", "--dry-run"]).output().unwrap());
+        assert_eq!(kill.code, 1, "{kill:?}");
+        assert!(kill.stdout.contains("nothing was done: no process is seen on the port"), "{kill:?}");
+    });
 }

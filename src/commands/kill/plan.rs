@@ -119,6 +119,11 @@ impl Plan {
         self.refusals.iter().any(|refusal| (refusal.port, refusal.protocol) == (port, protocol))
     }
 
+    /// Whether nobody was seen on any port that is left alone: it cannot be bound for another reason.
+    pub fn has_nobody_to_end(&self) -> bool {
+        self.holders.is_empty() && self.refusals.iter().all(|refusal| matches!(refusal.reason, Reason::Found(_)))
+    }
+
     /// Whether it does nothing.
     pub fn is_empty(&self) -> bool {
         self.holders.is_empty() && self.stops.is_empty() && self.remnants.is_empty()
