@@ -45,7 +45,7 @@ pub struct FreeArgs {
     /// Try these first, in this order: 3000, or 3000,3001
     #[arg(long, value_name = "PORT")]
     prefer: Vec<String>,
-    /// Pick the port nearest to this one
+    /// Pick the nearest port that is free and not excluded
     #[arg(long, value_name = "PORT", conflicts_with = "sticky")]
     near: Option<String>,
     /// Only ports of this class

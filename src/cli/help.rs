@@ -91,5 +91,5 @@ Examples:
   portcheck free --env HTTP,ADMIN --env-file \"$GITHUB_ENV\"
   portcheck free --prefer 3000 --near 3000
 
-A port is free if nobody holds it, no other caller of portcheck has it, and the system does not
-hand it out by itself. With CMD the exit code is its own, or 126 or 127 if it cannot be run.";
+A port is free if nobody holds it and no other caller of portcheck has it. Ports that the system
+hands out are picked only if --range or --prefer names them. With CMD the exit code is its own, or 126 or 127 if it cannot be run.";
