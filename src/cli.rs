@@ -61,13 +61,13 @@ pub enum Action {
     List(Box<list::ListArgs>),
     /// End what holds a port, and verify that it is free
     Kill(Box<kill::KillArgs>),
-    /// Pick ports that stay free until they are used
+    /// Pick a port that stays free until it is used
     Free(Box<free::FreeArgs>),
-    /// Wait until a port is listening, or free
+    /// Wait until somebody listens on a port, or until it is free
     Wait(Box<wait::WaitArgs>),
     /// List the ports that 'portcheck free' keeps for its callers
     Leases(leases::LeasesArgs),
-    /// End the lease on a port
+    /// Release a leased port
     Release(leases::ReleaseArgs),
     /// Explain a verdict by its code, or list all of them
     Explain(explain::ExplainArgs),
@@ -117,7 +117,7 @@ pub enum Stop {
 
 /// Reads a command line. Asks the machine nothing.
 pub fn parse(arguments: &[OsString]) -> Result<Typed, Stop> {
-    let (program, typed) = arguments.split_first().map_or((None, arguments), |(first, rest)| (Some(first), rest));
+    let typed = arguments.get(1..).unwrap_or_default();
     let mut definition = definition().color(color_of_help(arguments));
     let line = words::Line::read(typed, &definition);
     let commands: Vec<&str> = definition.get_subcommands().map(Command::get_name).collect();
@@ -126,7 +126,9 @@ pub fn parse(arguments: &[OsString]) -> Result<Typed, Stop> {
     }
     let words = line.with_command_first(&definition).map_err(Stop::Usage)?;
     let command = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    let read = definition.try_get_matches_from_mut(program.into_iter().chain(&words));
+    // Help calls the program by its name, whatever the file is called.
+    let program = OsString::from(definition.get_name());
+    let read = definition.try_get_matches_from_mut([program].iter().chain(&words));
     let action = match read.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(Cli { action }) => action,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {

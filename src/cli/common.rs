@@ -14,8 +14,16 @@ use crate::request::Request;
 use crate::target::Target;
 use crate::terminal::Printing;
 
+/// The forms that a target has.
+macro_rules! target_forms {
+    () => {
+        "8080, 3000-3010, 80,443, 53/udp, 127.0.0.1:80, [::1]:80, localhost:80, a URL, a service name"
+    };
+}
+pub(super) use target_forms;
+
 /// The help of every argument that is a target.
-pub const TARGET: &str = "Ports: 8080, 3000-3010, 80,443, 53/udp, 127.0.0.1:80, [::1]:80, a URL, a service name";
+pub const TARGET: &str = concat!("Ports: ", target_forms!());
 
 /// Which protocols and families to look at.
 #[derive(Debug, Clone, Args)]

@@ -59,13 +59,13 @@ pub struct FreeArgs {
     addr: Option<String>,
     #[command(flatten)]
     narrow: Narrow,
-    /// How long to keep the port from other callers: 90s, 5m; 0 for not at all [default: 60s]
+    /// How long to keep the port from other callers of portcheck: 90s, 5m; 0 for not at all [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true, help_heading = KEEPING)]
     ttl: Option<Duration>,
-    /// Keep the port bound until then; only a server that sets SO_REUSEADDR gets it
+    /// Also keep the port bound; then only a server that sets SO_REUSEADDR can bind it
     #[arg(long, help_heading = KEEPING)]
     hold: bool,
-    /// End the lease when this process ends [default with --hold: our caller]
+    /// Release the port when this process ends [default with --hold: the caller of portcheck]
     #[arg(long, value_name = "PID", value_parser = parse_pid, help_heading = KEEPING)]
     pid: Option<Pid>,
     /// Name the variables of the ports, instead of PORT, PORT2
@@ -74,7 +74,7 @@ pub struct FreeArgs {
     /// Append NAME=port lines to this file, such as "$GITHUB_ENV"
     #[arg(long, value_name = "FILE", help_heading = USING)]
     env_file: Option<PathBuf>,
-    /// Pass CMD listening sockets from descriptor 3 on, with LISTEN_FDS, as systemd does
+    /// Give CMD listening sockets, as systemd does: descriptors from 3 on, and LISTEN_FDS
     #[arg(long, conflicts_with = "release_on_exec", help_heading = USING)]
     pass_fds: bool,
     /// Do not hold the port while CMD runs: for servers that do not set SO_REUSEADDR
@@ -84,7 +84,7 @@ pub struct FreeArgs {
     native: NativeOnly,
     #[command(flatten)]
     output: Output<PickingFormat>,
-    /// A command to run with PORT set, in place of portcheck; {port} and {port2} in it are replaced
+    /// A command to run with PORT set; {port} and {port2} in it are replaced
     #[arg(last = true, value_name = "CMD", help_heading = None)]
     cmd: Vec<OsString>,
 }
@@ -134,17 +134,17 @@ pub const RULES: &[Rule<FreeArgs>] = &[
     Rule {
         example: "free --hold --ttl 0",
         is_broken: |free| free.hold && free.ttl == Some(Duration::ZERO),
-        message: "--hold needs a time: leave --ttl 0 out",
+        message: "--hold does not go with --ttl 0, which keeps the port for no time",
     },
     Rule {
         example: "free --hold --udp",
         is_broken: |free| free.hold && free.narrow.protocol() == Some(Protocol::Udp),
-        message: "--hold cannot keep UDP ports: the holder would get the datagrams. Leave --udp or --hold out",
+        message: "--hold cannot keep UDP ports: it would receive the datagrams. Leave --udp or --hold out",
     },
     Rule {
         example: "free --class well-known",
         is_broken: |free| matches!(free.class, Some(ClassName::WellKnown)),
-        message: "--class well-known cannot be picked from: those ports belong to system services",
+        message: "--class well-known has no ports to pick from: they belong to system services",
     },
     Rule {
         example: "free --env A",
@@ -195,7 +195,7 @@ impl FreeArgs {
         };
         let family = self.narrow.family();
         if !addresses.is_empty() && !addresses.iter().any(|&address| Family::fits(family, address)) {
-            return Err(usage("--addr is of the other family"));
+            return Err(usage("--addr does not go with this IP version: leave -4 or -6 out"));
         }
         let wanted = self.wanted()?;
         let key = self.sticky.as_deref().map(sticky_key).transpose()?;
@@ -256,7 +256,7 @@ fn names(given: &[String], count: Option<u16>) -> Result<Vec<String>, Stop> {
         }
         if free::rules_programs(name) {
             return Err(usage(format!(
-                "--env {name}: a port in {name} breaks commands: give the variable another name"
+                "--env {name}: commands would break with a port in {name}: choose another name"
             )));
         }
         if given[..index].contains(name) {
@@ -266,7 +266,7 @@ fn names(given: &[String], count: Option<u16>) -> Result<Vec<String>, Stop> {
     match count {
         Some(count) if usize::from(count) != given.len() => {
             let names = given.len();
-            Err(usage(format!("{count} ports and --env with {names} names do not fit: leave the number out")))
+            Err(usage(format!("{count} ports do not go with --env and {names} names: leave the number out")))
         }
         _ => Ok(given.to_vec()),
     }

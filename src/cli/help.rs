@@ -3,6 +3,7 @@
 use clap::builder::StyledStr;
 
 use super::HEADING;
+use super::common::target_forms;
 
 /// What the page consists of. clap puts the commands in.
 const TEMPLATE: &str = "\
@@ -15,9 +16,11 @@ Commands:
 {subcommands}{after-help}";
 
 /// What follows the commands.
-pub const AFTER: &str = "\
-TARGET is what you have at hand: 8080, 3000-3010, 80,443, 53/udp, 127.0.0.1:80,
-  [::1]:3000, localhost:3000, http://localhost:5173/path, postgresql.
+pub const AFTER: &str = concat!(
+    "TARGET is one or more ports:
+  ",
+    target_forms!(),
+    ".
   Without /tcp or /udp it means both.
 
 Common options:
@@ -41,9 +44,10 @@ Examples:
   portcheck wait 5432 --for listening    Wait until a server listens
 
 Exit codes:
-  0  yes: free, listed, or done          3  cannot tell: something was not visible
+  0  yes: free, listed, or done          3  cannot tell: something is hidden
   1  no: held, blocked, or not done      4  portcheck itself failed
-  2  the command line is wrong         124  wait ran out of time";
+  2  the command line is wrong         124  wait ran out of time"
+);
 
 /// The template, with its headings as clap prints them.
 pub fn template() -> StyledStr {
@@ -70,8 +74,8 @@ Examples:
   portcheck kill 8080 --yes --force     In a script: SIGTERM, after 5 s SIGKILL
   portcheck kill 3000-3010 --dry-run    Show who would be ended
 
-Processes that are merely connected to the port are never ended. Hidden or merely likely holders
-are never signalled; portcheck says why, and what to do.";
+Clients that are connected to the port are never ended. Hidden or merely likely holders are never
+signalled; portcheck says why, and what to do.";
 
 /// Examples of `portcheck wait`.
 pub const WAIT: &str = "\
@@ -80,8 +84,8 @@ Examples:
   portcheck wait db:5432 --for listening --timeout 2m -- ./migrate
   portcheck wait 8080 --for free --reuse-addr -- ./serve
 
-A port of another machine is tried by connecting. Exit code 124 means that the time is over; with
-CMD the code is its own, or 126 or 127 if it cannot be run.";
+A port of another machine is tried by connecting. Exit code 124 means that the time ran out. With
+CMD, the exit code is that of CMD, or 126 or 127 if CMD cannot be run.";
 
 /// Examples of `portcheck free`.
 pub const FREE: &str = "\
@@ -92,4 +96,5 @@ Examples:
   portcheck free --prefer 3000 --near 3000
 
 A port is free if nobody holds it and no other caller of portcheck has it. Ports that the system
-hands out are picked only if --range or --prefer names them. With CMD the exit code is its own, or 126 or 127 if it cannot be run.";
+gives to others are picked only if --range or --prefer names them. With CMD, the exit code is that
+of CMD, or 126 or 127 if CMD cannot be run.";

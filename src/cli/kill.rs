@@ -20,32 +20,32 @@ use crate::terminal::Printing;
 pub struct KillArgs {
     #[arg(value_name = "TARGET", required = true, help = common::TARGET, help_heading = None)]
     targets: Vec<String>,
-    /// Do not ask; with N, end that many processes or none
+    /// Do not ask; with N, end exactly N processes or none
     #[arg(short, long, value_name = "N", num_args = 0..=1, require_equals = true)]
     #[expect(clippy::option_option, reason = "not given, given, given with a number")]
     yes: Option<Option<usize>>,
     /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// The signal that asks a process to end
+    /// The signal to send
     #[arg(long, value_name = "SIGNAL", default_value = Signal::USUAL, value_parser = Signal::parse)]
     signal: Signal,
     /// How long to wait for processes to end
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration, allow_hyphen_values = true)]
     grace: Duration,
-    /// Then send SIGKILL to processes that have not ended
+    /// Send SIGKILL to processes that have not ended by then
     #[arg(long)]
     force: bool,
-    /// End processes whose connections hold the port, too
+    /// Also end processes that hold the port by a connection, while nobody listens there
     #[arg(long)]
     clients: bool,
-    /// Have supervisors stop what they run (systemctl, docker, podman, supervisorctl, pm2), instead of signalling it
+    /// Let supervisors stop the holders they run: systemctl, docker, podman, supervisorctl, pm2
     #[arg(long)]
     supervisor: bool,
     /// Drop what is left of connections without a process (needs root)
     #[arg(long)]
     remnants: bool,
-    /// How long the port must stay free; longer while somebody is left who may start a holder again
+    /// How long the port must stay free; at least 5s while a program that started a holder runs
     #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = parse_duration, allow_hyphen_values = true)]
     settle: Duration,
     /// Fail if nobody holds the port

@@ -29,6 +29,15 @@ fn help(typed: &str) -> String {
     }
 }
 
+/// Regression: the usage line of a command named the file of the program.
+#[test]
+fn help_calls_the_program_by_its_name() {
+    match parse(&arguments("/tmp/other kill --help")) {
+        Err(Stop::Text(text)) => assert!(text.to_string().contains("Usage: portcheck kill "), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn the_first_page_of_help_is_one_screen() {
     let page = help("--help");

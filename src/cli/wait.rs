@@ -28,16 +28,16 @@ pub const JSON_BESIDE_COMMAND: &str =
 pub struct WaitArgs {
     #[arg(value_name = "TARGET", required = true, help = common::TARGET, help_heading = None)]
     targets: Vec<String>,
-    /// Wait until every port is listening, or free to be bound
+    /// Wait until somebody listens on every port, or until every port can be bound
     #[arg(long = "for", value_enum, value_name = "STATE", required = true)]
     awaited: AwaitedName,
     /// One of the ports is enough
     #[arg(long)]
     any: bool,
-    /// How long at most, such as 30s, 2m, 1h30m; 0 for no limit
+    /// Wait at most this long, such as 30s, 2m, 1h30m; 0 for no limit
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration, allow_hyphen_values = true)]
     timeout: Duration,
-    /// Require this PID (or a descendant) or process name to listen; fail at once otherwise
+    /// Require this process, or a descendant of it, to listen; fail at once if another one does
     #[arg(long, value_name = "PID|NAME", value_parser = By::parse)]
     by: Option<By>,
     /// Give up when one of these processes ends
@@ -48,7 +48,7 @@ pub struct WaitArgs {
     wait_for_dns: bool,
     #[command(flatten)]
     narrow: Narrow,
-    /// Show connections, too, when the time is over
+    /// Show connections, too, if the time runs out
     #[arg(long, help_heading = "Selecting")]
     all: bool,
     /// Judge for a server that sets SO_REUSEADDR, as most do: TIME_WAIT does not block it
@@ -95,7 +95,7 @@ pub const RULES: &[Rule<WaitArgs>] = &[
     Rule {
         example: "wait 8080 --for free --by node",
         is_broken: |wait| wait.awaited == AwaitedName::Free && wait.by.is_some(),
-        message: "--by names who must listen, so it goes with --for listening only",
+        message: "--by names the process that must listen, so it goes with --for listening only",
     },
 ];
 
@@ -140,7 +140,7 @@ impl WaitArgs {
             _ if self.narrow.protocol() == Some(Protocol::Udp) => {
                 "--udp leaves out other machines, which can be tried over TCP only"
             }
-            _ if self.by.is_some() => "--by is for this machine: who listens on another one cannot be told",
+            _ if self.by.is_some() => "--by is for this machine only: who listens on another one cannot be seen",
             _ => return Ok(()),
         };
         Err(Stop::Usage(mistake.to_owned()))

@@ -322,10 +322,9 @@ fn drop_seen_elsewhere(picked: &mut Picked, demand: &Demand, taken: &mut Taken, 
             sockets
         }
         Err(error) => {
-            gaps.push(
-                gap::TABLES_UNREAD
-                    .gap(format!("the socket tables could not be read, so that bind(2) alone has decided: {error}")),
-            );
+            gaps.push(gap::TABLES_UNREAD.gap(format!(
+                "the socket tables could not be read, so bind alone decided that the port is free: {error}"
+            )));
             return;
         }
     };

@@ -60,12 +60,12 @@ pub static TENTATIVE: Rule = Rule {
             .map(|(address, InterfaceAddress { interface, .. })| Observation {
                 remedies: vec![Remedy::advice(
                     RemedyKind::Wait,
-                    "wait a second or two; or add the address without that detection (nodad)",
+                    "wait a second or two; or add the address without that check (nodad)",
                 )],
                 ..Observation::of(about(
                     address,
                     Verb("cannot be used yet", "cannot be used yet"),
-                    format!("on {interface}: duplicate address detection is not over"),
+                    format!("on {interface}: duplicate address detection is still running"),
                 ))
             })
             .collect()

@@ -47,8 +47,8 @@ fn allow(facts: &Facts<'_>) -> Vec<Remedy> {
     let program = ["sudo", "setcap", "cap_net_bind_service=+ep", "/path/to/program"];
     let setting = format!("net.ipv4.ip_unprivileged_port_start={}", facts.observed.port);
     vec![
-        Remedy::run(RemedyKind::ChangeSetting, "allow it to one program", program),
-        Remedy::run(RemedyKind::ChangeSetting, "allow it to everyone", ["sudo", "sysctl", &setting]),
+        Remedy::run(RemedyKind::ChangeSetting, "allow one program to bind it", program),
+        Remedy::run(RemedyKind::ChangeSetting, "allow everyone to bind it", ["sudo", "sysctl", &setting]),
     ]
 }
 
@@ -62,7 +62,7 @@ pub static SANDBOX: Rule = Rule {
         detection: "bind fails with EACCES above the privileged ports, or with EPERM. Which sandbox it is follows from \
                     what the system shows: BPF programs attached to the cgroup (root may ask), Seccomp: 2 and \
                     NoNewPrivs: 1 in /proc/self/status, SELinux in enforcing mode. Landlock forbids TCP only.",
-        remedy: "Loosen the sandbox where it was set up, or ask outside of it: a server outside may be able to bind.",
+        remedy: "Loosen the sandbox where it was set up, or try outside of it: a server outside may be able to bind.",
     },
     check: |facts| {
         let is_privileged = facts.host.unprivileged_start.is_some_and(|start| facts.observed.port < start);
@@ -91,7 +91,7 @@ pub static SANDBOX: Rule = Rule {
         }
         let mut remedies: Vec<Remedy> =
             suspects.iter().map(|suspect| Remedy::advice(RemedyKind::ChangeSetting, suspect.remedy)).collect();
-        remedies.push(Remedy::advice(RemedyKind::FindHolder, "or ask outside of it"));
+        remedies.push(Remedy::advice(RemedyKind::FindHolder, "or try outside of it"));
         vec![Observation {
             details,
             remedies,

@@ -72,7 +72,7 @@ pub fn find_container(runtime: Runtime, engine: Option<&Engine>, facts: &Facts<'
         ),
         other => Remedy::advice(
             RemedyKind::StopContainer,
-            format!("stop the {} container that uses the port by what started it", other.title()),
+            format!("stop the {} container that uses the port with the tool that started it", other.title()),
         ),
     }
 }
@@ -101,7 +101,7 @@ fn stop_tunnel(facts: &Facts<'_>, process: &Process) -> Remedy {
     match unit {
         Some(unit) => remedy::stop_unit(what, &unit.seen_by(facts.host.euid)),
         None => {
-            let text = "stop it by its own tool, which ends every connection through it";
+            let text = "stop it with its own tool, which ends every connection through it";
             Remedy::advice(RemedyKind::StopProgram, text)
         }
     }

@@ -25,7 +25,7 @@ pub static RULE: Rule = Rule {
                 pids: vec![process.pid],
                 remedies: vec![Remedy::advice(
                     RemedyKind::ChangeServer,
-                    "so that it does not happen again, let the server set FD_CLOEXEC on its sockets",
+                    "to prevent it, let the server set FD_CLOEXEC on its sockets",
                 )],
                 ..Observation::of(about(
                     process,

@@ -85,10 +85,10 @@ fn observe(facts: &Facts<'_>, lease: &Lease) -> Observation {
     let whom = whom(lease);
     let (verb, object) = match (lease.kind, lease.expires_in) {
         (LeaseKind::Command, _) => match &lease.pids[..] {
-            [] => (LEASED, vec![" for as long as a command runs that cannot be seen".into()]),
+            [] => (LEASED, vec![" while a command runs that cannot be seen".into()]),
             [pid, ..] => {
                 let command = Holder::Processes(vec![*pid]);
-                (LEASED, vec![" for as long as ".into(), command.into(), " runs".into()])
+                (LEASED, vec![" while ".into(), command.into(), " runs".into()])
             }
         },
         (LeaseKind::Held, Some(left)) => (HELD, vec![format!("{whom}, {}", until(left, lease)).into()]),
@@ -239,10 +239,10 @@ mod tests {
         let found = finding(&command, &[process(4300, 4100, "make")]);
         assert_eq!(
             sentence(&found, &[process(4300, 4100, "make")]),
-            "62893/tcp is leased by portcheck free for as long as make (pid 4300) runs"
+            "62893/tcp is leased by portcheck free while make (pid 4300) runs"
         );
         assert!(found.remedies.is_empty(), "it ends with the command");
         let unseen = sentence(&finding(&Lease { pids: Vec::new(), ..command }, &[]), &[]);
-        assert!(unseen.ends_with("for as long as a command runs that cannot be seen"), "{unseen}");
+        assert!(unseen.ends_with("while a command runs that cannot be seen"), "{unseen}");
     }
 }

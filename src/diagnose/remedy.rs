@@ -196,7 +196,9 @@ pub fn stop_container(container: &Container) -> Remedy {
     let (runtime, id) = (container.runtime.into_str(), container.short_id());
     // Kubernetes starts the containers of a pod again, so it must stop them.
     let pod = container.pod.as_deref().map(|pod| format!(" of pod {pod}")).unwrap_or_default();
-    let by = container.user.map_or_else(|| "by what started it".to_owned(), |user| format!("as its user (uid {user})"));
+    let by = container
+        .user
+        .map_or_else(|| "with the tool that started it".to_owned(), |user| format!("as its user (uid {user})"));
     Remedy::advice(RemedyKind::StopContainer, format!("stop the {runtime} container {id}{pod} {by}"))
 }
 
@@ -232,18 +234,18 @@ pub fn keep_out_of_range(facts: &Facts<'_>) -> Vec<Remedy> {
     else {
         return Vec::new();
     };
-    let outside = format!("take a port outside {first}-{last}, the range that outgoing connections get theirs from");
+    let outside = format!("take a port outside {first}-{last}, the range of outgoing connections");
     let mut remedies = vec![Remedy::advice(RemedyKind::TakeAnother, outside)];
     let own = [(facts.observed.port, facts.observed.port)];
     match facts.host.os {
         "linux" => {
             let reserved: PortSet = facts.host.reserved_ports.ranges().iter().copied().chain(own).collect();
             let setting = format!("net.ipv4.ip_local_reserved_ports={reserved}");
-            let text = "keep the port from being given out again";
+            let text = "reserve the port, so that no outgoing connection gets it";
             remedies.push(Remedy::run(RemedyKind::ChangeSetting, text, ["sudo", "sysctl", &*setting]));
         }
         "windows" => {
-            let text = "keep the port from being given out again, in an elevated prompt";
+            let text = "reserve the port, in an elevated prompt, so that no outgoing connection gets it";
             remedies.push(Remedy::run(RemedyKind::ChangeSetting, text, set_aside(facts)));
         }
         _ => {}

@@ -51,7 +51,7 @@ pub static TIME_WAIT_STUBBORN: Rule = Rule {
     code: "time-wait-stubborn",
     severity: Severity::Conflict,
     explanation: Explanation {
-        what: "Connections that ended less than a minute ago still hold the port, even against a server that sets \
+        what: "Connections that ended a short time ago still hold the port, even against a server that sets \
                SO_REUSEADDR. No process has them.",
         why: "The old socket had not set SO_REUSEADDR itself. The kernel lets two sockets share a port that way only \
               if both have set it. The same happens with a client's own port.",
@@ -66,9 +66,9 @@ pub static TIME_WAIT: Rule = Rule {
     code: "time-wait",
     severity: Severity::Conflict,
     explanation: Explanation {
-        what: "Connections that ended less than a minute ago still hold the port. No process has them.",
-        why: "The side that closes first keeps the connection in TIME_WAIT for 60 s, so that late packets do not \
-              reach a new one (RFC 9293, section 3.6.1).",
+        what: "Connections that ended a short time ago still hold the port. No process has them.",
+        why: "The side that closes first keeps the connection in TIME_WAIT for some time, 60 s on Linux. So late \
+              packets do not reach a new connection (RFC 9293, section 3.6.1).",
         detection: "The socket table has connections in TIME_WAIT with this local port, and no listener.",
         remedy: "Set SO_REUSEADDR in the server, as most do: with --reuse-addr it is no conflict. Or wait for the time \
                  that is named. Root can drop the remnants at once.",
@@ -76,7 +76,7 @@ pub static TIME_WAIT: Rule = Rule {
     check: |facts| time_wait(facts, false),
 };
 
-const KEEP: Verb = Verb("keeps", "keep");
+const HOLD: Verb = Verb("holds", "hold");
 
 fn subject(sockets: &[&Socket], name: String) -> Subject {
     if sockets.len() == 1 { Subject::Thing(name) } else { Subject::Things(name) }
@@ -87,12 +87,12 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
         return Vec::new();
     }
     if are_unlisted(facts) {
-        let text = "set SO_REUSEADDR in the server, which helps here, or wait for half a minute".to_owned();
+        let text = "set SO_REUSEADDR in the server, which helps here, or wait half a minute".to_owned();
         return vec![Observation {
             remedies: vec![Remedy::advice(RemedyKind::Wait, text)],
             ..Observation::of(
-                Statement::new(Subject::Things("connections that have ended".to_owned()), KEEP, Phrase::port(facts))
-                    .and(" in TIME_WAIT: only a server with SO_REUSEADDR can bind it"),
+                Statement::new(Subject::Things("closed connections".to_owned()), HOLD, Phrase::port(facts))
+                    .and(" (TIME_WAIT): only a server that sets SO_REUSEADDR can bind it"),
             )
         }];
     }
@@ -102,12 +102,12 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
             let seconds = longest(&group.sockets).map(|left| left.div_ceil(1000));
             let wait = seconds.map_or_else(|| "wait for a minute or two".to_owned(), |left| format!("wait {left} s"));
             let count = group.sockets.len();
-            let noun = if count == 1 { "connection that has ended" } else { "connections that have ended" };
+            let noun = if count == 1 { "closed connection" } else { "closed connections" };
             let helps = facts.observed.attempts.iter().any(|attempt| attempt.reuse_address) && !stubborn;
             let text = match (stubborn, helps) {
                 (true, _) => format!("{wait}; SO_REUSEADDR does not help"),
                 (false, true) => format!("set SO_REUSEADDR in the server, which helps here, or {wait}"),
-                (false, false) => format!("{wait}; a server that sets SO_REUSEADDR mostly need not wait"),
+                (false, false) => format!("{wait}; a server that sets SO_REUSEADDR usually need not wait"),
             };
             let left = seconds.map(|left| format!(" for {left} s more")).unwrap_or_default();
             Observation {
@@ -116,8 +116,8 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
                     .chain(remedy::drop_remnants(facts))
                     .collect(),
                 ..Observation::of(
-                    Statement::new(subject(&group.sockets, format!("{count} {noun}")), KEEP, Phrase::port(facts))
-                        .and(format!(" in TIME_WAIT{left}")),
+                    Statement::new(subject(&group.sockets, format!("{count} {noun}")), HOLD, Phrase::port(facts))
+                        .and(format!("{left} (TIME_WAIT)")),
                 )
             }
         })

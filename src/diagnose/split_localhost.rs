@@ -15,7 +15,7 @@ pub static RULE: Rule = Rule {
         what: "127.0.0.1 and ::1 are served by different processes on this port.",
         why: "One server listens on IPv4 and another one on IPv6, or one on an address and another one on a wildcard. Both \
               could bind, as their addresses differ.",
-        detection: "The listeners that 127.0.0.1 and ::1 reach have different owners.",
+        detection: "The listeners that 127.0.0.1 and ::1 reach have different holders.",
         remedy: "Name the address instead of localhost: each client decides for itself which of the two it tries \
                  first.",
     },

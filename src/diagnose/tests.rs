@@ -196,7 +196,7 @@ fn time_wait_tells_how_long() {
         ..listener("127.0.0.1:62893")
     };
     let found = findings(&[remnant(20), remnant(41)], &[], &[]);
-    assert_eq!(sentence(&found[0], &[]), "2 connections that have ended keep 62893/tcp in TIME_WAIT for 41 s more");
+    assert_eq!(sentence(&found[0], &[]), "2 closed connections hold 62893/tcp for 41 s more (TIME_WAIT)");
     assert!(found[0].pids.is_empty());
     assert_eq!(commands(&found[0]), ["sudo portcheck kill 62893/tcp --remnants"], "nobody is to be killed");
 }

@@ -18,8 +18,8 @@ pub static RULE: Rule = Rule {
         why: "With --no-probe, a sandbox forbids netlink, the kernel does not list sockets that are bound without \
               listening, or the backend is the portable one. Otherwise bind failed in a way that no other verdict \
               explains, such as a lack of memory or descriptors.",
-        detection: "No socket holds the port, a gap hides sockets of its protocol, and bind was not asked. Or bind was \
-                    asked and failed, and nothing else was found that blocks it.",
+        detection: "No socket holds the port, a gap hides sockets of its protocol, and bind was not tried. Or bind was \
+                    tried and failed, and nothing else was found that blocks it.",
         remedy: "Ask without --no-probe, or where the gap does not exist. If bind failed, its error says what to fix.",
     },
     check,

@@ -93,7 +93,7 @@ kinds! {
         "Sockets of other users, and those without a process. macOS lists sockets by their processes.",
         "Ask as root, and let portcheck try bind.";
     UNREADABLE_PROCESSES: "unreadable-processes", Owners,
-        "What these processes have open. They belong to other users, or protect themselves.",
+        "What some processes have open. They belong to other users, or protect themselves.",
         "Ask as root.";
     INVISIBLE_PROCESSES: "invisible-processes", Owners,
         "The processes of other users. /proc is mounted with hidepid.",
@@ -111,13 +111,14 @@ kinds! {
         "The device, the cgroup and IPV6_V6ONLY of sockets. A sandbox or the kernel refuses sock_diag.",
         "Allow AF_NETLINK in the sandbox.";
     NO_IPV6_TABLE: "no-ipv6-table", Details,
-        "IPv6 sockets, if there are any. The kernel has no table of them: it was built or started without IPv6.",
+        "The table of IPv6 sockets. The kernel has none, nor any such sockets: it was built or started without IPv6.",
         "Nothing, unless this machine is to have IPv6.";
     LEASES_UNREAD: "leases-unread", Details,
         "Whether a port is leased, or who leased it. A sandbox refuses AF_UNIX, or the names of leases cannot be read.",
         "Allow AF_UNIX in the sandbox.";
     TABLES_UNREAD: "tables-unread", Details,
-        "Sockets in another routing domain (VRF) on a port that was picked. The socket tables could not be read.",
+        "Whether the socket tables, too, show a picked port as free. They could not be read, so bind alone decided. \
+         It overlooks sockets in another routing domain (VRF).",
         "Allow AF_NETLINK in the sandbox, or mount /proc.";
     UNIT_FILES_LATE: "unit-files-late", Details,
         "The socket unit of systemd that opened a socket. Its files could not be read within two seconds.",
@@ -137,7 +138,8 @@ mod tests {
             What portcheck could not see. The JSON has the code of each gap in `gaps[].code`.\n\
             A code never changes its meaning.\n\n\
             - A gap that hides *sockets* makes a port without any socket `unknown`, unless bind could be tried.\n\
-            - A gap that hides *owners* or *details* does not change the status.\n\n\
+            - A gap that hides *owners* hides who holds a port. The status stays the same.\n\
+            - A gap that hides *details* hides something else. The status stays the same.\n\n\
             This page is generated from `src/model/gap.rs`.\n\n\
             | code | hides | what cannot be seen, and why | what to do |\n|---|---|---|---|\n"
             .to_owned();

@@ -66,7 +66,7 @@ pub fn choice(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         let left = lease.expires_in.map(|left| format!(" for {}", seconds(left))).unwrap_or_default();
         let keeper = lease.pids.first().map(|pid| format!(", kept by pid {pid}")).unwrap_or_default();
         let ends = lease.client.as_ref().is_some_and(|client| client.ends_lease);
-        let ends = if ends { ", at most as long as that runs" } else { "" };
+        let ends = if ends { ", or until that ends" } else { "" };
         writeln!(out, "{}", escape::terminal(&format!("lease: {} {how}{left}{whom}{ends}{keeper}", lease.port)))?;
     }
     for gap in gaps {

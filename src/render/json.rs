@@ -229,7 +229,7 @@ fn owners(socket: &model::Socket) -> WireOwners<'_> {
     let owners = &socket.owners;
     let reason = match owners {
         Owners::Partial { reason, .. } | Owners::Likely { reason, .. } | Owners::Hidden { reason } => Some(&**reason),
-        Owners::NotAsked => Some("the owners were not looked for"),
+        Owners::NotAsked => Some("nobody looked for the holders"),
         Owners::Known(_) | Owners::Kernel | Owners::None => None,
     };
     let via = (!owners.pids().is_empty()).then(|| socket.via.into_str());

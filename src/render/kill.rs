@@ -40,9 +40,9 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
                     "nothing was done: this was a dry run, and the port would be taken again"
                 }
                 _ if report.plan.has_nobody_to_end() => {
-                    "nothing was done: no process is seen on the port that could be ended"
+                    "nothing was done: this was a dry run, and no process was seen that could be ended"
                 }
-                _ => "nothing was done, and not every holder could be ended",
+                _ => "nothing was done: this was a dry run, and not every holder can be ended",
             };
             return paper.sentence(text);
         }
@@ -164,7 +164,7 @@ pub fn sentence_of(objection: Objection) -> String {
         }
         Objection::Uncounted { processes, users } => {
             let (many, users) = (count(processes, "process"), count(users, "user"));
-            format!("to end {many} of {users}, --yes needs their number: --yes {processes}; --dry-run shows them")
+            format!("to end {many} of {users}, add their number: --yes {processes}; --dry-run shows them")
         }
     }
 }
@@ -230,7 +230,7 @@ fn conclusion(report: &Report) -> String {
         Outcome::Declined | Outcome::Refused => format!("nothing was done: {names} {is} as before"),
         Outcome::StillHeld => format!("{names} {is} not free: a holder is still there"),
         Outcome::Remnants => {
-            format!("no process holds {names} any more, but what is left of connections does")
+            format!("no process holds {names} any more, but closed connections still do")
         }
         Outcome::TakenAgain => {
             let takers: Vec<String> =
@@ -240,7 +240,7 @@ fn conclusion(report: &Report) -> String {
             let from = starters.first().map(|starter| format!(", which {starter} started")).unwrap_or_default();
             format!("{names} was taken again{by}{from}")
         }
-        Outcome::Blocked => format!("nobody holds {names} any more, but you may not bind it, so that was not tried"),
+        Outcome::Blocked => format!("nobody holds {names} any more, but you may not bind it"),
         Outcome::Unknown => format!("cannot tell whether {names} {is} free"),
     }
 }

@@ -21,7 +21,7 @@ pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result
     let rows = rows(diagnosis, style.connections);
     if rows.is_empty() {
         match listing.connections_left_out {
-            0 => writeln!(out, "nothing to show: no socket fits")?,
+            0 => writeln!(out, "nothing to show: no socket matches")?,
             1 => writeln!(out, "nothing to show but 1 connection: add --all")?,
             count => writeln!(out, "nothing to show but {count} connections: add --all")?,
         }
@@ -53,10 +53,10 @@ pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result
     print(&table, out)?;
     notes(diagnosis, style, out)?;
     if rows.iter().any(|row| matches!(row.owners, Owners::Likely { .. })) {
-        writeln!(out, "a process with ? is deduced, not seen: ask for its port to learn how")?;
+        writeln!(out, "? marks a process that is only likely: portcheck PORT says why")?;
     }
     if rows.iter().any(|row| matches!(row.owners, Owners::Partial { .. })) {
-        writeln!(out, "+? stands for others that may have the socket too: ask for its port to learn who")?;
+        writeln!(out, "+? means that others may have the socket, too: portcheck PORT says who")?;
     }
     Ok(())
 }
@@ -70,7 +70,7 @@ const NARROWEST: usize = 30;
 /// The verdicts on several ports; free ones in a row are one line.
 pub fn verdicts(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     if diagnosis.ports.is_empty() {
-        return writeln!(out, "nothing to show: no port fits");
+        return writeln!(out, "nothing to show: no port matches");
     }
     let rows: Vec<(Status, String, String)> =
         lines(&diagnosis.ports).iter().map(|line| verdict_row(line, diagnosis)).collect();
@@ -150,7 +150,7 @@ fn notes(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Resul
     let root_would_see = diagnosis.gaps.iter().any(Gap::hides_owners_from_us_only);
     if root_would_see && diagnosis.ports.iter().any(unsure) {
         let elevated = if diagnosis.host.os == "windows" { ", in an elevated prompt" } else { "" };
-        writeln!(out, "to see every owner{elevated}:  {}", escape::terminal(&style.as_root))?;
+        writeln!(out, "to see every holder{elevated}:  {}", escape::terminal(&style.as_root))?;
     }
     Ok(())
 }

@@ -20,11 +20,9 @@ pub fn now(
 ) -> io::Result<()> {
     let paper = &mut Paper::new(style.width, out);
     let limit = options.timeout.map(|timeout| format!(", at most {}", words(timeout))).unwrap_or_default();
-    let by = options.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-    let (what, is_one) = names(goals.iter(), options.any);
+    let (what, is_one) = names(goals.iter(), if options.any { "or" } else { "and" });
     let what = match (options.awaited, is_one) {
-        (Awaited::Listening, true) => format!("{what} listens{by}"),
-        (Awaited::Listening, false) => format!("{what} listen{by}"),
+        (Awaited::Listening, _) => format!("{} listens on {what}", listener(options)),
         (Awaited::Free, true) => format!("{what} is free"),
         (Awaited::Free, false) => format!("{what} are free"),
     };
@@ -42,7 +40,7 @@ fn situation(diagnosis: &Diagnosis, paper: &mut Paper<'_>) -> io::Result<()> {
     }
     match &conflicts[..] {
         [] if diagnosis.ports.is_empty() => Ok(()),
-        [] => paper.sentence("  now: nobody is there"),
+        [] => paper.sentence("  now: nobody holds it"),
         several if several.len() > MOST => paper.sentence(&format!("  and {} more", several.len() - MOST)),
         _ => Ok(()),
     }
@@ -61,7 +59,7 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
         }
     }
     if report.outcome == Outcome::UnknownName {
-        paper.sentence("to wait until it exists, add --wait-for-dns")?;
+        paper.sentence("to wait until the name exists, add --wait-for-dns")?;
     }
     if report.outcome != Outcome::Met {
         if report.diagnosis.ports.is_empty() {
@@ -80,45 +78,58 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
 }
 
 fn headline(report: &Report) -> String {
-    let is_listening = report.options.awaited == Awaited::Listening;
     let after = words(report.elapsed);
-    let missing = report.goals.iter().filter(|goal| !goal.is_met);
-    let (missing, is_one) = names(missing, report.options.any);
-    let not = match (is_listening, is_one) {
-        (true, true) => format!("{missing} does not listen"),
-        (true, false) => format!("{missing} do not listen"),
-        (false, true) => format!("{missing} is not free"),
-        (false, false) => format!("{missing} are not free"),
-    };
     match report.outcome {
-        Outcome::Met => {
-            let (met, is_one) = names(report.goals.iter().filter(|goal| goal.is_met), false);
-            let verb = match (is_listening, is_one) {
-                (true, true) => "listens",
-                (true, false) => "listen",
-                (false, true) => "is free",
-                (false, false) => "are free",
-            };
-            format!("{met} {verb}, after {after}")
-        }
-        Outcome::Timeout | Outcome::UnknownName => format!("{not}, after {after}"),
-        Outcome::ProcessEnded(pid) => format!("{not}, and process {pid} has ended, after {after}"),
+        Outcome::Met => format!("{}, after {after}", met(report)),
+        Outcome::Timeout | Outcome::UnknownName => format!("{}, after {after}", not_met(report)),
+        Outcome::ProcessEnded(pid) => format!("{}, and process {pid} has ended, after {after}", not_met(report)),
         Outcome::TakenByAnother => {
-            let by = report.options.by.as_ref().map(By::to_string).unwrap_or_default();
-            format!("another process than {by} listens there, after {after}")
+            format!("a process other than {} listens there, after {after}", listener(&report.options))
         }
-        Outcome::Blocked => format!("{not} for you: it may not be bound, however long you wait"),
-        Outcome::Unknown => format!("somebody listens there after {after}, and who it is cannot be seen"),
+        Outcome::Blocked => format!("{} for you: you may not bind it, however long you wait", not_met(report)),
+        Outcome::Unknown => format!("somebody listens there after {after}, but who it is cannot be seen"),
     }
 }
 
-/// `8080/tcp`, `8080/tcp and 8081/tcp`, `8080/tcp or 8081/tcp`, `12 ports`, and whether that is one.
-fn names<'a>(goals: impl Iterator<Item = &'a Goal>, any: bool) -> (String, bool) {
+fn met(report: &Report) -> String {
+    let (met, is_one) = names(report.goals.iter().filter(|goal| goal.is_met), "and");
+    match (report.options.awaited, is_one) {
+        (Awaited::Listening, _) => format!("{} listens on {met}", listener(&report.options)),
+        (Awaited::Free, true) => format!("{met} is free"),
+        (Awaited::Free, false) => format!("{met} are free"),
+    }
+}
+
+fn not_met(report: &Report) -> String {
+    let missing = report.goals.iter().filter(|goal| !goal.is_met);
+    let is_listening = report.options.awaited == Awaited::Listening;
+    let joint = if is_listening || report.options.any { "or" } else { "and" };
+    match (is_listening, names(missing, joint)) {
+        (true, (missing, _)) => format!("nobody listens on {missing}"),
+        (false, (missing, true)) => format!("{missing} is not free"),
+        (false, (missing, false)) => format!("{missing} are not free"),
+    }
+}
+
+/// Who is to listen: `a process`, or the one that `--by` names.
+fn listener(options: &Options) -> String {
+    match &options.by {
+        None => "a process".to_owned(),
+        Some(By::Pid(pid)) => format!("process {pid}"),
+        Some(By::Name(name)) => name.clone(),
+    }
+}
+
+/// `8080/tcp`, `8080/tcp and 8081/tcp`, `8080/tcp or 8081/tcp`, `12 ports`, and whether a singular follows.
+fn names<'a>(goals: impl Iterator<Item = &'a Goal>, joint: &str) -> (String, bool) {
     let goals: Vec<&Goal> = goals.collect();
-    let joint = if any { " or " } else { " and " };
+    let is_any = joint == "or";
     match goals.len() {
-        1..=4 => (goals.iter().map(|goal| goal.name()).collect::<Vec<_>>().join(joint), goals.len() == 1 || any),
-        count if any => (format!("one of {count} ports"), true),
+        1..=4 => {
+            let names: Vec<String> = goals.iter().map(|goal| goal.name()).collect();
+            (names.join(&format!(" {joint} ")), names.len() == 1 || is_any)
+        }
+        count if is_any => (format!("any of {count} ports"), true),
         count => (format!("{count} ports"), false),
     }
 }

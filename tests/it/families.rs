@@ -104,7 +104,7 @@ fn what_would_show_more_does_no_more() {
             &["8080", "8081", "--wait", "free", "--timeout", "100ms"],
         ] {
             let ran = Run::from(portcheck_as_nobody(arguments).output().unwrap());
-            let offered = ran.stdout.lines().find(|line| line.starts_with("to see every owner")).unwrap_or_default();
+            let offered = ran.stdout.lines().find(|line| line.starts_with("to see every holder")).unwrap_or_default();
             assert!(offered.ends_with(" 8080 8081") && !offered.contains("--"), "{}", ran.stdout);
         }
     });

@@ -178,7 +178,7 @@ fn nothing_left_is_an_answer_with_counts() {
         assert!(problem.contains("no port is left of the 4 in 20000-20003: 4 in use"), "{problem}");
         let three = run(&["--free", "3", "--range", "20010-20011"]);
         assert_eq!((three.code, &*three.stdout), (1, ""));
-        assert!(three.stderr.contains("3 ports are asked for, and only 2 are left of the 2"), "{three:?}");
+        assert!(three.stderr.contains("you asked for 3 ports, but only 2 are left of the 2"), "{three:?}");
         assert!(leased().is_empty(), "all or nothing");
     });
 }
@@ -497,15 +497,15 @@ fn mistakes_are_one_line_each() {
         (&["--free", "--near", "1-5"], "one port"),
         (&["--free", "--prefer", "0"], "ports run from 1 to 65535"),
         (&["--free", "--addr", "203.0.113.9"], "not an address of this machine"),
-        (&["--free", "--addr", "::1", "-4"], "other family"),
+        (&["--free", "--addr", "::1", "-4"], "this IP version"),
         (&["--free", "--ttl", "soon"], "30s, 2m"),
         (&["--free", "--hold", "--ttl", "0"], "--ttl 0"),
         (&["--free", "--hold", "--udp"], "UDP"),
         (&["--free", "--env", "A-B", "--env-file", "/dev/null"], "not a variable name"),
         (&["--free", "--env", "A"], "-- CMD"),
-        (&["--free", "--env", "PATH", "--", "true"], "a port in PATH breaks commands"),
+        (&["--free", "--env", "PATH", "--", "true"], "would break with a port in PATH"),
         (&["--free", "--env", "LD_PRELOAD", "--env-file", "/dev/null"], "another name"),
-        (&["--free", "2", "--env", "A", "--", "true"], "do not fit"),
+        (&["--free", "2", "--env", "A", "--", "true"], "do not go with"),
         (&["--free", "--", "echo", "{port2}"], "portcheck free 2"),
         (&["--range", "1-2"], "portcheck free"),
         (&["--free", "--format", "markdown"], "not one of: table, json, csv"),

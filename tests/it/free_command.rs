@@ -186,14 +186,14 @@ fn a_command_has_its_port_for_its_life() {
             let finding = &element["findings"][0];
             assert_eq!((numbers(&finding["pids"]), &finding["details"]["kind"]), (vec![pid], &value!("command")));
             let summary = finding["summary"].as_str().unwrap();
-            assert!(summary.ends_with(&format!("for as long as sh (pid {pid}) runs")), "{summary}");
+            assert!(summary.ends_with(&format!("while sh (pid {pid}) runs")), "{summary}");
         }
         let listing = json(&["--leases"]);
         let lease = &listing["free"]["leases"][0];
         assert_eq!((&lease["kind"], &lease["expires_in_ms"]), (&value!("command"), &value!(null)));
         assert_eq!(numbers(&lease["pids"]), [pid]);
         let released = run(&["--release", &picked.to_string()]);
-        assert!(released.code == 1 && released.stderr.contains(&format!("as long as pid {pid} runs")), "{released:?}");
+        assert!(released.code == 1 && released.stderr.contains(&format!("while pid {pid} runs")), "{released:?}");
 
         job.end();
         assert_nothing_is_left();

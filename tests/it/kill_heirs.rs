@@ -62,7 +62,7 @@ fn whom_a_holder_passes_its_socket_to_is_named_and_never_ended() {
         let results: Vec<_> = steps.iter().map(|step| (&step["pid"], step["result"].as_str().unwrap())).collect();
         let (given, got) = (value!(giver.pid()), value!(receiver.pid()));
         assert_eq!(results, [(&given, "done"), (&got, "not-shown")], "{answer:#}");
-        assert!(steps[1]["reason"].as_str().unwrap().contains("is no child of who was"), "{answer:#}");
+        assert!(steps[1]["reason"].as_str().unwrap().contains("is no child of a process that was"), "{answer:#}");
         assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("still-held"), &value!(1)));
         assert!(receiver.0.try_wait().unwrap().is_none(), "the receiver was ended");
         // To be shown it is another question than the one that was answered.

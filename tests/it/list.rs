@@ -162,10 +162,10 @@ fn who_has_nothing_but_connections_is_told_so() {
             assert_eq!((run.code, &*run.stderr), (0, ""), "{run:?}");
             run.stdout.lines().next().unwrap().to_owned()
         };
-        assert_eq!(list(&[]), "nothing to show: no socket fits");
+        assert_eq!(list(&[]), "nothing to show: no socket matches");
         let _client = TcpStream::connect("127.0.0.1:8080").unwrap();
         assert_eq!(list(&[]), "nothing to show but 1 connection: add --all");
-        assert_eq!(list(&["-6"]), "nothing to show: no socket fits");
+        assert_eq!(list(&["-6"]), "nothing to show: no socket matches");
         let _second = TcpStream::connect("127.0.0.1:8080").unwrap();
         assert_eq!(list(&[]), "nothing to show but 2 connections: add --all");
         assert!(list(&["--all"]).trim_start().starts_with("PORT"));

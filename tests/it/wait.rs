@@ -48,7 +48,7 @@ fn a_server_that_comes_up_late_is_waited_for() {
         assert_eq!(answer["wait"]["goals"], value!([goal]));
         assert_eq!(port(&answer, 8080, "tcp")["status"], "held");
         let words = run(&["8080", "--wait", "listening"]);
-        assert!(words.first_line().starts_with("8080/tcp listens, after "), "{words:?}");
+        assert!(words.first_line().starts_with("a process listens on 8080/tcp, after "), "{words:?}");
         let (me, pid) = (std::fs::read_to_string("/proc/self/comm").unwrap(), std::process::id());
         assert!(words.stdout.contains(&format!("{} (pid {pid}) listens on 127.0.0.1:8080", me.trim())), "{words:?}");
     });
@@ -67,7 +67,7 @@ fn a_server_that_never_comes_up_ends_in_124_with_the_diagnosis() {
         assert_eq!(codes(port(&answer, 8080, "tcp")), ["bound-not-listening"]);
         let words = run(&["8080", "--wait", "listening", "--timeout", "0.1"]);
         assert_eq!(words.code, 124);
-        assert!(words.first_line().starts_with("8080/tcp does not listen, after "), "{words:?}");
+        assert!(words.first_line().starts_with("nobody listens on 8080/tcp, after "), "{words:?}");
         assert!(words.stdout.contains("has bound 127.0.0.1:8080 without listening"), "{words:?}");
         assert_eq!(
             (run(&["8080", "--wait", "listening", "--timeout", "1ms", "-q"]).stdout, words.stderr),
@@ -197,10 +197,10 @@ fn free_means_bindable_and_time_wait_is_waited_out_or_named() {
         assert_eq!(outcome(&json(&["8080", "--wait", "free", "--reuse-addr"])), ("met", 0));
         let told = run(&["8080", "--wait", "free", "--timeout", "100ms", "-v"]);
         assert!(told.stderr.contains("waiting until 8080 is free, at most 100 ms"), "{told:?}");
-        assert!(told.stderr.contains("keeps 8080/tcp in TIME_WAIT for"), "{told:?}");
+        assert!(told.stderr.contains("closed connection holds 8080/tcp for"), "{told:?}");
         if let Some(mut terminal) = Terminal::start("8080 --wait free --timeout 100ms") {
             assert_eq!(terminal.end(), 124);
-            assert!(terminal.said.contains("now: 1 connection that has ended keep"), "{}", terminal.said);
+            assert!(terminal.said.contains("now: 1 closed connection holds"), "{}", terminal.said);
         }
         // Root may end it, and the wait with it.
         let wait = waiting(&["8080", "--wait", "free", "--json"]);
@@ -288,7 +288,7 @@ fn ctrl_c_leaves_nothing_behind_and_is_130_to_a_shell() {
         else {
             return;
         };
-        terminal.expect("nobody is there");
+        terminal.expect("nobody holds it");
         terminal.type_bytes(b"\x03");
         terminal.end();
         assert!(terminal.said.contains("code=130"), "{}", terminal.said);
@@ -348,7 +348,7 @@ fn a_connection_to_itself_is_no_server() {
         let answer = json(&["192.0.2.7:40000", "--wait", "listening", "--timeout", "400ms"]);
         assert_eq!(outcome(&answer), ("timeout", 124), "{answer:#}");
         let goal = &answer["wait"]["goals"][0];
-        assert!(goal["note"].as_str().unwrap().contains("this very try"), "{goal}");
+        assert!(goal["note"].as_str().unwrap().contains("reached itself"), "{goal}");
         // It did not even leave a TIME_WAIT in the way of the server.
         TcpListener::bind("192.0.2.7:40000").unwrap();
         assert_eq!(json(&["40000", "--all"])["ports"][0]["sockets"], value!([]));

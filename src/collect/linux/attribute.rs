@@ -84,7 +84,7 @@ impl<'a> Attribution<'a> {
     fn attribute(&mut self, entry: &Entry, cgroup: Option<&str>) -> Attributed {
         let Some(inode) = entry.socket.inode else {
             // A socket of the kernel has an inode, too. This one is between its close and its end.
-            let reason = "it has no file: it is just being closed".to_owned();
+            let reason = "it has no file: it is being closed".to_owned();
             let is_closing = entry.socket.state.is_waiting();
             return if is_closing { Owners::Hidden { reason } } else { Owners::None }.into();
         };

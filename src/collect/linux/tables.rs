@@ -96,7 +96,8 @@ impl<'a> Tables<'a> {
                 Ok(entries)
             }
             None if table.family == Family::Ipv6 => {
-                let summary = "this kernel has no table of IPv6 sockets: it was built or started without IPv6";
+                let summary =
+                    "this kernel has no IPv6 sockets, and no table of them: it was built or started without IPv6";
                 self.add(Gap { protocol: Some(table.protocol), ..gap::NO_IPV6_TABLE.gap(summary) });
                 Ok(Vec::new())
             }

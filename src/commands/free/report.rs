@@ -65,7 +65,7 @@ pub fn picked(choice: Choice, found: &[Found], leases: Vec<Lease>, host: Host) -
         problems: choice
             .no_lease
             .iter()
-            .map(|why| format!("no lease could be recorded, so another caller may be given the same port: {why}"))
+            .map(|why| format!("no lease could be recorded, so another caller may get the same port: {why}"))
             .collect(),
         action: Action::Pick(choice),
         is_done: true,
@@ -102,8 +102,8 @@ pub fn why_nothing_is_left(choice: &Choice) -> String {
     let left = candidates.saturating_sub(taken);
     let head = match (count, left) {
         (1, _) | (_, 0) => "no port is left".to_owned(),
-        (_, 1) => format!("{count} ports are asked for, and only 1 is left"),
-        _ => format!("{count} ports are asked for, and only {left} are left"),
+        (_, 1) => format!("you asked for {count} ports, but only 1 is left"),
+        _ => format!("you asked for {count} ports, but only {left} are left"),
     };
     let place = format!("of the {} in {}", span.len(), ranges(span));
     let why = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
@@ -153,11 +153,11 @@ pub fn release_leases(ports: &[u16]) -> Result<Report, Error> {
                 format!("{port} is leased by user {user}: only that user or root can release it")
             }
             Release::OfCommand(lease) => match &lease.pids[..] {
-                [] => format!("{port} is leased for as long as a command runs that cannot be seen: end that"),
-                [pid, ..] => format!("{port} is leased for as long as pid {pid} runs: end that"),
+                [] => format!("{port} is leased while a command runs that cannot be seen: end the command"),
+                [pid, ..] => format!("{port} is leased while pid {pid} runs: end that process"),
             },
             Release::NameTaken(taken) => format!("{port} is not leased: {}", name_taken(&taken)),
-            Release::Unanswered => format!("{port} is still leased: the lease daemon did not end the lease"),
+            Release::Unanswered => format!("{port} is still leased: the lease daemon did not release it"),
         };
         report.problems.push(problem);
     }

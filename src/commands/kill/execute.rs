@@ -109,7 +109,7 @@ impl Run<'_> {
         let (result, reason) = match tool::run(command)? {
             Ran::Done => (StepResult::Done, None),
             Ran::Failed(said) => (StepResult::Failed, Some(said)),
-            Ran::Missing => (StepResult::Missing, Some(format!("{} is not to be found on PATH", command[0]))),
+            Ran::Missing => (StepResult::Missing, Some(format!("{} was not found on PATH", command[0]))),
             Ran::Late => (StepResult::StillRunning, Some("it has not ended after two minutes".to_owned())),
         };
         let action = Action::Supervisor { command: command.to_vec() };
@@ -184,7 +184,7 @@ impl Run<'_> {
             if self.holds(victim)? {
                 left.push(victim);
             } else {
-                self.steps[step].reason = Some("it does not hold the port any more".to_owned());
+                self.steps[step].reason = Some("it no longer holds the port".to_owned());
             }
         }
         Ok(left)
@@ -194,7 +194,7 @@ impl Run<'_> {
     fn send(&self, victim: &Victim, signal: Signal) -> Result<(StepResult, Option<String>), Error> {
         if !self.holds(victim)? {
             return Ok(if victim.handle.is_alive() {
-                (StepResult::LetGo, Some("it does not hold the port any more".to_owned()))
+                (StepResult::LetGo, Some("it no longer holds the port".to_owned()))
             } else {
                 (StepResult::Gone, Some("it had ended by itself".to_owned()))
             });

@@ -66,7 +66,7 @@ impl<'a> Heirs<'a> {
             victims.iter().any(|victim| victim.handle.pid() == ancestor.pid && victim.handle.is_alive())
         });
         if !descends {
-            return Some("it got the socket, but was not shown, and is no child of who was".to_owned());
+            return Some("it got the socket, but was not shown, and is no child of a process that was".to_owned());
         }
         let shown = self.prepared.plan.holders.iter();
         let mut shown = shown.filter_map(|holder| find_process(&self.prepared.diagnosis.processes, holder.pid));

@@ -48,7 +48,7 @@ fn after_steps(prepared: &Prepared, steps: &[Step], after: &Diagnosis) -> Vec<Re
         remedies.push(again("end it with SIGKILL, which it cannot ignore", None, Some("--force")));
     }
     if came_to(StepResult::NotShown) {
-        remedies.push(again("be shown who has got it, and asked", None, None));
+        remedies.push(again("see who has it now, and be asked again", None, None));
     }
     remedies
 }

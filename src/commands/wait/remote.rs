@@ -95,7 +95,9 @@ pub fn parse(typed: &str, names: &Names) -> Option<Result<Vec<Remote>, String>> 
         Err(error) => return Some(Err(format!("'{typed}' {}", error.reason))),
     };
     if targets.iter().any(|target| target.protocol == Some(Protocol::Udp)) {
-        return Some(Err(format!("'{typed}' means UDP, which cannot be tried on another machine: give a port of TCP")));
+        return Some(Err(format!(
+            "'{typed}' is a UDP port, which cannot be tried on another machine: give a TCP port"
+        )));
     }
     let ports = targets.iter().flat_map(crate::target::Target::ports);
     Some(Ok(ports.map(|port| Remote { host: host.to_owned(), port }).collect()))
@@ -242,7 +244,10 @@ pub fn connect(address: SocketAddr) -> io::Result<()> {
         // The kernel picked the port itself for our own end, and so we met ourselves (RFC 9293, simultaneous open). An
         // ordinary close would keep the port in TIME_WAIT, in the way of the very server that is waited for.
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-        return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens there but this very try"));
+        return Err(io::Error::new(
+            io::ErrorKind::ConnectionRefused,
+            "nobody listens there: the connection reached itself",
+        ));
     }
     Ok(())
 }

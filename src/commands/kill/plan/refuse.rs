@@ -66,7 +66,7 @@ impl Planner<'_> {
         let reason = |&pid: &Pid| match pid {
             1 => Some("is the first process here, and everything ends with it"),
             _ if pid == *own => Some("is portcheck itself, which inherited the socket"),
-            _ if ancestors.contains(&pid) => Some("is what portcheck was started from"),
+            _ if ancestors.contains(&pid) => Some("started portcheck"),
             _ => None,
         };
         let (&pid, reason) = pids.iter().find_map(|pid| Some((pid, reason(pid)?)))?;
@@ -106,7 +106,7 @@ impl Planner<'_> {
             Keeper::Container(Container { runtime: Runtime::Docker | Runtime::Podman, .. }, None)
                 if self.options.supervisor =>
             {
-                format!("seems to run in {}, which no engine of yours confirms", keeper.name())
+                format!("seems to run in {}, but no engine of yours confirms that", keeper.name())
             }
             _ => format!("{}, which {}", keeper.relation(), holder.returns.verb()),
         };
@@ -147,7 +147,7 @@ impl Planner<'_> {
             return Refused::InFavourOf(stop.into());
         }
         let name = unit.map_or("a socket unit", |unit| &unit.name);
-        let reason = format!("listens in the name of {name}, and is never ended itself");
+        let reason = format!("listens for {name}, and is never ended itself");
         let mut remedies = remedies_of(port, group);
         if stop.is_some() {
             remedies.push(remedy::let_portcheck_stop_it());
@@ -162,17 +162,17 @@ impl Planner<'_> {
         let (who, reason) = match group.owners {
             Owners::Known(_) => {
                 remedies.insert(0, remedy::end_client(facts));
-                (group.holder(&self.diagnosis.processes), "holds the port by a connection only".to_owned())
+                (group.holder(&self.diagnosis.processes), "holds the port only by a connection".to_owned())
             }
             Owners::Partial { reason, .. } => {
                 (group.holder(&self.diagnosis.processes), format!("cannot be ended alone: {reason}"))
             }
             Owners::Likely { reason, .. } => (
                 group.holder(&self.diagnosis.processes),
-                format!("was not seen to hold it, and is never signalled on a guess: {reason}"),
+                format!("is only a likely holder, and is never signalled on a guess: {reason}"),
             ),
             Owners::Hidden { reason } => {
-                (group.holder(&self.diagnosis.processes), format!("cannot be seen, and so not be ended: {reason}"))
+                (group.holder(&self.diagnosis.processes), format!("cannot be seen, so it cannot be ended: {reason}"))
             }
             Owners::Kernel => ("the kernel".to_owned(), "holds it itself: there is no process to end".to_owned()),
             Owners::None | Owners::NotAsked => {
@@ -209,7 +209,7 @@ impl Planner<'_> {
         let first = holders.first()?;
         let pids: Vec<Pid> = holders.iter().map(|holder| holder.pid).collect();
         let who = format!("{} (pid {})", first.name, first.pid);
-        let reason = "is left alone too, as ending it would not free the port".to_owned();
+        let reason = "is left alone, too: ending it would not free the port".to_owned();
         Some(Self::refusal(port, &pids, who, reason, Vec::new()))
     }
 
@@ -232,7 +232,7 @@ fn states(group: &Group<'_>) -> String {
     let left = timers.map(|timer| timer.expires_in).max();
     match (is_time_wait, left) {
         (true, Some(left)) => format!(" in TIME_WAIT for {} s more", left.as_millis().div_ceil(1000)),
-        (false, Some(left)) => format!(", mostly for {} s more", left.as_millis().div_ceil(1000)),
+        (false, Some(left)) => format!(", usually for {} s more", left.as_millis().div_ceil(1000)),
         (_, None) => String::new(),
     }
 }

@@ -98,7 +98,7 @@ fn one_process_with_two_sockets_is_one_holder() {
 #[test]
 fn the_first_process_portcheck_and_its_ancestors_are_never_ended_nor_who_shares_with_them() {
     for (protected, reason) in
-        [(1, "first process"), (900, "portcheck itself"), (800, "started from"), (700, "started from")]
+        [(1, "first process"), (900, "portcheck itself"), (800, "started portcheck"), (700, "started portcheck")]
     {
         let mut pids = vec![protected, 942];
         pids.sort_unstable();
@@ -134,7 +134,7 @@ fn nobody_is_ended_in_vain() {
 fn a_connection_is_ended_only_on_request() {
     let uses = || vec![connection("127.0.0.1:62893", "192.0.2.1:443", Owners::Known(vec![42]))];
     let refusal = plan_of(uses(), vec![process(42, 7, "curl")], &options());
-    refused(&refusal, "by a connection only");
+    refused(&refusal, "only by a connection");
     assert_eq!(
         refusal.refusals[0].remedies[0].command.clone().unwrap().join(" "),
         "portcheck kill 62893/tcp --clients"
