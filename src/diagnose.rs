@@ -29,6 +29,7 @@ mod listener;
 mod one_protocol;
 mod overlap;
 mod port;
+pub(crate) mod published;
 mod reach;
 pub(crate) mod remedy;
 mod remnants;
@@ -91,6 +92,7 @@ pub static RULES: &[&Rule] = &[
     &remnants::ORPHANED,
     &remnants::TIME_WAIT_STUBBORN,
     &remnants::TIME_WAIT,
+    &published::RULE,
     &listener::RULE,
     &reuseport::OTHER_USER,
     &overlap::WILDCARD,

@@ -6,6 +6,7 @@
 
 mod circumstances;
 mod container;
+mod forward;
 mod forwarder;
 pub mod gap;
 mod lease;
@@ -18,13 +19,14 @@ use std::fmt;
 use crate::port_set::PortSet;
 
 pub use circumstances::{Circumstances, ExcludedRange, InterfaceAddress, Sandbox};
-pub use container::{Engine, EngineContainer, Publication, PublishedPort};
+pub use container::{Compose, Engine, EngineContainer, PublishedPort};
+pub use forward::{Confidence, Destination, Forward, ForwardKind, Server, Untold};
 pub use forwarder::{Forwarder, Proxied};
 pub use gap::{Gap, Hides, ShownBy};
 pub use lease::{Client, Lease, LeaseKind, NameTaken};
 pub use owners::{Owners, Via};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit, name_or_stand_in};
-pub use socket::{Family, Forward, KernelUser, Socket, State, Timer, TimerKind};
+pub use socket::{Family, KernelUser, PortProxy, Socket, State, Timer, TimerKind};
 
 /// A process id, in the pid namespace of this process.
 pub type Pid = u32;

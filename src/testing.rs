@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::model::{
-    Ancestor, Backend, Engine, EngineContainer, Family, Forwarder, Host, Owners, Pid, Process, Protocol, Socket, State,
+    Ancestor, Backend, Confidence, Destination, Engine, EngineContainer, Family, Forward, ForwardKind, Forwarder, Host,
+    Owners, Pid, Process, Protocol, Runtime, Server, Socket, State,
 };
 
 /// Checks that a generated file in the tree is current. `PORTCHECK_UPDATE=1 cargo test` writes it anew.
@@ -78,12 +79,22 @@ pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
 pub fn engine_container(name: &str) -> EngineContainer {
     EngineContainer {
         engine: Engine { is_default: true, ..Engine::usual_docker() },
-        id: "8".repeat(64),
         name: Some(name.to_owned()),
-        image: None,
-        labels: std::collections::BTreeMap::new(),
-        ports: Vec::new(),
+        ..EngineContainer::by_id(None, Runtime::Docker, "8".repeat(64))
     }
+}
+
+/// What publishes a port of `container`.
+pub fn published(container: EngineContainer) -> Box<Forward> {
+    Box::new(Forward {
+        kind: ForwardKind::Published,
+        by: "docker".to_owned(),
+        to: Some(Destination { host: "172.17.0.2".to_owned(), port: 80, namespace: None }),
+        container: Some(Box::new(container)),
+        ends_at: vec![Server { pid: 9622, name: "httpd".to_owned() }],
+        confidence: Confidence::Known,
+        untold: None,
+    })
 }
 
 /// The host of all fixtures, seen by user 1000.

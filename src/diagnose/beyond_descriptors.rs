@@ -54,7 +54,7 @@ pub static IN_A_CALL: Rule = Rule {
         for group in by(facts, |via| matches!(via, Via::SystemCall(_))) {
             let Via::SystemCall(thread) = group.sockets[0].via else { continue };
             let mut details = vec![("tid", Detail::Number(thread.into()))];
-            if let Owners::Likely { reason, .. } = group.owners {
+            if let Owners::Likely { reason, .. } = &*group.owners {
                 details.push(("reason", Detail::Text(reason.clone())));
             }
             observations.push(Observation {

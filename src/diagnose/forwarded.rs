@@ -3,18 +3,18 @@
 use std::iter;
 
 use super::{Facts, Group, Remedy, RemedyKind, remedy};
-use crate::model::{Engine, EngineContainer, Forwarder, Process, Publication, Runtime};
+use crate::model::{Engine, EngineContainer, Forward, Forwarder, Process, Runtime};
 use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
 
 /// What frees the one port that `group` holds, and leaves everything else that its forwarder
 /// `process` does.
 pub fn free_port(facts: &Facts<'_>, group: &Group<'_>, process: &Process, forwarder: Forwarder) -> Vec<Remedy> {
-    let engine = match &group.sockets[0].publication {
-        Some(Publication::Of(container)) => return vec![stop_known(container)],
-        Some(Publication::Untold { engine, .. }) => engine.as_ref(),
-        None => None,
-    };
+    let forward = group.sockets[0].forward.as_deref();
+    if let Some(container) = forward.and_then(Forward::confirmed_container) {
+        return vec![stop_known(container)];
+    }
+    let engine = forward.and_then(|forward| forward.untold.as_ref()?.engine.as_ref());
     match forwarder {
         Forwarder::Proxy => vec![find_container(Runtime::Docker, engine, facts)],
         Forwarder::Engine(runtime) => vec![find_container(runtime, engine, facts)],
@@ -41,14 +41,17 @@ pub fn free_port(facts: &Facts<'_>, group: &Group<'_>, process: &Process, forwar
 
 /// Why the forwarder of `group` is never ended, as the rest of a sentence about it.
 pub fn reason(group: &Group<'_>, forwarder: Forwarder) -> String {
-    match &group.sockets[0].publication {
-        Some(Publication::Of(container)) => format!(
+    let Some(forward) = &group.sockets[0].forward else {
+        return forwarder.reason();
+    };
+    match (&forward.untold, &forward.container) {
+        (Some(untold), _) => format!("{}; {}", forwarder.reason(), untold.reason),
+        (None, Some(container)) => format!(
             "holds the port for container {} of {}, and is never ended itself",
             container.title(),
             container.engine.runtime.title()
         ),
-        Some(Publication::Untold { reason, .. }) => format!("{}; {reason}", forwarder.reason()),
-        None => forwarder.reason(),
+        (None, None) => forwarder.reason(),
     }
 }
 

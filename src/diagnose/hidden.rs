@@ -28,6 +28,7 @@ pub static RULE: Rule = Rule {
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
     let is_hidden = |socket: &crate::model::Socket| {
         socket.state.is_waiting()
+            && socket.forward.is_none()
             && matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. })
             && !matches!(socket.via, Via::UnixQueue | Via::SystemCall(_))
     };
@@ -55,7 +56,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
             let mut text = |name, value: Option<String>| {
                 details.extend(value.map(|value| (name, Detail::Text(value))));
             };
-            let reason = match group.owners {
+            let reason = match &*group.owners {
                 Owners::Hidden { reason } | Owners::Likely { reason, .. } => Some(reason.clone()),
                 _ => None,
             };

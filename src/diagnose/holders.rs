@@ -1,5 +1,6 @@
 //! Sockets grouped by who holds them, and how to name a holder in a sentence.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::statement::{LISTENS, RECEIVES};
@@ -12,7 +13,7 @@ use crate::supervisor::Supervisor;
 #[derive(Debug, Clone)]
 pub struct Group<'a> {
     /// Who holds them.
-    pub owners: &'a Owners,
+    pub owners: Cow<'a, Owners>,
     /// The sockets; never empty.
     pub sockets: Vec<&'a Socket>,
 }
@@ -26,21 +27,43 @@ pub fn groups<'a>(sockets: impl IntoIterator<Item = &'a Socket>) -> Vec<Group<'a
     for socket in sockets {
         let same = |group: &&mut Group<'a>| {
             let first = group.sockets[0];
-            *group.owners == socket.owners
+            group.owners_of_both(socket).is_some()
                 && (first.state == State::Bound) == (socket.state == State::Bound)
                 && first.state.is_waiting() == socket.state.is_waiting()
                 && (first.via, &first.kernel_user, &first.activated_by, &first.forwards_to)
                     == (socket.via, &socket.kernel_user, &socket.activated_by, &socket.forwards_to)
-                && first.publication == socket.publication
                 && (!matches!(socket.owners, Owners::Hidden { .. })
                     || (first.uid, &first.cgroup) == (socket.uid, &socket.cgroup))
         };
         match groups.iter_mut().find(same) {
-            Some(group) => group.sockets.push(socket),
-            None => groups.push(Group { owners: &socket.owners, sockets: vec![socket] }),
+            Some(group) => group.push(socket),
+            None => groups.push(Group::of(socket)),
         }
     }
     groups
+}
+
+impl<'a> Group<'a> {
+    /// A group of one socket.
+    pub fn of(socket: &'a Socket) -> Self {
+        Self { owners: Cow::Borrowed(&socket.owners), sockets: vec![socket] }
+    }
+
+    fn push(&mut self, socket: &'a Socket) {
+        self.owners = self.owners_of_both(socket).unwrap_or_else(|| self.owners.clone());
+        self.sockets.push(socket);
+    }
+
+    /// Who holds the sockets of the group and `socket`, if that is one holder. An engine has a
+    /// process for each family in which it publishes a port.
+    fn owners_of_both(&self, socket: &'a Socket) -> Option<Cow<'a, Owners>> {
+        let is_one_forward = match (&self.sockets[0].forward, &socket.forward) {
+            (None, None) => return (*self.owners == socket.owners).then(|| self.owners.clone()),
+            (Some(one), Some(other)) => one.leads_where(other),
+            _ => false,
+        };
+        is_one_forward.then(|| self.owners.union(&socket.owners).map(Cow::Owned))?
+    }
 }
 
 impl Group<'_> {

@@ -1,10 +1,8 @@
 //! The verdict `listener`: a process waits for connections or datagrams on the port.
 
-use std::iter;
-
 use super::holders::groups_where;
-use super::{Detail, Explanation, Facts, Group, Observation, Rule, Severity, airplay, remedy};
-use crate::model::{Owners, Publication, State, Via};
+use super::{Explanation, Facts, Group, Observation, Rule, Severity, airplay, remedy};
+use crate::model::{Owners, State, Via};
 
 pub static RULE: Rule = Rule {
     code: "listener",
@@ -27,6 +25,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
             && (socket.owners.seen().is_some() || socket.owners == Owners::NotAsked)
             && socket.via != Via::IoUring
             && socket.forwards_to.is_none()
+            && socket.forward.is_none()
             && !airplay::is_receiver(facts.host, facts.processes, socket)
     };
     groups_where(facts, waits).iter().map(|group| held_by(facts, group)).collect()
@@ -35,12 +34,6 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
 /// The observation on a group that waits on the port: who, where, and how to end it.
 pub fn held_by(facts: &Facts<'_>, group: &Group<'_>) -> Observation {
     let (verb, object) = group.waits();
-    let details = match &group.sockets[0].publication {
-        Some(Publication::Of(container)) => iter::once(("container", Detail::Text(container.id.clone())))
-            .chain(container.name.clone().map(|name| ("container_name", Detail::Text(name))))
-            .collect(),
-        _ => Vec::new(),
-    };
     let remedies = remedy::end_holder(facts, group);
-    Observation { details, remedies, ..Observation::about(group, verb, object) }
+    Observation { remedies, ..Observation::about(group, verb, object) }
 }

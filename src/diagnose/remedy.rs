@@ -88,7 +88,7 @@ pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
     let leader = pids.first().and_then(|&pid| facts.process(pid));
     let by_other_means = leader.and_then(|leader| stop_supervisor(facts, leader));
     let mut remedies: Vec<Remedy> = by_other_means.into_iter().collect();
-    match group.owners {
+    match &*group.owners {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
             remedies.push(end(facts, group, leader));
         }

@@ -1,12 +1,12 @@
 //! The verdict `split-localhost`: the two addresses of localhost reach different servers.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
     Explanation, Facts, Holder, IS, Observation, Phrase, Prominence, Remedy, RemedyKind, Rule, Severity, Statement,
     Subject,
 };
-use crate::model::{Pid, Proxied, Publication, Socket, State};
+use crate::model::{Pid, Socket, State};
 
 pub static RULE: Rule = Rule {
     code: "split-localhost",
@@ -29,12 +29,9 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         return Vec::new();
     };
     let (Some(first), Some(second)) = (ipv4.owners.seen(), ipv6.owners.seen()) else { return Vec::new() };
-    let is_one_server = match (&ipv4.publication, &ipv6.publication) {
-        (Some(Publication::Of(ipv4)), Some(Publication::Of(ipv6))) => ipv4.id == ipv6.id,
-        _ => {
-            first.iter().any(|pid| second.contains(pid))
-                || destination(facts, first).is_some_and(|ipv4| destination(facts, second) == Some(ipv4))
-        }
+    let is_one_server = match (&ipv4.forward, &ipv6.forward) {
+        (Some(one), Some(other)) => one.leads_where(other),
+        _ => first.iter().any(|pid| second.contains(pid)),
     };
     if is_one_server {
         return Vec::new();
@@ -57,12 +54,6 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         details: Vec::new(),
         remedies: vec![Remedy::advice(RemedyKind::TakeAnother, "name the address instead of localhost")],
     }]
-}
-
-/// Where docker-proxy forwards connections to. It has a process for each family, both for one
-/// container.
-fn destination(facts: &Facts<'_>, pids: &[Pid]) -> Option<SocketAddr> {
-    pids.iter().find_map(|&pid| Proxied::of(facts.process(pid)?)).map(|proxied| proxied.to)
 }
 
 /// The listener that a connection to `address` reaches. A listener on exactly this address comes

@@ -130,7 +130,7 @@ impl From<&Group<'_>> for Subject {
 
 impl From<&Group<'_>> for Holder {
     fn from(group: &Group<'_>) -> Self {
-        match group.owners {
+        match &*group.owners {
             Owners::Known(pids) => Self::Processes(pids.clone()),
             Owners::Partial { pids, .. } => Self::AtLeast(pids.clone()),
             Owners::Likely { pids, .. } => Self::Likely(pids.clone()),

@@ -2,7 +2,7 @@
 
 use super::tests::{codes, commands};
 use super::*;
-use crate::model::{Circumstances, ExcludedRange, Forward, Host, KernelUser, Owners, Process, Protocol, Socket};
+use crate::model::{Circumstances, ExcludedRange, Host, KernelUser, Owners, PortProxy, Process, Protocol, Socket};
 use crate::probe::{Attempt, Outcome};
 use crate::prose::sentence;
 use crate::testing::{host, listener, owned, process};
@@ -66,7 +66,7 @@ fn services_of_windows_are_told_from_processes() {
     );
 
     let helper = process(1234, 800, "svchost.exe");
-    let forward = Forward { kind: "v4tov6", listen_address: "*".to_owned(), target: "[fd00::1]:80".to_owned() };
+    let forward = PortProxy { kind: "v4tov6", listen_address: "*".to_owned(), target: "[fd00::1]:80".to_owned() };
     let proxy = Socket { forwards_to: Some(forward), ..owned("0.0.0.0:8080", &[1234]) };
     let found = findings_on("windows", &[proxy], std::slice::from_ref(&helper), &[], &Circumstances::default());
     assert_eq!((codes(&found), Status::of(&found)), (vec!["portproxy"], Status::Held));

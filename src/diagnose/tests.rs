@@ -252,17 +252,16 @@ proptest! {
 /// dockerd holds both of them, and has no proxies.
 #[test]
 fn localhost_is_split_by_containers_not_by_the_processes_that_hold_the_port_for_them() {
-    use crate::model::Publication;
-    use crate::testing::engine_container;
-    let published = |local: &str, pid, id: &str| Socket {
-        publication: Some(Publication::Of(Box::new(EngineContainer { id: id.to_owned(), ..engine_container("web") }))),
+    use crate::testing::{engine_container, published};
+    let on = |local: &str, pid, id: &str| Socket {
+        forward: Some(published(EngineContainer { id: id.to_owned(), ..engine_container("web") })),
         ..owned(local, &[pid])
     };
     let split = |ipv6: Socket| {
-        let sockets = [published("127.0.0.1:62893", 42, "one"), ipv6];
+        let sockets = [on("127.0.0.1:62893", 42, "one"), ipv6];
         let processes = [process(42, 7, "dockerd"), process(43, 7, "docker-proxy")];
         findings(&sockets, &processes, &[]).iter().any(|finding| finding.code == "split-localhost")
     };
-    assert!(split(published("[::1]:62893", 42, "two")));
-    assert!(!split(published("[::1]:62893", 43, "one")));
+    assert!(split(on("[::1]:62893", 42, "two")));
+    assert!(!split(on("[::1]:62893", 43, "one")));
 }

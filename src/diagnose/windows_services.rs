@@ -3,7 +3,7 @@
 use super::holders::groups_where;
 use super::statement::LISTENS;
 use super::{Detail, Explanation, Observation, Prominence, Remedy, RemedyKind, Rule, Severity, Statement, Subject};
-use crate::model::{Forward, KernelUser};
+use crate::model::{KernelUser, PortProxy};
 
 pub static HTTP_SYS: Rule = Rule {
     code: "http-sys",
@@ -59,7 +59,7 @@ pub static PORTPROXY: Rule = Rule {
         groups_where(facts, |socket| socket.forwards_to.is_some())
             .iter()
             .filter_map(|group| Some((group, group.sockets[0].forwards_to.as_ref()?)))
-            .map(|(group, Forward { kind, listen_address, target })| {
+            .map(|(group, PortProxy { kind, listen_address, target })| {
                 let port = group.sockets[0].local.port();
                 let words = ["netsh", "interface", "portproxy", "delete", kind].map(str::to_owned);
                 let address = (listen_address != "*").then(|| format!("listenaddress={listen_address}"));

@@ -1,7 +1,7 @@
 //! Containers as their engines describe them.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::{Protocol, Runtime};
@@ -42,13 +42,44 @@ pub struct EngineContainer {
     pub labels: BTreeMap<String, String>,
     /// The ports that it publishes.
     pub ports: Vec<PublishedPort>,
+    /// Its address, if it is in one network only.
+    pub address: Option<IpAddr>,
 }
 
 impl EngineContainer {
+    /// One of which only the id is known.
+    pub fn by_id(engine: Option<Engine>, runtime: Runtime, id: String) -> Self {
+        let engine = engine.unwrap_or(Engine { runtime, socket: None, is_default: false });
+        Self { engine, id, name: None, image: None, labels: BTreeMap::new(), ports: Vec::new(), address: None }
+    }
+
     /// What to call it: by its name, or else by the beginning of its id.
     pub fn title(&self) -> &str {
         self.name.as_deref().unwrap_or_else(|| self.id.get(..12).unwrap_or(&self.id))
     }
+
+    /// The compose project, service and files that it was made by, from its labels.
+    pub fn compose(&self) -> Option<Compose<'_>> {
+        let label = |name: &str| self.labels.get(&format!("com.docker.compose.{name}")).map(String::as_str);
+        let files = label("project.config_files").unwrap_or_default();
+        Some(Compose {
+            project: label("project")?,
+            service: label("service"),
+            // Several are joined by commas.
+            files: files.split(',').filter(|file| !file.is_empty()).collect(),
+        })
+    }
+}
+
+/// What a container is in a compose project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compose<'a> {
+    /// The name of the project.
+    pub project: &'a str,
+    /// The service that the container belongs to.
+    pub service: Option<&'a str>,
+    /// The files that define the project.
+    pub files: Vec<&'a str>,
 }
 
 /// A port of this machine that leads into a container.
@@ -60,18 +91,4 @@ pub struct PublishedPort {
     pub listen: SocketAddr,
     /// The port in the container.
     pub to: u16,
-}
-
-/// For which container a forwarder holds a socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Publication {
-    /// For this one, by its engine's word.
-    Of(Box<EngineContainer>),
-    /// That could not be told.
-    Untold {
-        /// The engine, if it is known.
-        engine: Option<Engine>,
-        /// Why, as a sentence without its full stop.
-        reason: String,
-    },
 }

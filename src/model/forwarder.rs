@@ -127,13 +127,17 @@ pub struct Proxied {
 impl Proxied {
     /// `None` for other programs, and for arguments that docker-proxy does not have.
     pub fn of(process: &Process) -> Option<Self> {
-        let arguments = &process.command;
+        process.forwarder.filter(|&forwarder| forwarder == Forwarder::Proxy)?;
+        Self::parse(&process.command)
+    }
+
+    /// Reads the arguments of a docker-proxy.
+    pub fn parse(arguments: &[String]) -> Option<Self> {
         let option = |name: &str| {
             let at = arguments.iter().position(|argument| argument == name)?;
             arguments.get(at + 1).map(String::as_str)
         };
         let end = |ip: &str, port: &str| Some(SocketAddr::new(option(ip)?.parse().ok()?, option(port)?.parse().ok()?));
-        process.forwarder.filter(|&forwarder| forwarder == Forwarder::Proxy)?;
         Some(Self {
             protocol: match option("-proto")? {
                 "tcp" => Protocol::Tcp,

@@ -52,6 +52,22 @@ impl Owners {
         }
     }
 
+    /// Both as one. `None` if one is less sure than the other.
+    pub fn union(&self, other: &Self) -> Option<Self> {
+        let pids = |own: &[Pid], others: &[Pid]| {
+            let new = others.iter().filter(|pid| !own.contains(pid));
+            own.iter().chain(new).copied().collect()
+        };
+        match (self, other) {
+            (own, other) if own == other => Some(own.clone()),
+            (Self::Known(own), Self::Known(others)) => Some(Self::Known(pids(own, others))),
+            (Self::Likely { pids: own, reason }, Self::Likely { pids: others, .. }) => {
+                Some(Self::Likely { pids: pids(own, others), reason: reason.clone() })
+            }
+            _ => None,
+        }
+    }
+
     /// Whether somebody holds it, or may hold it, who was not seen to have the socket.
     pub const fn is_unsure(&self) -> bool {
         matches!(self, Self::Hidden { .. } | Self::Likely { .. } | Self::Partial { .. })

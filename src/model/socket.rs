@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Owners, Protocol, Publication, Unit, Via};
+use super::{Forward, Owners, Protocol, Unit, Via};
 
 /// The address family with which a socket was created. Its address does not tell: an IPv6 socket
 /// may hold an IPv4 port.
@@ -110,7 +110,7 @@ pub enum KernelUser {
 
 /// A rule of `netsh interface portproxy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forward {
+pub struct PortProxy {
     /// The families that it joins: `v4tov4`, `v4tov6`, `v6tov4`, `v6tov6`.
     pub kind: &'static str,
     /// The address that it listens on, as written: `*` for all.
@@ -186,10 +186,10 @@ pub struct Socket {
     pub kernel_user: Option<KernelUser>,
     /// The socket unit for which systemd opened it.
     pub activated_by: Option<Unit>,
-    /// For which container it is held, if a container engine or a part of one holds it.
-    pub publication: Option<Publication>,
+    /// Where its holder passes on what arrives, if it is known to do so.
+    pub forward: Option<Box<Forward>>,
     /// Where a service of Windows forwards connections to (`netsh interface portproxy`).
-    pub forwards_to: Option<Forward>,
+    pub forwards_to: Option<PortProxy>,
 }
 
 impl Socket {
@@ -215,7 +215,7 @@ impl Socket {
             via: Via::Descriptor,
             kernel_user: None,
             activated_by: None,
-            publication: None,
+            forward: None,
             forwards_to: None,
         }
     }

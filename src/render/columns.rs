@@ -155,7 +155,7 @@ fn below_each_other(items: &[String]) -> usize {
 }
 
 fn process(row: &Row<'_>) -> String {
-    match (&row.process, row.owners) {
+    match (&row.process, &*row.owners) {
         (Some(name), Owners::Likely { .. }) => format!("{name}?"),
         (Some(name), _) => name.clone(),
         (None, Owners::Kernel) => "(kernel)".to_owned(),
@@ -166,9 +166,9 @@ fn process(row: &Row<'_>) -> String {
 }
 
 fn pids(row: &Row<'_>) -> String {
-    let doubt = if matches!(row.owners, Owners::Likely { .. }) { "?" } else { "" };
-    let more = if matches!(row.owners, Owners::Partial { .. }) { " +?" } else { "" };
-    match row.pids {
+    let doubt = if matches!(*row.owners, Owners::Likely { .. }) { "?" } else { "" };
+    let more = if matches!(*row.owners, Owners::Partial { .. }) { " +?" } else { "" };
+    match row.owners.pids() {
         [] => String::new(),
         [pid] => format!("{pid}{doubt}{more}"),
         [pid, others @ ..] => format!("{pid}{doubt} +{}{more}", others.len()),

@@ -60,7 +60,7 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
 
 /// What a row says of the holder.
 fn columns(row: &Row<'_>) -> [String; 10] {
-    let pids: Vec<String> = row.pids.iter().map(ToString::to_string).collect();
+    let pids: Vec<String> = row.owners.pids().iter().map(ToString::to_string).collect();
     [
         row.addresses.join(" "),
         row.states.join(" "),

@@ -1,6 +1,7 @@
 //! The JSON of docs/json.md: from an answer, or an error, to the types of [`wire`].
 
 mod formatter;
+mod forward;
 mod free;
 mod kill;
 mod parts;
@@ -145,6 +146,7 @@ fn port<'a>(report: &'a PortReport, processes: &[model::Process]) -> WirePort<'a
         bind_elsewhere: report.observed.attempts_elsewhere.iter().map(bind).collect(),
         findings: report.verdict.findings.iter().map(|found| finding(found, processes)).collect(),
         sockets: report.observed.sockets.iter().map(socket).collect(),
+        forwards: forward::forwards(&report.observed.sockets),
     }
 }
 

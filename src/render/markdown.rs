@@ -41,7 +41,7 @@ fn add_port(port: &PortReport, diagnosis: &Diagnosis, style: &Style, table: &mut
         return;
     }
     for row in rows {
-        let pids: Vec<String> = row.pids.iter().map(ToString::to_string).collect();
+        let pids: Vec<String> = row.owners.pids().iter().map(ToString::to_string).collect();
         let rest = [
             cell(&row.addresses.join(", ")),
             row.exposure.into_str().to_owned(),

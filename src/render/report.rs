@@ -1,5 +1,6 @@
 //! One port in words: the answer in the first line, then who holds it, what matters besides, and what to do.
 
+mod forward;
 mod headline;
 mod holder;
 mod verbose;

@@ -1,9 +1,11 @@
 //! The rows of a listing, for every format that has rows: a process on a port, with all the addresses it has there.
 
+use std::borrow::Cow;
+
 use crate::classify::Exposure;
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Group, PortReport, Status, groups};
-use crate::model::{Container, Manager, Owners, Pid, Process, Protocol, Socket, State, Unit, find_process};
+use crate::model::{Container, Manager, Owners, Process, Protocol, Socket, State, Unit, find_process};
 use crate::supervisor::{self, Supervisor};
 
 /// A row: text that is not yet escaped.
@@ -21,10 +23,8 @@ pub struct Row<'a> {
     pub exposure: Exposure,
     /// The leader's name.
     pub process: Option<String>,
-    /// The owners, the leader first.
-    pub pids: &'a [Pid],
-    /// How sure the owners are.
-    pub owners: &'a Owners,
+    /// The owners, the leader first, and how sure they are.
+    pub owners: Cow<'a, Owners>,
     /// The user of the leader, or of the socket.
     pub user: Option<String>,
     /// The unit or container.
@@ -46,16 +46,14 @@ pub fn rows(diagnosis: &Diagnosis, connections: bool) -> Vec<Row<'_>> {
 /// The rows of one port.
 pub fn rows_of<'a>(port: &'a PortReport, processes: &'a [Process], connections: bool) -> Vec<Row<'a>> {
     if connections {
-        let single = |socket: &'a Socket| Group { owners: &socket.owners, sockets: vec![socket] };
-        return port.observed.sockets.iter().map(|socket| row(port, &single(socket), processes)).collect();
+        return port.observed.sockets.iter().map(|socket| row(port, &Group::of(socket), processes)).collect();
     }
     groups(port.observed.shown_sockets()).iter().map(|group| row(port, group, processes)).collect()
 }
 
 fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) -> Row<'a> {
     let first = group.sockets[0];
-    let pids = group.owners.pids();
-    let leader = pids.first().and_then(|&pid| find_process(processes, pid));
+    let leader = group.owners.pids().first().and_then(|&pid| find_process(processes, pid));
     let mut addresses: Vec<String> = Vec::new();
     let mut states = Vec::new();
     for socket in &group.sockets {
@@ -75,8 +73,7 @@ fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) ->
         peer: first.remote.map(|peer| peer.to_string()),
         exposure: group.sockets.iter().map(|socket| Exposure::of(socket)).max().unwrap_or(Exposure::Loopback),
         process: leader.map(|process| process.name.clone()),
-        pids,
-        owners: group.owners,
+        owners: group.owners.clone(),
         user: user.or_else(|| first.user.clone()).or_else(|| first.uid.map(|uid| uid.to_string())),
         supervisor: supervisor_of(leader, first),
         command: leader.map_or(&[], |process| &process.command),

@@ -52,10 +52,10 @@ pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result
     }
     print(&table, out)?;
     notes(diagnosis, style, out)?;
-    if rows.iter().any(|row| matches!(row.owners, Owners::Likely { .. })) {
+    if rows.iter().any(|row| matches!(*row.owners, Owners::Likely { .. })) {
         writeln!(out, "? marks a process that is only likely: portcheck PORT says why")?;
     }
-    if rows.iter().any(|row| matches!(row.owners, Owners::Partial { .. })) {
+    if rows.iter().any(|row| matches!(*row.owners, Owners::Partial { .. })) {
         writeln!(out, "+? means that others may have the socket, too: portcheck PORT says who")?;
     }
     Ok(())

@@ -76,8 +76,8 @@ fn the_proxies_of_a_container_are_one_server_and_never_ended() {
         until("both families are published", || holders(4000).len() == 2);
         let answer = json(&["4000/tcp"]);
         let tcp = port(&answer, 4000, "tcp");
-        assert_eq!(codes(tcp), ["listener", "listener"]);
-        let listener = finding(tcp, "listener");
+        assert_eq!(codes(tcp), ["published-port"]);
+        let listener = finding(tcp, "published-port");
         assert_eq!(
             (&listener["details"]["container"], &listener["details"]["container_name"]),
             (&value!(web), &value!("web"))
@@ -133,7 +133,7 @@ fn no_other_engine_is_asked_whatever_the_environment_says() {
             let mut look = portcheck(&["127.0.0.1:4000/tcp", "--json"]);
             look.env("DOCKER_HOST", &host);
             let answer = json_of(look);
-            let listener = finding(port(&answer, 4000, "tcp"), "listener");
+            let listener = finding(port(&answer, 4000, "tcp"), "published-port");
             assert_eq!(commands(&listener["remedies"]), [format!("docker --host {} stop web", docker.host())]);
             let mut kill = portcheck(&["127.0.0.1:4000/tcp", "--kill", "--yes", "--supervisor", "--json"]);
             kill.env("DOCKER_HOST", &host).env("CONTAINER_HOST", &host).env("DOCKER_CONFIG", config.path());

@@ -10,6 +10,7 @@ use super::Search;
 use super::calls::Call;
 use super::cgroup::Hierarchy;
 use super::elsewhere::Elsewhere;
+use super::engines::proxies::{self, Proxy};
 use super::kernel_sockets::KernelPort;
 use super::owners::Sweep;
 use super::partial::Others;
@@ -51,6 +52,8 @@ pub struct Attribution<'a> {
     candidates: HashMap<(String, Option<u32>), Vec<Pid>>,
     /// The processes that could not be inspected, by user. Read only when needed.
     unreadable_by_user: Option<HashMap<u32, Vec<Pid>>>,
+    /// The processes of docker-proxy among those. Read only when needed.
+    proxies: Option<Vec<Proxy>>,
 }
 
 impl<'a> Attribution<'a> {
@@ -67,6 +70,7 @@ impl<'a> Attribution<'a> {
             others: Others::new(proc, &search.sweep, search.sees_every_namespace),
             candidates: HashMap::new(),
             unreadable_by_user: None,
+            proxies: None,
         }
     }
 
@@ -101,6 +105,9 @@ impl<'a> Attribution<'a> {
         if self.sees_all && self.elsewhere.is_some() && !self.is_a_call_unread() {
             return Owners::Kernel.into();
         }
+        if let Some(owners) = self.owners_by_proxy(&entry.socket) {
+            return owners.into();
+        }
         match cgroup {
             // The root cgroup has every process that nobody put elsewhere.
             Some(path) if path != "/" => self.owners_by_cgroup(entry.socket.uid, path),
@@ -123,6 +130,16 @@ impl<'a> Attribution<'a> {
             },
             _ => hidden,
         }
+    }
+
+    /// The docker-proxy whose arguments name the socket's address and port.
+    fn owners_by_proxy(&mut self, socket: &Socket) -> Option<Owners> {
+        if socket.uid != Some(0) || !socket.state.is_waiting() {
+            return None;
+        }
+        let proxies = self.proxies.get_or_insert_with(|| proxies::find(self.proc, &self.sweep.unreadable));
+        let proxy = proxies.iter().find(|proxy| proxy.claims(socket))?;
+        Some(Owners::Likely { pids: vec![proxy.pid], reason: "its arguments name this address and port".to_owned() })
     }
 
     /// Who has the socket without a descriptor of the main thread, or could have it so.

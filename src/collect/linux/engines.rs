@@ -1,29 +1,26 @@
 //! For which container a forwarder holds a port, and whether a process is in the container that its cgroup names: by the word
 //! of the engine that owns it, asked over its own socket.
 //!
-//! An engine is asked only while its process runs, and only through a socket that this process has open: to connect to
-//! one that systemd keeps for it would start it. Environment and contexts lead to other engines, and are not followed.
+//! An engine is asked only while its process runs.
 
+mod ask;
 mod docker;
 mod http;
+mod inside;
+pub mod proxies;
 
 use std::collections::HashMap;
 use std::env;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
-
-use nix::sys::socket::{getsockopt, sockopt};
 
 use super::pids;
 use super::program::Program;
 use crate::model::{
-    Engine, EngineContainer, Forwarder, Pid, Process, Proxied, Publication, PublishedPort, Runtime, Socket,
-    find_process,
+    Confidence, Destination, Engine, EngineContainer, Forward, ForwardKind, Forwarder, Pid, Process, Proxied,
+    PublishedPort, Runtime, Socket, Untold, find_process,
 };
-use crate::platform::foreign;
-use crate::platform::proc::parse_socket_link;
+use ask::Answer;
 
 /// How long all engines together may take.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -31,18 +28,16 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Names the containers behind `sockets`, and those that `processes` certainly run in.
 pub fn assign(proc: &Path, sockets: &mut [Socket], processes: &mut [Process]) {
     let mut engines = Engines::new(proc);
-    for socket in sockets {
-        let Some(pids) = socket.owners.seen() else { continue };
+    for socket in sockets.iter_mut().filter(|socket| socket.state.is_waiting()) {
+        let pids = socket.owners.pids();
         let mut owners = pids.iter().filter_map(|&pid| find_process(processes, pid));
-        socket.publication = owners.find_map(|process| engines.publication(socket, process));
+        socket.forward = owners.find_map(|process| engines.forward(socket, process)).map(Box::new);
     }
-    for process in processes {
+    for process in processes.iter_mut() {
         process.engine_container = engines.container_of(process).map(Box::new);
     }
+    inside::assign(proc, sockets);
 }
-
-/// What one engine said: the engine and its containers, or why it said nothing.
-type Answer = Result<(Engine, Vec<EngineContainer>), (Option<Engine>, String)>;
 
 /// The engines that were asked so far.
 struct Engines<'a> {
@@ -53,25 +48,52 @@ struct Engines<'a> {
     dockerds: Option<Vec<Pid>>,
 }
 
+/// A port that an engine publishes, of which nothing else is known yet.
+fn published(runtime: Runtime) -> Forward {
+    Forward {
+        kind: ForwardKind::Published,
+        by: runtime.into_str().to_owned(),
+        to: None,
+        container: None,
+        ends_at: Vec::new(),
+        confidence: Confidence::Unknown,
+        untold: None,
+    }
+}
+
+/// The same without a container, and why.
+fn untold(runtime: Runtime, why: Untold) -> Forward {
+    Forward { untold: Some(why), ..published(runtime) }
+}
+
+/// What no engine can be asked about.
+fn because(reason: String) -> Untold {
+    Untold { engine: None, reason }
+}
+
+/// The same for a container.
+fn for_container(runtime: Runtime, container: EngineContainer, to: Option<Destination>) -> Forward {
+    let container = Some(Box::new(container));
+    Forward { container, to, confidence: Confidence::Known, ..published(runtime) }
+}
+
 impl<'a> Engines<'a> {
     fn new(proc: &'a Path) -> Self {
         let euid = rustix::process::geteuid().as_raw();
         Self { proc, euid, deadline: None, answers: HashMap::new(), dockerds: None }
     }
 
-    /// For which container `process` holds `socket`; `None` if it is no forwarder of an engine.
-    fn publication(&mut self, socket: &Socket, process: &Process) -> Option<Publication> {
+    /// Where `process` passes on what arrives at `socket`; `None` if it is no forwarder of an engine.
+    fn forward(&mut self, socket: &Socket, process: &Process) -> Option<Forward> {
         match process.forwarder? {
             Forwarder::Proxy => Some(self.behind_proxy(socket, process)),
             Forwarder::Engine(Runtime::Docker | Runtime::Podman) => {
                 let program = Program::read(self.proc, process.pid)?;
                 match &*program.name {
-                    "dockerd" => Some(self.published(process.pid, socket, |port| is_on(port, socket))),
+                    "dockerd" => Some(self.behind_engine(process.pid, socket)),
                     "conmon" => Some(self.behind_conmon(&program, process)),
-                    "rootlessport" | "rootlesskit" => Some(Publication::Untold {
-                        engine: None,
-                        reason: format!("{} does not tell which one", program.name),
-                    }),
+                    "rootlessport" => Some(untold(Runtime::Podman, because(does_not_tell(&program)))),
+                    "rootlesskit" => Some(untold(Runtime::Docker, because(does_not_tell(&program)))),
                     _ => None,
                 }
             }
@@ -80,74 +102,86 @@ impl<'a> Engines<'a> {
     }
 
     /// docker-proxy says by its arguments what it holds. That counts if it holds just this, and the engine says the same.
-    fn behind_proxy(&mut self, socket: &Socket, process: &Process) -> Publication {
+    fn behind_proxy(&mut self, socket: &Socket, process: &Process) -> Forward {
         let holds = |proxied: &Proxied| {
             proxied.protocol == socket.protocol
                 && (proxied.listen.ip(), proxied.listen.port()) == (socket.local.ip(), socket.local.port())
         };
-        match (Proxied::of(process).filter(holds), process.ppid) {
-            (Some(proxied), Some(engine)) => {
-                self.published(engine, socket, |port| is_on(port, socket) && port.to == proxied.to.port())
-            }
-            _ => Publication::Untold { engine: None, reason: "its arguments name another port".to_owned() },
+        let (Some(proxied), Some(engine)) = (Proxied::of(process).filter(holds), process.ppid) else {
+            return untold(Runtime::Docker, because("its arguments name another port".to_owned()));
+        };
+        let fits = |port: &PublishedPort| is_on(port, socket) && port.to == proxied.to.port();
+        let to = Some(Destination::from(proxied.to));
+        match self.publisher(engine, socket, fits) {
+            Ok((container, _)) => for_container(Runtime::Docker, container, to),
+            Err(why) => Forward { to, confidence: Confidence::Likely, ..untold(Runtime::Docker, why) },
         }
     }
 
-    /// The one container of the engine `pid` with a port that `fits`.
-    fn published(&mut self, pid: Pid, socket: &Socket, fits: impl Fn(&PublishedPort) -> bool) -> Publication {
+    /// Without proxies, dockerd has the socket itself.
+    fn behind_engine(&mut self, engine: Pid, socket: &Socket) -> Forward {
+        match self.publisher(engine, socket, |port| is_on(port, socket)) {
+            Ok((container, port)) => {
+                let to = container.address.map(|address| Destination {
+                    host: address.to_string(),
+                    port: port.to,
+                    namespace: None,
+                });
+                for_container(Runtime::Docker, container, to)
+            }
+            Err(why) => untold(Runtime::Docker, why),
+        }
+    }
+
+    /// The one container of the engine `pid` with a port that `fits`, and that port; else a forward without one, which says why.
+    fn publisher(
+        &mut self,
+        pid: Pid,
+        socket: &Socket,
+        fits: impl Fn(&PublishedPort) -> bool,
+    ) -> Result<(EngineContainer, PublishedPort), Untold> {
         let (engine, containers) = match self.ask(pid) {
             Ok(answer) => answer,
             Err((engine, reason)) => {
                 let reason = format!("{} (pid {pid}) was asked which one, but {reason}", Runtime::Docker.title());
-                return Publication::Untold { engine: engine.clone(), reason };
+                return Err(Untold { engine: engine.clone(), reason });
             }
         };
-        let fitting: Vec<&EngineContainer> =
-            containers.iter().filter(|container| container.ports.iter().any(&fits)).collect();
-        match fitting[..] {
-            [container] => Publication::Of(Box::new(container.clone())),
-            _ => Publication::Untold {
-                engine: Some(engine.clone()),
-                reason: format!(
-                    "{} (pid {pid}) knows {} that publish {}/{}",
-                    engine.runtime.title(),
-                    if fitting.is_empty() {
-                        "no containers".to_owned()
-                    } else {
-                        format!("{} containers", fitting.len())
-                    },
-                    socket.local,
-                    socket.protocol
-                ),
-            },
+        let port = |container: &EngineContainer| container.ports.iter().copied().find(&fits);
+        let fitting: Vec<(&EngineContainer, PublishedPort)> =
+            containers.iter().filter_map(|container| Some((container, port(container)?))).collect();
+        if let [(container, port)] = fitting[..] {
+            return Ok((container.clone(), port));
         }
+        let count =
+            if fitting.is_empty() { "no containers".to_owned() } else { format!("{} containers", fitting.len()) };
+        let title = engine.runtime.title();
+        let reason = format!("{title} (pid {pid}) knows {count} that publish {}/{}", socket.local, socket.protocol);
+        Err(Untold { engine: Some(engine.clone()), reason })
     }
 
     /// conmon has the sockets of one container, and its id and name among its arguments. Podman has no engine that runs: conmon is what
     /// it leaves with a container.
-    fn behind_conmon(&self, program: &Program, process: &Process) -> Publication {
+    fn behind_conmon(&self, program: &Program, process: &Process) -> Forward {
         match self.conmons_container(program, &process.command) {
-            Some(container) => Publication::Of(Box::new(container)),
-            None => Publication::Untold {
-                engine: None,
-                reason: format!("it belongs to the Podman of another user (uid {})", program.uid),
-            },
+            Some(container) => for_container(Runtime::Podman, container, None),
+            None => {
+                let reason = format!("it belongs to the Podman of another user (uid {})", program.uid);
+                untold(Runtime::Podman, because(reason))
+            }
         }
     }
 
     fn conmons_container(&self, program: &Program, arguments: &[String]) -> Option<EngineContainer> {
         let id = option(arguments, "-c").filter(|id| is_id(id))?;
+        let engine = || Engine {
+            runtime: Runtime::Podman,
+            socket: None,
+            is_default: ["CONTAINER_HOST", "CONTAINER_CONNECTION"].iter().all(|name| env::var_os(name).is_none()),
+        };
         (program.uid == self.euid).then(|| EngineContainer {
-            engine: Engine {
-                runtime: Runtime::Podman,
-                socket: None,
-                is_default: ["CONTAINER_HOST", "CONTAINER_CONNECTION"].iter().all(|name| env::var_os(name).is_none()),
-            },
-            id: id.to_owned(),
             name: option(arguments, "-n").map(str::to_owned),
-            image: None,
-            labels: std::collections::BTreeMap::new(),
-            ports: Vec::new(),
+            ..EngineContainer::by_id(Some(engine()), Runtime::Podman, id.to_owned())
         })
     }
 
@@ -180,7 +214,7 @@ impl<'a> Engines<'a> {
                 shim if shim.starts_with("containerd-shim") => "-id",
                 _ => return None,
             };
-            let arguments = self.arguments(ancestor.pid);
+            let arguments = ask::arguments(self.proc, ancestor.pid);
             (option(&arguments, name) == Some(id)).then_some((program, arguments))
         })
     }
@@ -201,115 +235,16 @@ impl<'a> Engines<'a> {
     fn ask(&mut self, pid: Pid) -> &Answer {
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
         if !self.answers.contains_key(&pid) {
-            let answer = self.question(pid, deadline);
+            let answer = ask::ask(self.proc, pid, deadline);
             self.answers.insert(pid, answer);
         }
         &self.answers[&pid]
     }
-
-    fn question(&self, pid: Pid, deadline: Instant) -> Answer {
-        let untold = |reason: &str| (None, reason.to_owned());
-        let program = Program::read(self.proc, pid).filter(|program| program.name == "dockerd");
-        let program = program.ok_or_else(|| untold("it cannot be seen any more"))?;
-        if program.uid != 0 && program.uid != self.euid {
-            return Err((None, format!("it answers only to its user (uid {})", program.uid)));
-        }
-        let own = self.socket_of(pid).ok_or_else(|| untold("it listens on no unix socket that can be seen"))?;
-        let path = self.seen_from_here(pid, &own);
-        let is_default = program.uid == 0 && path == own && own == Path::new(Engine::DOCKER_SOCKET) && !is_diverted();
-        let engine = Engine { runtime: Runtime::Docker, socket: Some(path.clone()), is_default };
-        let failed = |reason: String| (Some(engine.clone()), reason);
-        let stream = http::connect(&path, deadline).map_err(failed)?;
-        // Who listens there, the kernel tells: the engine, or root for it.
-        let peer = getsockopt(&stream, sockopt::PeerCredentials).map_err(|error| failed(error.to_string()))?;
-        if peer.uid() != 0 && peer.uid() != program.uid {
-            return Err(failed("somebody else answers on its socket".to_owned()));
-        }
-        let json = http::get(stream, "/containers/json", deadline).map_err(failed)?;
-        let containers = docker::parse(&json, &engine).map_err(failed)?;
-        Ok((engine, containers))
-    }
-
-    /// Where the engine listens, as it calls that: of the sockets that it has open, the one that it was told to, or the usual
-    /// one.
-    fn socket_of(&self, pid: Pid) -> Option<PathBuf> {
-        let listening = self.listening(pid)?;
-        let told = hosts(&self.arguments(pid));
-        let is_usual = |path: &&PathBuf| path.file_name().is_some_and(|name| name == "docker.sock");
-        let chosen = listening.iter().find(|path| told.contains(path)).or_else(|| listening.iter().find(is_usual));
-        chosen.cloned()
-    }
-
-    /// The paths of the unix sockets on which a process waits.
-    fn listening(&self, pid: Pid) -> Option<Vec<PathBuf>> {
-        let directory = self.proc.join(pid.to_string());
-        let links = fs::read_dir(directory.join("fd"))
-            .ok()?
-            .flatten()
-            .filter_map(|entry| parse_socket_link(fs::read_link(entry.path()).ok()?.as_os_str().as_encoded_bytes()));
-        let inodes: Vec<u64> = links.collect();
-        let table = fs::read_to_string(directory.join("net/unix")).ok()?;
-        let rows = table.lines().filter_map(parse_listening);
-        Some(rows.filter(|(inode, _)| inodes.contains(inode)).map(|(_, path)| path).collect())
-    }
-
-    /// A path of the process as it is reached from here: it may be in another mount namespace.
-    fn seen_from_here(&self, pid: Pid, path: &Path) -> PathBuf {
-        let there = self.proc.join(pid.to_string()).join("root").join(path.strip_prefix("/").unwrap_or(path));
-        let file = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
-        if file(path) == file(&there) { path.to_owned() } else { there }
-    }
-
-    /// The arguments of a process (proc_pid_cmdline(5)).
-    fn arguments(&self, pid: Pid) -> Vec<String> {
-        let bytes = fs::read(self.proc.join(pid.to_string()).join("cmdline")).unwrap_or_default();
-        let arguments = bytes.split(|&byte| byte == 0);
-        arguments.map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()
-    }
 }
 
-/// Whether the user's `docker` asks another engine than the one of this machine.
-fn is_diverted() -> bool {
-    if ["DOCKER_HOST", "DOCKER_CONTEXT"].iter().any(|name| env::var_os(name).is_some()) {
-        return true;
-    }
-    let home = || Some(Path::new(&env::var_os("HOME")?).join(".docker"));
-    let Some(directory) = env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(home) else { return false };
-    let config = foreign::read(&directory.join("config.json")).unwrap_or_default();
-    let config: serde_json::Value = serde_json::from_slice(&config).unwrap_or_default();
-    config["currentContext"].as_str().is_some_and(|context| !matches!(context, "" | "default"))
-}
-
-/// The unix sockets among the hosts that dockerd is told to listen on: `-H unix:///run/docker.sock`, `--host=unix://…`.
-fn hosts(arguments: &[String]) -> Vec<PathBuf> {
-    let mut hosts = Vec::new();
-    for (index, argument) in arguments.iter().enumerate() {
-        let value = match argument.strip_prefix("--host").or_else(|| argument.strip_prefix("-H")) {
-            Some("") => arguments.get(index + 1).map(String::as_str),
-            Some(value) => Some(value.strip_prefix('=').unwrap_or(value)),
-            None => None,
-        };
-        hosts.extend(value.and_then(|value| value.strip_prefix("unix://")).map(usual_place));
-    }
-    hosts
-}
-
-/// `/var/run` is another name of `/run`.
-fn usual_place(path: &str) -> PathBuf {
-    path.strip_prefix("/var/run/").map_or_else(|| PathBuf::from(path), |rest| Path::new("/run").join(rest))
-}
-
-/// The inode and path of a socket in /proc/net/unix that waits for connections.
-///
-/// The columns are `Num: RefCount Protocol Flags Type St Inode Path` (`unix_seq_show`, net/unix/af_unix.c).
-fn parse_listening(line: &str) -> Option<(u64, PathBuf)> {
-    /// `__SO_ACCEPTCON`, linux/net.h.
-    const ACCEPTS: u32 = 1 << 16;
-    let (columns, path) = line.split_at(line.find(" /")?);
-    let mut columns = columns.split_ascii_whitespace().skip(3);
-    let flags = u32::from_str_radix(columns.next()?, 16).ok()?;
-    let inode = columns.nth(2)?.parse().ok()?;
-    (flags & ACCEPTS != 0).then(|| (inode, usual_place(path.trim_start())))
+/// Why the helper of a rootless engine names no container.
+fn does_not_tell(program: &Program) -> String {
+    format!("{} does not tell which one", program.name)
 }
 
 /// Whether a container that publishes `port` does so by `socket`.
@@ -333,33 +268,6 @@ mod tests {
 
     fn words(line: &str) -> Vec<String> {
         line.split(' ').map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn the_sockets_that_dockerd_is_told_of() {
-        let told = |line: &str| hosts(&words(line));
-        assert_eq!(told("dockerd -H fd:// --containerd=/run/containerd/containerd.sock"), [""; 0].map(PathBuf::from));
-        let all = "dockerd -H unix:///a --host unix:///b --host=unix:///c -Hunix:///d -H tcp://0.0.0.0:2375 -H";
-        assert_eq!(told(all), ["/a", "/b", "/c", "/d"].map(PathBuf::from));
-        assert_eq!(told("dockerd -H unix:///var/run/docker.sock"), [PathBuf::from(Engine::DOCKER_SOCKET)]);
-    }
-
-    #[test]
-    fn only_paths_that_wait_for_connections_are_taken() {
-        let row = |text: &str| parse_listening(text);
-        let line = "0000000000000000: 00000002 00000000 00010000 0001 01 17094911 /var/run/docker.sock";
-        assert_eq!(row(line), Some((17_094_911, PathBuf::from(Engine::DOCKER_SOCKET))));
-        assert_eq!(row("0000000000000000: 00000002 00000000 00010000 0001 01 7 /a b"), Some((7, "/a b".into())));
-        for other in [
-            "Num       RefCount Protocol Flags    Type St Inode Path",
-            "0000000000000000: 00000003 00000000 00000000 0001 03 7 /run/docker.sock",
-            "0000000000000000: 00000002 00000000 00010000 0001 01 7 @/run/docker.sock",
-            "0000000000000000: 00000002 00000000 00010000 0001 01 7",
-            "",
-            " /",
-        ] {
-            assert_eq!(row(other), None, "{other:?}");
-        }
     }
 
     #[test]

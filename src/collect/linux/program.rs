@@ -47,7 +47,9 @@ pub fn forwarder(proc: &Path, process: &Process) -> Option<Forwarder> {
     if forwarder != Forwarder::Proxy {
         return Some(forwarder);
     }
-    let program = program?;
+    let Some(program) = program else {
+        return Some(forwarder);
+    };
     let engine = Program::read(proc, program.parent)?;
     (engine.name == "dockerd" && engine.uid == program.uid).then_some(forwarder)
 }

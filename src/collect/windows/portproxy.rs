@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use winreg::RegKey;
 use winreg::enums::HKEY_LOCAL_MACHINE;
 
-use crate::model::{Forward, Forwarder, Process, Protocol, Socket, find_process};
+use crate::model::{Forwarder, PortProxy, Process, Protocol, Socket, find_process};
 
 /// The registry key of the rules: netsh writes them, and the service reads them.
 const KEY: &str = r"SYSTEM\CurrentControlSet\Services\PortProxy";
@@ -36,7 +36,7 @@ pub fn rules() -> Vec<Rule> {
 
 /// Where connections to `socket` are forwarded, if a rule does that. Another program may have the
 /// port of a rule: only a service host forwards anything.
-pub fn of(rules: &[Rule], socket: &Socket, processes: &[Process]) -> Option<Forward> {
+pub fn of(rules: &[Rule], socket: &Socket, processes: &[Process]) -> Option<PortProxy> {
     let is_listener = socket.protocol == Protocol::Tcp && socket.state.is_listening();
     let owner = socket.owners.pids().first().and_then(|&pid| find_process(processes, pid))?;
     if !is_listener || owner.forwarder != Some(Forwarder::ServiceHost) {
@@ -44,7 +44,7 @@ pub fn of(rules: &[Rule], socket: &Socket, processes: &[Process]) -> Option<Forw
     }
     let rule =
         rules.iter().find(|rule| rule.port == socket.local.port() && rule.listens_at() == Some(socket.local.ip()))?;
-    Some(Forward { kind: rule.kind, listen_address: rule.address.clone(), target: rule.target.clone() })
+    Some(PortProxy { kind: rule.kind, listen_address: rule.address.clone(), target: rule.target.clone() })
 }
 
 impl Rule {

@@ -195,7 +195,7 @@ impl Planner<'_> {
 
     /// Adds what is to be done about one group of sockets, if it is one that can be ended or dropped.
     fn add_group(&self, port: &PortReport, group: &Group<'_>, facts: &Facts<'_>, own: &mut Plan) -> bool {
-        match group.owners {
+        match &*group.owners {
             Owners::Known(pids) if group.sockets[0].state.is_waiting() || self.options.clients => {
                 match self.refuse(port, group, pids) {
                     Some(Refused::For(refusal)) => add_refusal(refusal, &mut own.refusals),

@@ -28,6 +28,7 @@ use serde::Serialize;
 use strum::VariantNames;
 
 use super::Ports;
+use super::forward::WireForward;
 use super::free::WireFree;
 use super::kill::WireKill;
 use super::parts::{WireEndpoint, WireRemedy};
@@ -106,6 +107,8 @@ pub struct WirePort<'a> {
     pub findings: Vec<WireFinding<'a>>,
     /// The sockets that hold the port.
     pub sockets: Vec<WireSocket<'a>>,
+    /// Where what arrives at the port is passed on to.
+    pub forwards: Vec<WireForward<'a>>,
 }
 
 #[derive(Debug, Serialize)]

@@ -84,6 +84,11 @@ pub fn of<'a>(ports: &[&'a PortReport], diagnosis: &Diagnosis) -> Headline<'a> {
         let text = format!("{names} {}", prose::predicate(&finding.statement, &diagnosis.processes));
         return Headline { text, sentence: Some(finding) };
     }
+    if let [group] = &waiting(first)[..]
+        && group.sockets[0].forward.is_some()
+    {
+        return reason(first, &format!("{names} {is} in use"), diagnosis);
+    }
     let is_plain =
         first.observed.sockets.iter().any(|socket| matches!(socket.state, State::Listen | State::Unconnected));
     match &holders[..] {

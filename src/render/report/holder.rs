@@ -3,10 +3,11 @@
 use std::io;
 use std::time::SystemTime;
 
+use super::forward;
 use crate::classify::Exposure;
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Group, enumerate};
-use crate::model::{Owners, Pid, Process, Socket, State, find_process};
+use crate::model::{ForwardKind, Owners, Pid, Process, Socket, State, find_process};
 use crate::render::paper::Paper;
 use crate::render::rows::name_supervisor;
 use crate::render::{Style, colour, escape};
@@ -24,8 +25,13 @@ pub fn write(
         let name = escape::terminal(&group.holder(&diagnosis.processes)).into_owned();
         writeln!(paper.out, "  {0}{name}{0:#}", colour::STRONG)?;
     }
+    if let Some(forward) = &group.sockets[0].forward
+        && forward.kind == ForwardKind::Published
+    {
+        return forward::write(forward, group, diagnosis, style, paper);
+    }
     owners(group, diagnosis, style, paper)?;
-    match group.owners {
+    match &*group.owners {
         Owners::Partial { reason, .. } => paper.field("perhaps also", reason)?,
         Owners::Likely { reason, .. } => paper.field("deduced", reason)?,
         Owners::Hidden { reason } => hidden(group.sockets[0], reason, paper)?,
@@ -35,7 +41,7 @@ pub fn write(
 }
 
 /// Writes about the processes. The leader speaks for the others, unless all is asked for.
-fn owners(group: &Group<'_>, diagnosis: &Diagnosis, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+pub fn owners(group: &Group<'_>, diagnosis: &Diagnosis, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     let pids = group.owners.pids();
     let shown = if style.verbose { pids.len() } else { 1 };
     for (index, &pid) in pids.iter().take(shown).enumerate() {
@@ -52,7 +58,7 @@ fn owners(group: &Group<'_>, diagnosis: &Diagnosis, style: &Style, paper: &mut P
             None => paper.field("process", &format!("pid {pid} has ended since"))?,
         }
     }
-    match (group.owners, pids) {
+    match (&*group.owners, pids) {
         (Owners::Known(_) | Owners::Partial { .. }, [_, rest @ ..]) if !rest.is_empty() => {
             paper.field("also held by", &others(rest, diagnosis))
         }
@@ -107,7 +113,7 @@ fn started(process: &Process, style: &Style) -> Option<String> {
 }
 
 /// `3 s ago`, `12 min ago`, `2 h ago`, `5 days ago`.
-fn ago(now: u64, started: SystemTime) -> String {
+pub fn ago(now: u64, started: SystemTime) -> String {
     let started = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     match now.saturating_sub(started) {
         seconds @ 0..120 => format!("{seconds} s ago"),
@@ -176,7 +182,7 @@ fn place(group: &Group<'_>, style: &Style, paper: &mut Paper<'_>) -> io::Result<
 }
 
 /// `all addresses, IPv4 and IPv6; reachable from other machines`, `127.0.0.1 and ::1; this machine only`.
-fn addresses(sockets: &[&Socket]) -> String {
+pub fn addresses(sockets: &[&Socket]) -> String {
     let all_ipv4 = sockets.iter().any(|socket| socket.is_wildcard() && socket.serves_ipv4());
     let all_ipv6 = sockets.iter().any(|socket| socket.is_wildcard() && socket.local.is_ipv6());
     let mut places = match (all_ipv4, all_ipv6) {

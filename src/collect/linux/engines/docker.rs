@@ -15,6 +15,19 @@ struct Listed {
     image: Option<String>,
     labels: Option<BTreeMap<String, String>>,
     ports: Option<Vec<ListedPort>>,
+    network_settings: Option<ListedNetworks>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedNetworks {
+    networks: Option<BTreeMap<String, Option<ListedNetwork>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ListedNetwork {
+    #[serde(rename = "IPAddress")]
+    address: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,8 +57,17 @@ pub fn parse(json: &[u8], engine: &Engine) -> Result<Vec<EngineContainer>, Strin
         image: listed.image,
         labels: listed.labels.unwrap_or_default(),
         ports: listed.ports.unwrap_or_default().iter().filter_map(published).collect(),
+        address: listed.network_settings.and_then(only_address),
     };
     Ok(listed.into_iter().filter(is_id).map(container).collect())
+}
+
+/// The address of a container that is in one network only.
+fn only_address(networks: ListedNetworks) -> Option<IpAddr> {
+    let networks = networks.networks?;
+    let mut addresses = networks.values().flatten().filter_map(|network| network.address.as_ref()?.parse().ok());
+    let first = addresses.next()?;
+    addresses.next().is_none().then_some(first)
 }
 
 /// `None` for a port that is not published, or of another protocol.
@@ -78,7 +100,8 @@ mod tests {
                 {{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8081,"Type":"tcp"}},
                 {{"IP":"::","PrivatePort":80,"PublicPort":8081,"Type":"tcp"}},
                 {{"PrivatePort":443,"Type":"tcp"}},{{"IP":"0.0.0.0","PrivatePort":1,"PublicPort":1,"Type":"sctp"}}],
-                "Labels":{{"com.docker.compose.project":"shop"}},"State":"running"}},
+                "Labels":{{"com.docker.compose.project":"shop"}},"State":"running",
+                "NetworkSettings":{{"Networks":{{"bridge":{{"IPAddress":"172.17.0.2","Gateway":"172.17.0.1"}},"none":null}}}}}},
                 {{"Id":"short","Names":null,"Ports":null,"Labels":null}}]"#
         );
         let [container] = &parse(json.as_bytes(), &engine()).unwrap()[..] else { panic!() };
@@ -86,6 +109,7 @@ mod tests {
             (&*container.id, container.title(), container.image.as_deref()),
             (&*id, "shop-web-1", Some("shop:1"))
         );
+        assert_eq!(container.address, Some(IpAddr::from([172, 17, 0, 2])));
         assert_eq!(container.labels["com.docker.compose.project"], "shop");
         let ports: Vec<String> = container.ports.iter().map(|port| format!("{} -> {}", port.listen, port.to)).collect();
         assert_eq!(ports, ["0.0.0.0:8081 -> 80", "[::]:8081 -> 80"]);

@@ -6,7 +6,7 @@ use crate::diagnose::{
     Facts, Finding, Group, PortReport, Remedy, RemedyKind, Severity, forwarded, is_airplay_receiver, remedy,
 };
 use crate::model::{
-    Container, Forwarder, LeaseKind, Owners, Pid, Process, Protocol, Publication, Runtime, State, find_process,
+    Container, Forward, Forwarder, LeaseKind, Owners, Pid, Process, Protocol, Runtime, State, find_process,
 };
 use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
@@ -77,7 +77,8 @@ impl Planner<'_> {
     fn forwarder(&self, port: &PortReport, group: &Group<'_>, process: &Process, forwarder: Forwarder) -> Refused {
         let facts = self.diagnosis.facts(self.request, &port.observed);
         let mut remedies = forwarded::free_port(&facts, group, process, forwarder);
-        if let Some(Publication::Of(container)) = &group.sockets[0].publication {
+        let forward = group.sockets[0].forward.as_deref();
+        if let Some(container) = forward.and_then(Forward::confirmed_container) {
             if self.options.supervisor {
                 return Refused::InFavourOf(Stop::container(container));
             }
@@ -159,7 +160,7 @@ impl Planner<'_> {
     pub(super) fn why_not(&self, port: &PortReport, group: &Group<'_>, facts: &Facts<'_>) -> Refusal {
         let pids = group.owners.pids();
         let mut remedies = remedies_of(port, group);
-        let (who, reason) = match group.owners {
+        let (who, reason) = match &*group.owners {
             Owners::Known(_) => {
                 remedies.insert(0, remedy::end_client(facts));
                 (group.holder(&self.diagnosis.processes), "holds the port only by a connection".to_owned())

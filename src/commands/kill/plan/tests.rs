@@ -192,13 +192,12 @@ fn who_holds_ports_for_others_is_never_ended() {
 /// docker-proxy has a process for each family, and both hold the port for one container.
 #[test]
 fn a_container_is_refused_once_and_stopped_once() {
-    use crate::model::Publication;
-    use crate::testing::engine_container;
-    let publication = || Some(Publication::Of(Box::new(engine_container("web"))));
+    use crate::testing::{engine_container, published};
+    let forward = || Some(published(engine_container("web")));
     let sockets = || {
         vec![
-            Socket { publication: publication(), ..owned("0.0.0.0:62893", &[42]) },
-            Socket { publication: publication(), inode: Some(42381), ..owned("[::]:62893", &[43]) },
+            Socket { forward: forward(), ..owned("0.0.0.0:62893", &[42]) },
+            Socket { forward: forward(), inode: Some(42381), ..owned("[::]:62893", &[43]) },
         ]
     };
     let proxies = || vec![process(42, 7, "docker-proxy"), process(43, 7, "docker-proxy")];
