@@ -23,7 +23,7 @@ use rustix::process::geteuid;
 
 use cgroup::Cgroup;
 
-/// The exit status for a failure of this program's own, as `env` and `timeout` have it.
+/// The exit status if this program itself fails, as `env` and `timeout` have it.
 const OWN_FAILURE: u8 = 125;
 
 /// Run a command among many processes, descriptors and TCP sockets
@@ -51,13 +51,13 @@ struct Options {
     /// Put the process that listens on the port into a cgroup (version 2) of its own
     #[arg(long)]
     cgroups: bool,
-    /// Said to itself: the network namespace is entered already
+    /// Internal: the network namespace is entered already
     #[arg(long, hide = true)]
     inside: bool,
-    /// Said to itself: be one process of the load, whose share the other options say
+    /// Internal: be one process of the load, with the share that the other options give
     #[arg(long, hide = true)]
     child: Option<Role>,
-    /// Said to itself: the address this child listens and connects at
+    /// Internal: the address this child listens and connects at
     #[arg(long, hide = true, default_value_t = Ipv4Addr::LOCALHOST)]
     address: Ipv4Addr,
     /// The command and its arguments
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = env::args_os().skip(1).collect();
     // Cargo puts its `--bench` behind all arguments, where the command would get it.
     arguments.pop_if(|last| last == "--bench");
-    // A bare `cargo bench` or `cargo test --all-targets` comes along here too, and must not be kept waiting.
+    // A bare `cargo bench` or `cargo test --all-targets` runs this, too, and must not have to wait.
     if arguments.is_empty() {
         println!("{}", Options::command().render_help());
         return ExitCode::SUCCESS;
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Names what failed in front of the error.
+/// Puts what failed in front of the error.
 fn cannot<E: Display>(what: impl Display) -> impl FnOnce(E) -> String {
     move |error| format!("cannot {what}: {error}")
 }
@@ -117,12 +117,14 @@ fn enter_namespace(arguments: &[OsString]) -> Result<ExitCode, String> {
 /// Builds the load, runs the command or waits in it, and takes it down.
 fn run(options: &Options) -> Result<ExitCode, String> {
     bring_loopback_up()?;
-    // Declared before the processes, so that it is dropped after them: a cgroup is removed only when empty.
+    // Declared before the processes, so that it is dropped after them: a cgroup is removed only
+    // when empty.
     let cgroup = options.cgroups.then(Cgroup::create).transpose()?;
     let mut workers = Crew::new()?;
     let mut holder = Crew::new()?;
     for index in 0..options.processes {
-        // In the middle of the process list: whoever stops at the first holder has half of the way to go.
+        // In the middle of the process list: a tool that stops at the first holder has to go half
+        // of the way.
         if index == options.processes / 2 {
             holder.spawn(Role::Holder, &[format!("--port={}", options.port)])?;
         }
@@ -132,7 +134,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     if let Some(cgroup) = &cgroup {
         cgroup.admit(holder_pid)?;
     }
-    // The holder first: a connection could be given its port.
+    // The holder first, as a connection could get its port.
     holder.set_to_work()?;
     workers.set_to_work()?;
 
@@ -143,7 +145,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     };
     let status =
         Command::new(program).args(arguments).status().map_err(cannot(format_args!("run {}", program.display())))?;
-    // A command that was killed is reported as a shell would.
+    // A command that was killed is reported as a shell does it.
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(OWN_FAILURE)))
 }
@@ -154,12 +156,13 @@ fn bring_loopback_up() -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("`ip link set lo up` failed: {status}")) }
 }
 
-/// The options that tell the worker at `index` its share.
+/// The options with the share of the worker at `index`.
 fn worker_share(options: &Options, index: u32) -> [String; 4] {
     let (index, count) = (u64::from(index), u64::from(options.processes));
-    // Differences of a running total, so that the remainder is spread and the shares add up to `total`.
+    // Differences of a running total, so the remainder is spread and the shares add up to `total`.
     let share = |total: u64| total * (index + 1) / count - total * index / count;
-    // An address for each, so that no two workers compete for the ephemeral ports of one destination.
+    // An address for each, so that no two workers compete for the ephemeral ports of one
+    // destination.
     let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)).saturating_add(index as u32));
     [
         format!("--address={address}"),
@@ -169,12 +172,12 @@ fn worker_share(options: &Options, index: u32) -> [String; 4] {
     ]
 }
 
-/// Child processes that are set to work together; killed and reaped when dropped.
+/// Child processes that start together. They are killed and reaped when dropped.
 struct Crew {
     members: Vec<Child>,
     go: PipeWriter,
     reports: PipeReader,
-    /// The children's ends of both pipes, kept while there are children to start.
+    /// The children's ends of both pipes, kept until all children are started.
     child_ends: Option<(PipeReader, PipeWriter)>,
 }
 
@@ -201,7 +204,8 @@ impl Crew {
 
     /// Lets every child open its share, and returns when all have.
     fn set_to_work(&mut self) -> Result<(), String> {
-        // Without this process's copies the reports end when the last child has closed its own, or has died.
+        // Without this process's copies, the reports end when the last child has closed its own or
+        // has died.
         self.child_ends = None;
         let count = self.members.len();
         self.go.write_all(&vec![b'\n'; count]).map_err(cannot("set the processes to work"))?;
@@ -218,7 +222,8 @@ impl Crew {
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        // All are told before any is waited for. Neither can fail but for a child that has gone already.
+        // All children are told before the first is awaited. This fails only if a child has ended
+        // already.
         for child in &mut self.members {
             let _ = child.kill();
         }

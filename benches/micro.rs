@@ -1,5 +1,5 @@
-//! How long the parsers and the sweep take by themselves. They are private, so it needs the doors of the fuzzers:
-//! `RUSTFLAGS='--cfg fuzzing' cargo bench --bench micro`.
+//! How long the parsers and the sweep take. They are private, so this needs the access that fuzzers
+//! have: `RUSTFLAGS='--cfg fuzzing' cargo bench --bench micro`.
 
 #[cfg(not(all(fuzzing, target_os = "linux")))]
 fn main() {
@@ -18,7 +18,8 @@ mod benches {
     use portcheck::fuzzing::{self, Services};
     use portcheck::model::Protocol;
 
-    /// A row of sock_diag with a header: a listener on 127.0.0.1, with the attributes that the kernel sends.
+    /// A row of sock_diag with a header: a listener on 127.0.0.1, with the attributes that the
+    /// kernel sends.
     fn row(port: u16) -> Vec<u8> {
         let mut row = vec![0u8; 16 + 72];
         row[4..6].copy_from_slice(&20u16.to_ne_bytes());
@@ -54,7 +55,7 @@ mod benches {
         bencher.bench(|| fuzzing::socket_link(divan::black_box(b"socket:[4238042]")));
     }
 
-    /// All descriptors of this machine, or those that may be read.
+    /// All descriptors of this machine that may be read.
     #[divan::bench(sample_count = 20)]
     fn sweep() -> usize {
         fuzzing::sweep(divan::black_box(&[1]))
@@ -66,14 +67,14 @@ mod benches {
         bencher.bench(|| services.lookup(divan::black_box(8080), Protocol::Tcp));
     }
 
-    /// The whole of IANA's registry is looked through for it.
+    /// This name makes it search the whole registry of IANA.
     #[divan::bench]
     fn ports_of_an_unknown_service(bencher: Bencher) {
         let services = Services::default();
         bencher.bench(|| services.ports_named(divan::black_box("no-such-service")));
     }
 
-    /// What it is offered as "did you mean".
+    /// A name that is offered as "did you mean".
     #[divan::bench]
     fn nearest_name(bencher: Bencher) {
         let services = Services::default();

@@ -1,4 +1,4 @@
-//! netstat2's own call, to compare with: every TCP socket with its processes.
+//! netstat2's own call, for comparison: every TCP socket with its processes.
 
 use netstat2::{AddressFamilyFlags, ProtocolFlags, get_sockets_info};
 

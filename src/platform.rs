@@ -1,5 +1,6 @@
-//! The operating system: processes by handles, signals, becoming another program, the name and interfaces of the
-//! machine, limits. Beside `collect` the one place that asks which system this is.
+//! The operating system: processes by handles, signals, becoming another program, the name and
+//! interfaces of the machine, limits. Besides `collect`, only this module asks which system this
+//! is.
 
 mod exec;
 #[cfg(target_os = "linux")]

@@ -40,7 +40,8 @@ fn wait_for_go() -> Result<bool, String> {
     Ok(read == 1)
 }
 
-/// Waits until the parent has closed the pipe, without taking a byte that is meant for another child.
+/// Waits until the parent has closed the pipe, without taking a byte that is meant for another
+/// child.
 fn wait_for_end() -> Result<(), String> {
     let pipe = stdin();
     // No event is asked for: the end is reported in any case.
@@ -103,7 +104,8 @@ fn open_null() -> Result<File, String> {
     File::options().read(true).write(true).open("/dev/null").map_err(cannot("open /dev/null"))
 }
 
-/// Raised by each process for itself, so that the command runs under the limit it would have without the load.
+/// Raised by each process for itself, so that the command runs under the limit it would have
+/// without the load.
 fn raise_descriptor_limit(needed: u64) -> Result<(), String> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {

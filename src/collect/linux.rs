@@ -1,4 +1,5 @@
-//! The native backend of Linux: joins socket tables, descriptors, cgroups and process details into a [`Snapshot`].
+//! The native backend of Linux: joins socket tables, descriptors, cgroups and process details into
+//! a [`Snapshot`].
 
 mod attribute;
 mod bpf;

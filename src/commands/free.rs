@@ -1,12 +1,14 @@
-//! A port that is still free when it is used.
+//! Picks ports that stay free until they are used: `portcheck free`.
 //!
-//! The story of `portcheck --free`: [`Pool`] lists the candidates, in an [`Order`], without those that somebody may claim.
-//! Of each candidate first the *lock* is taken, by which callers of this program keep out of each other's way, and
-//! only then it is bound, exclusively and wherever a server might want it (`claim`): a bind that is tried on a port
-//! which another caller was given could be in the way of that one's server. What is found is kept until all are found.
+//! [`Pool`] lists the candidates in an [`Order`], without ports that somebody may claim. For each
+//! candidate, the *lock* is taken first: it keeps other callers of this program away. Only then the
+//! port is bound, exclusively, on every address that a server might want (`claim`). Without the
+//! lock, the bind could disturb the server of another caller who was given the port. All ports that
+//! are found are kept until enough are found.
 //!
-//! Then the port is handed over. To a caller: the lock goes to a lease daemon in the background, the *lease*, and with `--hold`
-//! the bound sockets too. To a command: it inherits them, as this process becomes the command.
+//! Then they are handed over. For a caller, a lease daemon in the background gets the lock (the
+//! *lease*) and, with `--hold`, the bound sockets. A command inherits both, as this process becomes
+//! the command.
 
 mod claim;
 mod env_file;
@@ -42,44 +44,44 @@ pub use report::{
     Action, Found, Report, list_leases, nothing_left, picked, ranges, release_leases, why_nothing_is_left,
 };
 
-/// The longest that a lease may be asked for: a year.
+/// The longest lease: a year.
 pub const LONGEST_TTL: Duration = Duration::from_hours(365 * 24);
 
 /// What is to be picked.
 #[derive(Debug, Clone)]
 pub struct Demand {
-    /// So many ports, or none.
+    /// How many ports. Fewer are not picked.
     pub count: usize,
-    /// Which would do.
+    /// Which ports will do.
     pub wanted: Wanted,
     /// Which of them first.
     pub order: Order,
-    /// The key of an order that sticks: leases that were made with it may be had again.
+    /// The key of a sticky order. Leases that were made with the same key can be taken over.
     pub key: Option<u64>,
-    /// The protocols for which they are to be free.
+    /// The protocols for which they must be free.
     pub protocols: Vec<Protocol>,
-    /// The family for which they are to be free; both if `None`.
+    /// The family for which they must be free; both if `None`.
     pub family: Option<Family>,
-    /// The addresses on which they are to be free; everywhere if empty.
+    /// The addresses on which they must be free; everywhere if empty.
     pub addresses: Vec<IpAddr>,
     /// The index of the interface of link-local addresses.
     pub scope: u32,
-    /// Whether the sockets are to be passed on: then one has to serve both families.
+    /// Whether the sockets will be passed on. Then one socket has to serve both families.
     pub as_servers: bool,
 }
 
-/// The candidates, and why the others were none.
+/// The candidates, and why other ports were excluded.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
-    /// So many were asked for.
+    /// How many ports were asked for.
     pub count: usize,
-    /// What was chosen from, before anything was excluded.
+    /// The ports to choose from, before any were excluded.
     pub span: PortSet,
-    /// How many of these were candidates.
+    /// How many of them were candidates.
     pub candidates: usize,
-    /// The others, each port once, and candidates that could not be had.
+    /// The excluded ports, each once. Candidates that turned out not to be free are among them.
     pub excluded: Vec<(Reason, PortSet)>,
-    /// What could not be looked at.
+    /// What could not be seen.
     pub gaps: Vec<Gap>,
     /// Why leases cannot be recorded, if they cannot.
     pub no_lease: Option<String>,
@@ -89,7 +91,7 @@ pub struct Choice {
 #[derive(Debug)]
 pub struct Picked {
     ports: Vec<Own>,
-    /// What the limit of open files was before it was raised for them.
+    /// The limit of open files before it was raised.
     limit: Option<Limit>,
 }
 
@@ -97,9 +99,9 @@ pub struct Picked {
 #[derive(Debug)]
 struct Own {
     claim: Claim,
-    /// `None` where there are no locks.
+    /// `None` if locks are not available.
     lock: Option<Lock>,
-    /// Whether the command that we run in keeps it already, for as long as that runs.
+    /// Whether the command that we run in already keeps it while it runs.
     is_kept: bool,
 }
 
@@ -114,7 +116,7 @@ impl Picked {
         self.ports.iter().map(|own| (own.claim.port, own.claim.attempts.clone()))
     }
 
-    /// Hands them over to a lease daemon. Without a hold anybody can bind them as soon as this returns.
+    /// Hands them over to a lease daemon. Without a hold, anybody can bind them when this returns.
     pub fn keep(self, terms: &Terms) -> Result<Leased, Error> {
         let failed = |call| move |source| Error::Call { call, source };
         if terms.hold && !lease::CAN_HOLD {
@@ -139,14 +141,14 @@ impl Picked {
         Ok(Leased { leases, keeping: Some(keeping) })
     }
 
-    /// Becomes `command`, which has the ports for as long as it runs. Returns only if that fails.
+    /// Becomes `command`, which has the ports while it runs. Returns only if that fails.
     pub fn become_command(self, command: &[OsString], names: Vec<String>, handover: Handover) -> io::Error {
         let ports = self.ports();
         let (mut locks, mut holds, mut servers) = (Vec::new(), Vec::new(), Vec::new());
         for Own { claim, lock, .. } in self.ports {
             locks.extend(lock);
             let sockets = match handover {
-                // Where no server would get past it, a lock is all that there is.
+                // Where no server could bind a held port, the command gets only the lock.
                 Handover::Hold if !lease::CAN_HOLD => Ok(()),
                 Handover::Hold => claim.into_hold().map(|sockets| holds.extend(sockets)),
                 Handover::Servers => claim.into_servers().map(|sockets: Vec<Socket>| servers.extend(sockets)),
@@ -161,18 +163,18 @@ impl Picked {
     }
 }
 
-/// What a command gets of the sockets.
+/// What a command does with the sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handover {
-    /// They keep the port for it, and let its servers past that set SO_REUSEADDR.
+    /// They keep the port for it. Its own servers that set SO_REUSEADDR can bind the port.
     Hold,
-    /// They are its servers' sockets.
+    /// Its servers use them.
     Servers,
     /// Nothing: they are closed just before it starts.
     Release,
 }
 
-/// Picks ports that are free, or tells why there are not enough of them.
+/// Picks ports that are free, or says why there are not enough.
 pub fn pick(demand: &Demand, host: &Host) -> Result<(Choice, Option<Picked>), Error> {
     let mut pool = Pool::new(&demand.wanted, demand.order, &demand.protocols, host);
     let mut choice = Choice {
@@ -206,11 +208,11 @@ pub fn pick(demand: &Demand, host: &Host) -> Result<(Choice, Option<Picked>), Er
     Ok((choice, Some(picked)))
 }
 
-/// Candidates that could not be had.
+/// Candidates that turned out not to be free.
 #[derive(Debug, Default)]
 struct Taken {
     ports: Vec<(Reason, u16)>,
-    /// What is left of it for leases that may be had again.
+    /// The time that is left to ask lease daemons.
     patience: Patience,
 }
 
@@ -226,10 +228,10 @@ impl Choice {
     }
 }
 
-/// Where a port is bound to be ours.
+/// The addresses on which a port is bound.
 fn spots(demand: &Demand) -> Vec<(Protocol, Spot)> {
     let places = match &demand.addresses[..] {
-        // Of two sockets for the two families a server could be given only one.
+        // A server could get only one of two sockets for the two families.
         [] if demand.as_servers => vec![probe::widest_spot(demand.family)],
         [] => probe::wildcards(demand.family),
         addresses => addresses.iter().map(|&address| probe::spot_of(address, demand.scope)).collect(),
@@ -237,7 +239,7 @@ fn spots(demand: &Demand) -> Vec<(Protocol, Spot)> {
     demand.protocols.iter().flat_map(|&protocol| places.iter().map(move |&place| (protocol, place))).collect()
 }
 
-/// Locks and binds one candidate, or notes why not.
+/// Locks and binds one candidate, or notes why that failed.
 fn try_one(
     port: u16,
     spots: &[(Protocol, Spot)],
@@ -279,14 +281,14 @@ fn try_one(
     Ok(None)
 }
 
-/// Whether a leased port may be had again, and its lease has been ended for that: it was made for the same project, or for the
-/// caller who asks for this very port.
+/// Whether a leased port can be taken over, and its lease was ended for that. It can if the lease
+/// was made for the same project, or for the caller who names this port.
 fn has_again(port: u16, demand: &Demand, patience: &mut Patience) -> bool {
     demand.key.is_some_and(|key| lease::reclaim(port, key, patience))
         || (demand.wanted.preferred.contains(&port) && lease::take_over(port, patience))
 }
 
-/// A port that is asked for by the very command that has it, or a process that descends from that.
+/// A port that the command which has it, or a descendant of that command, asks for again.
 fn had_already(port: u16, spots: &[(Protocol, Spot)], demand: &Demand) -> Option<Own> {
     let is_own = |lease: &Lease| lease.kind == LeaseKind::Command && lease.is_own;
     let leases = || lease::leases(&[(port, port)].into_iter().collect());
@@ -299,8 +301,8 @@ fn had_already(port: u16, spots: &[(Protocol, Spot)], demand: &Demand) -> Option
     is_free.then(|| Own { claim: Claim { port, bound: Vec::new(), attempts }, lock: None, is_kept: true })
 }
 
-/// Whether no server has the port on a loopback address of its own: on the BSDs one there and one on all addresses can have the same
-/// port, so that not each kind of bind tells of it.
+/// Whether no server has the port on a loopback address. On BSD, one server there and one on all
+/// addresses can share a port, so one kind of bind does not notice the other server.
 fn can_bind_loopback(port: u16, spots: &[(Protocol, Spot)]) -> bool {
     let mut questions = spots.iter().filter(|(_, spot)| spot.address.is_unspecified()).flat_map(|&(protocol, spot)| {
         let loopbacks = probe::usual_spots(Some(Family::of(spot.address))).into_iter();
@@ -309,11 +311,12 @@ fn can_bind_loopback(port: u16, spots: &[(Protocol, Spot)]) -> bool {
     questions.all(|(protocol, spot)| Outcome::of(&probe::bind(port, protocol, spot, false)) != Outcome::InUse)
 }
 
-/// Drops the ports on which the socket tables show somebody although they could be bound.
+/// Drops ports that could be bound, but that the socket tables show as in use.
 ///
-/// That is rare. The kernel refuses an exclusive bind for whatever it has on the port, connections and their remnants
-/// included; what is left is another routing domain (VRF), or a kernel that is not Linux' own. So those who wait for peers
-/// are looked at, which costs little, and if the tables cannot be read, bind has the last word.
+/// This is rare: the kernel refuses an exclusive bind if any socket has the port, even a connection
+/// or its remnant. Only sockets in another routing domain (VRF) are left, or a kernel that only
+/// imitates Linux. So only sockets that wait for peers are read, which is cheap. If the tables
+/// cannot be read, bind decides.
 fn drop_seen_elsewhere(picked: &mut Picked, demand: &Demand, taken: &mut Taken, gaps: &mut Vec<Gap>) {
     let ports = picked.ports().into_iter().map(|port| (port, port)).collect();
     let sockets = match collect::waiting(&demand.protocols, &ports) {
@@ -329,7 +332,7 @@ fn drop_seen_elsewhere(picked: &mut Picked, demand: &Demand, taken: &mut Taken, 
         }
     };
     let is_ours = |socket: &&model::Socket| {
-        // Nobody else can have bound the same while we have it.
+        // Nobody else can have bound the same address while we have it.
         matches!(socket.state, State::Bound | State::Unconnected)
             && picked.ports.iter().any(|own| own.claim.has(socket.protocol, socket.local))
     };

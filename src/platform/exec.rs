@@ -1,4 +1,4 @@
-//! Becoming another program, in the way of each system.
+//! Becomes another program, as each system does that.
 
 #[cfg(target_os = "linux")]
 mod linux;

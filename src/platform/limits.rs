@@ -1,33 +1,35 @@
-//! The limit of open files, raised for as many ports as are asked for.
+//! The limit of open files, raised for the ports that are asked for.
 
 #[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// A limit of open files that was raised, as it was before. Windows has none.
+/// The former limit of open files, after it was raised. Windows has none.
 #[derive(Debug, Clone)]
 pub struct Limit(#[cfg(unix)] Rlimit);
 
 impl Limit {
-    /// Makes it the limit again, for a command that this process becomes.
+    /// Restores the limit, for a command that this process becomes.
     #[cfg_attr(not(unix), expect(clippy::unused_self, reason = "there is no such limit"))]
     pub fn restore(self) {
-        // It was allowed before.
+        // This limit was allowed before.
         #[cfg(unix)]
         let _ = setrlimit(Resource::Nofile, self.0);
     }
 }
 
-/// Raises our limit of open files, if `descriptors` need it and it may be raised. Returns what it was.
+/// Raises our limit of open files, if `descriptors` need it and the system allows it. Returns the
+/// former limit.
 #[cfg(unix)]
 pub fn make_room(descriptors: usize) -> Option<Limit> {
-    /// What is open besides: standard streams, netlink, the lease daemon's channel, what the caller left open.
+    /// Room for other descriptors: standard streams, netlink, the lease daemon's channel, what the
+    /// caller left open.
     const SPARE: u64 = 512;
     let before = getrlimit(Resource::Nofile);
     let needed = u64::try_from(descriptors).unwrap_or(u64::MAX).saturating_add(SPARE);
     if before.current.is_none_or(|current| current >= needed) {
         return None;
     }
-    // macOS refuses any number that is too large for it, and says "unlimited" of the maximum.
+    // macOS refuses a limit that is too large, although it reports "unlimited" as the maximum.
     let current = Some(before.maximum.unwrap_or(needed));
     setrlimit(Resource::Nofile, Rlimit { current, maximum: before.maximum }).ok()?;
     Some(Limit(before))

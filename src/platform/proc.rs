@@ -1,5 +1,5 @@
-//! What /proc says of a process: /proc/PID/stat (proc_pid_stat(5)), which anybody may read, status, and the links of its
-//! descriptors.
+//! What /proc says of a process: /proc/PID/stat (proc_pid_stat(5)), which anyone may read, status,
+//! and the links of its descriptors.
 
 use std::fs;
 use std::path::Path;
@@ -41,7 +41,8 @@ impl Stat {
         const PF_EXITING: u64 = 4;
         let name_end = line.iter().rposition(|&byte| byte == b')')?;
         let rest = std::str::from_utf8(line.get(name_end + 1..)?).ok()?;
-        // Fields are numbered from 1: state 3, parent 4, group 5, session 6, foreground 8, flags 9, start 22.
+        // Fields are numbered from 1: state 3, parent 4, group 5, session 6, foreground 8, flags 9,
+        // start 22.
         let fields: Vec<&str> = rest.split_ascii_whitespace().take(20).collect();
         let number = |field: usize| fields.get(field - 3)?.parse().ok();
         let pid = |field: usize| Pid::try_from(number(field)?).ok();
@@ -69,11 +70,12 @@ impl Stat {
     }
 }
 
-/// Whether the ids in /proc are those of our pid namespace. After `unshare --pid --fork` it still shows the outer one.
+/// Whether the ids in /proc are those of our pid namespace. After `unshare --pid --fork`, /proc
+/// still shows the outer namespace.
 pub fn ids_are_ours() -> bool {
     let own = std::process::id().to_string();
-    // A process has an id in the pid namespace of /proc, and in each one below down to its own (proc_pid_status(5)).
-    // Without pid namespaces in the kernel there is only `Pid:`.
+    // A process has an id in the pid namespace of /proc, and in each one below it, down to its own
+    // (proc_pid_status(5)). A kernel without pid namespaces prints only `Pid:`.
     fs::read_to_string("/proc/self/status")
         .is_ok_and(|status| status_field(&status, "NSpid").or_else(|| status_field(&status, "Pid")) == Some(&own))
 }

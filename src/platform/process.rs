@@ -1,4 +1,5 @@
-//! Processes by handles that stay the same process whatever becomes of its id: signals, ends, sessions.
+//! Processes by handles. A handle stays with its process, even if the id is reused. Also signals,
+//! ends and sessions.
 
 #[cfg(target_os = "linux")]
 mod jobs;

@@ -1,4 +1,4 @@
-//! Signals that a process can be ended with, by their names in signal(7).
+//! Signals that can end a process, by their names in signal(7).
 
 use std::fmt;
 
@@ -25,17 +25,17 @@ pub enum Signal {
     Usr1,
     /// SIGUSR2.
     Usr2,
-    /// SIGCONT: lets a stopped process run. Not to be asked for, as it ends nobody.
+    /// SIGCONT: lets a stopped process run. Nobody can ask for it, as it ends no process.
     Cont,
 }
 
 impl Signal {
-    /// The name of what processes are ended with unless somebody says otherwise. Windows cannot ask a process to end: it can only
-    /// end it (TerminateProcess), as SIGKILL does.
+    /// The signal that is used by default. Windows cannot ask a process to end, only end it
+    /// (TerminateProcess), as SIGKILL does.
     pub const USUAL: &str = if IS_WINDOWS { "KILL" } else { "TERM" };
 
-    /// Those that can be asked for. The numbers are the ones that POSIX fixes for kill(1); the others differ between
-    /// architectures.
+    /// The signals that can be asked for, with the numbers that POSIX fixes for kill(1). Other
+    /// numbers differ between architectures.
     const BY_NAME: [(Self, Option<u8>); 9] = [
         (Self::Hup, Some(1)),
         (Self::Int, Some(2)),

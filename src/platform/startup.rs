@@ -1,9 +1,9 @@
-//! What our caller gave us, noted before `main`: Rust's runtime ignores SIGPIPE and opens /dev/null in place of closed standard
-//! streams, and keeps no record of how it found them.
+//! What our caller gave us, noted before `main`. Rust's runtime ignores SIGPIPE, opens /dev/null in
+//! place of closed standard streams, and does not remember what was there before.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A bit for each of the three standard streams that was closed, and one for SIGPIPE.
+/// A bit for each standard stream that was closed, and one for SIGPIPE.
 static NOTED: AtomicU8 = AtomicU8::new(0);
 
 #[cfg(target_os = "linux")]
@@ -15,7 +15,7 @@ fn is_noted(bit: u8) -> bool {
     NOTED.load(Ordering::Relaxed) & bit != 0
 }
 
-/// Whether our caller closed standard output: what is written there goes nowhere, and no write fails.
+/// Whether our caller closed standard output. Then writes succeed, but nobody gets them.
 pub fn is_stdout_closed() -> bool {
     is_noted(1 << STDOUT)
 }
@@ -26,13 +26,13 @@ pub fn closed_streams() -> impl Iterator<Item = std::os::fd::RawFd> {
     (0..3).filter(|&stream| is_noted(1 << stream))
 }
 
-/// Whether our caller had us ignore SIGPIPE.
+/// Whether our caller made us ignore SIGPIPE.
 #[cfg(target_os = "linux")]
 pub fn ignores_sigpipe() -> bool {
     is_noted(SIGPIPE_IS_IGNORED)
 }
 
-// Only for the command: a library notes nothing about the program that it is in.
+// Only in the command. A library notes nothing about the program that uses it.
 #[cfg(all(unix, feature = "cli"))]
 ctor::declarative::ctor! {
     #[ctor(unsafe)]
@@ -52,7 +52,8 @@ ctor::declarative::ctor! {
     }
 }
 
-/// Asks /proc, as the only way without `unsafe` (`SigIgn:`, proc_pid_status(5)). Allocates nothing: the runtime is not set up yet.
+/// Asks /proc (`SigIgn:`, proc_pid_status(5)), which works without `unsafe`. Allocates nothing, as
+/// the runtime is not set up yet.
 #[cfg(target_os = "linux")]
 fn finds_sigpipe_ignored() -> bool {
     use rustix::fs::{Mode, OFlags};

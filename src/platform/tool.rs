@@ -13,35 +13,36 @@ use crate::error::Error;
 /// How long a tool may take. systemd itself gives a service 90 s to stop (systemd-system.conf(5)).
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// How long what it said may take to arrive after its end.
+/// How long to wait for the rest of a tool's output after its end.
 const ECHO: Duration = Duration::from_millis(200);
 
-/// What came of a tool.
+/// How a tool ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ran {
-    /// It says that it did what it was asked for.
+    /// It says that it succeeded.
     Done,
-    /// It failed: the last line that it said, or its exit code.
+    /// It failed. Its last line, or its exit code.
     Failed(String),
     /// It is not installed.
     Missing,
-    /// It is still at it after two minutes, and goes on.
+    /// It still runs after two minutes.
     Late,
 }
 
-/// Where the program `name` is, if it is to be found.
+/// The path of the program `name`, if it exists.
 pub fn find_on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
 
-/// Runs `command`, a program and its arguments, and waits until it has ended. It gets no input, so that it cannot ask.
+/// Runs `command`, a program and its arguments, and waits until it has ended. The tool has no
+/// input, so it cannot ask questions.
 pub fn run(command: &[String]) -> Result<Ran, Error> {
     let [name, arguments @ ..] = command else { return Ok(Ran::Missing) };
     let Some(program) = find_on_path(name) else { return Ok(Ran::Missing) };
     let mut started = Command::new(program);
     started.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    // By these the tools of container engines are led to another engine, perhaps on another machine.
+    // These variables would lead the tools to another engine, perhaps on another machine.
     for (name, _) in std::env::vars_os() {
         if ["DOCKER_", "CONTAINER_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
             started.env_remove(name);
@@ -66,10 +67,10 @@ pub fn run(command: &[String]) -> Result<Ran, Error> {
     Ok(Ran::Failed(last.map_or_else(|| status.to_string(), str::to_owned)))
 }
 
-/// Runs `command` and returns what it printed, whatever its exit code. `None` if it is not installed, cannot be started or
-/// takes longer than `limit`, when it is ended.
+/// Runs `command` and returns what it printed, whatever its exit code. `None` if it is not
+/// installed, cannot be started, or takes longer than `limit`; then it is ended.
 ///
-/// It runs in `/`: what is in the working directory may be anybody's.
+/// It runs in `/`, as anybody may have put files into the working directory.
 pub fn read(command: &[String], limit: Duration) -> Option<String> {
     let [name, arguments @ ..] = command else { return None };
     let mut started = Command::new(find_on_path(name)?);
@@ -84,7 +85,8 @@ pub fn read(command: &[String], limit: Duration) -> Option<String> {
     said
 }
 
-/// Reads a pipe to its end, in a thread: what a tool leaves behind may keep it open after the tool's own end.
+/// Reads a pipe to its end, in a thread. A process that the tool leaves behind may keep the pipe
+/// open after the tool's end.
 fn hear(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
     let (said, heard) = mpsc::channel();
     let hear = move || {
@@ -92,7 +94,7 @@ fn hear(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
         let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
         let _ = said.send(String::from_utf8_lossy(&bytes).into_owned());
     };
-    // Where no thread is to be had, nobody hears it.
+    // Without a thread, nobody reads the output.
     let _ = thread::Builder::new().name("stderr".to_owned()).spawn(hear);
     heard
 }

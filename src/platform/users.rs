@@ -1,5 +1,5 @@
-//! Users by their ids and names. A static program of glibc would crash in the modules of the name service (nss(5)), so it
-//! reads /etc/passwd alone (passwd(5)).
+//! Users by their ids and names. A static program of glibc would crash in the modules of the name
+//! service (nss(5)), so it reads only /etc/passwd (passwd(5)).
 
 use std::fs;
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! The portable backend beside the native one, on the same sockets.
+//! The portable backend and the native one, on the same sockets.
 
 use std::collections::BTreeSet;
 use std::net::{TcpListener, UdpSocket};
@@ -72,7 +72,7 @@ fn the_portable_backend_never_calls_free_what_it_cannot_see() {
         assert_eq!(answer["gaps"][0]["code"], "bound-sockets-unlisted");
         let text = run(&["8080/tcp", "--backend", "portable", "--no-probe"]);
         assert!(text.first_line().starts_with("8080/tcp: cannot tell whether it is free: "), "{text:?}");
-        // bind(2) knows what cannot be seen.
+        // bind notices what cannot be seen.
         let answer = portable(&["8080-8081/tcp"]);
         assert_eq!(codes(port(&answer, 8080, "tcp")), ["hidden-owner"]);
         assert_eq!(codes(port(&answer, 8081, "tcp")), ["free"]);

@@ -94,7 +94,8 @@ fn only_what_overlaps_the_address_counts() {
 
 #[test]
 fn each_address_is_told_apart() {
-    // The port on one address was taken for the port on another: of what was held nothing was printed at all.
+    // Regression: the port on one address was taken for the port on another, and nothing was
+    // printed.
     in_namespace(|| {
         let both = ["127.0.0.1:8080", "[::1]:8080"];
         assert_eq!(
@@ -218,11 +219,11 @@ fn everyone_who_inherited_the_socket_is_named() {
         let answer = json(&["8080/tcp"]);
         let tcp = port(&answer, 8080, "tcp");
         assert_eq!(owners(tcp), expected);
-        // The one that the others descend from comes first.
+        // The ancestor of the others comes first.
         assert_eq!(numbers(&tcp["findings"][0]["pids"])[0], std::process::id());
         assert!(run(&["8080/tcp"]).first_line().contains("and 3 children"));
 
-        // The parent gone, the children still hold it.
+        // The parent has ended, and the children still hold the port.
         drop(listener);
         expected.retain(|&pid| pid != std::process::id());
         assert_eq!(owners(port(&json(&["8080/tcp"]), 8080, "tcp")), expected);
@@ -271,7 +272,7 @@ fn connections_without_a_listener_hold_their_port() {
         drop(listener);
         assert_eq!(codes(port(&json(&["8080/tcp"]), 8080, "tcp")), ["leftover-connections"]);
 
-        // Who closes first keeps the remnant.
+        // The side that closes first keeps the remnant.
         drop(accepted);
         drop(client);
         let answer = json(&["8080/tcp"]);
@@ -290,7 +291,7 @@ fn an_orphan_has_no_process() {
         let client = TcpStream::connect("127.0.0.1:8080").unwrap();
         let (accepted, _) = listener.accept().unwrap();
         drop(listener);
-        // Closed here while the peer is not: FIN_WAIT2 without a descriptor.
+        // Closed on this side only: FIN_WAIT2 without a descriptor.
         drop(accepted);
         let answer = json(&["8080/tcp"]);
         let tcp = port(&answer, 8080, "tcp");

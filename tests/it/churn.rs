@@ -1,4 +1,4 @@
-//! Sockets and processes that come and go while they are looked at: no panic, no error, no wrong name.
+//! Sockets and processes that come and go during a look: no panic, no error, no wrong name.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +13,8 @@ use crate::common::{Background, in_namespace, is_root, json, owners, portcheck, 
 fn a_thousand_looks_at_fifty_processes_that_never_rest() {
     in_namespace(|| {
         const FIRST: u16 = 10_000;
-        // Each has a hundred ports for itself, so that its port tells which process must be named.
+        // Each process has a hundred ports of its own, so the port tells which process must be
+        // named.
         let churners: Vec<Role> = (0..50).map(|n| Role::playing(&format!("churn {}", FIRST + n * 100)).0).collect();
         let churner_of = |port: u64| churners[usize::try_from((port - u64::from(FIRST)) / 100).unwrap()].pid();
 
@@ -26,7 +27,8 @@ fn a_thousand_looks_at_fifty_processes_that_never_rest() {
                 2 => &["--all"],
                 _ => &["10000-10199/tcp"],
             };
-            // Checking the JSON against the schema takes longer than the look itself: that is done in tests of one look.
+            // Checking the JSON against the schema takes longer than the look itself. Other tests
+            // do that.
             let output = portcheck(&[arguments, &["--format", "ndjson"]].concat()).output().unwrap();
             assert!(matches!(output.status.code(), Some(0 | 1)), "{arguments:?}: {output:?}");
             assert!(output.stderr.is_empty(), "{arguments:?}: {output:?}");
@@ -50,7 +52,7 @@ fn processes_that_end_while_they_are_looked_at() {
     in_namespace(|| {
         let listener = std::net::TcpListener::bind("127.0.0.1:8080").unwrap();
         rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
-        // A shell that inherits the listener, and whose children do too and end at once.
+        // A shell that inherits the listener. Its children inherit it, too, and end at once.
         let shell = Background::spawn(Command::new("sh").args(["-c", "while :; do /bin/true; done"]));
         for _ in 0..100 {
             let answer = json(&["8080/tcp"]);
@@ -60,7 +62,7 @@ fn processes_that_end_while_they_are_looked_at() {
     });
 }
 
-/// Forks a child that listens on a port and ends, and so on.
+/// Forks a child that listens on a port and ends, again and again.
 const MAYFLIES: &str = "
 import os, signal, socket, sys
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -79,7 +81,8 @@ while True:
         os._exit(0)
 ";
 
-/// One look of ten said `hidden-owner` for a process that had just ended, to the user whose process it was.
+/// Regression: one look in ten said `hidden-owner` for a process of the same user that had just
+/// ended.
 #[test]
 fn who_has_just_ended_is_not_called_hidden() {
     in_namespace(|| {

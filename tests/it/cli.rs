@@ -82,7 +82,7 @@ fn colour_is_for_terminals_or_on_request() {
     assert!(!run(&[&port]).stdout.contains('\x1b'));
     assert!(run(&[&port, "--color", "always"]).stdout.contains('\x1b'));
     assert!(!run(&[&port, "--color", "always", "--json"]).stdout.contains('\x1b'));
-    // On a terminal: `script` gives it one.
+    // On a terminal, which `script` provides.
     if !crate::common::has("script") {
         return crate::common::skip("no script(1) to make a terminal");
     }
@@ -98,7 +98,7 @@ fn colour_is_for_terminals_or_on_request() {
 
 #[test]
 fn help_has_colour_as_the_command_line_says() {
-    // Help was printed before the option was heeded, on whichever side of it that stood.
+    // Regression: help was printed before the option was read, on either side of it.
     for arguments in
         [["--color", "always", "--help"], ["--help", "--color", "always"], ["--format=csv", "--color=always", "-h"]]
     {
@@ -146,7 +146,7 @@ fn a_full_disk_is_a_failure_that_is_said() {
     }
 }
 
-/// A command by its word, and by the option that was there before: the same answer, but for ages and pids.
+/// Each command by its word, and by its older option: the same answer, except for ages and pids.
 #[test]
 fn both_forms_of_a_command_are_the_same() {
     in_namespace(|| {

@@ -1,4 +1,5 @@
-//! Container engines hold ports for others: only the container is ever stopped, by its engine, never the engine.
+//! Container engines hold ports for others. Only the container is ever stopped, by its engine, and
+//! never the engine.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -19,12 +20,12 @@ fn commands(remedies: &Value) -> Vec<&str> {
     remedies.as_array().unwrap().iter().filter_map(|remedy| remedy["command"].as_str()).collect()
 }
 
-/// A finding of this code.
+/// The finding with this code.
 fn finding<'a>(port: &'a Value, code: &str) -> &'a Value {
     port["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == code).unwrap()
 }
 
-/// Every way of killing leaves `engine` and its containers alone.
+/// Whatever the options are, `portcheck kill` leaves `engine` and its containers alone.
 #[track_caller]
 fn survives(engine: &Docker, target: &str) {
     let running = engine.running();
@@ -50,7 +51,8 @@ fn is_stopped_alone(engine: &Docker, target: &str, id: &str, others: &[&str]) {
     assert_eq!(engine.running(), others);
 }
 
-/// dockerd itself holds the port then: it was offered to be ended, and was, with every container.
+/// Regression: dockerd itself holds the port. portcheck offered to end it, and did, with every
+/// container.
 #[test]
 fn an_engine_is_never_ended_for_a_port_that_it_holds_for_a_container() {
     in_namespace(|| {
@@ -66,7 +68,8 @@ fn an_engine_is_never_ended_for_a_port_that_it_holds_for_a_container() {
     });
 }
 
-/// The two proxies of a container, one for each family, were called two servers; their refusals contradicted each other.
+/// Regression: the two proxies of a container, one per family, were called two servers, and their
+/// refusals contradicted each other.
 #[test]
 fn the_proxies_of_a_container_are_one_server_and_never_ended() {
     in_namespace(|| {
@@ -96,7 +99,7 @@ fn the_proxies_of_a_container_are_one_server_and_never_ended() {
     });
 }
 
-/// By its port alone, `docker ps` tells of both.
+/// By its port alone, `docker ps` finds both.
 #[test]
 fn of_two_containers_on_one_port_only_that_on_the_address_is_stopped() {
     in_namespace(|| {
@@ -118,11 +121,11 @@ fn of_two_containers_on_one_port_only_that_on_the_address_is_stopped() {
     });
 }
 
-/// The tools of Docker go where their environment leads, perhaps to another machine.
+/// The tools of Docker follow their environment, perhaps to another machine.
 #[test]
 fn no_other_engine_is_asked_whatever_the_environment_says() {
     in_namespace(|| {
-        // An engine without a bridge removes the one that there is.
+        // An engine without a bridge removes an existing one.
         let Some(other) = Docker::start(&["--bridge=none"]) else { return };
         let Some(docker) = Docker::start(&[]) else { return };
         let config = tempfile::tempdir().unwrap();
@@ -175,7 +178,8 @@ fn a_proxy_that_its_engine_has_not_started_stops_no_container() {
     });
 }
 
-/// What the engine serves itself, or does not answer for, has no container: nothing is stopped, and the reason given.
+/// If the engine serves the port itself, or does not answer, no container is known. Nothing is
+/// stopped, and the reason is given.
 #[test]
 fn without_the_word_of_the_engine_nothing_is_stopped() {
     in_namespace(|| {
@@ -224,7 +228,7 @@ fn a_docker_container_is_named() {
         let list = run(&[]).stdout;
         assert!(list.lines().any(|line| line.contains("8099") && line.contains(&id[..12])), "{list}");
 
-        // The socket tells by itself, where its cgroup is known.
+        // The socket itself tells, if its cgroup is known.
         let answer = json_as_nobody(&["8099/tcp"]);
         let tcp = port(&answer, 8099, "tcp");
         assert_eq!((&tcp["status"], codes(tcp)), (&value!("held"), vec!["hidden-owner"]));
@@ -237,7 +241,8 @@ fn a_docker_container_is_named() {
     });
 }
 
-/// Podman has no engine that runs: conmon, which it leaves with each container, holds the ports that are published.
+/// Podman has no engine that runs. conmon, which it leaves with each container, holds the published
+/// ports.
 #[test]
 fn of_podman_only_the_container_is_stopped() {
     in_namespace(|| {

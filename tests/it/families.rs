@@ -1,4 +1,5 @@
-//! Questions about one family or one address: nobody of the other is named, offered or ended.
+//! Questions about one family or one address: no holder of the other one is named, offered or
+//! ended.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Files that another user may have put there must neither hang nor fill the one who asks, root least of all.
+//! Files of another user must neither block portcheck nor fill its memory, above all not root's.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,11 +10,11 @@ use serde_json::json as value;
 use crate::common::role::Role;
 use crate::common::{in_namespace, is_root, json_of, port, readable_copy, skip};
 
-/// A user who is nobody else here.
+/// A user who is nobody else in these tests.
 const MALLORY: u32 = 58_231;
 
-/// A FIFO among the user's units hung whoever looked at a port of that user's manager, and a link to /dev/zero filled
-/// their memory.
+/// Regression: a FIFO among a user's units blocked every question about a port of that user's
+/// manager, and a link to /dev/zero filled the memory.
 #[test]
 fn unit_files_of_a_user_neither_hang_nor_fill_anybody() {
     in_namespace(|| {
@@ -35,7 +35,7 @@ fn unit_files_of_a_user_neither_hang_nor_fill_anybody() {
         let line = format!("mallory:x:{MALLORY}:{MALLORY}::{}:/bin/sh\n", home.path().display());
         fs::write(&passwd, fs::read_to_string("/etc/passwd").unwrap() + &line).unwrap();
 
-        // A service manager is known by its program file.
+        // A service manager is recognised by its program file.
         let own = readable_copy(&std::env::current_exe().unwrap());
         let mut command = Command::new("unshare");
         let script = "mount -t tmpfs -o mode=755 none /usr/lib/systemd && cp \"$1\" /usr/lib/systemd/systemd && shift && \

@@ -1,4 +1,4 @@
-//! `--free`: which ports are picked, which are not, and why.
+//! `portcheck free`: which ports are picked, which are not, and why.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -51,12 +51,12 @@ fn the_json_tells_what_was_picked_from_what_and_why_not_others() {
             (2, &value!("reserved"), &value!(60_000))
         );
         assert_eq!(leases[0]["client"]["pid"], std::process::id());
-        // Both protocols of each, as asked for.
+        // Both protocols of each port, as asked for.
         let elements = answer["ports"].as_array().unwrap();
         assert!(elements.len() == 4 && elements.iter().all(|port| port["status"] == "free"), "{elements:#?}");
         let binds = elements[0]["bind"].as_array().unwrap();
         assert!(binds.len() == 2 && binds.iter().all(|bind| bind["reuse_address"] == false), "{binds:?}");
-        // The other commands do not have it.
+        // Other commands leave this key null.
         assert_eq!(json(&["80"])["free"], Value::Null);
     });
 }
@@ -73,7 +73,7 @@ fn verbose_tells_the_same_on_standard_error() {
     });
 }
 
-/// The rows under the heading, which says what the first of them are.
+/// The rows under the heading, whose first row says what they are.
 #[track_caller]
 fn rows_of_csv(arguments: &[&str]) -> Vec<csv::StringRecord> {
     let run = run(&[arguments, &["--format", "csv"]].concat());
@@ -127,7 +127,7 @@ fn the_kernels_own_ports_are_left_to_it() {
     });
 }
 
-/// Once `--range 5000-5010` was refused, as IANA has assigned some use to each of its ports.
+/// Regression: `--range 5000-5010` was refused, as IANA has assigned each of its ports.
 #[test]
 fn a_range_that_is_asked_for_is_obeyed() {
     in_namespace(|| {
@@ -140,7 +140,7 @@ fn a_range_that_is_asked_for_is_obeyed() {
                 "{range}"
             );
         }
-        // 20010 and 20011 are nobody's, the four before them are assigned.
+        // 20010 and 20011 are not assigned, the four before them are.
         let ports = pick(&["3", "--range", "20000-20003,20010", "--range", "20011"]);
         assert_eq!(ports[..2].iter().collect::<BTreeSet<_>>(), [&20_010, &20_011].into(), "{ports:?}");
         assert!((20_000..=20_003).contains(&ports[2]), "{ports:?}");
@@ -206,7 +206,8 @@ fn is_picked(port: u16, options: &[&str]) -> bool {
     picked
 }
 
-/// Whatever has the port, in whatever state, and whether or not a listing shows it.
+/// A port that a socket has is not picked, whatever the state of the socket, and whether or not a
+/// listing shows it.
 #[test]
 fn free_means_that_nothing_has_it() {
     in_namespace(|| {
@@ -260,7 +261,7 @@ fn free_means_that_nothing_has_it() {
 fn what_a_person_names_comes_first() {
     in_namespace(|| {
         let _leases = Leases;
-        // Assigned by IANA, and in no range: who names it knows it.
+        // Assigned by IANA, and in no range: whoever names it knows that.
         let somebody = Somebody::new();
         assert_eq!(somebody.pick_one(&["--prefer", "8080"]), 8080);
         assert_eq!(pick_one(&["--prefer", "8080", "--prefer", "40001"]), 40001, "8080 is leased");
@@ -287,12 +288,12 @@ fn no_ipv6_is_no_obstacle() {
         std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap();
         pick_one(&[]);
         pick_one(&["-4"]);
-        // A kernel that was built without it: EAFNOSUPPORT for AF_INET6.
+        // A kernel that was built without IPv6: EAFNOSUPPORT for AF_INET6.
         if let Some(command) = portcheck_without("socket=10!97", &["--free"]) {
             let answer = json_of(command);
             assert_eq!((&answer["exit_code"], ports_of(&answer).len()), (&value!(0), 1), "{answer:#}");
         }
-        // A sandbox that forbids it is another matter: a server might be allowed what we are not.
+        // A sandbox that forbids IPv6 is different: the server may be allowed to use it.
         if let Some(command) = portcheck_without("socket=10", &["--free", "--range", "20010-20011"]) {
             let answer = json_of(command);
             assert_eq!((&answer["exit_code"], count(&answer, "not-permitted")), (&value!(1), 2), "{answer:#}");
@@ -304,7 +305,7 @@ fn no_ipv6_is_no_obstacle() {
 fn sixty_callers_get_four_ports_each_and_none_twice() {
     in_namespace(|| {
         let _leases = Leases;
-        // A fifth of the candidates: without leases hundreds would be picked twice.
+        // A fifth of the candidates: without leases, hundreds would be picked twice.
         let range = ["--range", "20300-21599"];
         let callers: Vec<_> = (0..60)
             .map(|_| {
@@ -331,7 +332,8 @@ fn sixty_callers_get_four_ports_each_and_none_twice() {
     });
 }
 
-/// Each round picks, binds without SO_REUSEADDR, and leaves the port to the next, while connections come and go.
+/// Each round picks a port, binds it without SO_REUSEADDR, and gives it up, while connections come
+/// and go.
 #[test]
 fn jobs_in_a_small_range_never_fail() {
     in_namespace(|| {
@@ -372,11 +374,11 @@ fn a_name_sticks_to_a_port() {
         let elsewhere = Run::from(portcheck(&["--free", "--sticky", "web"]).current_dir("/").output().unwrap());
         assert_ne!(printed(&elsewhere.stdout), [first]);
 
-        // Somebody else who runs at the same time gets another.
+        // Another caller at the same time gets another port.
         let mut other = Role::start("portcheck --free --sticky web");
         let theirs: u16 = other.go().parse().unwrap();
         assert_ne!(theirs, first);
-        // While it is taken, the next best; then it again.
+        // While it is taken, the next best port; then the same again.
         let listener = TcpListener::bind(("127.0.0.1", first)).unwrap();
         assert_ne!(sticky(), first);
         drop(listener);
@@ -399,7 +401,7 @@ fn ports_go_into_a_file_for_ci() {
     });
 }
 
-/// Regression: the lines were there although the command could not be run, or the hold not be had.
+/// Regression: the lines were written although the command could not be run, or the hold failed.
 #[test]
 fn a_file_for_ci_is_written_only_for_what_succeeded() {
     in_namespace(|| {
@@ -429,7 +431,7 @@ fn a_file_for_ci_is_written_only_for_what_succeeded() {
     });
 }
 
-/// Regression: a pipe that nobody reads was waited for, and a symbolic link of anybody followed.
+/// Regression: it waited for the reader of a pipe, and followed anybody's symbolic link.
 #[test]
 fn a_file_for_ci_is_no_trap() {
     in_namespace(|| {
@@ -455,7 +457,7 @@ fn a_file_for_ci_is_no_trap() {
         std::fs::write(path("env"), "A=b").unwrap();
         let picked = pick_one(&["--env-file", &path("link")]);
         assert_eq!(std::fs::read_to_string(path("env")).unwrap(), format!("A=b\nPORT={picked}\n"));
-        // What a shell names is no file.
+        // /dev/stdout is not a regular file.
         let said = run(&["--free", "--env-file", "/dev/stdout"]).stdout;
         assert!(said.starts_with("PORT="), "{said}");
         crate::common::lease::release_all();
@@ -529,7 +531,7 @@ fn what_cannot_be_done_leaves_nothing_behind() {
         assert!(unwritable.stderr.contains("cannot append to /nonexistent/env"), "{unwritable:?}");
         let full = run(&["--free", "--env-file", "/dev/full"]);
         assert_eq!((full.code, &*full.stdout), (4, ""), "{full:?}");
-        // No process has the last of all ids, as pid_max is beyond it.
+        // The highest id of all is never used, as pid_max is above it.
         let nobody = run(&["--free", "--hold", "--pid", "4194305"]);
         assert_eq!((nobody.code, &*nobody.stdout), (4, ""), "{nobody:?}");
         assert!(nobody.stderr.contains("cannot watch process 4194305"), "{nobody:?}");
@@ -548,7 +550,7 @@ fn a_lease_that_cannot_be_recorded_is_said() {
             assert_eq!(answer["free"]["leases"], value!([]));
             let problem = answer["free"]["problems"][0].as_str().unwrap();
             assert!(problem.starts_with("no lease could be recorded"), "{problem}");
-            // A hold is what was asked for.
+            // A hold was asked for.
             let Some(command) = portcheck_without(refused, &["--free", "--hold"]) else { return };
             let answer = json_of(command);
             assert_eq!(

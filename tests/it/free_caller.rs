@@ -1,4 +1,4 @@
-//! For whom a lease is: no conflict for its own caller, and nobody else's.
+//! For whom a lease is: no conflict for its own caller, but for everybody else.
 
 use std::process::{Command, Stdio};
 
@@ -6,7 +6,7 @@ use crate::common::lease::{Leases, Somebody, can_bind, leased, pick_one, ports_o
 use crate::common::{Run, codes, has, in_namespace, is_root, json, port, run, skip};
 use serde_json::{Value, json as value};
 
-/// What a shell says that has `portcheck` in its PATH.
+/// What a shell prints that has `portcheck` in its PATH.
 fn shell(script: &str) -> Run {
     let directory = std::path::Path::new(env!("CARGO_BIN_EXE_portcheck")).parent().unwrap();
     let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
@@ -15,8 +15,8 @@ fn shell(script: &str) -> Run {
     Run::from(command.output().unwrap())
 }
 
-/// Regression: what a script had picked for itself counted against it: `portcheck -q` said 1, `--wait free` ran out of time, and
-/// `--prefer` picked another port.
+/// Regression: a script's own lease counted against it: `portcheck -q` said 1, `wait --for free`
+/// ran out of time, and `--prefer` picked another port.
 #[test]
 fn every_way_to_get_a_port_goes_with_every_way_to_use_it() {
     in_namespace(|| {
@@ -51,7 +51,7 @@ fn every_way_to_get_a_port_goes_with_every_way_to_use_it() {
                 release_all();
             }
         }
-        // A command has its port by a variable, and for as long as it runs.
+        // A command gets its port by a variable, and has it while it runs.
         for use_it in &ways_to_use[..6] {
             let said = shell(&format!("portcheck --free -- sh -c 'p=$PORT; {use_it}'"));
             assert_eq!((said.code, &*said.stdout), (0, "free\n"), "{use_it}: {said:?}");
@@ -78,7 +78,7 @@ fn a_lease_is_no_conflict_for_its_caller_and_one_for_everybody_else() {
                     assert_eq!(lease["severity"], severity);
                 }
             }
-            // Others are picked something else, whatever they prefer.
+            // Others get another port, whatever they prefer.
             assert_ne!(pick_one(&["--prefer", &theirs.to_string()]), theirs);
             assert_eq!(pick_one(&["--prefer", &own.to_string()]), own);
         }
@@ -101,7 +101,7 @@ for arguments in [port, '--json'], ['--json'], [port], []:
     print(subprocess.run([sys.argv[1], *arguments], stdout=subprocess.PIPE, text=True).stdout, end='\\0', flush=True)
 print(port)";
         let own = env!("CARGO_BIN_EXE_portcheck");
-        // A runner that waits for the server, as npm does, has the descriptors of the hold as well.
+        // A program that waits for the server, as npm does, also has the descriptors of the hold.
         let said = run(&["--free", "--", "sh", "-c", "python3 -c \"$1\" \"$2\"; exit", "sh", script, own]);
         assert_eq!((said.code, &*said.stderr), (0, ""));
         let parts: Vec<&str> = said.stdout.split('\0').collect();
@@ -115,7 +115,8 @@ print(port)";
     });
 }
 
-/// Regression: the hold of `$(timeout 5 portcheck --free --hold)` was gone at once, with the caller, which is timeout.
+/// Regression: the hold of `$(timeout 5 portcheck free --hold)` ended at once, with its caller,
+/// timeout.
 #[test]
 fn a_hold_is_for_the_shell_and_not_for_a_wrapper() {
     in_namespace(|| {
@@ -137,7 +138,7 @@ fn a_hold_is_for_the_shell_and_not_for_a_wrapper() {
     });
 }
 
-/// Regression: two callers in two pid namespaces have the same id there, and were taken for one.
+/// Regression: two callers with the same id in two pid namespaces were taken for one.
 #[test]
 fn callers_in_two_pid_namespaces_are_two() {
     in_namespace(|| {
@@ -177,14 +178,14 @@ fn callers_in_two_pid_namespaces_are_two() {
             }
             release_all();
         }
-        // The same shell is one caller, again and again.
+        // The same shell is the same caller every time.
         let said = shell("portcheck --free --sticky web; portcheck --free --sticky web");
         let ports = printed(&said.stdout);
         assert_eq!(ports[0], ports[1]);
     });
 }
 
-/// What a caller that has ended had, is its next run's.
+/// The next run gets the ports of a caller that has ended.
 #[test]
 fn a_name_sticks_to_its_port_from_run_to_run() {
     in_namespace(|| {

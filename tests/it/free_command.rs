@@ -1,4 +1,5 @@
-//! `--free -- CMD`: a command that has its ports for as long as it runs, and real servers on held ports.
+//! `portcheck free -- CMD`: a command that has its ports while it runs, and real servers on held
+//! ports.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -23,7 +24,7 @@ fn words(arguments: &[&str]) -> Vec<String> {
     run.stdout.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Neither lease nor socket nor process.
+/// No lease, no socket and no process is left.
 #[track_caller]
 fn assert_nothing_is_left() {
     assert!(leased().is_empty());
@@ -50,7 +51,8 @@ fn a_command_finds_its_ports_in_its_environment_and_arguments() {
     });
 }
 
-/// By exec, it is the same process: its parent, its standard streams and its other descriptors are the caller's.
+/// portcheck becomes the command by exec, so the parent, the standard streams and the other
+/// descriptors stay the same.
 #[test]
 fn portcheck_becomes_the_command() {
     in_namespace(|| {
@@ -66,7 +68,8 @@ fn portcheck_becomes_the_command() {
         kill_process(Pid::from_child(&sleeper), Signal::INT).unwrap();
         assert_eq!(sleeper.wait().unwrap().signal(), Some(Signal::INT.as_raw()));
 
-        // More descriptors are needed to pick than are allowed, and the command is to know nothing of it.
+        // Picking needs more descriptors than are allowed, and the command must not notice the
+        // raised limit.
         let script =
             format!("ulimit -Sn 256; exec {} --free 300 -- sh -c 'ulimit -Sn'", env!("CARGO_BIN_EXE_portcheck"));
         let Run { code, stdout, stderr } = Command::new("sh").args(["-c", &script]).output().unwrap().into();
@@ -91,11 +94,12 @@ fn a_command_that_cannot_be_started_gets_a_shells_exit_code_and_leaves_nothing()
     });
 }
 
-/// Regression: an ignored SIGPIPE was reset, the signal mask emptied, and /dev/null opened in place of a closed standard stream.
+/// Regression: an ignored SIGPIPE was reset, the signal mask was emptied, and /dev/null was opened
+/// in place of a closed stream.
 #[test]
 fn a_command_gets_all_that_the_caller_gave_us() {
     in_namespace(|| {
-        // Descriptors of ours are far beyond those of anybody else.
+        // Our descriptors have higher numbers than anybody else's.
         const REPORT: &str = "grep -E '^Sig(Blk|Ign)|^Umask' /proc/self/status; ulimit -a; umask; pwd; \
                               for fd in 0 1 2 3 4 5 6 7 8 9; do test -e /proc/self/fd/$fd && echo $fd; done; true";
         let own = env!("CARGO_BIN_EXE_portcheck");
@@ -124,7 +128,8 @@ fn a_command_gets_all_that_the_caller_gave_us() {
     });
 }
 
-/// Regression: with few open files allowed, a server's socket replaced a lock, and its lease was gone.
+/// Regression: with few open files allowed, a server's socket replaced a lock, and its lease was
+/// gone.
 #[test]
 fn a_low_limit_of_open_files_costs_no_lease() {
     in_namespace(|| {
@@ -142,7 +147,7 @@ fn a_low_limit_of_open_files_costs_no_lease() {
     });
 }
 
-/// A command that says its port, and waits for a line.
+/// A command that prints its port, and waits for a line.
 struct Job {
     child: Child,
     port: u16,
@@ -205,7 +210,7 @@ fn a_command_has_its_port_for_its_life() {
 fn a_job_that_restarts_its_server_keeps_the_port() {
     in_namespace(|| {
         let Some(python) = program("python3") else { return skip("no python3") };
-        // Serves one connection and closes it first, which leaves a TIME_WAIT behind.
+        // Serves one connection and closes it first, which leaves a TIME_WAIT.
         let server = "import socket, os, sys; s = socket.create_server(('127.0.0.1', int(os.environ['PORT']))); \
                       print('ready', flush=True); s.accept()[0].close()";
         let script = format!("echo $PORT; for run in 1 2 3; do {} -c \"{server}\"; read line; done", python.display());
@@ -221,7 +226,7 @@ fn a_job_that_restarts_its_server_keeps_the_port() {
             let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, picked)).unwrap();
             assert_eq!(client.read(&mut [0]).unwrap(), 0);
             drop(client);
-            // Between two servers it is nobody else's.
+            // Between two servers nobody else gets it.
             until("the server has ended", || holders(picked).is_empty());
             assert!(!can_bind(Ipv4Addr::LOCALHOST, picked, false));
             assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, picked)).is_err());
@@ -255,7 +260,7 @@ fn a_server_without_reuse_address_needs_the_hold_released() {
         assert!(held.code == 1 && held.stderr.contains("Address already in use"), "{held:?}");
         let released = run(&["--free", "--release-on-exec", "--", python, "-c", script]);
         assert_eq!(released.code, 0, "{released:?}");
-        // The lease is as long as any command's.
+        // The lease is the same as any command's.
         let job = Job::start(&["--release-on-exec"], "echo $PORT; read line");
         assert_eq!(leased(), [job.port]);
         assert!(can_bind(Ipv4Addr::LOCALHOST, job.port, false));
@@ -267,7 +272,8 @@ fn a_server_without_reuse_address_needs_the_hold_released() {
     });
 }
 
-/// A small server as systemd's socket activation has it: it reads the three variables, and opens no socket itself.
+/// A small server for socket activation as in systemd: it reads the three variables, and opens no
+/// socket itself.
 const ACTIVATED: &str = r#"
 import os, socket
 assert int(os.environ["LISTEN_PID"]) == os.getpid(), "not for us"
@@ -306,7 +312,7 @@ fn a_socket_activated_server_serves_what_it_is_passed() {
         assert!(child.wait().unwrap().success());
         assert!(leased().is_empty());
 
-        // Nothing else is left open for it to trip over.
+        // Nothing else is left open.
         let said = words(&[
             "--free",
             "3",
@@ -321,7 +327,7 @@ fn a_socket_activated_server_serves_what_it_is_passed() {
         let two = ["--free", "2", "--env", "A,B", "--addr", "localhost", "--pass-fds", "--"];
         let said = words(&[&two[..], &["sh", "-c", "echo $LISTEN_FDS $LISTEN_FDNAMES"]].concat());
         assert_eq!(said, ["4", "A:A:B:B"]);
-        // A datagram socket, where that is what is asked for, and one address.
+        // A datagram socket if that is asked for, and one address.
         let script =
             "import os, socket; s = socket.socket(fileno=3); print(s.type == socket.SOCK_DGRAM, s.getsockname()[0])";
         let python = python.to_str().unwrap();
@@ -330,17 +336,17 @@ fn a_socket_activated_server_serves_what_it_is_passed() {
     });
 }
 
-/// Talks to whoever serves, so that remnants of the connection are left.
+/// Talks to the server, so that remnants of the connection are left.
 fn talk_to(port: u16) {
     let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    // A server may hang up whenever it likes.
+    // A server may close the connection at any time.
     let _ = client.write_all(b"\r\n\r\n");
     let _ = client.shutdown(Shutdown::Write);
     let _ = client.read(&mut [0; 64]);
 }
 
-/// On a held port: it serves, restarts over what is left of its connections, and leaves the hold behind.
+/// A server on a held port: it serves, restarts in spite of remnants, and leaves the hold in place.
 #[track_caller]
 fn serves_and_restarts(name: &str, start: impl Fn(u16) -> Server) {
     let held = pick_one(&["--hold", "--ttl", "10m"]);
@@ -394,7 +400,7 @@ fn node_serves_on_a_held_port() {
     in_namespace(|| {
         let Some(node) = program("node") else { return skip("no node") };
         let _leases = Leases;
-        // Both stacks by one socket, as is its default.
+        // Both families by one socket, as it does by default.
         let script = "require('http').createServer().listen(process.argv[1], () => console.log('listens'))";
         serves_and_restarts("node", |port| {
             let mut command = Command::new(&node);
@@ -467,7 +473,7 @@ fn rust_serves_on_a_held_port() {
     });
 }
 
-/// What the caller's file says, also if a command is to be run.
+/// The caller's file gets the lines, even if a command is to be run.
 #[test]
 fn a_command_and_a_file_get_the_same_ports() {
     in_namespace(|| {

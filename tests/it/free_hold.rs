@@ -1,4 +1,5 @@
-//! `--free --hold`: ports that are bound and do not listen, for a server that sets SO_REUSEADDR and for nobody else.
+//! `portcheck free --hold`: ports that are bound and do not listen. Only servers that set
+//! SO_REUSEADDR can bind them.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
@@ -43,7 +44,8 @@ fn a_held_port_goes_to_servers_that_set_reuse_address_and_to_nobody_else() {
         for address in [Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED] {
             assert!(!can_bind(address, held, false) && can_bind(address, held, true), "{address}");
         }
-        // The standard library sets it: serve, be talked to, restart over the remnants of connections.
+        // The standard library sets it. The server serves, talks, and restarts in spite of
+        // remnants.
         for address in ["127.0.0.1", "0.0.0.0", "[::1]", "[::]"] {
             for _ in 0..2 {
                 let server = TcpListener::bind(format!("{address}:{held}")).unwrap();
@@ -52,7 +54,7 @@ fn a_held_port_goes_to_servers_that_set_reuse_address_and_to_nobody_else() {
                 drop((server.accept().unwrap(), client));
             }
         }
-        // UDP is never held: the holder would get the datagrams.
+        // UDP ports are never held: the hold would get the datagrams.
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, held)).unwrap();
         udp.send_to(b"x", udp.local_addr().unwrap()).unwrap();
         udp.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -86,7 +88,7 @@ fn another_user_cannot_take_a_held_port_without_reuse_address() {
     });
 }
 
-/// The kernel's own choices, in a range so small that it would have to take the port.
+/// Whether the kernel itself picks the port, in a range so small that it would have to.
 #[test]
 fn the_kernel_never_gives_a_held_port_away() {
     in_namespace(|| {
@@ -124,7 +126,7 @@ fn the_kernel_never_gives_a_held_port_away() {
             let mut ports: Vec<u16> = connected.iter().map(|(client, _)| client.local_addr().unwrap().port()).collect();
             ports.sort_unstable();
             assert_eq!(ports, all_but_it, "connect() until there is none");
-            // Without remnants: the next round needs them all.
+            // Without remnants, as the next round needs all ports.
             for (client, (accepted, _)) in connected {
                 let no_linger = |stream: TcpStream| {
                     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
@@ -151,13 +153,14 @@ fn of_two_holders_only_one_wins() {
             assert_eq!(winners, 1, "{runs:?}");
             release_all();
         }
-        // Even who does not look at the leases: the hold itself is exclusive.
+        // Even a program that ignores leases cannot bind it: the hold itself is exclusive.
         let _hold = bind(Ipv4Addr::UNSPECIFIED, 20_010, Type::STREAM, false).unwrap();
         assert_eq!(run(&arguments).code, 1);
     });
 }
 
-/// Regression: the hold had a row of its own in a listing, before that of the server for which it keeps the port.
+/// Regression: the hold had a row of its own in a listing, before the server for which it keeps the
+/// port.
 #[test]
 fn a_server_on_its_held_port_is_one_row_of_a_listing() {
     in_namespace(|| {

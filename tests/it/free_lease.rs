@@ -1,4 +1,5 @@
-//! `--free` and those who come after: leases, who ends them and what.
+//! Leases of `portcheck free`: who gets which port next, what ends a lease, and what a lease leaves
+//! behind.
 
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
@@ -22,7 +23,7 @@ fn lease(port: u16) -> Value {
     leases.iter().find(|lease| lease["port"] == port).unwrap_or_else(|| panic!("{port} is not leased")).clone()
 }
 
-/// Waits until the process that keeps a lease has ended, and tells how long that took.
+/// Waits until the process that keeps a lease has ended, and returns how long that took.
 #[track_caller]
 fn wait_for_the_end_of(lease: &Value) -> Duration {
     let start = Instant::now();
@@ -33,7 +34,7 @@ fn wait_for_the_end_of(lease: &Value) -> Duration {
     start.elapsed()
 }
 
-/// All that `--free` could leave: processes in our namespace, sockets.
+/// Everything that `portcheck free` could leave behind: processes in our namespace, sockets.
 #[track_caller]
 fn assert_nothing_is_left() {
     until("the processes in the background have ended", || keepers() == 0);
@@ -86,7 +87,7 @@ fn a_lease_ends_with_the_process_it_is_for() {
     });
 }
 
-/// The hold of `port=$(portcheck --free --hold)` is for the shell, and ends with it.
+/// The hold of `port=$(portcheck free --hold)` is for the shell, and ends with it.
 #[test]
 fn a_hold_ends_with_the_shell_that_asked_for_it() {
     in_namespace(|| {
@@ -106,7 +107,7 @@ fn a_hold_ends_with_the_shell_that_asked_for_it() {
     });
 }
 
-/// A subshell has ended when the port is used.
+/// By the time the port is used, the subshell has ended.
 #[test]
 fn a_hold_is_for_the_shell_and_not_for_a_subshell_of_it() {
     in_namespace(|| {
@@ -124,7 +125,7 @@ fn a_hold_is_for_the_shell_and_not_for_a_subshell_of_it() {
     });
 }
 
-/// Whoever waits for the end of a pipe must not wait for the process in the background.
+/// A reader that waits for the end of a pipe must not wait for the process in the background.
 #[test]
 fn what_runs_in_the_background_holds_nothing_of_the_callers() {
     in_namespace(|| {
@@ -141,7 +142,7 @@ fn what_runs_in_the_background_holds_nothing_of_the_callers() {
             .map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap().to_string_lossy().into_owned())
             .collect();
         let is_own = |link: &String| link == "/dev/null" || link.starts_with("socket:") || link.contains("pidfd");
-        // Standard streams, the client, the lock, IPv4, and IPv6 where there is some.
+        // Standard streams, the client, the lock, IPv4, and IPv6 if there is any.
         assert!(links.iter().all(is_own) && (6..=7).contains(&links.len()), "{links:?}");
         assert_eq!(std::fs::read_link(format!("/proc/{keeper}/cwd")).unwrap(), std::path::Path::new("/"));
         assert_eq!(std::fs::read(format!("/proc/{keeper}/environ")).unwrap(), b"");
@@ -164,7 +165,7 @@ fn leases_are_listed_and_released() {
         let released = run(&["--release", &ports[0].to_string()]);
         assert_eq!((released.code, released.stdout), (0, format!("{} is released\n", ports[0])));
         assert_eq!(leased(), ports[1..]);
-        // At once, the hold included.
+        // At once, with the hold.
         assert!(can_bind(Ipv4Addr::UNSPECIFIED, ports[0], false) && !can_bind(Ipv4Addr::UNSPECIFIED, ports[1], false));
         let again = run(&["--release", &ports[0].to_string()]);
         assert_eq!((again.code, &*again.stdout), (1, ""));
@@ -198,7 +199,7 @@ fn a_lease_keeps_other_users_off_and_only_its_own_ends_it() {
         assert!(problem.contains("leased by user root"), "{problem}");
         let listed = lease(theirs);
         assert_eq!(listed["uid"], NOBODY);
-        // Everybody may see whose it is, and how to end it.
+        // Every user can see whose it is, and how to release it.
         let tcp = json_as_nobody(&[&format!("{own}/tcp")]);
         let finding = &port(&tcp, own, "tcp")["findings"][0];
         assert_eq!((&finding["code"], &finding["details"]["user"]), (&value!("leased"), &value!("root")));
@@ -244,7 +245,7 @@ fn a_leased_port_is_reported_with_nothing_bound_to_it() {
 fn a_thousand_picks_leave_nothing() {
     in_namespace(|| {
         let _leases = Leases;
-        // Of this namespace; the kernel closes those of netlink a moment later.
+        // Those of this namespace. The kernel closes netlink sockets a moment later.
         let no_socket_is_left = || {
             let used = || std::fs::read_to_string("/proc/net/sockstat").unwrap().contains("sockets: used 0\n");
             until("all sockets are closed", used);
@@ -254,7 +255,7 @@ fn a_thousand_picks_leave_nothing() {
         }
         assert_nothing_is_left();
         no_socket_is_left();
-        // All in one, too, beyond the usual limit of open files.
+        // All in one call, beyond the usual limit of open files.
         let many = run(&["--free", "1000", "--ttl", "60s"]);
         assert_eq!((many.code, printed(&many.stdout).len()), (0, 1000), "{}", many.stderr);
         assert_eq!(leased().len(), 1000);
@@ -266,7 +267,7 @@ fn a_thousand_picks_leave_nothing() {
     });
 }
 
-/// Whoever connects to a lease and says nothing, or nonsense, or too much, harms nobody.
+/// A connection to a lease that says nothing, nonsense or too much does no harm.
 #[test]
 fn a_keeper_is_not_impressed_by_nonsense() {
     in_namespace(|| {
@@ -294,7 +295,7 @@ fn a_keeper_is_not_impressed_by_nonsense() {
     });
 }
 
-/// A lease is gone with whoever keeps it, however that ends.
+/// A lease ends with the process that keeps it, however that ends.
 #[test]
 fn a_keeper_that_is_killed_leaves_nothing() {
     in_namespace(|| {
@@ -308,7 +309,8 @@ fn a_keeper_that_is_killed_leaves_nothing() {
     });
 }
 
-/// Regression: with standard output closed it exited with 0, and left a lease that nobody could know of.
+/// Regression: with standard output closed, it exited with 0 and left a lease that nobody could
+/// know of.
 #[test]
 fn who_cannot_be_told_a_port_gets_none() {
     in_namespace(|| {
@@ -323,20 +325,20 @@ fn who_cannot_be_told_a_port_gets_none() {
             assert_nothing_is_left();
         }
         assert!(std::fs::read(directory.path().join("env")).is_ok_and(|text| text.is_empty()));
-        // A reader that is gone changes no exit code, but has no port either.
+        // A reader that has gone changes no exit code, but gets no port either.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let status = Command::new(own).arg("--free").stdout(writer).status().unwrap();
         assert_eq!(status.code(), Some(0));
         assert_nothing_is_left();
-        // The exit code alone may be what is wanted.
+        // Some callers want only the exit code.
         let _leases = Leases;
         assert_eq!(run(&["--free", "-q"]).code, 0);
         assert_eq!(leased().len(), 1);
     });
 }
 
-/// Regression: as long as a lease lasted, the file system of the program could not be unmounted.
+/// Regression: while a lease lasted, the file system of the program could not be unmounted.
 #[test]
 fn a_lease_is_in_no_way_of_unmounting() {
     in_namespace(|| {
@@ -359,12 +361,12 @@ fn a_lease_is_in_no_way_of_unmounting() {
         assert!(output.status.success(), "{said}");
         let held = printed(&String::from_utf8(output.stdout).unwrap())[0];
         assert_eq!(lease(held)["kind"], "held");
-        // That it runs from memory is no sign that its file was replaced.
+        // That it runs from memory does not mean that its file was replaced.
         assert_eq!(codes(port(&json(&[&held.to_string()]), held, "tcp")), ["leased", "free"]);
     });
 }
 
-/// By hand it says what it is for.
+/// Called by hand, it says what it is for.
 #[test]
 fn the_process_in_the_background_is_not_for_people() {
     let by_hand = run(&["--keep-leases"]);
@@ -372,7 +374,7 @@ fn the_process_in_the_background_is_not_for_people() {
     assert!(!run(&["--help"]).stdout.contains("--keep-leases"));
 }
 
-/// The namespace is the port's, and so is the lease.
+/// A lease is limited to the network namespace, as the port is.
 #[test]
 fn a_lease_counts_in_its_own_network_namespace() {
     in_namespace(|| {
@@ -387,7 +389,7 @@ fn a_lease_counts_in_its_own_network_namespace() {
             }
             other => skip(&format!("no namespace in the namespace: {other:?}")),
         }
-        // Another mount namespace is no other place.
+        // Another mount namespace changes nothing.
         let mut apart = Command::new("unshare");
         let flags = if is_root() { "-m" } else { "-rm" };
         apart.args([flags, env!("CARGO_BIN_EXE_portcheck"), "--free", "--range", "20010-20010"]);

@@ -1,4 +1,5 @@
-//! Names of leases that somebody has taken who is no lease daemon: no conflict, no waiting, and nothing they say is believed.
+//! Names of leases that a process has taken which is no lease daemon: no conflict, no waiting, and
+//! nothing it says is believed.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +16,8 @@ use crate::common::{
 };
 use serde_json::{Value, json as value};
 
-/// Takes COUNT names from the port FIRST on. Who poses looks in listings as a lease daemon does.
+/// Takes COUNT names from the port FIRST on. A process that poses looks like a lease daemon in
+/// listings.
 const SQUATTER: &str = r#"
 use Socket;
 my ($kind, $poses, $first, $count, $client) = @ARGV;
@@ -50,11 +52,11 @@ while (1) {
 }
 "#;
 
-/// A squatter that runs. Ended when dropped.
+/// A running squatter. It is ended when dropped.
 struct Squatter(Child);
 
 impl Squatter {
-    /// As root, by another name than a lease daemon's.
+    /// As root, with another name than a lease daemon's.
     fn start(kind: &str, count: u16) -> Self {
         Self::spawn(Command::new("perl"), kind, false, count)
     }
@@ -82,7 +84,7 @@ impl Drop for Squatter {
     }
 }
 
-/// As lease daemons name a process to each other: its pid namespace, its id and its start.
+/// How lease daemons identify a process: by pid namespace, id and start.
 fn identity_of(pid: u32) -> String {
     let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -90,7 +92,7 @@ fn identity_of(pid: u32) -> String {
     format!("{} {pid} {started}", namespace.display())
 }
 
-/// A copy of perl that is called as portcheck is, for others to run too.
+/// A copy of perl that is called as portcheck is, and that others may run, too.
 fn perl_called_portcheck(directory: &tempfile::TempDir) -> Option<PathBuf> {
     let copy = directory.path().join("portcheck");
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -98,7 +100,7 @@ fn perl_called_portcheck(directory: &tempfile::TempDir) -> Option<PathBuf> {
     Some(copy)
 }
 
-/// The first of the names that are taken, as the report on its port has it.
+/// The first of the taken names, as the report on its port shows it.
 #[track_caller]
 fn look(kind: &str) -> Value {
     let answer = json(&["20010"]);
@@ -109,7 +111,7 @@ fn look(kind: &str) -> Value {
     port(&answer, 20_010, "tcp").clone()
 }
 
-/// Regression: such a name was a conflict, exit code 1, and what its owner said was believed.
+/// Regression: such a name was a conflict with exit code 1, and what its process said was believed.
 #[test]
 fn a_name_that_no_lease_daemon_has_is_a_warning() {
     in_namespace(|| {
@@ -128,14 +130,14 @@ fn a_name_that_no_lease_daemon_has_is_a_warning() {
             assert_eq!(listing["free"]["leases"], value!([]), "{kind}");
             let problem = listing["free"]["problems"][0].as_str().unwrap();
             assert!(problem.contains(&format!("pid {} has the name", squatter.pid())), "{kind}: {problem}");
-            // Nothing was released, whatever its owner says.
+            // Nothing was released, whatever its process says.
             let released = run(&["--release", "20010"]);
             assert_eq!((released.code, &*released.stdout), (1, ""), "{kind}: {released:?}");
             assert!(released.stderr.contains("20010 is not leased"), "{kind}: {released:?}");
             drop(squatter);
             assert_eq!(codes(&look(kind))[..1], ["free"], "{kind}");
         }
-        // In nobody's way: names of other kinds of sockets are kept apart.
+        // Nobody is affected, as names of other socket types are separate.
         for kind in ["datagram", "stream"] {
             let _squatter = Squatter::start(kind, 1);
             assert_eq!(codes(&look(kind))[..1], ["free"], "{kind}");
@@ -146,7 +148,7 @@ fn a_name_that_no_lease_daemon_has_is_a_warning() {
     });
 }
 
-/// Regression: 2 s a look if the owner was silent, and a range of 100 took over a minute if it answered slowly.
+/// Regression: a silent process cost 2 s a look, and a slow one over a minute for a range of 100.
 #[test]
 fn a_thousand_taken_names_cost_no_time() {
     in_namespace(|| {
@@ -157,7 +159,8 @@ fn a_thousand_taken_names_cost_no_time() {
             run(arguments);
             start.elapsed()
         };
-        // Others work on this machine, too: what takes too long every time is too slow.
+        // Other programs work on this machine, too. So it is too slow only if it is slow every
+        // time.
         let is_within = |limit: Duration, arguments: &[&str]| (0..20).any(|_| time(arguments) <= limit);
         let (one, range) = (["20010/tcp", "--no-probe"], ["20010-21009/tcp", "--no-probe"]);
         let usual = |arguments: &[&str]| (0..3).map(|_| time(arguments)).min().unwrap();
@@ -175,7 +178,8 @@ fn a_thousand_taken_names_cost_no_time() {
     });
 }
 
-/// Whoever speaks as a lease daemon does could as well have called portcheck; but nobody else's name is told on its word.
+/// A process that speaks the protocol could as well have called portcheck. But its word alone names
+/// nobody else.
 #[test]
 fn nobody_is_named_on_another_users_word() {
     in_namespace(|| {
@@ -201,7 +205,7 @@ fn nobody_is_named_on_another_users_word() {
     });
 }
 
-/// A lease is nobody's secret, and counts for every user.
+/// Every user can see a lease, and respects it.
 #[test]
 fn other_users_see_a_lease_for_what_it_is() {
     in_namespace(|| {

@@ -1,4 +1,5 @@
-//! `--free` on a terminal that is gone as soon as it returns: `ssh -t`, `docker run -t`, script(1).
+//! `portcheck free` on a terminal that closes as soon as it returns: `ssh -t`, `docker run -t`,
+//! script(1).
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -6,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::common::lease::{Leases, can_bind, leased, printed, release_all};
 use crate::common::{has, in_namespace, skip};
 
-/// A shell command on a terminal of its own, which script(1) makes and closes.
+/// A shell command on a terminal of its own, which script(1) opens and closes.
 fn on_a_terminal(line: &str) -> Command {
     let mut command = Command::new("script");
     command.args(["-qec", line, "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
@@ -20,8 +21,8 @@ fn ports_of(command: std::process::Child) -> Vec<u16> {
     printed(&String::from_utf8(output.stdout).unwrap().replace('\r', ""))
 }
 
-/// Regression: the process in the background was still in the session of the terminal when the caller returned, and died of its
-/// SIGHUP: 36 leases of 40 and 18 holds of 20 were lost without a word.
+/// Regression: when the caller returned, the lease daemon was still in the session of the terminal,
+/// and died of its SIGHUP. 36 leases of 40 and 18 holds of 20 were lost silently.
 #[test]
 fn leases_and_holds_outlive_the_terminal_they_were_asked_for_on() {
     in_namespace(|| {
@@ -43,7 +44,7 @@ fn leases_and_holds_outlive_the_terminal_they_were_asked_for_on() {
     });
 }
 
-/// Regression: what ends a whole process group right after the return took the lease along.
+/// Regression: a signal to the whole process group, right after the return, ended the lease.
 #[test]
 fn leases_outlive_signals_to_the_process_group_of_their_caller() {
     in_namespace(|| {

@@ -1,4 +1,4 @@
-//! Each reason for not seeing something, where it is true and where it is not.
+//! Each gap: reported where something cannot be seen, and not elsewhere.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -14,21 +14,21 @@ use crate::common::{has, in_namespace, is_root, json, json_of, port, portcheck, 
 const AF_UNIX: &str = "socket=1";
 const AF_NETLINK: &str = "socket=16";
 
-/// The codes of the gaps, but for what depends on the release of the kernel.
+/// The codes of the gaps, without those that depend on the kernel's release.
 fn gaps(answer: &Value) -> Vec<&str> {
     let is_of_the_kernel = |code: &&str| *code == "bound-sockets-unlisted" && !is_kernel_new();
     let codes = answer["gaps"].as_array().unwrap().iter().map(|gap| gap["code"].as_str().unwrap());
     codes.filter(|code| !is_of_the_kernel(code)).collect()
 }
 
-/// Whether it lists sockets that are bound without listening for sure.
+/// Whether the kernel certainly lists sockets that are bound without listening.
 fn is_kernel_new() -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
     (numbers.next(), numbers.next()) >= (Some(6), Some(8))
 }
 
-/// The same command as process 1 of a pid namespace, which can inspect all that it sees.
+/// The same command as process 1 of a pid namespace, which can inspect all processes in it.
 fn in_a_pid_namespace(command: &Command) -> Command {
     let mut inside = Command::new("unshare");
     inside.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
@@ -36,7 +36,7 @@ fn in_a_pid_namespace(command: &Command) -> Command {
     inside
 }
 
-/// Runs the command where `preparation` has changed the mounts.
+/// Runs the command after `preparation` has changed the mounts.
 pub fn after(preparation: &str, command: &Command) -> Command {
     let mut inside = Command::new("unshare");
     inside.args(["-m", "sh", "-c", &format!("{preparation} && exec \"$@\""), "sh"]);
@@ -75,7 +75,7 @@ fn who_sees_all_has_no_gap() {
     });
 }
 
-/// An empty /proc was called hidepid.
+/// Regression: an empty /proc was called hidepid.
 #[test]
 fn a_proc_that_is_not_mounted_does_not_hide_others() {
     in_namespace(|| {
@@ -148,13 +148,13 @@ fn netlink_is_missed_only_where_it_is_refused() {
         let refused = json_of(in_a_pid_namespace(&refused));
         let expected = ["netlink-unavailable", "bound-sockets-unlisted"];
         assert!(expected.iter().all(|code| gaps(&refused).contains(code)), "{refused:#}");
-        // Nothing is said of IPv6, of which the text has a table.
+        // Nothing is said of IPv6: the text has a table of it.
         assert_eq!(gaps(&refused).len(), expected.len(), "{refused:#}");
     });
 }
 
-/// Runs the rest of its arguments where looking into a directory, the first one, never ends: it is a file system of
-/// FUSE that nobody serves.
+/// Runs its other arguments where reading a directory, the first argument, never ends: it is a FUSE
+/// file system that nobody serves.
 const NEVER_ENDS: &str = "
 import ctypes, os, subprocess, sys
 fuse = os.open('/dev/fuse', os.O_RDWR)
@@ -169,7 +169,7 @@ fn unit_files_are_late_only_if_their_directory_does_not_answer() {
         if !is_root() || !Path::new("/usr/lib/systemd").is_dir() || !has("python3") {
             return skip("needs root to mount, a directory of systemd, and python3");
         }
-        // A service manager is known by its program file.
+        // A service manager is recognised by its program file.
         let mut manager = Command::new("unshare");
         let script = "mount -t tmpfs -o mode=755 none /usr/lib/systemd && cp \"$1\" /usr/lib/systemd/systemd && shift && \
                       exec /usr/lib/systemd/systemd \"$@\"";

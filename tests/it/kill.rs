@@ -1,4 +1,5 @@
-//! `--kill`: who is ended, who never is, and that the port is free afterwards.
+//! `portcheck kill`: which processes are ended, which never are, and that the port is free
+//! afterwards.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -36,7 +37,7 @@ fn is_running(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-/// A role that has `setting` done by a shell first.
+/// A role that a shell starts after `setting`.
 fn playing_after(setting: &str, part: &str) -> Role {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{setting}; exec \"$@\""), "sh"]).arg(std::env::current_exe().unwrap());
@@ -65,7 +66,7 @@ fn a_listener_is_ended_and_the_port_verified() {
         assert_eq!((outcome(&answer), steps(&answer)), ((&value!("already-free"), &value!(0)), vec![]));
         assert_eq!(run(&["8080", "--kill"]).stdout, "8080 is already free\n");
 
-        // As other killers have it.
+        // As other such tools do it.
         let answer = json(&["kill", "8080", "--expect-held"]);
         assert_eq!((outcome(&answer), steps(&answer)), ((&value!("already-free"), &value!(1)), vec![]));
         let told = run(&["8080", "--kill", "--expect-held"]);
@@ -125,7 +126,7 @@ fn a_terminal_is_asked() {
     });
 }
 
-/// Six servers on six ports, which a range takes in.
+/// Six servers on six ports, all in one range.
 #[test]
 fn many_processes_of_a_range_are_counted_before_they_are_ended() {
     in_namespace(|| {
@@ -140,7 +141,8 @@ fn many_processes_of_a_range_are_counted_before_they_are_ended() {
         }
         let shown = run(&["kill", "8000-8100/tcp", "--dry-run"]);
         assert!(shown.first_line().starts_with("6 processes of 1 user are to be ended: "), "{shown:?}");
-        // Fewer need no number, and neither does a single port however many have it.
+        // Fewer processes need no number. A single port needs none either, however many processes
+        // hold it.
         assert_eq!(outcome(&kill("8085/tcp --dry-run")).1, &value!(0));
         let Some(mut terminal) = Terminal::start(range) else { return };
         terminal.expect("Type 6 to end these 6 processes: ");
@@ -175,7 +177,7 @@ fn a_stubborn_process_is_forced_only_on_request() {
     });
 }
 
-/// Every command that is offered.
+/// All commands that are offered.
 fn offers(answer: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let mut pending = vec![answer];
@@ -193,7 +195,7 @@ fn offers(answer: &Value) -> Vec<String> {
     found
 }
 
-/// The command that had failed was offered again.
+/// Regression: the command that had failed was offered again.
 #[test]
 fn what_failed_is_not_offered_but_the_next_step_is() {
     in_namespace(|| {
@@ -205,7 +207,7 @@ fn what_failed_is_not_offered_but_the_next_step_is() {
         assert!(told.stdout.contains(&next) && told.stdout.matches("portcheck kill ").count() == 1, "{told:?}");
         drop(role);
 
-        // Who takes it again is ended at its source.
+        // What takes it again is ended at its source.
         let directory = tempfile::tempdir().unwrap();
         let shell = respawning(&format!("exec 3<>\"$0\"; while true; do {SERVE}; done"), directory.path());
         crate::common::until_it_listens(8080);
@@ -246,7 +248,7 @@ fn a_stopped_process_is_continued_so_that_it_can_end() {
     });
 }
 
-/// A shell that starts a server again and again, as `script` does it, and ends with the test.
+/// A shell that runs `script`, which starts a server again and again. It ends with the test.
 fn respawning(script: &str, directory: &Path) -> Background {
     let fifo = directory.join("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -256,8 +258,8 @@ fn respawning(script: &str, directory: &Path) -> Background {
     Background::spawn(&mut command)
 }
 
-/// A role needs a line of input before it begins, and no end of it before it is ended: a pipe that its reader could write to
-/// has none.
+/// A role needs a line of input to begin, and must not see the end of its input before it is ended.
+/// So its reader also has the pipe open for writing.
 const SERVE: &str = "echo go >&3; \"$@\" <&3 >/dev/null 2>&1";
 
 #[test]
@@ -295,7 +297,7 @@ fn a_client_on_the_port_survives() {
     });
 }
 
-/// A server on 127.0.0.1:8080 that has accepted a connection, and the other end of it.
+/// A server on 127.0.0.1:8080 with an accepted connection, and the other end of it.
 fn connected() -> (Role, TcpStream) {
     let (server, _) = Role::playing("serve 127.0.0.1:8080 reuse-address");
     let client = TcpStream::connect("127.0.0.1:8080").unwrap();
@@ -315,13 +317,13 @@ fn live_connections_leave_remnants_that_are_named_or_dropped() {
         assert_eq!(steps(&answer), [(server.pid().into(), "TERM", "done")]);
         assert_eq!(outcome(&answer), (&value!("remnants"), &value!(1)), "{answer:#}");
         assert_eq!(codes(port(&answer, 8080, "tcp")), ["orphaned-connection"]);
-        // The peer closes too: what is left then has a known end.
+        // The peer closes, too: then the remnant ends after a known time.
         drop(client);
         until("it is in TIME_WAIT", || codes(&json(&["8080/tcp"])["ports"][0]) == ["time-wait"]);
         let refused = run(&["8080/tcp", "--kill"]);
         assert!(refused.code == 1 && refused.stdout.contains("in TIME_WAIT for "), "{refused:?}");
         assert!(refused.stdout.contains("--remnants"), "{refused:?}");
-        // For a server that sets SO_REUSEADDR it is free.
+        // It is free for a server that sets SO_REUSEADDR.
         assert_eq!(outcome(&json(&["8080/tcp", "--kill", "--reuse-addr"])), (&value!("already-free"), &value!(0)));
 
         // The root of a user namespace has that privilege inside it.
@@ -346,14 +348,15 @@ fn remnants_of_a_port_that_stays_held_are_left_alone() {
         let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
         let client = TcpStream::connect("127.0.0.1:8080").unwrap();
         let (accepted, _) = listener.accept().unwrap();
-        // We are what portcheck was started from.
+        // This test starts portcheck.
         drop((accepted, client));
         let answer = json(&["8080/tcp", "--kill", "--remnants", "--clients", "--yes"]);
         assert_eq!((outcome(&answer), &answer["kill"]["steps"]), ((&value!("refused"), &value!(1)), &value!([])));
     });
 }
 
-/// A server may fork between the look and the signal: the child has the socket too, and would be left with it.
+/// A server may fork between the look and the signal. Then the child has the socket, too, and would
+/// be left with it.
 #[test]
 fn who_was_forked_after_the_look_is_ended_too() {
     in_namespace(|| {
@@ -418,7 +421,7 @@ fn an_outgoing_connection_is_ended_only_with_clients() {
 #[test]
 fn who_started_portcheck_is_refused_and_nobody_ended_with_it() {
     in_namespace(|| {
-        // This very test is what portcheck is started from.
+        // This very test starts portcheck.
         let _own = TcpListener::bind("127.0.0.1:8080").unwrap();
         let (other, _) = Role::playing("listen [::1]:8080");
         let answer = json(&["8080", "--kill", "--yes", "--force"]);
@@ -444,7 +447,7 @@ fn another_users_holder_is_refused_with_the_reason() {
         assert!(refusal["reason"].as_str().unwrap().contains("hidden process of user root"), "{refusal}");
         assert!(refusal["remedies"][0]["command"].as_str().unwrap().starts_with("sudo "), "{refusal}");
         assert!(is_running(role.pid()));
-        // The same one of one's own is ended without being root.
+        // A user's own process is ended without root.
         let (own, _) = Role::playing_as_user(crate::common::NOBODY, "listen 127.0.0.1:8081");
         let answer = json_as_nobody(&["8081", "--kill", "--yes"]);
         assert_eq!(steps(&answer), [(own.pid().into(), "TERM", "done")]);
@@ -458,7 +461,7 @@ fn who_ends_between_the_look_and_the_answer_is_not_signalled() {
         let pid = role.pid();
         let Some(mut terminal) = Terminal::start("8080 --kill") else { return };
         terminal.expect("[y/N] ");
-        // Ended and reaped: its id is anybody's now.
+        // It has ended and was reaped, so its id can be anybody's.
         drop(role);
         terminal.type_line("y");
         assert_eq!(terminal.end(), 0, "{}", terminal.said);
@@ -469,7 +472,7 @@ fn who_ends_between_the_look_and_the_answer_is_not_signalled() {
 #[test]
 fn who_lets_the_port_go_is_not_signalled() {
     in_namespace(|| {
-        // A shell has the socket as its standard input, and puts something else there when it is told to.
+        // A shell has the socket as its standard input, and replaces it when told to.
         let directory = tempfile::tempdir().unwrap();
         let fifo = directory.path().join("fifo");
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -492,7 +495,7 @@ fn who_lets_the_port_go_is_not_signalled() {
     });
 }
 
-/// Anybody can take that name and write a socket unit, and was never ended then.
+/// Anybody can take that name and write a socket unit. Regression: such a process was never ended.
 #[test]
 fn who_merely_calls_itself_systemd_is_ended() {
     const WITH_A_UNIT: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/user && \
@@ -548,7 +551,7 @@ fn mistakes_are_one_line_and_exit_2() {
     }
 }
 
-/// "Not every holder could be ended" was said of a port that nobody held.
+/// Regression: "Not every holder could be ended" was said of a port that nobody held.
 #[test]
 fn a_port_that_cannot_be_bound_has_nobody_to_end() {
     in_namespace(|| {

@@ -1,4 +1,4 @@
-//! `--kill` when the socket of a holder goes on to a process that was not shown.
+//! `portcheck kill` when the socket of a holder goes to a process that was not shown.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -21,7 +21,7 @@ peer.send(b'!')
 signal.pause()
 ";
 
-/// Listens, and on SIGTERM passes its listener to whoever waits at `argv[1]`.
+/// Listens, and on SIGTERM passes its listener to the process that waits at `argv[1]`.
 const GIVER: &str = "
 import os, signal, socket, sys
 listener = socket.create_server(('127.0.0.1', 8080))
@@ -39,7 +39,7 @@ fn python(script: &str, path: &Path) -> Background {
     Background::spawn(Command::new("python3").args(["-c", script]).arg(path))
 }
 
-/// That one was ended, though it was in no plan.
+/// Regression: that process was ended, although no plan had shown it.
 #[test]
 fn whom_a_holder_passes_its_socket_to_is_named_and_never_ended() {
     in_namespace(|| {
@@ -65,12 +65,13 @@ fn whom_a_holder_passes_its_socket_to_is_named_and_never_ended() {
         assert!(steps[1]["reason"].as_str().unwrap().contains("is no child of a process that was"), "{answer:#}");
         assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("still-held"), &value!(1)));
         assert!(receiver.0.try_wait().unwrap().is_none(), "the receiver was ended");
-        // To be shown it is another question than the one that was answered.
+        // Ending it is another question than the one that was answered.
         assert!(answer["kill"]["next_steps"][0]["command"].as_str().unwrap().ends_with(" kill 8080/tcp"), "{answer:#}");
     });
 }
 
-/// A child that the holder has after the look is covered by the consent only if it runs as the same user.
+/// A child that the holder forks after the question is covered by the consent only if it runs as
+/// the same user.
 #[test]
 fn a_child_of_another_user_was_not_shown_either() {
     in_namespace(|| {

@@ -1,4 +1,5 @@
-//! `--kill` where process ids mean two things: in a pid namespace that still shows the outer /proc.
+//! `portcheck kill` where process ids mean two things: in a pid namespace that still shows the
+//! outer /proc.
 
 use std::process::Command;
 
@@ -6,8 +7,8 @@ use crate::common::role::Role;
 use crate::common::{Run, in_namespace, skip};
 use serde_json::{Value, json as value};
 
-/// In a new pid namespace without a /proc of its own: a process with the id `$1`, and then the rest of the arguments. Says
-/// how that ended, and whether the process lives.
+/// Starts a process with the id `$1` in a new pid namespace without a /proc of its own, and then
+/// runs the other arguments. Prints how they ended, and whether the process lives.
 const WITH_A_NAMESAKE: &str = "echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid || exit 77; sleep 60 & \
     test $! = $1 || exit 77; namesake=$1; shift; \"$@\"; kill -0 $namesake && echo lives";
 
@@ -22,8 +23,8 @@ fn beside_a_namesake(pid: u32, arguments: &[&str]) -> Option<Run> {
     Some(run)
 }
 
-/// A holder's id from the outer /proc was taken for the process of the inner namespace that has the same one: that one got
-/// the signal.
+/// Regression: a holder's id in the outer /proc was taken for the process of the inner namespace
+/// with the same id, which got the signal.
 #[test]
 fn a_foreign_proc_makes_nobody_the_target_of_a_signal() {
     in_namespace(|| {

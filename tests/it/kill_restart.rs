@@ -1,5 +1,5 @@
-//! `--kill` where something starts the holder again that is no supervisor by its name: exit code 0 is only given once it is
-//! sure not to have done so within five seconds.
+//! `portcheck kill` if something starts the holder again that is no known supervisor. Exit code 0
+//! is given only if it has not done so within five seconds.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json as value};
 const SERVE: &str =
     "python3 -c 'import signal, socket; s = socket.create_server((\"127.0.0.1\", 8080)); signal.pause()'";
 
-/// Runs a script from a file, of whose contents its command line tells nothing.
+/// Runs a script from a file. Its command line does not show what the script does.
 fn script(interpreter: &str, text: &str) -> (tempfile::TempDir, Background) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("script");
@@ -32,7 +32,7 @@ fn is_caught(answer: &Value, starter: u32) {
     assert!(by.contains(&format!("(pid {starter})")), "{answer:#}");
 }
 
-/// The port is free, and nobody waited for the five seconds.
+/// The port is free, and nothing waited for the five seconds.
 #[track_caller]
 fn is_quick(answer: &Value) {
     assert_eq!((&answer["kill"]["outcome"], &answer["exit_code"]), (&value!("freed"), &value!(0)), "{answer:#}");
@@ -40,7 +40,7 @@ fn is_quick(answer: &Value) {
     assert!((300..5000).contains(&watched), "{answer:#}");
 }
 
-/// That was said to be free, as 300 ms later it was.
+/// Regression: such a port was called free, as it was so 300 ms later.
 #[test]
 fn a_script_that_starts_it_again_after_two_seconds_is_caught() {
     in_namespace(|| {
@@ -73,7 +73,7 @@ fn who_ends_with_the_server_does_not_start_it_again() {
     });
 }
 
-/// It still runs, and may do so at any time.
+/// It still runs, and may start the holder again at any time.
 #[test]
 fn who_started_it_and_lives_on_is_named() {
     in_namespace(|| {
@@ -89,7 +89,7 @@ fn who_started_it_and_lives_on_is_named() {
     });
 }
 
-/// An interactive shell is no supervisor: but who typed a loop into it has made it one.
+/// An interactive shell is no supervisor, unless somebody types a loop into it.
 #[test]
 fn a_shell_on_a_terminal_counts_only_if_it_goes_on() {
     in_namespace(|| {

@@ -1,4 +1,5 @@
-//! `--kill` where process ids are given away again within moments: never a foreign process is signalled.
+//! `portcheck kill` where process ids are reused within moments: no other process is ever
+//! signalled.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
@@ -46,7 +47,7 @@ fn who_has_the_id_of_a_holder_that_ended_is_left_alone() {
     });
 }
 
-/// The same with one that holds the very port by then: it is another process with another socket.
+/// The same if the new process holds the same port: it is another process with another socket.
 #[test]
 fn who_has_both_id_and_port_by_then_is_left_alone_and_named() {
     in_pid_namespace(500, || {
@@ -74,7 +75,7 @@ fn who_has_both_id_and_port_by_then_is_left_alone_and_named() {
 /// How many processes have to come and go.
 const SPAWNS: usize = 5000;
 
-/// Ends the churn, also when the test fails.
+/// Ends the churn, even if the test fails.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -83,7 +84,8 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Starts processes in batches that take up nearly half of all ids, and checks that each ends by itself.
+/// Starts processes in batches that take nearly half of all ids, and checks that each ends by
+/// itself.
 fn churn(spawned: &AtomicUsize, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         let spawn = |_| Command::new("sleep").arg("0.03").stdin(Stdio::null()).spawn().unwrap();
@@ -98,7 +100,7 @@ fn churn(spawned: &AtomicUsize, is_over: &AtomicBool) {
 
 #[test]
 fn thousands_of_processes_come_and_go_and_none_is_hit() {
-    // A hundred ids for everybody.
+    // A hundred ids in all.
     in_pid_namespace(400, || {
         let (spawned, is_over) = (&AtomicUsize::new(0), &AtomicBool::new(false));
         let (mut ended, mut gone) = (0, 0);
@@ -111,7 +113,7 @@ fn thousands_of_processes_come_and_go_and_none_is_hit() {
                 let (holder, _) = Role::playing("listen 127.0.0.1:8080");
                 round += 1;
                 if round % 4 == 0 {
-                    // It ends after the look, and its id goes round once before the signal.
+                    // It ends after the look, and its id is reused before the signal.
                     let Some(mut terminal) = Terminal::start("8080/tcp --kill --force --settle 0") else { break };
                     terminal.expect("[y/N] ");
                     drop(holder);
@@ -127,7 +129,7 @@ fn thousands_of_processes_come_and_go_and_none_is_hit() {
                     .stderr(Stdio::piped())
                     .spawn()
                     .unwrap();
-                // It ends by itself at some moment of the look, or not at all.
+                // It ends at some moment of the look, or not at all.
                 thread::park_timeout(Duration::from_micros(500 * (round as u64 % 40)));
                 let holder = (round % 4 == 1).then_some(holder);
                 let run = Run::from(kill.wait_with_output().unwrap());

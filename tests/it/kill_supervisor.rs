@@ -1,7 +1,8 @@
-//! `--kill` on what a supervisor looks after: said by default, and stopped by the supervisor's own tool on request.
+//! `portcheck kill` on processes that a supervisor starts again: by default it says so, and on
+//! request the supervisor's own tool stops them.
 //!
-//! The tools are scripts that do what the real ones do about processes, and note how they were called. tests/servers.rs has a
-//! real Docker engine.
+//! The tools are scripts that do to processes what the real ones do, and note how they were called.
+//! tests/it/engines.rs has a real Docker engine.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,8 +14,8 @@ use crate::common::role::Role;
 use crate::common::{NOBODY, in_namespace, is_root, json_of, portcheck, skip};
 use serde_json::{Value, json as value};
 
-/// A directory with a tool that notes its arguments in `calls` and then runs `script`. Asked to show something it prints the
-/// file `shown`, if there is one.
+/// A directory with a tool that notes its arguments in `calls` and then runs `script`. If it is
+/// asked to show something, it prints the file `shown`, if there is one.
 fn tool(name: &str, script: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
@@ -28,7 +29,7 @@ fn calls(directory: &Path) -> String {
     std::fs::read_to_string(directory.join("calls")).unwrap_or_default()
 }
 
-/// Runs with `--json`, and with the tools of `directory` before all others.
+/// Runs with `--json`, with the tools of `directory` first on the PATH.
 fn json_with(directory: &Path, arguments: &[&str]) -> Value {
     let mut command = portcheck(&[arguments, &["--json"]].concat());
     let path = std::env::var("PATH").unwrap();
@@ -36,7 +37,8 @@ fn json_with(directory: &Path, arguments: &[&str]) -> Value {
     json_of(command)
 }
 
-/// A role that is in a cgroup from before it makes its socket. `None`, said aloud, where that cannot be arranged.
+/// A role that is in a cgroup before it makes its socket. If that is not possible, says why and
+/// returns `None`.
 fn playing_in(path: &str) -> Option<(Cgroup, Role)> {
     let cgroup = match is_root().then(|| Cgroup::make(path)) {
         Some(Ok(cgroup)) => cgroup,
@@ -80,14 +82,15 @@ fn a_service_that_comes_back_is_named_with_its_unit() {
     in_namespace(|| {
         let unit = format!("portcheck-back-{}.service", std::process::id());
         let Some((cgroup, first)) = playing_in(&format!("/system.slice/{unit}")) else { return };
-        // The part of systemd: it waits for the end of the service, and starts it again.
+        // Plays systemd: waits until the service has ended, and starts it again.
         let mut second = Role::start("listen 127.0.0.1:8080");
         cgroup.add(second.pid());
         let kill = portcheck(&["8080/tcp", "--kill", "--yes", "--settle", "5s", "--json"]);
         let run = std::thread::spawn(move || json_of(kill));
         let stat = format!("/proc/{}/stat", first.pid());
         crate::common::server::until("it ended", || std::fs::read_to_string(&stat).unwrap().contains(") Z "));
-        // Not during the first look at the port, which binds it for a moment: nothing tells when that is over.
+        // Not during the first look at the port, which binds it for a moment: no event tells when
+        // the look ends.
         std::thread::park_timeout(std::time::Duration::from_millis(300));
         second.go();
         let answer = run.join().unwrap();
@@ -124,7 +127,7 @@ fn a_tool_that_fails_or_is_missing_is_said_and_nobody_signalled_instead() {
     });
 }
 
-/// The name of a cgroup is no proof: tests/it/engines.rs has containers that are some.
+/// The name of a cgroup proves nothing. tests/it/engines.rs has real containers.
 #[test]
 fn a_container_that_no_engine_confirms_is_not_stopped() {
     in_namespace(|| {
@@ -143,7 +146,8 @@ fn a_container_that_no_engine_confirms_is_not_stopped() {
     });
 }
 
-/// What a process calls itself and its arguments are its own: a container of another port was stopped for it.
+/// Regression: a process chose its own name and arguments, and a container with another port was
+/// stopped for it.
 #[test]
 fn a_process_that_calls_itself_a_proxy_of_docker_stops_no_container() {
     in_namespace(|| {
@@ -185,7 +189,8 @@ fn a_service_that_is_not_restarted_is_ended_as_any_other() {
         let remedies = answer["kill"]["refused"][0]["remedies"].to_string();
         assert!(remedies.contains("--supervisor") && remedies.contains("--settle 95s"), "{remedies}");
 
-        // A daemon that a job of cron left behind: that is started again by nobody, whatever becomes of cron.
+        // A daemon that a job of cron left behind. Nobody starts it again, whatever happens to
+        // cron.
         shows(format!("Restart=on-failure\nRestartUSec=100ms\nMainPID={}\n", std::process::id()));
         let answer = kill();
         assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["watched_ms"]), (&value!("freed"), &value!(300)));
@@ -199,7 +204,7 @@ fn a_service_that_is_not_restarted_is_ended_as_any_other() {
     });
 }
 
-/// A unit that portcheck runs in as well would take it along.
+/// Stopping a unit that portcheck runs in would stop portcheck, too.
 #[test]
 fn the_unit_around_portcheck_itself_is_no_supervisor() {
     in_namespace(|| {
@@ -223,7 +228,8 @@ fn daemons_that_restart_are_known_by_their_names() {
         let fifo = directory.path().join("fifo");
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         for (name, kind) in [("supervisord", "supervisord"), ("PM2 v5.3.0: God Daemon", "pm2")] {
-            // A shell that calls itself so, and has the server as a child. The pipe never ends, as it is open for writing too.
+            // A shell that takes that name, and has the server as a child. The pipe never ends, as
+            // it is also open for writing.
             let script = "printf %s \"$2\" >/proc/$$/comm; exec 3<>\"$0\"; echo go >&3; \
                           \"$1\" --exact role --nocapture <&3 >/dev/null; :";
             let mut daemon = Command::new("sh");
@@ -233,7 +239,8 @@ fn daemons_that_restart_are_known_by_their_names() {
             crate::common::until_it_listens(8080);
             let answer = crate::common::json(&["8080/tcp", "--kill", "--dry-run"]);
             assert_eq!(answer["kill"]["holders"][0]["supervisor"]["kind"], kind, "{answer:#}");
-            // Its own tool has to be told a name, which it would tell only if it were what it calls itself.
+            // The tool needs a name, which it would know only if the process were what it calls
+            // itself.
             for options in [&["--yes"][..], &["--yes", "--supervisor"], &["--yes", "--settle", "4s", "--force"]] {
                 let answer = crate::common::json(&[&["kill", "8080/tcp"], options].concat());
                 assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["steps"]), (&value!("refused"), &value!([])));
@@ -260,7 +267,7 @@ fn systemd_is_never_ended_for_its_socket_unit() {
     });
 }
 
-/// A cgroup that nobody was given, in which nobody makes another one called `name`, with a server of theirs in it.
+/// A delegated cgroup in which its user makes another one called `name`, with a server in it.
 fn serving_in_delegated(path: &str, name: &str) -> Option<(Cgroup, Role)> {
     let cgroup = match is_root().then(|| Cgroup::make(path)) {
         Some(Ok(cgroup)) => cgroup,
@@ -282,7 +289,8 @@ fn serving_in_delegated(path: &str, name: &str) -> Option<(Cgroup, Role)> {
     Some((cgroup, role))
 }
 
-/// What a cgroup is called below a delegation made root stop somebody else's container, or sshd.
+/// Regression: the name of a cgroup below a delegated one made root stop another user's container,
+/// or sshd.
 #[test]
 fn a_delegated_cgroup_makes_nobody_else_stop() {
     in_namespace(|| {
@@ -308,7 +316,7 @@ fn a_delegated_cgroup_makes_nobody_else_stop() {
     });
 }
 
-/// It was printed as an option, by which systemctl went to another machine.
+/// Regression: it was printed as an option, by which systemctl went to another machine.
 #[test]
 fn the_name_of_a_unit_is_never_an_option_and_never_needs_quotes() {
     in_namespace(|| {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::common::{Background, codes, has, in_namespace, is_root, json, json_of, owners, port, run, skip};
 
-/// The binary, run by a shell that does something to itself first.
+/// The binary, run by a shell that changes something about itself first.
 fn after(preparation: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{preparation} exec \"$@\""), "sh", env!("CARGO_BIN_EXE_portcheck")]).args(arguments);
@@ -48,7 +48,7 @@ fn a_home_that_cannot_be_written_or_is_not_there_does_not_matter() {
     });
 }
 
-/// A Python program that listens on port 8080 and does what follows, with these arguments.
+/// A Python program that listens on port 8080 and then does `rest`, with these arguments.
 fn server(rest: &str, arguments: &[String]) -> Option<Background> {
     if !has("python3") {
         skip("no python3");
@@ -99,7 +99,7 @@ fn a_process_that_changes_its_name_all_the_time_is_followed() {
     });
 }
 
-/// The peak of memory of a run, in KiB, as GNU time tells it.
+/// The peak memory of a run in KiB, as GNU time reports it.
 fn peak(arguments: &[&str]) -> u64 {
     let mut command = Command::new("time");
     command.args(["--quiet", "--format", "%M", env!("CARGO_BIN_EXE_portcheck")]).args(arguments);
@@ -107,10 +107,10 @@ fn peak(arguments: &[&str]) -> u64 {
     String::from_utf8(output.stderr).unwrap().trim().parse().unwrap()
 }
 
-/// 65,535 ports took 295 MiB, and 546 as Markdown.
+/// Regression: 65,535 ports took 295 MiB, and 546 MiB as Markdown.
 #[test]
 fn a_free_port_takes_little_memory_in_every_output() {
-    /// For each port and protocol: twice as much as was measured.
+    /// For each port and protocol: twice what was measured.
     const MOST_BYTES: u64 = 1_600;
     in_namespace(|| {
         if !has("time") {

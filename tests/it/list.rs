@@ -1,4 +1,5 @@
-//! `portcheck` without a target: the listing, against independent readings of the same sockets.
+//! `portcheck` without a target: the listing, compared with independent readings of the same
+//! sockets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -8,7 +9,7 @@ use crate::common::role::{Role, bound};
 use crate::common::{has, in_namespace, json, numbers, run, skip, until_it_listens};
 use serde_json::Value;
 
-/// A socket as every reading can tell it: protocol, address and port.
+/// A socket as every reading shows it: protocol, address and port.
 type Key = (String, String);
 
 fn key(protocol: &str, local: &str) -> Key {
@@ -27,7 +28,8 @@ fn listed(answer: &Value) -> BTreeMap<Key, BTreeSet<u32>> {
     sockets
 }
 
-/// The same from `ss -tulnp`: `tcp LISTEN 0 128 127.0.0.1:80 0.0.0.0:* users:(("nginx",pid=7,fd=5),…)`.
+/// The same from `ss -tulnp`: `tcp LISTEN 0 128 127.0.0.1:80 0.0.0.0:*
+/// users:(("nginx",pid=7,fd=5),…)`.
 fn by_ss() -> BTreeMap<Key, BTreeSet<u32>> {
     let output = Command::new("ss").arg("-tulnpH").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -130,16 +132,16 @@ fn filters_and_order() {
         assert_eq!(ports(&["--user", &rustix::process::geteuid().as_raw().to_string()]).len(), 4);
         assert_eq!(ports(&["--sort", "exposure"])[0], 3000);
         assert_eq!(ports(&["--sort", "protocol"]).last(), Some(&60000));
-        // A listing is no verdict.
+        // A listing gives no verdict.
         assert_eq!(run(&["--pid", "1"]).code, 0);
         assert!(run(&["--pid", "1"]).stdout.starts_with("nothing to show"));
     });
 }
 
-/// Once both printed "nothing to show", with exit code 0.
+/// Regression: both printed "nothing to show", with exit code 0.
 #[test]
 fn who_is_not_there_is_a_mistake() {
-    // No process has the last of all ids, as pid_max is beyond it.
+    // The highest id of all is never used, as pid_max is above it.
     for (arguments, expected) in [
         (["--pid", "1,4194305"], "no process has the id 4194305"),
         (["--user", "no-such-user"], "this machine has no user 'no-such-user'"),
@@ -173,7 +175,7 @@ fn who_has_nothing_but_connections_is_told_so() {
     });
 }
 
-/// Once only the name counted, which of a script is that of its interpreter.
+/// Regression: only the name counted, which for a script is that of its interpreter.
 #[test]
 fn a_process_is_found_by_its_script_and_arguments() {
     in_namespace(|| {
@@ -231,7 +233,8 @@ fn nothing_in_use_is_a_listing_too() {
 
 #[test]
 fn a_name_hides_nothing_behind_it_in_any_format() {
-    // What was taken for the beginning of an escape sequence took all that follows with it, in CSV other people's rows.
+    // Regression: what looked like the start of an escape sequence removed everything behind it. In
+    // CSV these were other people's rows.
     in_namespace(|| {
         let names = [
             ("\x1b]x", "\\u{1b}]x"),
@@ -255,7 +258,7 @@ fn a_name_hides_nothing_behind_it_in_any_format() {
         let own = std::process::id().to_string();
 
         for format in ["table", "json", "ndjson", "csv", "markdown"] {
-            // With colours, as on a terminal, nothing is taken out on the way.
+            // With colours, as on a terminal, nothing is removed.
             for color in ["never", "always"] {
                 let text = run(&["--format", format, "--color", color]).stdout;
                 let text = if format == "table" { text.replace("\x1b[1m", "").replace("\x1b[0m", "") } else { text };
@@ -271,7 +274,7 @@ fn a_name_hides_nothing_behind_it_in_any_format() {
         let shown: Vec<&str> = rows.iter().take(names.len()).map(|row| &*row["process"]).collect();
         assert_eq!((rows.len(), shown), (names.len() + 1, names.map(|(_, shown)| shown).to_vec()));
 
-        // To a parser it is the same name.
+        // A parser gets the same name.
         let told = |answer: &Value, number: u16| {
             let pid = numbers(&crate::common::port(answer, number, "tcp")["sockets"][0]["owners"]["pids"])[0];
             let process = answer["processes"].as_array().unwrap().iter().find(|process| process["pid"] == pid);

@@ -1,4 +1,5 @@
-//! Tests of the shipped binary: a module for each command or subject, all in one program, so that it is linked once.
+//! Tests of the shipped binary: a module for each command or subject, all in one program, which is
+//! linked once.
 
 #[cfg(target_os = "linux")]
 mod backends;
@@ -81,7 +82,7 @@ mod wait_pace;
 #[cfg(target_os = "linux")]
 mod wording;
 
-/// Plays a part in a test, in a process of its own; by itself it does nothing.
+/// Plays a part in a test, in a process of its own. By itself it does nothing.
 #[cfg(target_os = "linux")]
 #[test]
 fn role() {

@@ -1,4 +1,4 @@
-//! Owners told completely: by a name, since when, and without leaving out who else may have the socket.
+//! Owners are told completely: their names, since when, and who else may have the socket.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::common::{
     until_it_listens,
 };
 
-/// "held by  (pid 22741)" was said of a process that had blanked its name.
+/// Regression: "held by  (pid 22741)" was said of a process that had blanked its name.
 #[test]
 fn a_process_without_a_name_is_called_by_its_program() {
     in_namespace(|| {
@@ -40,7 +40,7 @@ fn a_process_without_a_name_is_called_by_its_program() {
     });
 }
 
-/// It was up to a second early, as the boot time was taken in whole seconds.
+/// Regression: it was up to a second early, as the boot time was taken in whole seconds.
 #[test]
 fn a_process_never_started_before_it_did() {
     in_namespace(|| {
@@ -55,7 +55,8 @@ fn a_process_never_started_before_it_did() {
     });
 }
 
-/// An nginx whose workers run as nobody, and the directory of its files. `None`, said aloud, where that is not possible.
+/// An nginx whose workers run as nobody, and the directory of its files. If that is not possible,
+/// says why and returns `None`.
 fn nginx_of_root() -> Option<(Server, tempfile::TempDir)> {
     let (Some(nginx), true) = (program("nginx"), is_root()) else {
         skip("needs nginx, and root to be two users");
@@ -63,7 +64,7 @@ fn nginx_of_root() -> Option<(Server, tempfile::TempDir)> {
     };
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("nginx.conf");
-    // Only who has the group of the workers as well may inspect them.
+    // Only a user in the group of the workers can inspect them, too.
     std::fs::write(&file, nginx_config(8080).replace("nobody daemon", "nobody nogroup")).unwrap();
     let mut command = Command::new(nginx);
     command.arg("-p").arg(directory.path()).arg("-c").arg(file);
@@ -77,7 +78,8 @@ fn owners_of_tcp(answer: &Value) -> &Value {
     &port(answer, 8080, "tcp")["sockets"][0]["owners"]
 }
 
-/// The workers were called all the owners, and --kill ended one after the other while the master made new ones.
+/// Regression: the workers were called all the owners, and `portcheck kill` ended one after the
+/// other while the master forked new ones.
 #[test]
 fn owners_of_whom_one_could_not_be_inspected_are_partial_and_not_ended() {
     in_namespace(|| {
@@ -103,13 +105,13 @@ fn owners_of_whom_one_could_not_be_inspected_are_partial_and_not_ended() {
         let kill = Run::from(portcheck_as_nobody(&["8080", "--kill", "--yes"]).output().unwrap());
         assert!(kill.code == 1 && kill.stdout.contains("cannot be ended alone"), "{kill:?}");
         assert_eq!(children(server.pid()), workers, "nobody was ended");
-        // Root sees them all, and ends them all.
+        // Root sees all of them, and ends all of them.
         assert_eq!(owners_of_tcp(&json(&["8080/tcp"]))["kind"], "known");
         assert_eq!(run(&["8080", "--kill", "--yes"]).code, 0);
     });
 }
 
-/// One who may inspect all, and signal only some of them.
+/// A user who may inspect all of them, and signal only some.
 #[test]
 fn workers_whose_parent_may_not_be_signalled_are_not_ended() {
     in_namespace(|| {
@@ -128,7 +130,7 @@ fn workers_whose_parent_may_not_be_signalled_are_not_ended() {
     });
 }
 
-/// Listens, forks a child that has the socket too, and keeps everybody from inspecting the parent.
+/// Listens, forks a child that has the socket, too, and lets nobody inspect the parent.
 const PRIVATE_PARENT: &str = "
 import ctypes, os, signal, socket
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
@@ -149,7 +151,7 @@ fn only_who_may_have_the_socket_makes_owners_partial() {
         if !is_root() {
             return skip("needs root to be two users");
         }
-        // Its parent is root's and cannot be inspected, but the socket is nobody's own.
+        // Its parent is root's and cannot be inspected, but the user nobody created the socket.
         let (role, _) = Role::playing_as_user(NOBODY, "listen 127.0.0.1:8080");
         let answer = json_as_nobody(&["8080/tcp"]);
         assert_eq!(
@@ -174,8 +176,8 @@ fn only_who_may_have_the_socket_makes_owners_partial() {
     });
 }
 
-/// In a container whose first process may do more than the caller, every server that had outlived the script that started
-/// it was called partial and was not ended.
+/// Regression: in a container whose first process has more rights than the caller, a server that
+/// outlived the script that started it was called partial, and was not ended.
 #[test]
 fn who_adopts_orphans_did_not_fork_them() {
     in_pid_namespace(4000, || {

@@ -1,5 +1,5 @@
-//! What has to hold on every system: run on Linux, and on Windows under wine. No namespaces here, so every port is one that the
-//! system gave, or that portcheck itself picked.
+//! What has to be true on every system: run on Linux, and on Windows under wine. There are no
+//! namespaces, so every port is one that the system gave, or that portcheck picked.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,13 +10,13 @@ use std::thread;
 use crate::program::{Run, codes, json, json_of, owners, port, portcheck, run};
 use serde_json::Value;
 
-/// Set for a process that plays a part in a test instead of being it.
+/// Set for a process that plays a part instead of being a test.
 const PART: &str = "PORTCHECK_TEST_PART";
 
 /// The exit code of the part `command`.
 const COMMAND_CODE: i32 = 7;
 
-/// Plays the part that this process was started for, if it was. True if that was all.
+/// Plays the part that this process was started for, if there is one. Returns whether it did.
 fn has_played() -> bool {
     match std::env::var(PART).as_deref() {
         Ok("server") => {
@@ -37,14 +37,14 @@ fn has_played() -> bool {
     }
 }
 
-/// Past the harness, which keeps `println!` to itself.
+/// Prints past the harness, which captures `println!`.
 fn say(line: &str) {
     let mut out = std::io::stdout();
     writeln!(out, "\n{line}").unwrap();
     out.flush().unwrap();
 }
 
-/// wine names the process of a listener only once it was asked for something.
+/// wine names the process of a listener only after it was asked for something.
 fn listener(port: u16) -> TcpListener {
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let _ = listener.ttl();
@@ -62,7 +62,7 @@ fn part(part: &str, name: &str) -> Command {
     command
 }
 
-/// A server in a process of its own, which ends with the test.
+/// A server in a process of its own. It ends with the test.
 struct Server {
     child: Child,
     stdin: ChildStdin,
@@ -74,7 +74,7 @@ impl Server {
         Self { stdin: child.stdin.take().unwrap(), child }
     }
 
-    /// Has it listen on `port`, or on any if that is 0. The port.
+    /// Makes it listen on `port`, or on any port if that is 0. Returns the port.
     fn listen(&mut self, port: u16) -> u16 {
         writeln!(self.stdin, "{port}").unwrap();
         let mut lines = BufReader::new(self.child.stdout.as_mut().unwrap()).lines();
@@ -98,13 +98,13 @@ fn bind_results(port: &Value) -> Vec<&str> {
     port["bind"].as_array().unwrap().iter().map(|attempt| attempt["result"].as_str().unwrap()).collect()
 }
 
-/// Whether this process is one of the owners. A child that another test is just starting has its descriptors as well, for the moment
-/// between fork and exec.
+/// Whether this process is one of the owners. A child that another test is just starting has its
+/// descriptors, too, between fork and exec.
 fn is_ours(port: &Value) -> bool {
     owners(port).contains(&std::process::id())
 }
 
-/// A port that nobody else asks for meanwhile: leased.
+/// A port that nobody else picks meanwhile, as it is leased.
 fn free_port() -> u16 {
     let free = run(&["--free"]);
     assert_eq!(free.code, 0, "{free:?}");
@@ -135,7 +135,7 @@ fn bind_is_asked_and_tells_a_held_port_from_a_free_one() {
     let held = json(&[&local(number)]);
     assert!(bind_results(port(&held, number, "tcp")).iter().all(|result| *result == "in-use"), "{held:#}");
     drop(listener);
-    // On every address this time, and for a port that was left to us.
+    // This time on every address, and for a port that portcheck picks.
     let number = free_port();
     let release = run(&["--release", &number.to_string()]);
     assert_eq!(release.code, 0, "{release:?}");
@@ -198,7 +198,7 @@ fn a_lease_is_known_until_it_is_released() {
     assert_eq!(run(&["--release", &number.to_string()]).code, 0);
     let again = run(&["--release", &number.to_string()]);
     assert_eq!(again.code, 1, "{again:?}");
-    // Nobody has it now, so that who prefers it gets it.
+    // Nobody has it now, so whoever prefers it gets it.
     assert_eq!(run(&["--free", "--prefer", &number.to_string(), "--ttl", "0"]).stdout.trim(), number.to_string());
 }
 
@@ -218,7 +218,7 @@ fn a_command_gets_a_port_and_its_exit_code_is_passed_on() {
     assert_eq!(missing.code, 127, "{missing:?}");
 }
 
-/// As npm is on Windows, where only shells look for other suffixes than `.exe`.
+/// As npm is on Windows, where only shells try other suffixes than `.exe`.
 #[test]
 #[cfg(windows)]
 fn a_script_is_found_by_its_name_alone() {

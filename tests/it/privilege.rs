@@ -1,4 +1,4 @@
-//! What an ordinary user learns of somebody else's sockets. Root is needed to make somebody else.
+//! What an ordinary user learns of another user's sockets. Making them takes root.
 
 use std::process::Command;
 
@@ -29,14 +29,14 @@ fn somebody_elses_port_is_held_and_never_free() {
         let run = crate::common::Run::from(portcheck_as_nobody(&["8080"]).output().unwrap());
         assert!(run.first_line().starts_with("8080/tcp is in use: a hidden process of user root"), "{}", run.stdout);
         assert_eq!((run.code, run.stdout.matches("sudo ").count()), (1, 1), "{}", run.stdout);
-        // Root sees it, and is told nothing of root.
+        // Root sees it, and is not told to ask as root.
         let run = crate::common::run(&["8080"]);
         assert!(!run.stdout.contains("sudo"), "{}", run.stdout);
         assert_eq!(
             json(&["8080"])["gaps"].as_array().unwrap().iter().filter(|gap| gap["root_would_see"] == true).count(),
             0
         );
-        // The listing says it once, and the way to more is offered only where there is more.
+        // The listing says it once. It offers the command that shows more only if that shows more.
         let list = crate::common::Run::from(portcheck_as_nobody(&[]).output().unwrap());
         assert_eq!((list.code, list.stdout.matches("sudo ").count()), (0, 1), "{}", list.stdout);
         assert_eq!(list.stdout.matches("(hidden)").count(), 2, "{}", list.stdout);
@@ -55,8 +55,9 @@ fn who_sees_all_that_was_asked_for_is_told_nothing_of_root() {
     });
 }
 
-/// In a pid namespace, as process 1: a listener of root's, a process that has ended and was not waited for, one without
-/// descriptors, and one whose main thread has ended while another goes on. Then runs the arguments as nobody.
+/// Plays, as process 1 of a pid namespace: a listener of root, a process that has ended and was not
+/// waited for, one without descriptors, and one whose main thread has ended while another runs.
+/// Then runs the arguments as nobody.
 const FOUR_PROCESSES: &str = "
 import ctypes, os, platform, signal, socket, subprocess, sys, threading
 listener = socket.socket(); listener.bind(('127.0.0.1', 8080)); listener.listen()
@@ -103,12 +104,12 @@ fn only_processes_with_descriptors_count_as_unseen() {
         assert_eq!(codes(port(&answer, 8080, "tcp")), ["hidden-owner"]);
         let gaps = answer["gaps"].as_array().unwrap();
         let gap = gaps.iter().find(|gap| gap["code"] == "unreadable-processes").unwrap();
-        // The listener, and the thread that goes on.
+        // The listener, and the thread that still runs.
         assert_eq!(gap["summary"], "2 processes could not be inspected");
     });
 }
 
-/// Plays `parts` in processes that are in the cgroup from before they make their sockets.
+/// Plays `parts` in processes that are in the cgroup before they make their sockets.
 fn play_in(cgroup: &Cgroup, parts: &[&str]) -> Vec<Role> {
     let start = |part: &&str| {
         let mut role = Role::start(part);
@@ -146,7 +147,7 @@ fn the_cgroup_names_the_likely_process_and_its_unit() {
         let text = crate::common::Run::from(portcheck_as_nobody(&["8080"]).output().unwrap());
         assert!(text.first_line().starts_with("8080/tcp is in use, probably by it-"), "{}", text.stdout);
 
-        // Root knows, and gets the supervisor's command instead of kill.
+        // Root knows the holder, and gets the supervisor's command instead of kill.
         let answer = json(&["8080/tcp"]);
         let tcp = port(&answer, 8080, "tcp");
         assert_eq!((codes(tcp), owners(tcp)), (vec!["listener"], vec![roles[0].pid()]));
@@ -184,7 +185,7 @@ fn the_only_hidden_process_of_a_user_is_the_likely_one() {
         if !is_root() {
             return skip("needs root to be two users");
         }
-        // A user with no other process, who is not the one who asks.
+        // A user without other processes, and not the one who asks.
         let (role, _) = Role::playing_as_user(58_231, "listen 127.0.0.1:8080");
         let answer = json_as_nobody(&["8080/tcp"]);
         let tcp = port(&answer, 8080, "tcp");

@@ -1,4 +1,4 @@
-//! How bind(2) is asked and told. What its answers mean is proved by the scenarios.
+//! How bind(2) is tried and reported. The scenarios prove what its answers mean.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -62,7 +62,7 @@ fn a_bound_socket_with_reuse_address_is_in_the_way_of_others_only() {
         let _selfish = bound("127.0.0.1:8081".parse().unwrap());
         assert_eq!((run(&["8080/tcp"]).code, run(&["8080/tcp", "--reuse-addr"]).code), (1, 0));
         assert_eq!((run(&["8081/tcp"]).code, run(&["8081/tcp", "--reuse-addr"]).code), (1, 1));
-        // Who listens is always in the way.
+        // A listener always blocks it.
         shared.listen(1).unwrap();
         assert_eq!(run(&["8080/tcp", "--reuse-addr"]).code, 1);
     });

@@ -1,4 +1,4 @@
-//! Running the shipped binary and reading what it says, on every system.
+//! Runs the shipped binary and reads its output, on every system.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// What a run of the binary said.
+/// The output and exit code of a run.
 #[derive(Debug)]
 pub struct Run {
     pub code: i32,
@@ -25,7 +25,7 @@ impl From<Output> for Run {
     }
 }
 
-/// The binary with these arguments, and without any setting of the caller's terminal.
+/// The binary with these arguments, independent of the caller's terminal.
 pub fn portcheck(arguments: &[&str]) -> Command {
     command_of(Path::new(env!("CARGO_BIN_EXE_portcheck")), arguments)
 }
@@ -43,7 +43,7 @@ pub fn run(arguments: &[&str]) -> Run {
     portcheck(arguments).output().unwrap().into()
 }
 
-/// Runs with `--json`, and checks what every such output must hold: it fits the schema, and tells its own exit code.
+/// Runs with `--json`, and checks every such output: it fits the schema, and has the exit code.
 pub fn json(arguments: &[&str]) -> Value {
     json_of(portcheck(&[arguments, &["--json"]].concat()))
 }
@@ -76,8 +76,8 @@ pub fn port<'a>(answer: &'a Value, port: u16, protocol: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no {port}/{protocol} in {answer:#}"))
 }
 
-/// The codes of the findings on a port, without those that come with nearly every server: who can reach it, and that the
-/// other protocol is free.
+/// The codes of the findings on a port, without those that come with nearly every server: who can
+/// reach it, and that the other protocol is free.
 #[track_caller]
 pub fn codes(port: &Value) -> Vec<&str> {
     let usual = ["loopback-only", "exposed", "tcp-only", "udp-only"];

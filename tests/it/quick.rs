@@ -1,4 +1,5 @@
-//! `--quick`: the first holder, found where the socket was made; and that the answer says what it leaves out.
+//! `--quick`: the first holder, found where the socket was made. The answer says what it leaves
+//! out.
 
 use crate::common::cgroup::Cgroup;
 use crate::common::role::{Role, listening};

@@ -1,4 +1,4 @@
-//! The recipes of docs/recipes.md, as they stand there.
+//! The recipes of docs/recipes.md, exactly as they are there.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::common::role::Role;
 use crate::common::server::until;
 use crate::common::{Background, Run, has, in_namespace, json, owners, port, run, skip};
 
-/// The text of a file that a recipe shows.
+/// The text of a file in a recipe.
 fn recipe(file: &str) -> String {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recipes.md")).unwrap();
     let is_its = |block: &&str| block.lines().next().is_some_and(|line| line.split(' ').nth(1) == Some(file));
@@ -16,7 +16,7 @@ fn recipe(file: &str) -> String {
     block.split_once('\n').unwrap().1.to_owned()
 }
 
-/// A project with a server `serve PORT`, and a `smoke-test PORT` that tells who listens.
+/// A project with a server `serve PORT`, and a `smoke-test PORT` that says who listens.
 struct Project(tempfile::TempDir);
 
 impl Project {
@@ -24,7 +24,7 @@ impl Project {
         let directory = tempfile::tempdir().unwrap();
         let project = Self(directory);
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_portcheck"), project.path("portcheck")).unwrap();
-        // The pipe from which the role reads its leave never ends, as it is open for writing too.
+        // The pipe by which the role is told to begin never ends, as it is also open for writing.
         let own = std::env::current_exe().unwrap();
         project.script(
             "serve",
@@ -58,7 +58,7 @@ impl Project {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Run {
-        // Into files: what stays in the background keeps a pipe open.
+        // Into files: a process that stays in the background would keep a pipe open.
         let file = |name: &str| std::fs::File::create(self.path(name)).unwrap();
         let mut command = self.command(program, arguments);
         let status = command.stdout(file("stdout")).stderr(file("stderr")).status().unwrap();
@@ -67,7 +67,7 @@ impl Project {
     }
 }
 
-/// Ends whoever is left on a port, by the program itself.
+/// Ends the holders of a port with portcheck itself.
 fn clean_up(number: u16) {
     let end = run(&[&format!("{number}/tcp"), "--kill", "--yes", "--force", "--reuse-addr"]);
     assert_eq!(end.code, 0, "{end:?}");
@@ -98,7 +98,7 @@ fn an_npm_script_frees_its_port_and_tests_its_server() {
         let tested = project.run("npm", &["run", "--silent", "e2e"]);
         assert_eq!((tested.code, tested.stdout.ends_with("served")), (0, true), "{tested:?}");
         assert_eq!(run(&["3000/tcp", "--wait", "free", "--reuse-addr", "-q"]).code, 0);
-        // A server that dies ends the wait, and not the time.
+        // A wait ends when its server dies, not when the time runs out.
         std::fs::write(project.path("server.js"), "process.exit(3)").unwrap();
         let failed = project.run("npm", &["run", "--silent", "e2e"]);
         assert_eq!((failed.code, failed.stdout.contains("has ended")), (1, true), "{failed:?}");
@@ -161,7 +161,8 @@ fn an_entry_point_of_docker_compose_waits_for_the_database() {
         project.script("migrate", "echo \"migrated $1\"");
         let text = recipe("docker-compose.yml");
         let line = [words(&text, "entrypoint"), words(&text, "command")].concat();
-        // What Docker does: the name of the service leads to its container. The first address is one where nobody listens.
+        // As in Docker: the name of the service leads to its container. On the first address nobody
+        // listens.
         std::fs::write(project.path("hosts"), "127.0.0.9 db\n127.0.0.8 db\n").unwrap();
         let with_hosts = ["-m", "sh", "-c", "mount --bind hosts /etc/hosts && exec \"$@\"", "sh"];
         let mut command = project.command("unshare", &with_hosts);

@@ -1,4 +1,4 @@
-//! Where things are taken away: no netlink, no /proc, hardly any descriptors, a hidden /proc, no IPv6.
+//! Something is missing: netlink, /proc, most descriptors, other users' processes, or IPv6.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -24,16 +24,16 @@ fn without_netlink_the_text_serves_and_its_limits_are_said() {
         assert!(gaps.contains(&"netlink-unavailable") && gaps.contains(&"bound-sockets-unlisted"), "{gaps:?}");
         let tcp = port(&answer, 8080, "tcp");
         assert_eq!((codes(tcp), owners(tcp)), (vec!["listener"], vec![std::process::id()]));
-        // What cannot be seen is known to bind(2).
+        // bind notices what cannot be seen.
         assert_eq!(codes(port(&answer, 8081, "tcp")), ["hidden-owner"]);
         assert_eq!(port(&answer, 8082, "tcp")["status"], "free");
-        // Without its word, held or not: neither is called free.
+        // Without bind, neither a held nor a free port is called free.
         let answer = without_netlink(&["8081-8082", "--no-probe"]).unwrap();
         assert_eq!(codes(port(&answer, 8081, "tcp")), ["unseen"]);
         assert_eq!(codes(port(&answer, 8082, "tcp")), ["unseen"]);
         assert_eq!(port(&answer, 8082, "udp")["status"], "free");
         assert_eq!(without_netlink(&["8082/tcp", "--no-probe"]).unwrap()["exit_code"], 3);
-        // Leases are in a text, too. This one is our own.
+        // Leases are also in a text file. This one is our own.
         let _leases = Leases;
         assert_eq!(pick_one(&["--prefer", "8083"]), 8083);
         assert_eq!(codes(port(&without_netlink(&["8083/tcp"]).unwrap(), 8083, "tcp")), ["leased", "free"]);
@@ -56,7 +56,7 @@ fn a_bind_that_fails_for_no_known_reason_is_never_a_free_port() {
                 assert_eq!(answer["exit_code"], 3);
             }
         }
-        // Who holds it, if somebody does, is said all the same.
+        // The holder of a held port is still named.
         let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
         let answer = portcheck_without(ENOBUFS, &["8080/tcp"]).map(json_of).unwrap();
         assert_eq!(codes(port(&answer, 8080, "tcp")), ["listener"]);
@@ -100,7 +100,7 @@ fn a_proc_that_cannot_be_read_is_said_and_breaks_nothing() {
         assert_eq!(codes(port(&native, 8080, "tcp")), ["hidden-owner"]);
         let gaps: Vec<&str> =
             native["gaps"].as_array().unwrap().iter().map(|gap| gap["code"].as_str().unwrap()).collect();
-        // Whether the port is leased, netlink tells.
+        // Netlink tells whether the port is leased.
         assert_eq!(gaps, ["no-proc"], "{native:#}");
         // netstat2 would panic.
         let portable = blind("portable");
@@ -115,7 +115,7 @@ fn a_proc_that_hides_others_is_a_gap() {
             return skip("needs root to mount");
         }
         let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
-        // The mount outlives the shell in no namespace but this one.
+        // The mount outlives the shell only in this namespace.
         let inner = portcheck_as_nobody(&[]);
         let program = inner.get_program().to_owned();
         let mut command = Command::new("unshare");

@@ -1,5 +1,5 @@
-//! Real servers, each as its users run it: all its processes are found, and what an ordinary user may not see is said
-//! to be hidden, never to be free.
+//! Real servers, each run as its users run it. All its processes are found. What an ordinary user
+//! may not see is called hidden, never free.
 
 use std::process::Command;
 
@@ -75,7 +75,7 @@ fn nginx_is_its_master_and_the_workers() {
     });
 }
 
-/// The commands of a finding's remedies that have this text.
+/// The commands of a finding's remedies with this text.
 fn commands<'a>(finding: &'a Value, text: &str) -> Vec<&'a str> {
     let remedies = finding["remedies"].as_array().unwrap();
     let fits = remedies.iter().filter(|remedy| remedy["text"] == text);
@@ -86,7 +86,7 @@ fn commands<'a>(finding: &'a Value, text: &str) -> Vec<&'a str> {
 fn postgres_is_seen_by_root_and_hidden_from_others() {
     in_namespace(|| {
         let Some(postgres) = Postgres::set_up() else { return };
-        // What the cgroup tells is another test's matter: the root cgroup tells nothing.
+        // Other tests check what the cgroup tells: the root cgroup tells nothing.
         let cgroup = Cgroup::make("/").inspect_err(|error| skip(&format!("postgres shares our cgroup: {error}"))).ok();
         let server = postgres.start(cgroup.as_ref(), 5432);
         let pid = server.pid();
@@ -109,7 +109,8 @@ fn postgres_is_seen_by_root_and_hidden_from_others() {
         let socket = &tcp["sockets"][0];
         assert_eq!((&socket["user"], &socket["uid"]), (&value!("postgres"), &value!(postgres.uid)));
         let kind = socket["owners"]["kind"].as_str().unwrap();
-        // Several processes of that user could not be inspected, so without a cgroup of its own nothing tells which.
+        // Several processes of that user could not be inspected. Without a cgroup of its own,
+        // nothing tells which it is.
         let expected = if cgroup.is_some() { "hidden" } else { "likely" };
         assert!(kind == "hidden" || kind == expected, "{socket:#}");
         let finding = &tcp["findings"][0];
@@ -157,7 +158,7 @@ fn the_unit_of_postgres_tells_an_ordinary_user_who_it_likely_is() {
         assert_eq!(report.code, 1);
         assert_contains(&report.stdout, &[&unit, "probably", &format!("postgres (pid {pid})")]);
 
-        // Root sees it, and no more than it.
+        // Root sees this process, and only this one.
         let answer = json(&["5432/tcp"]);
         let tcp = port(&answer, 5432, "tcp");
         assert_eq!((&tcp["sockets"][0]["owners"]["kind"], owners(tcp)), (&value!("known"), holders(5432)));
@@ -198,7 +199,8 @@ fn sshd_is_named() {
         let file = directory.path().join("sshd_config");
         let config = format!("ListenAddress 127.0.0.1:2222\nHostKey {}\nPidFile none\nUsePAM no\n", key.display());
         std::fs::write(&file, config).unwrap();
-        // The directory that it locks itself into is made by the boot scripts, which did not run everywhere.
+        // Boot scripts make the directory that it locks itself into. They did not run on every
+        // machine.
         let mut command = with_own_run(&sshd, &["sshd"]);
         command.args(["-D", "-e", "-f"]).arg(file);
         let server = Server::start(command, "Server listening on 127.0.0.1 port 2222", 1);

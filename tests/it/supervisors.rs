@@ -1,5 +1,6 @@
-//! `--kill` beside real supervisors, which `scripts/test-tools` installs: what they would start again is not ended before that
-//! is said, with the command that stops it for good; and never is exit code 0 given for a port that is held again.
+//! `portcheck kill` with real supervisors, which `scripts/test-tools` installs. A holder that would
+//! be started again is not ended before portcheck says so, with the command that stops it for good.
+//! Exit code 0 is never given for a port that is held again.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +10,8 @@ use crate::common::terminal::Terminal;
 use crate::common::{Background, Run, in_namespace, json_of, portcheck, run, skip, until_it_listens};
 use serde_json::{Value, json as value};
 
-/// A directory with programs that were installed for the tests. `None`, said aloud, if this one was not.
+/// A directory with programs that were installed for the tests. If this one was not, says so and
+/// returns `None`.
 fn installed(environment: &str, program: &str) -> Option<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools").join(environment).join("bin");
     if !directory.join(program).is_file() {
@@ -19,12 +21,12 @@ fn installed(environment: &str, program: &str) -> Option<PathBuf> {
     Some(directory)
 }
 
-/// `PATH` with `directory` before all others.
+/// `PATH` with `directory` first.
 fn path_with(directory: &Path) -> String {
     format!("{}:{}", directory.display(), std::env::var("PATH").unwrap())
 }
 
-/// What is run beside a supervisor: its tools on the PATH, and a directory for all that it writes.
+/// A supervisor's surroundings: its tools on the PATH, and a directory for all its files.
 struct Stage {
     tools: PathBuf,
     directory: tempfile::TempDir,
@@ -67,7 +69,7 @@ fn holder() -> Value {
     json_of(portcheck(&["8080/tcp", "--json"]))["processes"][0]["pid"].clone()
 }
 
-/// It was refused, and says who would start it again and what stops it for good.
+/// It was refused, and the answer says who would start it again and what stops it for good.
 #[track_caller]
 fn is_refused(answer: &Value, kind: &str, says: &str, stop: &str) {
     let outcome = (&answer["kill"]["outcome"], &answer["exit_code"], &answer["kill"]["steps"]);
@@ -107,7 +109,7 @@ fn supervisord_is_told_to_stop_its_program_by_name() {
         is_refused(&stage.kill(&[]), "supervisord", &says, &stop);
         is_refused(&stage.kill(&["--force", "--settle", "2s"]), "supervisord", &says, &stop);
         assert_eq!(holder(), old);
-        // Whoever is asked is told before.
+        // Before it asks, portcheck says so.
         let line = format!("PATH={}", path_with(&stage.tools));
         let Some(mut terminal) = Terminal::start_after(&line, "kill 8080/tcp") else { return };
         terminal.expect("[y/N] ");
@@ -159,7 +161,7 @@ fn pm2_is_told_to_stop_its_program_by_name() {
         let says = format!("was started by pm2 (pid {}), which starts it again", daemon.trim());
         is_refused(&stage.kill(&[]), "pm2", &says, "pm2 stop web-api");
         assert_eq!(holder(), old);
-        // Where its files are is not in everybody's environment.
+        // Not every environment says where its files are.
         let elsewhere = format!("env PM2_HOME={} pm2 stop web-api", stage.path("pm2").display());
         let mut kill = stage.at(portcheck(&["kill", "8080/tcp", "--yes", "--json"]));
         is_refused(
@@ -172,7 +174,7 @@ fn pm2_is_told_to_stop_its_program_by_name() {
         is(&stage.kill(&["--settle", "5s"]), "taken-again", 1);
         is(&stage.kill(&["--supervisor"]), "freed", 0);
 
-        // Of a cluster its daemon holds the port, and everything else would end with it.
+        // For a cluster, its daemon holds the port, and everything else would end with it.
         pm2.run(&["delete", "web-api"]);
         pm2.run(&["start", "server.js", "--name", "cluster", "-i", "2"]);
         assert_eq!(holder(), value!(daemon.trim().parse::<u32>().unwrap()));

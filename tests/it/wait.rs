@@ -1,4 +1,4 @@
-//! `--wait`: until a port listens, or is free, and not longer.
+//! `portcheck wait`: until somebody listens on a port, or until it is free, and no longer.
 
 use std::net::{Ipv6Addr, TcpListener, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -15,12 +15,12 @@ use crate::common::{
 };
 use serde_json::{Value, json as value};
 
-/// A wait that is going on.
+/// A running wait.
 fn waiting(arguments: &[&str]) -> Child {
     portcheck(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits until `child` looks again and again: it sleeps in poll(2) by then.
+/// Waits until `child` sleeps in poll(2), between its looks.
 fn until_it_waits(child: &Child) {
     let state = || std::fs::read_to_string(format!("/proc/{}/wchan", child.id())).unwrap_or_default();
     until("it waits", || state().contains("poll"));
@@ -57,7 +57,7 @@ fn a_server_that_comes_up_late_is_waited_for() {
 #[test]
 fn a_server_that_never_comes_up_ends_in_124_with_the_diagnosis() {
     in_namespace(|| {
-        // Bound is not listening.
+        // A bound socket does not count as listening.
         let _bound = open("127.0.0.1:8080".parse().unwrap(), socket2::Type::STREAM, &[]);
         let start = Instant::now();
         let answer = json(&["8080", "--wait", "listening", "--timeout", "200ms"]);
@@ -90,7 +90,7 @@ fn the_end_of_the_awaited_process_ends_the_wait() {
         assert_eq!(outcome(&answer), ("process-ended", 1));
         assert_eq!(answer["wait"]["ended_pid"], server.id());
         server.wait().unwrap();
-        // One that has ended before is no different, and one that did its work before it ended has done it.
+        // The same if the process had ended earlier, unless somebody listens by then.
         assert_eq!(outcome(&json(&["8080", "--wait", "listening", "--pid", &pid])), ("process-ended", 1));
         let _server = TcpListener::bind("127.0.0.1:8080").unwrap();
         let answer = json(&["8080", "--wait", "listening", "--pid", &pid, "--timeout", "0"]);
@@ -202,7 +202,7 @@ fn free_means_bindable_and_time_wait_is_waited_out_or_named() {
             assert_eq!(terminal.end(), 124);
             assert!(terminal.said.contains("now: 1 closed connection holds"), "{}", terminal.said);
         }
-        // Root may end it, and the wait with it.
+        // Root may drop it, which ends the wait.
         let wait = waiting(&["8080", "--wait", "free", "--json"]);
         until_it_waits(&wait);
         assert_eq!(json(&["8080", "--kill", "--remnants", "--yes"])["exit_code"], 0);
@@ -210,8 +210,8 @@ fn free_means_bindable_and_time_wait_is_waited_out_or_named() {
     });
 }
 
-/// Regression: bind works on a leased port and the diagnosis says that it is held, so that the wait went round without a pause
-/// and beyond its time.
+/// Regression: bind works on a leased port, while the diagnosis says that it is held. So the wait
+/// looped without a pause, and beyond its time.
 #[test]
 fn a_lease_is_waited_out_and_not_longer_than_allowed() {
     in_namespace(|| {
@@ -261,13 +261,13 @@ fn the_command_takes_over_on_success_only() {
         assert_eq!((done.code, done.stdout), (7, format!("a b {}\n", std::process::id())));
         let not = run(&["8080", "--wait", "listening", "--timeout", "10ms", "--", "echo", "never"]);
         assert_eq!((not.code, not.stdout.contains("never")), (124, false));
-        // As of a shell, and of `--free`.
+        // As in a shell, and in `portcheck free`.
         for (command, code) in [("/no/such/program", 127), ("no-such-program", 127), ("/etc/passwd", 126), ("/", 126)] {
             let run = run(&["8080", "--wait", "free", "--", command, "--json"]);
             assert_eq!((run.code, &*run.stdout, run.stderr.lines().count()), (code, "", 1), "{run:?}");
             assert!(run.stderr.starts_with(&format!("portcheck: cannot run '{command}': ")), "{run:?}");
         }
-        // Its exit code could not be the one in our JSON.
+        // Its exit code could not be in our JSON.
         let both = run(&["8080", "--wait", "free", "--json", "--", "echo", "after"]);
         let answer: Value = serde_json::from_str(&both.stdout).unwrap();
         assert_eq!((both.code, &answer["exit_code"], &answer["error"]["kind"]), (2, &value!(2), &value!("usage")));
@@ -282,7 +282,8 @@ fn ctrl_c_leaves_nothing_behind_and_is_130_to_a_shell() {
         let pid = rustix::process::Pid::from_child(&wait);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         assert_eq!(wait.wait().unwrap().signal(), Some(2));
-        // A terminal's Ctrl-C goes to all that runs there; what the shell says of it is the last line.
+        // A terminal's Ctrl-C goes to everything on it. What the shell says about it is the last
+        // line.
         let Some(mut terminal) =
             Terminal::start_after("trap : INT;", "8080 --wait listening --timeout 0; echo code=$?")
         else {
@@ -304,19 +305,19 @@ fn other_machines_are_tried_by_connecting() {
         let ip = |arguments: &str| {
             assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
         };
-        // An address of another machine, by way of a name of ours: 127.0.0.1 is local by its text.
+        // An address of another machine, by one of our names: 127.0.0.1 is local by its text.
         let name = ["ip6-loopback-alias:8080", "--wait", "listening", "--wait-for-dns"];
         let answer = json(&[&name[..], &["--timeout", "300ms"]].concat());
         assert_eq!(outcome(&answer), ("timeout", 124));
         let goal = &answer["wait"]["goals"][0];
         assert_eq!((&goal["target"], &goal["remote"]), (&value!("ip6-loopback-alias:8080"), &value!(true)));
-        // Some libraries (musl) take seconds to find out that there is no name server.
+        // Some libraries (musl) take seconds to notice that there is no name server.
         let note = goal["note"].as_str().unwrap();
         let is_said = ["cannot be resolved", "does not exist", "is still being looked up"];
         assert!(is_said.iter().any(|said| note.contains(said)), "{goal}");
         assert_eq!(answer["ports"], value!([]));
 
-        // What is routed to us without being an address of ours counts as another machine's.
+        // An address that is routed to us, but is not ours, counts as another machine's.
         ip("route add local 192.0.2.0/24 dev lo");
         let refused = run(&["192.0.2.7:8080", "--wait", "listening", "--timeout", "100ms"]);
         assert!(refused.code == 124 && refused.stdout.contains("192.0.2.7:8080: Connection refused"), "{refused:?}");
@@ -330,7 +331,7 @@ fn other_machines_are_tried_by_connecting() {
             answer["wait"]["goals"][1],
             value!({ "target": "192.0.2.7:8080", "remote": true, "met": true, "note": "192.0.2.7:8080" })
         );
-        // It was connected to, and hung up on.
+        // Somebody connected to it, and hung up.
         assert_eq!(std::io::Read::read(&mut server.accept().unwrap().0, &mut [0]).unwrap(), 0);
     });
 }
@@ -343,13 +344,14 @@ fn a_connection_to_itself_is_no_server() {
         }
         let routed = Command::new("ip").args(["route", "add", "local", "192.0.2.0/24", "dev", "lo"]).status();
         assert!(routed.unwrap().success());
-        // The only port that the kernel has to give is the one that is tried: every try connects to itself.
+        // The kernel has only one port to give, the one that is tried: every attempt connects to
+        // itself.
         std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40000").unwrap();
         let answer = json(&["192.0.2.7:40000", "--wait", "listening", "--timeout", "400ms"]);
         assert_eq!(outcome(&answer), ("timeout", 124), "{answer:#}");
         let goal = &answer["wait"]["goals"][0];
         assert!(goal["note"].as_str().unwrap().contains("reached itself"), "{goal}");
-        // It did not even leave a TIME_WAIT in the way of the server.
+        // It left no TIME_WAIT that would block the server.
         TcpListener::bind("192.0.2.7:40000").unwrap();
         assert_eq!(json(&["40000", "--all"])["ports"][0]["sockets"], value!([]));
     });
@@ -373,7 +375,8 @@ fn other_machines_are_tried_in_the_family_that_is_asked_for() {
     });
 }
 
-/// Regression: each port got a thread of its own, and a thread that could not be started was a panic.
+/// Regression: each port got a thread of its own, and a thread that could not be started was a
+/// panic.
 #[test]
 fn a_range_on_another_machine_takes_few_threads_and_none_is_a_failure() {
     in_namespace(|| {
@@ -444,7 +447,7 @@ fn a_holder_of_another_user_is_waited_for_too() {
     });
 }
 
-/// Once the path was dropped in silence, and the wait taken for one for an answer.
+/// Regression: the path was dropped silently, so the wait seemed to be one for an answer.
 #[test]
 fn a_path_that_is_not_requested_is_told() {
     in_namespace(|| {

@@ -1,4 +1,5 @@
-//! `--wait listening` on a machine by its name: a name server of our own answers, or does not.
+//! `portcheck wait --for listening` on a machine by its name: our own name server answers, or does
+//! not.
 
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
@@ -10,20 +11,20 @@ use crate::common::server::until;
 use crate::common::{Run, in_namespace, json_of, portcheck, skip};
 use serde_json::Value;
 
-/// What the name server says.
+/// What the name server answers.
 const SILENT: u8 = 0;
 const NO_SUCH_NAME: u8 = 1;
-/// That every name is 127.0.0.2.
+/// Every name is 127.0.0.2.
 const KNOWN: u8 = 2;
 
-/// A name server at 127.0.0.1, and the files that send a program to it.
+/// A name server at 127.0.0.1, and the files that make a program ask it.
 struct NameServer {
     says: Arc<AtomicU8>,
     files: tempfile::TempDir,
 }
 
 impl NameServer {
-    /// `None`, said aloud, where files cannot be mounted over those of the system.
+    /// If no files can be mounted over those of the system, says so and returns `None`.
     fn start(says: u8) -> Option<Self> {
         let server = Self { says: Arc::new(AtomicU8::new(says)), files: tempfile::tempdir().unwrap() };
         let write = |name: &str, text: &str| std::fs::write(server.files.path().join(name), text).unwrap();
@@ -48,7 +49,7 @@ impl NameServer {
         self.with_files(&portcheck(&[&["db.test:8080", "--wait", "listening"], arguments].concat()))
     }
 
-    /// The command, with the files of the system replaced by ours.
+    /// The command, with our files in place of those of the system.
     fn with_files(&self, inner: &Command) -> Command {
         const MOUNT: &str = "for file in resolv.conf nsswitch.conf; do \
                                  [ ! -e /etc/$file ] || mount --bind \"$1/$file\" /etc/$file || exit 99; \
@@ -60,15 +61,15 @@ impl NameServer {
     }
 }
 
-/// Answers questions (RFC 1035, section 4.1) for as long as the test runs.
+/// Answers questions (RFC 1035, section 4.1) until the test ends.
 fn serve(socket: &UdpSocket, says: &AtomicU8) {
     const TYPE_A: [u8; 2] = [0, 1];
-    // Its name is that of the question; class IN, no time to live, four bytes.
+    // The answer has the name of the question, class IN, no lifetime, and four bytes.
     const ANSWER: [u8; 16] = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 2];
     let mut packet = [0; 512];
     while let Ok((length, peer)) = socket.recv_from(&mut packet) {
         let says = says.load(Ordering::SeqCst);
-        // Behind the header a name, which ends with an empty label, its type and its class.
+        // Behind the header: a name, which ends with an empty label, its type and its class.
         let end_of_name = 12 + packet[12..length].iter().position(|&byte| byte == 0).unwrap() + 1;
         let question = &packet[12..end_of_name + 4];
         let is_answered = says == KNOWN && question.ends_with(&[TYPE_A, [0, 1]].concat());
@@ -81,14 +82,14 @@ fn serve(socket: &UdpSocket, says: &AtomicU8) {
     }
 }
 
-/// How it ended, the exit code, and what is known of the port.
+/// The outcome, the exit code, and what is known of the port.
 fn outcome(answer: &Value) -> (&str, i64, &str) {
     let wait = &answer["wait"];
     let note = wait["goals"].as_array().unwrap().iter().find_map(|goal| goal["note"].as_str()).unwrap();
     (wait["outcome"].as_str().unwrap(), answer["exit_code"].as_i64().unwrap(), note)
 }
 
-/// Once it was told only when the time was over.
+/// Regression: it was reported only when the time ran out.
 #[test]
 fn a_name_that_does_not_exist_fails_at_once() {
     in_namespace(|| {
@@ -98,7 +99,7 @@ fn a_name_that_does_not_exist_fails_at_once() {
         let run = Run::from(names.wait(&["--timeout", "20s"]).output().unwrap());
         assert!(run.code == 1 && run.stdout.contains("db.test:8080: the name does not exist"), "{run:?}");
         assert!(run.stdout.contains("--wait-for-dns"), "{run:?}");
-        // One of two is enough, and the other is there.
+        // One of two is enough, and the other one answers.
         let _server = TcpListener::bind("127.0.0.1:8081").unwrap();
         let met = json_of(names.wait(&["8081", "--any", "--json"]));
         assert_eq!(outcome(&met).0, "met");
@@ -124,7 +125,7 @@ fn a_name_that_comes_to_exist_is_waited_for() {
     });
 }
 
-/// Once it was "no answer yet", as if it had been connected to.
+/// Regression: the note was "no answer yet", as if there had been a connection.
 #[test]
 fn a_name_that_is_still_being_looked_up_is_told_apart() {
     in_namespace(|| {

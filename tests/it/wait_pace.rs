@@ -1,4 +1,5 @@
-//! How soon `--wait` notices, and what it costs: apart from the other tests, which would keep it from running.
+//! How soon `portcheck wait` notices, and what it costs. It runs apart from other tests, which
+//! would slow it down.
 
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
@@ -15,7 +16,7 @@ fn waiting(arguments: &[&str]) -> Child {
     wait
 }
 
-/// The time on a processor.
+/// The processor time so far.
 fn used(child: &Child) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", child.id())).unwrap();
     Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
@@ -32,12 +33,13 @@ fn it_reacts_within_50_ms_and_costs_next_to_nothing() {
         ];
         for question in questions {
             let wait = Background(waiting(question));
-            // By then the pauses are as long as they get.
+            // By then the pauses have their full length.
             std::thread::park_timeout(Duration::from_millis(400));
             let (before, start) = (used(&wait.0), Instant::now());
             std::thread::park_timeout(Duration::from_secs(2));
             let share = used(&wait.0).saturating_sub(before).div_duration_f64(start.elapsed());
-            // Tests are not optimised: the program itself stays far below 1 %, see docs/performance.md.
+            // Tests are not optimised. The program itself stays far below 1 %, see
+            // docs/performance.md.
             assert!(share < 0.02, "{question:?} takes {share} of a processor");
         }
 
@@ -50,7 +52,7 @@ fn it_reacts_within_50_ms_and_costs_next_to_nothing() {
             assert_eq!(wait.wait().unwrap().code(), Some(0));
             reactions.push(start.elapsed());
         }
-        // The machine may have other things to do, so the median counts; and the process has to end, too.
+        // The machine may be busy, so the median counts. The process has to end, too.
         reactions.sort_unstable();
         assert!(reactions[5] < Duration::from_millis(60), "{reactions:?}");
     });

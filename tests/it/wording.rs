@@ -1,4 +1,5 @@
-//! What is printed reads well: sentences agree with themselves, and nothing is broken where it must stay whole.
+//! The output reads well: sentences are grammatical, and nothing is broken where it must stay
+//! whole.
 
 use std::process::{Child, Command, Stdio};
 
@@ -7,7 +8,7 @@ use crate::common::role::listening;
 use crate::common::terminal::Terminal;
 use crate::common::{has, in_namespace, json, run, skip, until_it_listens};
 
-/// "0.0.0.0:6379 and [::]:6379 takes every address" was said.
+/// Regression: "0.0.0.0:6379 and [::]:6379 takes every address" was said.
 #[test]
 fn several_addresses_are_several() {
     in_namespace(|| {
@@ -29,12 +30,12 @@ fn several_addresses_are_several() {
     });
 }
 
-/// "24854/udp: 24854/udp is leased by …" was said.
+/// Regression: "24854/udp: 24854/udp is leased by …" was said.
 #[test]
 fn a_refusal_names_the_port_once() {
     in_namespace(|| {
         let _leases = Leases;
-        // A shell asks, so that the lease is not our own.
+        // A shell asks, so the lease is not our own.
         let shell = Command::new("sh").args(["-c", "\"$1\" free; :", "sh", env!("CARGO_BIN_EXE_portcheck")]).output();
         let target = format!("{}/udp", String::from_utf8(shell.unwrap().stdout).unwrap().trim());
         let plan = run(&[&target, "--kill", "--dry-run"]);
@@ -61,7 +62,7 @@ for number, listener in enumerate(sockets):
 sys.stdin.read()
 ";
 
-/// What a terminal of that width shows.
+/// What a terminal of this width shows.
 fn on_a_terminal(width: usize, arguments: &str) -> Option<String> {
     let mut terminal = Terminal::start_after(&format!("stty cols {width} rows 50;"), arguments)?;
     terminal.end();
@@ -69,8 +70,9 @@ fn on_a_terminal(width: usize, arguments: &str) -> Option<String> {
     Some(terminal.said.clone())
 }
 
-/// COMMAND was left out at 80 and 120 columns while CLASS and SERVICE stayed, addresses were broken in the middle, and the
-/// terminal broke long command lines inside an argument.
+/// Regression: at 80 and 120 columns, COMMAND was left out while CLASS and SERVICE stayed,
+/// addresses were broken in the middle, and the terminal broke long command lines inside an
+/// argument.
 #[test]
 fn nothing_is_broken_in_the_middle_at_any_width() {
     in_namespace(|| {

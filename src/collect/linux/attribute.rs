@@ -1,5 +1,5 @@
-//! Decides who owns each socket, and how sure that is. The sweep decides where it could look.
-//! Elsewhere the socket's user and cgroup do.
+//! Decides who holds each socket, and how certain that is: by the sweep where processes could be
+//! inspected, else by the socket's user and cgroup.
 
 use std::collections::HashMap;
 use std::fs;
@@ -74,7 +74,7 @@ impl<'a> Attribution<'a> {
         }
     }
 
-    /// Who owns the socket `entry`, created in `cgroup`.
+    /// Who holds the socket `entry`, created in `cgroup`.
     pub fn owners_of(&mut self, entry: &Entry, cgroup: Option<&str>) -> Attributed {
         let mut attributed = self.attribute(entry, cgroup);
         if let Owners::Known(pids) = &mut attributed.owners
@@ -117,8 +117,8 @@ impl<'a> Attribution<'a> {
     }
 
     /// The only process of the socket's user that could not be inspected, for sockets whose cgroup
-    /// tells nothing. Root tells nothing either: the kernel's sockets are root's, and so are those
-    /// of servers that bind first and become another user then.
+    /// tells nothing. Nothing follows if that user is root: the kernel's sockets belong to root,
+    /// and so do those of servers that change their user after bind.
     fn owner_by_user(&mut self, uid: Option<u32>) -> Owners {
         let hidden = Owners::Hidden { reason: self.why_hidden() };
         let Some(uid) = uid.filter(|&uid| uid != 0) else { return hidden };

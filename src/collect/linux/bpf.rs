@@ -21,12 +21,12 @@ struct Query {
     padding: u32,
 }
 
-/// Programs attached to bind(2) in a cgroup: `BPF_CGROUP_INET4_BIND`, `…INET6_BIND`, `…INET4_POST_BIND`,
-/// `…INET6_POST_BIND`.
+/// Programs attached to bind(2) in a cgroup: `BPF_CGROUP_INET4_BIND`, `…INET6_BIND`,
+/// `…INET4_POST_BIND`, `…INET6_POST_BIND`.
 const BIND_HOOKS: [u32; 4] = [8, 9, 12, 13];
 
-/// How many programs run at a bind: those of the cgroup with this directory, and of those above it.
-/// Needs CAP_NET_ADMIN.
+/// How many programs decide about a bind: those of the cgroup with this directory, and of the
+/// cgroups above it. Needs CAP_NET_ADMIN.
 pub fn count_bind_programs(cgroup: impl AsFd) -> io::Result<u32> {
     let mut count = 0;
     for hook in BIND_HOOKS {

@@ -79,7 +79,7 @@ impl Calls {
 }
 
 impl Call {
-    /// Whether such a call can wait on the socket: nothing but accept waits on one that listens.
+    /// Whether such a call can wait on the socket. Only accept waits on a listener.
     fn fits(&self, socket: &Socket) -> bool {
         self.is_on_many() || self.name.starts_with("accept") == (socket.state == State::Listen)
     }

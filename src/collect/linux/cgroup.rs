@@ -115,7 +115,8 @@ impl Hierarchy {
     }
 }
 
-/// The mount point in /proc/self/mountinfo (proc_pid_mountinfo(5)): `… ROOT MOUNTPOINT OPTIONS … - TYPE SOURCE …`.
+/// The mount point in /proc/self/mountinfo (proc_pid_mountinfo(5)): `… ROOT MOUNTPOINT OPTIONS … -
+/// TYPE SOURCE …`.
 pub fn mount_of_cgroup2(mountinfo: &str) -> Option<PathBuf> {
     mountinfo.lines().find_map(|line| {
         let (mount, filesystem) = line.split_once(" - ")?;

@@ -1,4 +1,5 @@
-//! What decides about a bind besides sockets: our sandbox, and the state of this machine's addresses.
+//! What decides about a bind besides sockets: our sandbox, and the state of this machine's
+//! addresses.
 
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr};

@@ -98,7 +98,8 @@ mod tests {
     use super::*;
     use crate::model::State;
 
-    /// Where a remnant has just ended, the kernel would take the listener on the port for it, or another connection.
+    /// If a remnant has just ended, the kernel would drop the listener on the port instead, or
+    /// another connection.
     #[test]
     fn nothing_but_remnants_is_dropped() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

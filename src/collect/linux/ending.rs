@@ -1,6 +1,6 @@
-//! Waits for processes that are ending. Between the moment in which a process gives up its memory
-//! and that in which its sockets are closed, only root can inspect it (`task_dump_owner`,
-//! fs/proc/base.c), and no descriptor leads to them any more in the end.
+//! Waits for processes that are ending. A process gives up its memory before its sockets are
+//! closed. In between, only root can inspect it (`task_dump_owner`, fs/proc/base.c). At the end,
+//! not even root finds its sockets.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,13 +12,14 @@ use super::pids;
 use crate::model::Pid;
 use crate::platform::proc::Stat;
 
-/// The longest wait. One that is stuck in the kernel may take for ever.
+/// The longest wait, as a process can be stuck in the kernel forever.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// How often to look.
+/// The time between two checks.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Waits until the processes of these users that are ending now have ended. Whether there were any.
+/// Waits until processes of these users that are ending now have ended. Returns whether there were
+/// any.
 pub fn wait(proc: &Path, users: &[u32]) -> bool {
     let mut ending = ending(proc, users);
     let any = !ending.is_empty();

@@ -52,7 +52,8 @@ pub fn sees_every_pid_namespace(proc: &Path) -> bool {
     fs::read_link(proc.join("self/ns/pid")).is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
 }
 
-/// Whether the kernel is new enough to list sockets that are bound without listening: Linux 6.8 (net/ipv4/inet_diag.c).
+/// Whether the kernel is new enough to list sockets that are bound without listening: Linux 6.8
+/// (net/ipv4/inet_diag.c).
 pub fn is_at_least_6_8(release: &str) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {

@@ -35,13 +35,14 @@ const IFINFOMSG: usize = 16;
 const IFI_FLAGS: usize = 8;
 const IFF_UP: u32 = 1;
 
-/// The attribute with the port (network byte order) of each kind: `IFLA_VXLAN_PORT`, `IFLA_GENEVE_PORT`,
-/// `IFLA_BAREUDP_PORT`.
+/// The attribute with the port (network byte order) of each kind: `IFLA_VXLAN_PORT`,
+/// `IFLA_GENEVE_PORT`, `IFLA_BAREUDP_PORT`.
 const PORT_ATTRIBUTES: [(&str, u16); 3] = [("vxlan", 15), ("geneve", 5), ("bareudp", 1)];
 /// Attributes that only a tunnel over IPv6 has: `IFLA_VXLAN_GROUP6`, `IFLA_VXLAN_LOCAL6`,
 /// `IFLA_GENEVE_REMOTE6`.
 const IPV6_ATTRIBUTES: [(&str, u16); 3] = [("vxlan", 16), ("vxlan", 17), ("geneve", 7)];
-/// The attribute of a tunnel over both: `IFLA_VXLAN_COLLECT_METADATA` (a byte), `IFLA_GENEVE_COLLECT_METADATA` (a flag).
+/// The attribute of a tunnel over both: `IFLA_VXLAN_COLLECT_METADATA` (a byte),
+/// `IFLA_GENEVE_COLLECT_METADATA` (a flag).
 const BOTH_ATTRIBUTES: [(&str, u16); 2] = [("vxlan", 25), ("geneve", 6)];
 
 /// The devices of this network namespace that may have a port. Readable by anyone.
@@ -79,7 +80,8 @@ pub fn parse(payload: &[u8]) -> Result<Option<Link>, Failure> {
     Ok(Some(Link { kind, name, port, family }))
 }
 
-/// See [`Link::family`] (`vxlan_sock_add`, drivers/net/vxlan/vxlan_core.c; `geneve_open`, drivers/net/geneve.c).
+/// See [`Link::family`] (`vxlan_sock_add`, drivers/net/vxlan/vxlan_core.c; `geneve_open`,
+/// drivers/net/geneve.c).
 fn family(kind: &str, data: &[u8]) -> Result<Option<Family>, Failure> {
     let mut has = [false; 2];
     for (found, known) in has.iter_mut().zip([&BOTH_ATTRIBUTES[..], &IPV6_ATTRIBUTES]) {

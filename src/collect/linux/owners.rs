@@ -56,7 +56,8 @@ impl Sweep {
     }
 }
 
-/// Looks for the sockets `wanted` (ascending inodes) in the descriptors of all processes under `proc`.
+/// Looks for the sockets `wanted` (ascending inodes) in the descriptors of all processes under
+/// `proc`.
 ///
 /// Processes that end meanwhile are skipped.
 pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {

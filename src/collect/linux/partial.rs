@@ -1,7 +1,9 @@
-//! Whether the processes that were seen to have a socket are all that have it, where others could not be inspected.
+//! Whether processes that could not be inspected may have a socket, besides those that were seen to
+//! have it.
 //!
-//! The kernel tells which user created a socket. A server that binds as root and serves by processes of another user leaves
-//! it in both: the latter can be inspected by that user, and the one that forks them cannot.
+//! The kernel tells which user created a socket. A server may bind as root and serve by processes
+//! of another user. Then both have the socket. The other user can inspect the workers, but not the
+//! process that forks them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,23 +18,24 @@ use crate::platform::proc::Stat;
 /// The first process of a pid namespace.
 const INIT: Pid = 1;
 
-/// Knows who could not be inspected.
+/// Finds possible holders that could not be inspected.
 #[derive(Debug)]
 pub struct Others<'a> {
     proc: &'a Path,
     sweep: &'a Sweep,
     sees_every_namespace: bool,
-    /// The users of processes that have been seen: real, effective, saved and of the file system.
+    /// The users of processes: real, effective, saved and of the file system.
     users: HashMap<Pid, Vec<u32>>,
 }
 
 impl<'a> Others<'a> {
-    /// For what a sweep has seen.
+    /// Uses what a sweep has seen.
     pub fn new(proc: &'a Path, sweep: &'a Sweep, sees_every_namespace: bool) -> Self {
         Self { proc, sweep, sees_every_namespace, users: HashMap::new() }
     }
 
-    /// Who may have a socket besides `known`, which was created in `cgroup`. `None` if nothing speaks for anybody else.
+    /// A possible holder of a socket besides `known`. `cgroup` is where the socket was created.
+    /// `None` if there is no sign of one.
     pub fn besides(&mut self, known: &[Pid], socket: &Socket, cgroup: Option<&str>) -> Option<String> {
         if self.sweep.is_complete() && self.sees_every_namespace {
             return None;
@@ -40,7 +43,8 @@ impl<'a> Others<'a> {
         let creator = socket.uid?;
         let is_theirs = known.iter().any(|&pid| self.users_of(pid).contains(&creator));
         let parent = known.iter().find_map(|&pid| {
-            // One of another user than those seen forked them; one of theirs may have adopted them, or started them only.
+            // A parent that runs as another user has forked them. One that runs as their user may
+            // also have adopted or just started them.
             self.uninspected_parent(pid, creator).filter(|&parent| !is_theirs || self.forked(parent, pid, cgroup))
         });
         let whose = if known.len() == 1 { "its" } else { "their" };
@@ -54,7 +58,7 @@ impl<'a> Others<'a> {
         }
     }
 
-    /// None of a process that has ended, of which nothing is to be concluded.
+    /// Empty if the process has ended: then nothing can be concluded.
     fn users_of(&mut self, pid: Pid) -> &[u32] {
         self.users.entry(pid).or_insert_with(|| {
             let status = fs::read_to_string(self.proc.join(pid.to_string()).join("status")).unwrap_or_default();
@@ -63,8 +67,8 @@ impl<'a> Others<'a> {
         })
     }
 
-    /// The parent of a process, if it is of the user and could not be inspected. Of a process that could not, its directory
-    /// tells the effective user (`task_dump_owner`, fs/proc/base.c).
+    /// The parent of a process, if it belongs to the user and could not be inspected. The directory
+    /// of such a process belongs to its effective user (`task_dump_owner`, fs/proc/base.c).
     fn uninspected_parent(&self, pid: Pid, user: u32) -> Option<Pid> {
         let parent = Stat::read(&self.proc.join(pid.to_string()))?.parent;
         self.sweep.unreadable.binary_search(&parent).ok()?;
@@ -72,9 +76,10 @@ impl<'a> Others<'a> {
         (directory.uid() == user).then_some(parent)
     }
 
-    /// Whether a process seems to have made the socket and forked another one then: both are in one session, and it is in
-    /// the cgroup of the socket. A service manager is in others. The first process of a pid namespace adopts every orphan,
-    /// in a container those of its own session and cgroup too.
+    /// Whether a process seems to have created the socket and then forked another one: both are in
+    /// one session, and it is in the cgroup of the socket. A service manager is in another session
+    /// and cgroup. The first process of a pid namespace adopts every orphan, and in a container it
+    /// shares their session and cgroup.
     fn forked(&self, parent: Pid, child: Pid, cgroup: Option<&str>) -> bool {
         if parent == INIT {
             return false;

@@ -74,7 +74,8 @@ pub fn parse_line(line: &str, table: Table) -> Option<Entry> {
     Some(Entry { socket, interface: 0, cgroup_id: None })
 }
 
-/// `0100007F:1F90`: the address as 32-bit words in the machine's byte order, the port in network order.
+/// `0100007F:1F90`: the address as 32-bit words in the machine's byte order, the port in network
+/// order.
 fn parse_endpoint(text: &str, family: Family) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
     let word = |at: usize| -> Option<[u8; 4]> {

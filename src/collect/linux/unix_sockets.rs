@@ -68,7 +68,8 @@ fn by_netlink() -> Result<Vec<UnixSocket>, Failure> {
     Ok(sockets)
 }
 
-/// `struct unix_diag_req` (linux/unix_diag.h): family, protocol and padding, states, inode, what to show, cookie.
+/// `struct unix_diag_req` (linux/unix_diag.h): family, protocol and padding, states, inode, what to
+/// show, cookie.
 fn request() -> Vec<u8> {
     const AF_UNIX: u8 = 1;
     const UDIAG_SHOW_NAME: u32 = 1;

@@ -1,7 +1,8 @@
-//! A port that is ours for the moment: bound exclusively wherever a server might want it.
+//! A port that is ours for the moment: bound exclusively on every address that a server might want.
 //!
-//! The kernel refuses a bind without SO_REUSEADDR for every socket that has the port, in whatever state, so binding all
-//! the spots at the same time is the proof that nobody has it. As long as the sockets live nobody can take it either.
+//! The kernel refuses a bind without SO_REUSEADDR if any socket has the port, in any state. So if
+//! all addresses can be bound at the same time, nobody has the port. While the sockets are open,
+//! nobody can take it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,18 +12,18 @@ use socket2::Socket;
 use crate::model::Protocol;
 use crate::probe::{self, Attempt, Outcome, Spot};
 
-/// A socket that is bound and does nothing.
+/// A bound socket that does nothing else.
 #[derive(Debug)]
 pub struct Bound {
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// Where.
+    /// The address.
     pub spot: Spot,
     /// The socket. It has neither SO_REUSEADDR nor SO_REUSEPORT.
     pub socket: Socket,
 }
 
-/// All the sockets that make a port ours.
+/// The sockets that make a port ours.
 #[derive(Debug)]
 pub struct Claim {
     /// The port.
@@ -38,13 +39,13 @@ pub struct Claim {
 pub enum Refusal {
     /// What bind(2) said about the port.
     Refused(Outcome),
-    /// There is no socket to be had at all: too many open files, say.
+    /// No socket could be opened, for example because too many files are open.
     NoSocket(io::Error),
 }
 
 /// Binds `port` on each of the spots, for each of the protocols, or on none.
 ///
-/// A machine without IPv6 has no IPv6 spots, which is no obstacle.
+/// A machine without IPv6 has no IPv6 spots. That is no obstacle.
 pub fn claim(port: u16, spots: &[(Protocol, Spot)]) -> Result<Claim, Refusal> {
     let mut claim = Claim { port, bound: Vec::new(), attempts: Vec::new() };
     for &(protocol, spot) in spots {
@@ -54,7 +55,7 @@ pub fn claim(port: u16, spots: &[(Protocol, Spot)]) -> Result<Claim, Refusal> {
         match (result, outcome) {
             (Ok(socket), _) => claim.bound.push(Bound { protocol, spot, socket }),
             (Err(_), Outcome::NoFamily) => {}
-            // Some sandboxes know the family and have no address of it.
+            // Some sandboxes allow IPv6 sockets, but have no IPv6 address.
             (Err(_), Outcome::NotAvailable) if is_wildcard_of_ipv6(spot) => {}
             (Err(error), Outcome::Other(_)) => return Err(Refusal::NoSocket(error)),
             (Err(_), outcome) => return Err(Refusal::Refused(outcome)),
@@ -77,19 +78,20 @@ impl Claim {
         local.port() == self.port && self.bound.iter().any(is_it)
     }
 
-    /// The TCP sockets, so set that servers with SO_REUSEADDR get past them, and nobody else does.
+    /// The TCP sockets, changed so that only servers with SO_REUSEADDR can bind the port, too.
     ///
-    /// The order matters: bound without SO_REUSEADDR, then given it. A second holder's bind fails, a server's does not.
-    /// The UDP sockets are closed: of two with SO_REUSEADDR the newest would take the datagrams, and without it no
-    /// server could bind.
+    /// The order matters: they are bound without SO_REUSEADDR, and then get the option. So the bind
+    /// of a second holder fails, and that of a server succeeds. The UDP sockets are closed. With
+    /// SO_REUSEADDR on both, the newer socket would get the datagrams; without it, no server could
+    /// bind.
     pub fn into_hold(self) -> io::Result<Vec<Socket>> {
         let tcp = self.bound.into_iter().filter(|bound| bound.protocol == Protocol::Tcp);
         tcp.map(|bound| bound.socket.set_reuse_address(true).map(|()| bound.socket)).collect()
     }
 
-    /// The sockets as a server has them, listening. If there are none for TCP, those for UDP.
+    /// Listening sockets for a server. UDP sockets if there are none for TCP.
     pub fn into_servers(self) -> io::Result<Vec<Socket>> {
-        /// The kernel cuts it down to net.core.somaxconn.
+        /// The kernel limits it to net.core.somaxconn.
         const BACKLOG: i32 = 4096;
         let (tcp, udp): (Vec<Bound>, Vec<Bound>) =
             self.bound.into_iter().partition(|bound| bound.protocol == Protocol::Tcp);
@@ -97,7 +99,8 @@ impl Claim {
             return Ok(udp.into_iter().map(|bound| bound.socket).collect());
         }
         let serve = |Bound { socket, .. }| -> io::Result<Socket> {
-            // Connections inherit it, and so do their remnants, which must not be in the way of the next start.
+            // Connections and their remnants inherit the option. So remnants do not block the next
+            // start.
             socket.set_reuse_address(true)?;
             socket.listen(BACKLOG)?;
             Ok(socket)
@@ -122,7 +125,7 @@ mod tests {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = udp.local_addr().unwrap().port();
         assert!(matches!(claim(port, &both_protocols()), Err(Refusal::Refused(Outcome::InUse))));
-        // Nothing of it is left.
+        // All sockets are closed.
         drop(TcpListener::bind(("127.0.0.1", port)).unwrap());
         drop(udp);
         let mine = claim(port, &both_protocols()).unwrap();

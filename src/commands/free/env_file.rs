@@ -1,4 +1,5 @@
-//! A file to which NAME=port lines are appended: what later steps of a CI job read (GITHUB_ENV, GITHUB_OUTPUT, dotenv).
+//! A file that gets NAME=port lines, for later steps of a CI job (GITHUB_ENV, GITHUB_OUTPUT,
+//! dotenv).
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,11 +11,12 @@ use crate::error::Error;
 #[derive(Debug, Default)]
 pub struct Appended {
     path: PathBuf,
-    /// How long the file was before and is since; `None` if it has no length, as a pipe.
+    /// The length of the file before and after. `None` if it has no length, such as a pipe.
     lengths: Option<(u64, u64)>,
 }
 
-/// Appends a line for each port, all in one write: others may append to the file, too. Nothing is left of it if that fails.
+/// Appends a line for each port in one write, as others may append to the file, too. If that fails,
+/// no part of it is left.
 pub fn append(path: &Path, names: &[String], ports: &[u16]) -> Result<Appended, Error> {
     let failed = |source| Error::Append { path: path.to_owned(), source };
     let mut opened = open(path).map_err(failed)?;
@@ -36,13 +38,13 @@ impl Appended {
         let Some((before, since)) = self.lengths else { return };
         let Ok(opened) = open(&self.path) else { return };
         if opened.length() == Some(since) {
-            // Why they were to be taken back is said anyway.
+            // The reason for taking them back is reported anyway.
             let _ = opened.file.set_len(before);
         }
     }
 }
 
-/// `NAME=port`, one a line, behind the end of what somebody may have left as half a line.
+/// `NAME=port`, one a line. Starts a new line if the file ends within one.
 fn lines(opened: &Opened, names: &[String], ports: &[u16]) -> String {
     let mut lines: Vec<String> = names.iter().zip(ports).map(|(name, port)| format!("{name}={port}\n")).collect();
     if opened.length().is_some() && opened.ends_in_mid_line().unwrap_or(false) {
@@ -51,14 +53,14 @@ fn lines(opened: &Opened, names: &[String], ports: &[u16]) -> String {
     lines.concat()
 }
 
-/// A file that is open to be appended to, and where its symbolic links led to.
+/// A file that is open for appending, and its path after symbolic links.
 struct Opened {
     file: File,
     path: PathBuf,
 }
 
 impl Opened {
-    /// `None` for what is no regular file.
+    /// `None` if it is not a regular file.
     fn length(&self) -> Option<u64> {
         self.file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
     }
@@ -98,15 +100,15 @@ mod unix {
 
     use super::Opened;
 
-    /// Opens the file to append to it, or makes it. Never waits for whoever reads a pipe, and never follows another user's symbolic
-    /// link, which may lead to a file that nobody meant.
+    /// Opens or creates the file for appending. Does not wait for the reader of a pipe, and does
+    /// not follow another user's symbolic link, which may lead anywhere.
     pub(super) fn open(path: &Path) -> io::Result<Opened> {
         /// As many as the kernel follows (path_resolution(7)).
         const MOST_LINKS: usize = 40;
         const HOW: OFlags = OFlags::WRONLY.union(OFlags::APPEND).union(OFlags::CREATE);
         let mut path = path.to_owned();
         for _ in 0..MOST_LINKS {
-            // /dev/stdout and the like end in a link that is no path: `pipe:[4242]`.
+            // /dev/stdout and the like end in a link that is not a path: `pipe:[4242]`.
             let is_own_descriptor = path
                 .parent()
                 .is_some_and(|parent| parent == Path::new("/proc/self/fd") || parent == Path::new("/dev/fd"));
@@ -123,7 +125,7 @@ mod unix {
         open_with(path, OFlags::RDONLY)
     }
 
-    /// Never waits.
+    /// Opens a file without waiting.
     fn open_with(path: &Path, how: OFlags) -> io::Result<File> {
         let mode = Mode::from_raw_mode(0o666);
         let opened = rustix::fs::open(path, how | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY, mode);
@@ -134,7 +136,7 @@ mod unix {
         }
     }
 
-    /// Where a symbolic link leads, if it is ours or root's.
+    /// The target of a symbolic link that belongs to us or root.
     fn target(link: &Path) -> io::Result<PathBuf> {
         let refused = |reason: &str| io::Error::new(io::ErrorKind::PermissionDenied, reason.to_owned());
         let before = symlink_metadata(link)?;

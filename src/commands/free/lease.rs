@@ -1,6 +1,7 @@
-//! Leases: how a port that was picked stays its caller's.
+//! Leases: how a picked port is kept for its caller.
 //!
-//! On Linux nothing of it is written anywhere (`linux`); elsewhere leases are files (`files`), and there are no holds.
+//! On Linux they are sockets (`linux`). On other systems they are files (`files`), and there are no
+//! holds.
 
 use std::io;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub use files::*;
 /// How a lease is kept in the background.
 #[derive(Debug)]
 pub struct Terms {
-    /// How long at most.
+    /// How long, at most.
     pub ttl: Duration,
     /// Whether the port stays bound as well.
     pub hold: bool,
@@ -28,7 +29,7 @@ pub struct Terms {
     pub client: Option<Watched>,
     /// Whether it ends with the client.
     pub ends_with_client: bool,
-    /// What the pick was made from: whoever asks for the same again gets the same port.
+    /// The key of a sticky pick. The same pick gets the same port again.
     pub key: Option<u64>,
 }
 
@@ -56,14 +57,14 @@ impl Terms {
     }
 }
 
-/// What there is to know about leases.
+/// All leases that were found.
 #[derive(Debug, Default)]
 pub struct Leases {
     /// The leases, by ascending port.
     pub leases: Vec<Lease>,
-    /// Who has the names of others without being a lease daemon, by ascending port.
+    /// Processes that have the name of a lease without being a lease daemon, by ascending port.
     pub taken: Vec<NameTaken>,
-    /// Why lease daemons could not be asked, if there are any.
+    /// Why lease daemons could not be asked.
     pub unasked: Option<io::Error>,
 }
 
@@ -73,31 +74,31 @@ impl Leases {
         self.leases.binary_search_by_key(&port, |lease| lease.port).ok().map(|index| &self.leases[index])
     }
 
-    /// Who has the name of the lease on a port without being a lease daemon.
+    /// The process that has the name of the lease on a port without being a lease daemon.
     pub fn name_taken(&self, port: u16) -> Option<&NameTaken> {
         self.taken.binary_search_by_key(&port, |taken| taken.port).ok().map(|index| &self.taken[index])
     }
 }
 
-/// What became of a lease that was to end.
+/// The result of releasing a port.
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "files of leases are in the user's own directory"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Release {
-    /// It has ended.
+    /// It is released.
     Done(Lease),
-    /// There was none.
+    /// It was not leased.
     NotLeased,
     /// It belongs to another user.
     NotOurs(Lease),
-    /// It ends with the command that has it, and not before.
+    /// A command has it, and it ends with the command.
     OfCommand(Lease),
-    /// Who has the name of its lease is no lease daemon.
+    /// A process that is no lease daemon has the name of its lease.
     NameTaken(NameTaken),
-    /// The lease daemon did not answer, or did not do what it says.
+    /// The lease daemon did not answer, or did not release it.
     Unanswered,
 }
 
-/// Ports that have just been leased, while the leases can still be called off. By default nothing is leased.
+/// Ports that were just leased. The leases can still be called off. By default nothing is leased.
 #[derive(Debug, Default)]
 pub struct Leased {
     /// The leases.
@@ -106,7 +107,7 @@ pub struct Leased {
 }
 
 impl Leased {
-    /// Ends the leases again: nobody will ever know of them.
+    /// Ends the leases again, before anybody knows of them.
     pub fn call_off(self) {
         if let Some(keeping) = self.keeping {
             keeping.call_off();

@@ -1,23 +1,24 @@
-//! What the picked ports are called: variables for a command, placeholders in its arguments.
+//! The names of the picked ports: variables for a command, placeholders in its arguments.
 
 /// The variable that most servers read.
 const USUAL: &str = "PORT";
 
-/// The names of `count` ports if nobody gives any: `PORT`, `PORT2`, `PORT3`.
+/// The names of `count` ports by default: `PORT`, `PORT2`, `PORT3`.
 pub fn usual(count: usize) -> Vec<String> {
     (1..=count).map(|number| if number == 1 { USUAL.to_owned() } else { format!("{USUAL}{number}") }).collect()
 }
 
-/// Whether every shell and program takes `name` for that of a variable (POSIX.1-2024, 8.1).
+/// Whether `name` can be the name of a variable in every shell and program (POSIX.1-2024, 8.1).
 pub fn is_name(name: &str) -> bool {
     let mut characters = name.chars();
     characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && characters.all(|other| other.is_ascii_alphanumeric() || other == '_')
 }
 
-/// Whether a variable of this name says how programs are found, loaded or run: with a port in it, a command would break.
+/// Whether a variable of this name decides how programs are found, loaded or run. A port in it
+/// would break a command.
 pub fn rules_programs(name: &str) -> bool {
-    /// Of shells (POSIX.1-2024, 8.3; bash(1)) and of sd_listen_fds(3).
+    /// Variables of shells (POSIX.1-2024, 8.3; bash(1)) and of sd_listen_fds(3).
     const NAMES: [&str; 25] = [
         "BASHOPTS",
         "BASH_ENV",
@@ -45,12 +46,12 @@ pub fn rules_programs(name: &str) -> bool {
         "UID",
         "USER",
     ];
-    /// Of the dynamic linker and the C library (ld.so(8)), and of interpreters.
+    /// Prefixes of the dynamic linker, the C library (ld.so(8)) and interpreters.
     const PREFIXES: [&str; 8] = ["DYLD_", "GLIBC_", "JAVA_TOOL_", "LC_", "LD_", "MALLOC_", "PERL5", "PYTHON"];
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// A place in an argument where a port is to stand.
+/// A place for a port in an argument.
 struct Placeholder {
     start: usize,
     end: usize,
@@ -90,7 +91,8 @@ pub fn highest_placeholder(argument: &[u8]) -> usize {
     highest
 }
 
-/// `argument` with `{port}` replaced by the first of `ports`, `{port2}` by the second. One that has no port is left.
+/// `argument` with `{port}` replaced by the first of `ports`, `{port2}` by the second. A
+/// placeholder without a port is left.
 pub fn fill(argument: &[u8], ports: &[u16]) -> Vec<u8> {
     let mut filled = Vec::with_capacity(argument.len());
     let mut from = 0;

@@ -1,35 +1,37 @@
-//! In which order candidates are tried.
+//! The order in which candidates are tried.
 //!
-//! Each order is a rank of the single port, so nothing has to be shuffled or stored: whoever has the same key finds the
-//! same order, whichever ports are candidates today (rendezvous hashing, Thaler and Ravishankar 1996).
+//! An order gives each port a rank of its own, so nothing is shuffled or stored. The same key
+//! always gives the same order, whichever ports are candidates (rendezvous hashing, Thaler and
+//! Ravishankar 1996).
 
 use std::hash::{BuildHasher, RandomState};
 
-/// An order of ports: that of ascending rank.
+/// An order of ports, by ascending rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Scattered by this key: another key, another order.
+    /// Scattered by this key. Another key gives another order.
     Scattered(u64),
-    /// The nearest to this port first; of two at the same distance the higher one.
+    /// The nearest to this port first. Of two at the same distance, the higher one.
     Near(u16),
 }
 
 impl Order {
-    /// An order that nobody can foresee. Parallel callers start far from each other, so they hardly ever meet.
+    /// A random order. Parallel callers start far apart, so they rarely try the same port.
     pub fn random() -> Self {
-        // The standard library seeds it from the system's own source of randomness.
+        // The standard library seeds it from the system's randomness.
         Self::Scattered(RandomState::new().hash_one(std::process::id()))
     }
 
-    /// The key of the order that belongs to a user, a directory and a name: today and tomorrow, on every machine.
+    /// The key for a user, a directory and a name. It never changes, and is the same on every
+    /// machine.
     pub fn sticky_key(uid: u32, directory: &[u8], name: &str) -> u64 {
-        // Lengths keep ("ab", "c") and ("a", "bc") apart.
+        // The lengths distinguish ("ab", "c") from ("a", "bc").
         let length = u64::try_from(directory.len()).unwrap_or(u64::MAX);
         let parts: [&[u8]; 4] = [&uid.to_le_bytes(), &length.to_le_bytes(), directory, name.as_bytes()];
         parts.iter().copied().flatten().copied().fold(FNV_OFFSET, fnv)
     }
 
-    /// Where `port` stands: the lowest rank is tried first.
+    /// The rank of `port`. The lowest rank is tried first.
     pub fn rank(self, port: u16) -> u64 {
         match self {
             Self::Scattered(key) => mix(key ^ (u64::from(port) << 48 | u64::from(port))),
@@ -38,8 +40,8 @@ impl Order {
     }
 }
 
-// FNV-1a with 64 bits (draft-eastlake-fnv). The standard library's hasher may change with its next release, and a port
-// that sticks must not.
+// FNV-1a with 64 bits (draft-eastlake-fnv). The standard library's hasher may change, and a sticky
+// port must not.
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
@@ -70,7 +72,7 @@ mod tests {
         assert_eq!(sorted(Order::Near(u16::MAX), 65533..=65535), [65535, 65534, 65533]);
     }
 
-    /// A change here moves every project to another port.
+    /// A change here would give every project another port.
     #[test]
     fn what_sticks_today_sticks_tomorrow() {
         let order = Order::Scattered(Order::sticky_key(1000, b"/srv/demo", "web"));
@@ -90,7 +92,8 @@ mod tests {
     #[test]
     fn a_random_order_is_another_one_each_time_and_even() {
         assert_ne!(sorted(Order::random(), 20000..=20099), sorted(Order::random(), 20000..=20099));
-        // Which of 100 ports comes first, 10,000 times: each about 100 times (8 standard deviations are 80).
+        // Picks the first of 100 ports 10,000 times. Each port should be first about 100 times; 80
+        // is 8 standard deviations.
         let mut counts = [0_u32; 100];
         for key in 0..10_000 {
             counts[usize::from(sorted(Order::Scattered(key), 20000..=20099)[0] - 20000)] += 1;

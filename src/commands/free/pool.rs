@@ -1,4 +1,4 @@
-//! The candidates: which ports are worth trying, and why the others are not.
+//! The candidates: which ports to try, and why others are excluded.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -8,47 +8,48 @@ use crate::classify::{Class, browser, iana};
 use crate::model::{Host, Protocol};
 use crate::port_set::PortSet;
 
-/// Where candidates come from if nobody says: below what any system picks from by itself, and above most of what IANA
-/// has assigned.
+/// The default candidates: below the ports that any system picks by itself, and above most of those
+/// that IANA has assigned.
 pub const USUAL: (u16, u16) = (20_000, 29_999);
 
-/// What Kubernetes gives to services of type NodePort, on every node (`--service-node-port-range` of kube-apiserver).
+/// What Kubernetes gives to services of type NodePort, on every node (`--service-node-port-range`
+/// of kube-apiserver).
 const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 
 /// Above the well-known ports, which belong to services of the system.
 const BEYOND_WELL_KNOWN: (u16, u16) = (1024, u16::MAX);
 
-/// What a person says about the ports that would do.
+/// What the user says about the ports.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
-    /// Only these, each of them if need be; the usual ones if `None`.
+    /// Only these, even if others may claim them; the default if `None`.
     pub range: Option<PortSet>,
     /// None of these, not even a preferred one.
     pub exclude: PortSet,
     /// Only ports of this class.
     pub class: Option<Class>,
-    /// These before all others, in this order, wherever they lie: who names a port knows it.
+    /// These first, in this order, even if they are excluded: whoever names a port knows it.
     pub preferred: Vec<u16>,
-    /// As near to this one as possible.
+    /// As close to this one as possible.
     pub near: Option<u16>,
 }
 
 impl Wanted {
-    /// The ports to choose from, before those are left out that somebody may claim.
+    /// The ports to choose from, before any are excluded.
     pub fn span(&self) -> PortSet {
         let class = self.class.map(Class::range);
         let span = match (&self.range, class, self.near) {
             (Some(range), None, _) => range.clone(),
             (Some(range), Some(class), _) => range.intersect(class),
             (None, Some(class), _) => [class].into_iter().collect(),
-            // Near 8080 is not where the usual ports are.
+            // The default ports are not near 8080.
             (None, None, Some(_)) => [BEYOND_WELL_KNOWN].into_iter().collect(),
             (None, None, None) => [USUAL].into_iter().collect(),
         };
         span.without(&self.exclude)
     }
 
-    /// The preferred ports, each once: naming a port twice does not make it two.
+    /// The preferred ports, each once.
     fn preferred(&self) -> Vec<u16> {
         let mut ports = Vec::new();
         for &port in &self.preferred {
@@ -75,7 +76,7 @@ pub enum Reason {
     Assigned,
     /// Browsers refuse it.
     BrowserRefused,
-    /// Another caller of `portcheck --free` has it.
+    /// Another caller of `portcheck free` has it.
     Leased,
     /// A socket holds it.
     InUse,
@@ -84,7 +85,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The same in words, behind a number of ports.
+    /// The reason in words, behind a number of ports.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Ephemeral => "in the ephemeral range",
@@ -99,7 +100,7 @@ impl Reason {
     }
 }
 
-/// Who may claim a port, whether or not it is in use now.
+/// Who may claim a port, even if it is free now.
 struct Claims<'a> {
     host: &'a Host,
     assigned: PortSet,
@@ -112,7 +113,7 @@ impl<'a> Claims<'a> {
         Self { host, assigned }
     }
 
-    /// The first reason not to pick a port that nobody asked for.
+    /// The first reason not to pick a port that the user did not name.
     fn reason_against(&self, port: u16) -> Option<Reason> {
         if self.host.ephemeral_range.is_some_and(|(first, last)| (first..=last).contains(&port)) {
             Some(Reason::Ephemeral)
@@ -127,7 +128,7 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// How late a port is tried that was asked for: the likelier another claims it, the later.
+    /// How late to try a port of `--range`. The likelier somebody claims it, the later.
     fn reluctance(&self, port: u16) -> u8 {
         match self.reason_against(port) {
             None | Some(Reason::Leased | Reason::InUse | Reason::NotPermitted) => 0,
@@ -135,31 +136,31 @@ impl<'a> Claims<'a> {
             Some(Reason::BrowserRefused) => 2,
             Some(Reason::NodePort) => 3,
             Some(Reason::Reserved) => 4,
-            // The kernel gives no connection a reserved port of its range.
+            // The kernel does not give reserved ports to connections.
             Some(Reason::Ephemeral) if self.host.reserved_ports.contains(port) => 4,
-            // connect(2) takes even ports first, and odd ones only if there is no other.
+            // connect(2) tries even ports first, and odd ones only if none is left.
             Some(Reason::Ephemeral) => 6 - u8::from(port % 2 == 1),
         }
     }
 }
 
-/// The candidates, and what was excluded from the beginning.
+/// The candidates, and the ports that were excluded from the start.
 #[derive(Debug, Clone)]
 pub struct Pool {
     /// The ports to choose from, before anything is excluded.
     pub span: PortSet,
     /// How many candidates there are.
     pub size: usize,
-    /// What was excluded from `span`; each port once, by the first reason that holds. Nothing of a range that was asked
-    /// for.
+    /// The ports of `span` that were excluded, each once, by the first reason that applies. None of
+    /// those that `--range` names.
     pub excluded: Vec<(Reason, PortSet)>,
     preferred: std::vec::IntoIter<u16>,
-    /// By ascending reluctance, then rank.
+    /// Sorted by reluctance, then rank.
     others: BinaryHeap<Reverse<(u8, u64, u16)>>,
 }
 
 impl Pool {
-    /// The candidates for sockets of `protocols` on this machine, the first to try first.
+    /// The candidates for sockets of `protocols` on this machine, in order.
     pub fn new(wanted: &Wanted, order: Order, protocols: &[Protocol], host: &Host) -> Self {
         let span = wanted.span();
         let claims = Claims::on(&span, protocols, host);

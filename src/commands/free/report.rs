@@ -1,4 +1,4 @@
-//! What came of `portcheck free`, `leases` and `release`.
+//! The answers of `portcheck free`, `leases` and `release`.
 
 use super::{Choice, Leases, Release};
 use crate::collect;
@@ -12,7 +12,7 @@ use crate::probe::Attempt;
 /// What `portcheck free`, `leases` and `release` say besides the state of ports.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// The ports picked, as the JSON reports them, and what could not be seen.
+    /// The picked ports, as the JSON reports them, and what could not be seen.
     pub diagnosis: Diagnosis,
     /// What was asked for.
     pub action: Action,
@@ -20,9 +20,9 @@ pub struct Report {
     pub ports: Vec<u16>,
     /// The leases on them; for a listing, all leases.
     pub leases: Vec<Lease>,
-    /// What did not succeed, a sentence each.
+    /// What failed, a sentence each.
     pub problems: Vec<String>,
-    /// Whether all that was asked for was done.
+    /// Whether everything was done.
     pub is_done: bool,
 }
 
@@ -31,11 +31,11 @@ pub struct Report {
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Action {
-    /// Ports were to be picked from these.
+    /// Pick ports from these.
     Pick(Choice),
-    /// Leases were to be listed.
+    /// List leases.
     List,
-    /// Leases were to be ended.
+    /// Release ports.
     Release,
 }
 
@@ -107,7 +107,7 @@ pub fn why_nothing_is_left(choice: &Choice) -> String {
     };
     let place = format!("of the {} in {}", span.len(), ranges(span));
     let why = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
-    // Exclusions can be overridden by name.
+    // Preferred ports are picked even if they are excluded.
     let is_careful = excluded.iter().any(|(reason, _)| !is_taken(*reason));
     let hint = if is_careful { "; try another --range, or name a port with --prefer" } else { "; try another --range" };
     format!("{head} {place}{why}{hint}")
@@ -165,7 +165,7 @@ pub fn release_leases(ports: &[u16]) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// Who has the name of a lease.
+/// The process that has the name of a lease.
 fn name_taken(taken: &NameTaken) -> String {
     let who = match (&taken.pids[..], &taken.user, taken.uid) {
         ([pid, ..], _, _) => format!("pid {pid}"),

@@ -1,4 +1,4 @@
-//! Becoming another program with all that our caller gave us.
+//! Becomes another program, which gets all that our caller gave us.
 
 use std::ffi::{CString, OsString};
 use std::io;
@@ -9,10 +9,12 @@ use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 
 use crate::platform::startup::{closed_streams, ignores_sigpipe};
 
-/// Becomes the program `words[0]`, looked for on the PATH, with `variables` added to the environment. Returns only if that fails.
+/// Becomes the program `words[0]`, looked for on the PATH, with `variables` added to the
+/// environment. Returns only if that fails.
 ///
-/// It gets what our caller gave us: signals (ignored ones and the mask), closed streams, limits and open descriptors. The standard
-/// library would empty the mask and have SIGPIPE end the program.
+/// The program gets what our caller gave us: ignored signals, the signal mask, closed streams,
+/// limits and open descriptors. The standard library would empty the mask, and let SIGPIPE end the
+/// program.
 pub fn exec(words: &[OsString], variables: &[(String, String)]) -> io::Error {
     let (words, environment) = match (words.iter().map(c_string).collect(), environment(variables)) {
         (Ok(words), Ok(environment)) => (words, environment),
@@ -21,7 +23,7 @@ pub fn exec(words: &[OsString], variables: &[(String, String)]) -> io::Error {
     let words: Vec<CString> = words;
     let Some(program) = words.first() else { return io::ErrorKind::InvalidInput.into() };
     for stream in closed_streams() {
-        // The runtime's /dev/null.
+        // /dev/null, which the runtime opened in its place.
         let _ = nix::unistd::close(stream);
     }
     if !ignores_sigpipe() {
@@ -36,7 +38,7 @@ fn c_string(text: &OsString) -> io::Result<CString> {
     CString::new(text.as_bytes()).map_err(io::Error::from)
 }
 
-/// `NAME=value`, ours and then what is new.
+/// `NAME=value` of our environment, then the new variables.
 fn environment(variables: &[(String, String)]) -> io::Result<Vec<CString>> {
     let is_new = |name: &OsString| variables.iter().any(|(new, _)| name == new.as_str());
     let kept = std::env::vars_os().filter(|(name, _)| !is_new(name));
@@ -49,12 +51,13 @@ fn environment(variables: &[(String, String)]) -> io::Result<Vec<CString>> {
     kept.chain(new).map(line).collect()
 }
 
-/// Puts descriptors where a program expects them, from `first` on, and leaves them open for it. What our caller left open there is
-/// closed. They and all else that the program is to have must be beyond these numbers.
+/// Puts descriptors where a program expects them, from `first` on, and leaves them open for it.
+/// Closes what our caller had open there. `descriptors`, and all others that the program is to get,
+/// must have higher numbers.
 pub fn place(first: RawFd, descriptors: &[impl AsFd]) -> io::Result<()> {
     for (number, descriptor) in (first..).zip(descriptors) {
         let _ = nix::unistd::close(number);
-        // The lowest that is free, from there on: the one that was just closed.
+        // The lowest free number from there on is the one that was just closed.
         let placed = fcntl_dupfd_cloexec(descriptor, number)?;
         fcntl_setfd(&placed, FdFlags::empty())?;
         let _ = placed.into_raw_fd();

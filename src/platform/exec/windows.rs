@@ -1,16 +1,18 @@
-//! A command in the place of portcheck where no process can become another one: portcheck waits for it and ends as it does.
+//! Runs a command on Windows, where no process can become another one: portcheck waits for it, and
+//! exits with its code.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::{Child, Command};
 
-/// Runs the program `words[0]`, with `variables` added to the environment, and ends as it does. Returns only if it cannot be
-/// started.
+/// Runs the program `words[0]`, with `variables` added to the environment, and exits with its code.
+/// Returns only if it cannot be started.
 pub fn exec(words: &[OsString], variables: &[(String, String)]) -> io::Error {
     let [program, arguments @ ..] = words else { return io::ErrorKind::InvalidInput.into() };
     let mut command = find(program);
     command.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
-    // Ctrl-C goes to every process of the console. The command decides what it does then, and portcheck still waits for it.
+    // Ctrl-C goes to every process of the console. The command decides what to do, and portcheck
+    // waits for it.
     let _ = ctrlc::set_handler(|| {});
     match command.spawn().and_then(|mut child: Child| child.wait()) {
         Ok(status) => std::process::exit(status.code().unwrap_or(1)),
@@ -18,11 +20,11 @@ pub fn exec(words: &[OsString], variables: &[(String, String)]) -> io::Error {
     }
 }
 
-/// A command for the program `name`, looked for as a shell of Windows does: `npm` is `npm.cmd` there.
+/// A command for the program `name`, found as a shell of Windows finds it: `npm` is `npm.cmd`.
 fn find(name: &OsStr) -> Command {
     match which::which(name) {
         Ok(path) => Command::new(path),
-        // To be told by the system what is wrong.
+        // The system will say what is wrong.
         Err(_) => Command::new(name),
     }
 }

@@ -1,8 +1,9 @@
-//! What a supervisor calls a process that it has started, and with which command it is stopped: asked of the supervisor's
-//! own tool or records.
+//! The command by which a supervisor stops a process that it started. The supervisor's own tool or
+//! records tell how it calls that process.
 //!
-//! A process can give itself any name and arguments. So this is looked for only where the supervisor runs as this user, and
-//! by a configuration that nobody else but root can write: then it says nothing that this user could not say.
+//! A process can give itself any name and arguments. So this is done only if the supervisor runs as
+//! this user, and only this user and root can write its configuration. Then it says nothing that
+//! this user could not say.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +17,8 @@ use crate::platform::tool;
 /// How long a tool or a directory may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The command that has `daemon`, a supervisor of this kind, stop one of the processes that it has started.
+/// The command by which `daemon`, a supervisor of this kind, stops one of the processes that it
+/// started.
 pub fn stop_command(kind: &str, daemon: &Process, started: &[Pid]) -> Option<Vec<String>> {
     let own = rustix::process::geteuid().as_raw();
     if daemon.uid != Some(own) {
@@ -29,7 +31,8 @@ pub fn stop_command(kind: &str, daemon: &Process, started: &[Pid]) -> Option<Vec
     }
 }
 
-/// `supervisorctl -c FILE stop web`. Its configuration may load code, so that whose it is matters.
+/// `supervisorctl -c FILE stop web`. The configuration may load code, so it matters who can write
+/// it.
 fn by_supervisorctl(daemon: &Process, started: &[Pid], own: u32) -> Option<Vec<String>> {
     let mut tool = vec!["supervisorctl".to_owned()];
     if let Some(file) = configuration(&daemon.command) {
@@ -70,8 +73,8 @@ fn name_in_status<'a>(status: &'a str, started: &[Pid]) -> Option<&'a str> {
     status.lines().find_map(of_line)
 }
 
-/// The name in the line that stands where one of `started` does among `pids`, which are in the same order: in the first
-/// moments of a program its line has no id.
+/// The name in the line of `status` whose place in `pids` belongs to one of `started`. Both list
+/// the same programs in the same order. In its first moments a program has no id in `status`.
 fn name_by_order<'a>(status: &'a str, pids: &str, started: &[Pid]) -> Option<&'a str> {
     let is_it = |pid: &str| pid.trim().parse().is_ok_and(|pid| started.contains(&pid));
     let at = pids.lines().position(is_it).filter(|_| pids.lines().count() == status.lines().count())?;

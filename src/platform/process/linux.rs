@@ -1,4 +1,4 @@
-//! Processes by pidfd (pidfd_open(2)), and what /proc tells of them (proc_pid_stat(5)).
+//! Processes by pidfd (pidfd_open(2)), and what /proc says of them (proc_pid_stat(5)).
 
 use std::fs;
 use std::io;
@@ -20,7 +20,7 @@ use crate::platform::Signal;
 pub use crate::platform::proc::ids_are_ours;
 use crate::platform::proc::{Stat, parse_socket_link, status_field};
 
-/// A process that stays this one, whatever becomes of its id.
+/// A process, even if its id is reused.
 #[derive(Debug)]
 pub struct Handle {
     pid: Pid,
@@ -30,13 +30,13 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Takes hold of the process that has the id `pid` now. `None` if there is none any more.
+    /// Opens the process that has the id `pid` now. `None` if it has ended.
     pub fn open(pid: Pid) -> Result<Option<Self>, Error> {
         let Some(raw) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return Ok(None) };
         let Some(before) = stat(pid) else { return Ok(None) };
         let pidfd = match pidfd_open(raw, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
-            // EINVAL: the id is a thread's by now.
+            // EINVAL: the id now belongs to a thread.
             Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
             Err(errno) => return Err(Error::Call { call: "pidfd_open", source: errno.into() }),
         };
@@ -44,15 +44,15 @@ impl Handle {
         if !handle.is_alive() {
             return Ok(None);
         }
-        // It may have ended since: then /proc knows the pidfd as -1.
+        // It may have ended since. Then /proc shows -1 for the pidfd.
         if !ids_are_ours() || (!handle.is_known_to_proc() && !handle.has_ended()) {
             return Err(Error::ForeignProcesses(pid));
         }
         Ok(Some(handle))
     }
 
-    /// Whether /proc calls the process by the same id: `Pid:` in the fdinfo of a pidfd is the id in the pid namespace that
-    /// /proc was mounted in (pidfd_open(2)).
+    /// Whether /proc calls the process by the same id. `Pid:` in the fdinfo of a pidfd is the id in
+    /// the pid namespace for which /proc was mounted (pidfd_open(2)).
     fn is_known_to_proc(&self) -> bool {
         let info = format!("/proc/self/fdinfo/{}", self.pidfd.as_raw_fd());
         fs::read_to_string(info).is_ok_and(|info| status_field(&info, "Pid") == Some(&self.pid.to_string()))
@@ -63,20 +63,20 @@ impl Handle {
         self.pid
     }
 
-    /// Whether it still runs, and what /proc tells under its id is told of it and not of a later process.
+    /// Whether it still runs. Then whatever was read from /proc under its id is about this process.
     ///
-    /// An id is given away again only after its process has ended, which the pidfd tells: what was read before the pidfd
-    /// was found alive was read of this process.
+    /// The kernel reuses an id only after its process has ended. So what was read before this
+    /// returns true is not about a later process.
     pub fn is_alive(&self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.started == self.started) && !self.has_ended()
     }
 
-    /// Whether it has ended: a pidfd becomes readable then.
+    /// Whether it has ended: then its pidfd is readable.
     pub fn has_ended(&self) -> bool {
         wait_for_exits(&[self], Some(Duration::ZERO)).is_ok_and(|ended| ended == [true])
     }
 
-    /// Whether it is stopped, by a signal.
+    /// Whether a signal has stopped it.
     pub fn is_stopped(&self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.state == 'T') && self.is_alive()
     }
@@ -89,7 +89,7 @@ impl Handle {
         tables.any(|table| has_open(&table, inodes)) && self.is_alive()
     }
 
-    /// Sends a signal to this process, and to no later one with its id.
+    /// Sends a signal to this process, never to a later one with the same id.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(pidfd_send_signal(&self.pidfd, raw_signal(signal))?)
     }
@@ -102,7 +102,8 @@ fn has_open(descriptors: &Path, inodes: &[u64]) -> bool {
         .any(|inode| inodes.contains(&inode))
 }
 
-/// Waits until one of the processes has ended, or `timeout` is over, or for ever without one. Which have ended.
+/// Waits until one of the processes has ended, at most for `timeout`. Says of each whether it has
+/// ended.
 pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<Vec<bool>, Error> {
     let mut watched: Vec<PollFd<'_>> = handles.iter().map(|handle| PollFd::new(&handle.pidfd, PollFlags::IN)).collect();
     let failed = |source: io::Error| Error::Call { call: "poll", source };
@@ -119,20 +120,20 @@ pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<
     }
 }
 
-/// Makes room for a descriptor for each of so many processes, as far as this process may have more at all.
+/// Makes room for one descriptor per process, as far as the limit can be raised.
 pub fn allow_descriptors(count: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    /// For everything else that is open meanwhile.
+    /// Room for all other open descriptors.
     const OTHERS: u64 = 64;
     let limit = getrlimit(Resource::Nofile);
     let wanted = u64::try_from(count).unwrap_or(u64::MAX).saturating_add(OTHERS);
     if limit.current.is_some_and(|current| current < wanted) {
-        // Where that fails, so does opening what is too much, which is told.
+        // If this fails, opening the last of them will fail and say so.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     }
 }
 
-/// Where a process sits. `None` if it has ended.
+/// The place of a process in its session. `None` if it has ended.
 pub fn seat(pid: Pid) -> Option<Seat> {
     let stat = stat(pid)?;
     Some(Seat { is_leader: stat.session == pid, group: stat.group, foreground: stat.foreground })
@@ -161,7 +162,7 @@ mod tests {
         assert!(handle.is_alive());
         handle.signal(Signal::Term).unwrap();
         assert_eq!(wait_for_exits(&[&own, &handle], None).unwrap(), [false, true]);
-        // Not reaped yet, it is gone all the same.
+        // Nobody has waited for it yet, but it has ended.
         assert!(!handle.is_alive() && Handle::open(child.id()).unwrap().is_none());
         child.wait().unwrap();
         assert_eq!(handle.signal(Signal::Term).unwrap_err().raw_os_error(), Some(3));

@@ -1,5 +1,5 @@
-//! Processes by their ids and the second in which they started: macOS has nothing like a pidfd, and an id is not given away again
-//! before all others have been used.
+//! Processes by their ids and the second in which they started. macOS has nothing like a pidfd, and
+//! reuses an id only after all others were used.
 
 use std::io;
 
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::model::Pid;
 use crate::platform::Signal;
 
-/// A process, recognised by when it started.
+/// A process, recognised by its start.
 #[derive(Debug)]
 pub struct Handle {
     pid: Pid,
@@ -24,7 +24,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Remembers the process that has the id `pid` now. `None` if there is none any more.
+    /// Remembers the process that has the id `pid` now. `None` if it has ended.
     pub fn open(pid: Pid) -> Result<Option<Self>, Error> {
         Ok(look(pid)?.map(|(started, _)| Self { pid, started }))
     }
@@ -44,19 +44,19 @@ impl Handle {
         !self.is_alive()
     }
 
-    /// Whether it is stopped, by a signal.
+    /// Whether a signal has stopped it.
     pub fn is_stopped(&self) -> bool {
         self.status() == Some(ProcessStatus::Stop)
     }
 
-    /// Whether it has one of these sockets open, which only the socket table tells here.
+    /// Whether it has one of these sockets open. Only the socket table tells that on macOS.
     #[expect(clippy::unused_self, reason = "other systems ask the handle")]
     pub fn has_open(&self, _inodes: &[u64]) -> bool {
         false
     }
 
-    /// Sends a signal to this process. Between the look at its start and the signal its id could only go to another one if all
-    /// others had been used in between.
+    /// Sends a signal to this process. Between the check of its start and the signal, the id could
+    /// go to another process only if all other ids were used in that moment.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         let raw = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
         let pid = raw.filter(|_| self.is_alive()).ok_or(rustix::io::Errno::SRCH)?;
@@ -69,7 +69,8 @@ impl Handle {
     }
 }
 
-/// When a process started and what it does; `None` if there is none, or only what is left of it.
+/// When a process started, and its state. `None` if it has ended, even if nobody has waited for it
+/// yet.
 fn look(pid: Pid) -> Result<Option<(u64, ProcessStatus)>, Error> {
     let failed = |error: String| Error::Call { call: "sysinfo's start", source: io::Error::other(error) };
     let mut system = System::new().map_err(|error| failed(error.to_string()))?;
@@ -79,5 +80,5 @@ fn look(pid: Pid) -> Result<Option<(u64, ProcessStatus)>, Error> {
     Ok(found.map(|process| (process.start_time(), process.status())))
 }
 
-/// Nothing is kept open for a process here.
+/// A process needs no descriptor on macOS.
 pub fn allow_descriptors(_count: usize) {}

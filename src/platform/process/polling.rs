@@ -1,14 +1,16 @@
-//! Waiting for ends where nothing tells of several at once: by looking again and again.
+//! Waits for ends of processes by checking again and again, where the system cannot report several
+//! at once.
 
 use std::time::{Duration, Instant};
 
 use super::Handle;
 use crate::error::Error;
 
-/// How often processes are looked at while waiting for one of them.
+/// How often to check.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Waits until one of the processes has ended, or `timeout` is over, or for ever without one. Which have ended.
+/// Waits until one of the processes has ended, at most for `timeout`. Says of each whether it has
+/// ended.
 pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<Vec<bool>, Error> {
     let until = timeout.map(|timeout| Instant::now() + timeout);
     loop {

@@ -22,7 +22,7 @@ pub fn raw_signal(signal: Signal) -> Raw {
     }
 }
 
-/// Whether this user may send signals to a process. Nothing speaks against one that has ended.
+/// Whether this user may send signals to a process. True if the process has ended.
 pub fn may_signal(pid: Pid) -> bool {
     let raw = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     raw.is_none_or(|raw| test_kill_process(raw) != Err(Errno::PERM))

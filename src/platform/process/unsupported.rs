@@ -1,4 +1,4 @@
-//! Platforms on which processes cannot be held on to, so that nothing is signalled or watched there.
+//! Systems on which portcheck cannot hold on to a process, so it signals and watches none.
 
 use std::io;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use crate::error::Error;
 use crate::model::Pid;
 use crate::platform::Signal;
 
-/// There is none.
+/// A process: there is none on these systems.
 #[derive(Debug)]
 pub enum Handle {}
 
 impl Handle {
-    /// Fails.
+    /// Always fails.
     pub fn open(_pid: Pid) -> Result<Option<Self>, Error> {
         Err(Error::NoActions(std::env::consts::OS))
     }
@@ -55,10 +55,10 @@ pub fn wait_for_exits(_handles: &[&Handle], timeout: Option<Duration>) -> Result
     Ok(Vec::new())
 }
 
-/// Nothing is to be held on to here.
+/// Nothing is opened on these systems.
 pub fn allow_descriptors(_count: usize) {}
 
-/// Who may not be ended is told when it is tried.
+/// An attempt to end it will say so.
 pub fn may_signal(_pid: Pid) -> bool {
     true
 }

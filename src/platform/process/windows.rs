@@ -1,4 +1,4 @@
-//! Processes by their handles: as long as one is open, its id is given to no other process.
+//! Processes by their handles. While a handle is open, Windows does not reuse the id.
 
 use std::fmt;
 use std::io;
@@ -13,13 +13,13 @@ use crate::error::Error;
 use crate::model::Pid;
 use crate::platform::Signal;
 
-/// What a process that is ended from outside exits with, as `taskkill /F` has it.
+/// The exit code of a process that is ended from outside, as `taskkill /F` sets it.
 const ENDED: u32 = 1;
 
-/// A process that stays this one.
+/// A process, even if it ends.
 pub struct Handle {
     pid: Pid,
-    /// `None` if this user may not even ask about it.
+    /// `None` if this user may not even query it.
     process: Option<CloseHandleGuard<HPROCESS>>,
     /// Whether this user may end it.
     is_ours: bool,
@@ -32,11 +32,11 @@ impl fmt::Debug for Handle {
 }
 
 impl Handle {
-    /// Takes hold of the process that has the id `pid` now. `None` if there is none any more.
+    /// Opens the process that has the id `pid` now. `None` if it has ended.
     pub fn open(pid: Pid) -> Result<Option<Self>, Error> {
         let ask = co::PROCESS::QUERY_LIMITED_INFORMATION | co::PROCESS::SYNCHRONIZE;
         let handle = match HPROCESS::OpenProcess(ask | co::PROCESS::TERMINATE, false, pid) {
-            // Windows takes any id for the next lower multiple of four.
+            // Windows rounds any id down to a multiple of four.
             Ok(process) if process.GetProcessId().is_ok_and(|id| id != pid) => return Ok(None),
             Ok(process) => Self { pid, process: Some(process), is_ours: true },
             Err(co::ERROR::ACCESS_DENIED) => {
@@ -59,11 +59,11 @@ impl Handle {
         !self.has_ended()
     }
 
-    /// Whether it has ended: its handle is signalled then.
+    /// Whether it has ended: then its handle is signalled.
     pub fn has_ended(&self) -> bool {
         match &self.process {
             Some(process) => process.WaitForSingleObject(Some(0)).is_ok_and(|what| what == co::WAIT::OBJECT_0),
-            // Of one that may not even be asked it is known whether there still is one with its id.
+            // If we may not query it, we know only whether a process with its id exists.
             None => {
                 let again = HPROCESS::OpenProcess(co::PROCESS::SYNCHRONIZE, false, self.pid);
                 again.is_err_and(|error| error == co::ERROR::INVALID_PARAMETER)
@@ -71,19 +71,20 @@ impl Handle {
         }
     }
 
-    /// Whether it is stopped, which Windows does not know.
+    /// Whether it is stopped. Windows does not report that.
     #[expect(clippy::unused_self, reason = "other systems ask the handle")]
     pub fn is_stopped(&self) -> bool {
         false
     }
 
-    /// Whether it has one of these sockets open, which only the socket table tells here.
+    /// Whether it has one of these sockets open. Only the socket table tells that on Windows.
     #[expect(clippy::unused_self, reason = "other systems ask the handle")]
     pub fn has_open(&self, _inodes: &[u64]) -> bool {
         false
     }
 
-    /// Ends this process, and no later one with its id. Windows has no signals: each of them means that.
+    /// Ends this process, never a later one with the same id. Windows has no signals, so each of
+    /// them does this.
     pub fn signal(&self, _signal: Signal) -> io::Result<()> {
         match &self.process {
             Some(process) if self.is_ours => process.TerminateProcess(ENDED).map_err(to_io),
@@ -96,10 +97,10 @@ fn to_io(error: co::ERROR) -> io::Error {
     io::Error::from_raw_os_error(error.raw().cast_signed())
 }
 
-/// Handles are not scarce here.
+/// Handles are not scarce on Windows.
 pub fn allow_descriptors(_count: usize) {}
 
-/// Who may not be ended is told when it is tried.
+/// An attempt to end it will say so.
 pub fn may_signal(_pid: Pid) -> bool {
     true
 }

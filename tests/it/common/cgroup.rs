@@ -1,10 +1,10 @@
-//! Cgroups of version 2 that are made for a test.
+//! Cgroups (version 2) for tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A cgroup (version 2) made for a test. Removed when dropped, by when no process may be left in it.
+/// A cgroup of a test. It is removed when dropped, and must be empty then.
 #[derive(Debug)]
 pub struct Cgroup {
     /// The directories that were made, the outermost first.
@@ -13,7 +13,8 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// Makes the cgroup `path`, or takes the root for an empty one. The error tells why that is not possible.
+    /// Creates the cgroup `path`, or uses the root if `path` is empty. The error says why that is
+    /// not possible.
     pub fn make(path: &str) -> Result<Self, String> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         let point = mounts.lines().find_map(|line| line.split_once(" - cgroup2 ")?.0.split(' ').nth(4));
@@ -30,7 +31,7 @@ impl Cgroup {
         Ok(cgroup)
     }
 
-    /// A program that is in the cgroup from its start, as the user `uid` with the group `gid`.
+    /// A program that is in the cgroup from its start, as the user `uid` and the group `gid`.
     pub fn command(&self, program: &Path, uid: u32, gid: u32) -> Command {
         let enter = "echo $$ > \"$1\" && user=$2 group=$3 && shift 3 && \
                      exec setpriv --reuid \"$user\" --regid \"$group\" --clear-groups -- \"$@\"";
@@ -57,7 +58,7 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         let Some((own, parents)) = self.made.split_last() else { return };
-        // Killing is the kernel's business from here on, and tells nobody when it is done (cgroups(7)).
+        // From here on the kernel kills them, and does not say when it is done (cgroups(7)).
         let _ = std::fs::write(own.join("cgroup.kill"), "1");
         let deadline = Instant::now() + Duration::from_secs(2);
         while let Err(error) = remove(own) {
@@ -67,13 +68,13 @@ impl Drop for Cgroup {
             std::thread::park_timeout(Duration::from_millis(5));
         }
         for parent in parents.iter().rev() {
-            // Another test may be using it by now.
+            // Another test may use it by now.
             let _ = std::fs::remove_dir(parent);
         }
     }
 }
 
-/// Removes a cgroup with those that were made in it.
+/// Removes a cgroup and those that were made in it.
 fn remove(directory: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(directory)?.flatten().filter(|entry| entry.path().is_dir()) {
         remove(&entry.path())?;

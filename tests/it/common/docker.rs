@@ -1,4 +1,5 @@
-//! A Docker engine of a test's own: a real dockerd in the test's network namespace, with an image of nothing but busybox.
+//! A Docker engine for one test: a real dockerd in the test's network namespace, and an image with
+//! only busybox.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,9 +9,9 @@ use serde_json::{Value, json};
 use super::server::{Server, program, with_own_run};
 use super::{Run, is_root, skip};
 
-/// Ends with all its containers when dropped.
+/// It ends with all its containers when dropped.
 pub struct Docker {
-    // The engine ends before what it stands on is removed.
+    // The order matters: the engine ends before what it needs is removed.
     server: Server,
     _cgroups: Cgroups,
     directory: tempfile::TempDir,
@@ -19,7 +20,8 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// Starts an engine with these options besides its own. `None`, said aloud, where that is not possible.
+    /// Starts an engine with these options besides its own. If that is not possible, says why and
+    /// returns `None`.
     pub fn start(options: &[&str]) -> Option<Self> {
         let [Some(dockerd), Some(client), Some(busybox)] = ["dockerd", "docker", "busybox"].map(program) else {
             skip("no dockerd, docker or busybox");
@@ -43,12 +45,12 @@ impl Docker {
         self.server.pid()
     }
 
-    /// The command that portcheck stops a container with.
+    /// The command by which portcheck stops a container.
     pub fn stop(&self, id: &str) -> Value {
         json!(["docker", "--host", self.host(), "stop", id])
     }
 
-    /// Where it can be asked.
+    /// The path of its socket.
     pub fn host(&self) -> String {
         format!("unix://{}", self.directory.path().join("socket").display())
     }
@@ -66,7 +68,8 @@ impl Docker {
 
     /// Starts a container that runs httpd with `arguments`, and returns its id.
     ///
-    /// The first process of a container does not end by a signal that it does not handle, so it is stopped by SIGKILL.
+    /// The first process of a container ignores signals that it does not handle, so the container
+    /// is stopped by SIGKILL.
     #[track_caller]
     pub fn serve(&self, options: &[&str], arguments: &[&str]) -> String {
         let run = ["run", "--detach", "--stop-signal=KILL"];
@@ -74,7 +77,8 @@ impl Docker {
         self.docker(&[&run[..], options, &[&*self.image], &web, arguments].concat())
     }
 
-    /// Starts a container called `name` that publishes its port 80 as `port`: `4000`, `127.0.0.1:4000`.
+    /// Starts a container called `name` that publishes its port 80 as `port`: `4000`,
+    /// `127.0.0.1:4000`.
     #[track_caller]
     pub fn publish(&self, name: &str, port: &str) -> String {
         self.serve(&["--name", name, "--publish", &format!("{port}:80")], &["-p", "80"])
@@ -103,8 +107,8 @@ pub fn image(directory: &Path, busybox: &Path) -> Option<PathBuf> {
     Some(archive)
 }
 
-/// Without /run it does not find a containerd that runs already, which would start containers in a network namespace other
-/// than ours.
+/// With an empty /run, it does not find a running containerd, which would start containers in
+/// another network namespace.
 fn command(directory: &Path, dockerd: &Path, options: &[&str]) -> Command {
     let mut command = with_own_run(dockerd, &[]);
     for (option, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("--pidfile", "pid")] {
@@ -119,7 +123,8 @@ fn command(directory: &Path, dockerd: &Path, options: &[&str]) -> Command {
     command
 }
 
-/// The places of Docker's own cgroups that do not exist yet. It leaves them behind, so we remove them when dropped.
+/// The cgroups of Docker that do not exist yet. Docker leaves them behind, so they are removed when
+/// dropped.
 struct Cgroups(Vec<PathBuf>);
 
 impl Cgroups {

@@ -1,4 +1,5 @@
-//! What tests of `--free` share: leases that end with the test, and ports as the binary prints them.
+//! What tests of `portcheck free` share: leases that end with the test, and reading the printed
+//! ports.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,8 +8,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{Background, json, numbers, run};
 
-/// Ends all leases of the network namespace when dropped, also by a test that fails: the processes that keep them would
-/// outlive it.
+/// Ends all leases of the network namespace when dropped, even if the test fails: their processes
+/// would outlive it.
 pub struct Leases;
 
 impl Drop for Leases {
@@ -22,7 +23,7 @@ pub fn leased() -> Vec<u16> {
     ports_of(&json(&["--leases"]))
 }
 
-/// Ends every lease that can be ended.
+/// Ends all leases that can be ended.
 pub fn release_all() {
     for port in leased() {
         run(&["--release", &port.to_string()]);
@@ -41,7 +42,7 @@ pub fn printed(stdout: &str) -> Vec<u16> {
     stdout.lines().map(|line| line.parse().unwrap_or_else(|_| panic!("no port: {stdout:?}"))).collect()
 }
 
-/// Picks, and expects to succeed.
+/// Picks ports, and expects success.
 #[track_caller]
 pub fn pick(arguments: &[&str]) -> Vec<u16> {
     let run = run(&[&["--free"], arguments].concat());
@@ -58,7 +59,7 @@ pub fn pick_one(arguments: &[&str]) -> u16 {
     }
 }
 
-/// Somebody else who leases ports: neither us nor anybody who started us.
+/// Another caller, which neither is this test nor started it.
 pub struct Somebody(Background);
 
 impl Somebody {
@@ -70,7 +71,7 @@ impl Somebody {
         self.0.pid()
     }
 
-    /// Picks one for them.
+    /// Picks a port for that caller.
     #[track_caller]
     pub fn pick_one(&self, arguments: &[&str]) -> u16 {
         pick_one(&[&["--pid", &self.pid().to_string()], arguments].concat())

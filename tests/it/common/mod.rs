@@ -1,5 +1,5 @@
-//! What the tests of the shipped binary share: running it, checking its JSON against the schema, network namespaces,
-//! and processes that play a part.
+//! What the tests of the shipped binary share: running it, checking its JSON against the schema,
+//! network namespaces, and processes that play a part.
 
 pub mod cgroup;
 pub mod docker;
@@ -34,7 +34,8 @@ impl Run {
     }
 }
 
-/// A child that ends with the test, also with one that fails. It writes to nobody, as it could outlive a reader.
+/// A child that ends with the test, even if the test fails. It has no output, as it could outlive
+/// the reader.
 #[derive(Debug)]
 pub struct Background(pub Child);
 
@@ -55,13 +56,13 @@ impl Drop for Background {
     }
 }
 
-/// Says that a test proves less here than elsewhere, and why. Not by `eprintln!`, which the harness keeps to itself when
-/// a test passes.
+/// Says that a test proves less on this machine, and why. `eprintln!` would not do: the harness
+/// hides it if the test passes.
 pub fn skip(reason: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
-/// Whether we are root and can become others: the root of a user namespace made by an ordinary user cannot.
+/// Whether we are root and can become others. The root of an ordinary user's user namespace cannot.
 pub fn is_root() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let ids: u64 = map.split_whitespace().skip(2).step_by(3).filter_map(|count| count.parse::<u64>().ok()).sum();
@@ -74,22 +75,22 @@ pub fn has(program: &str) -> bool {
     std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).any(|dir| dir.join(program).is_file())
 }
 
-/// Waits until a server listens on a TCP port, by the program itself: looking again and again with a bind would be in the way of
-/// a server that starts.
+/// Waits until a server listens on a TCP port, by `portcheck wait`. Trying bind again and again
+/// would disturb a server that starts.
 #[track_caller]
 pub fn until_it_listens(port: u16) {
     let wait = run(&[&format!("{port}/tcp"), "--wait", "listening", "--timeout", "20s"]);
     assert_eq!(wait.code, 0, "{wait:?}");
 }
 
-/// The binary run by an ordinary user. Only root can arrange that.
+/// The binary, run by an ordinary user. Only root can do that.
 pub fn portcheck_as_nobody(arguments: &[&str]) -> Command {
     let mut command = command_of(&readable_copy(Path::new(env!("CARGO_BIN_EXE_portcheck"))), arguments);
     command.current_dir("/").uid(NOBODY).gid(NOBODY);
     command
 }
 
-/// Programs for every user to run. A static is not dropped, so [`Cleanup`] empties it.
+/// Programs that every user may run. Statics are not dropped, so [`Cleanup`] empties it.
 static COPIES: Mutex<Option<tempfile::TempDir>> = Mutex::new(None);
 
 struct Cleanup;
@@ -100,8 +101,8 @@ impl Drop for Cleanup {
     }
 }
 
-/// A copy of a program that every user can run: the build directory may be closed to others. It lasts as long as the body
-/// of [`in_namespace`].
+/// A copy of a program that every user may run, as the build directory may be closed to others. It
+/// lasts as long as the body of [`in_namespace`].
 pub fn readable_copy(program: &Path) -> PathBuf {
     let mut copies = COPIES.lock().unwrap();
     let directory = copies.get_or_insert_with(|| {
@@ -117,27 +118,27 @@ pub fn readable_copy(program: &Path) -> PathBuf {
     copy
 }
 
-/// The same as an ordinary user.
+/// The same, run by an ordinary user.
 pub fn json_as_nobody(arguments: &[&str]) -> Value {
     json_of(portcheck_as_nobody(&[arguments, &["--json"]].concat()))
 }
 
-/// Runs `body` in a network namespace of its own, with its loopback interface up, in a process of its own: the test
-/// binary starts itself again for just the test that `body` is written in.
+/// Runs `body` in a network namespace of its own, with its loopback interface up. This takes a
+/// process of its own: the test binary starts itself again, for only the test that contains `body`.
 ///
 /// An ordinary user gets a user namespace around it. Where neither is allowed, the test is skipped.
 pub fn in_namespace<F: FnOnce()>(body: F) {
     in_namespace_of(test_of::<F>(), body);
 }
 
-/// The test that a closure of type `F` is written in, as the harness calls it.
+/// The name of the test that contains a closure of type `F`, as the harness knows it.
 fn test_of<F>() -> &'static str {
     let function = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
     // The harness knows tests without the name of their crate.
     function.split_once("::").unwrap().1
 }
 
-/// The same for a test that is called `name`.
+/// The same for a test with the name `name`.
 pub fn in_namespace_of(name: &str, body: impl FnOnce()) {
     let flags = if is_root() { "-n" } else { "-rn" };
     unshare(name, flags, "ip link set lo up", || {
@@ -146,7 +147,7 @@ pub fn in_namespace_of(name: &str, body: impl FnOnce()) {
     });
 }
 
-/// Runs `body` where unshare(1) with these flags and a shell command leads to.
+/// Runs `body` after unshare(1) with these flags and a shell command.
 fn unshare(name: &str, flags: &str, set_up: &str, body: impl FnOnce()) {
     const INSIDE: &str = "PORTCHECK_TEST_NAMESPACE";
     if std::env::var(INSIDE).as_deref() == Ok(name) {
@@ -169,7 +170,7 @@ fn unshare(name: &str, flags: &str, set_up: &str, body: impl FnOnce()) {
         .output()
         .unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    // What it skipped.
+    // The reasons for which it skipped something.
     let _ = write!(std::io::stderr(), "{stderr}");
     assert!(output.status.success(), "in the namespace:\n{stdout}\n{stderr}");
     assert!(stdout.contains("1 passed"), "{name} is not the name of this test:\n{stdout}");

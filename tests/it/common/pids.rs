@@ -1,15 +1,17 @@
-//! Pid namespaces with few ids, in which an id is given away again within moments.
+//! Pid namespaces with few ids, in which ids are reused within moments.
 
 use super::{is_root, skip, test_of, unshare};
 
-/// Runs `body` in network and pid namespaces of its own, as [`super::in_namespace`] does, in the first process of the latter.
-/// Ids run from 300, which the kernel begins with after a wrap, to below `pid_max`.
+/// Runs `body` in network and pid namespaces of its own, as [`super::in_namespace`] does, in the
+/// first process of the pid namespace. Ids run from 300, where the kernel begins after a wrap, to
+/// `pid_max`.
 pub fn in_pid_namespace<F: FnOnce()>(pid_max: u32, body: F) {
     let name = test_of::<F>();
     if !has_limits_of_their_own() {
         return skip(&format!("{name}: pid namespaces have no limit of their own before Linux 6.14"));
     }
-    // The limit is a namespace's own since Linux 6.14; before, this would change the whole machine's.
+    // Each pid namespace has a limit of its own since Linux 6.14. Before, this would change the
+    // limit of the machine.
     let limit = "/proc/sys/kernel/pid_max";
     let set_up = format!("ip link set lo up && echo {pid_max} >{limit} && test \"$(cat {limit})\" = {pid_max}");
     let flags = if is_root() { "-npf --mount-proc" } else { "-rnpf --mount-proc" };

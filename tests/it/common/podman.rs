@@ -1,4 +1,4 @@
-//! A Podman of a test's own: it keeps its containers and networks below one directory.
+//! A Podman for one test: it keeps its containers and networks below one directory.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +13,8 @@ pub struct Podman {
 }
 
 impl Podman {
-    /// Sets it up with an image called `busybox`. `None`, said aloud, where that is not possible.
+    /// Sets it up with an image called `busybox`. If that is not possible, says why and returns
+    /// `None`.
     pub fn set_up() -> Option<Self> {
         let (Some(_), Some(busybox), true) = (program("podman"), program("busybox"), is_root()) else {
             skip("no podman, no busybox, or not root");
@@ -37,7 +38,7 @@ impl Podman {
             r#"{{"cniVersion": "0.4.0", "name": "podman", "plugins": [{{"type": "bridge", "bridge": "cni-podman0", "isGateway": true,
                 "ipam": {{"type": "host-local", "dataDir": "{root}/ipam", "ranges": [[{{"subnet": "10.88.255.0/24"}}]]}}}}]}}"#
         );
-        // Limits as they are: raising them takes a right that not every root has.
+        // Leaves limits as they are: not every root may raise them.
         let containers = format!(
             "[containers]\ndefault_ulimits = [\"nofile=256:256\", \"nproc=256:256\"]\n\
              [network]\nnetwork_backend = \"cni\"\nnetwork_config_dir = \"{root}/networks\"\n\
@@ -54,7 +55,7 @@ impl Podman {
         }
     }
 
-    /// Lets a command find this Podman's containers.
+    /// Lets a command find the containers of this Podman.
     pub fn lead(&self, command: &mut Command) {
         command.env("CONTAINERS_CONF", self.directory.path().join("containers.conf"));
         command.env("CONTAINERS_STORAGE_CONF", self.directory.path().join("storage.conf"));

@@ -1,4 +1,4 @@
-//! Real servers that need something to be set up before they can be started.
+//! Real servers that need a setup before they start.
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -8,7 +8,8 @@ use super::cgroup::Cgroup;
 use super::server::{Server, holders, program, until};
 use super::{Run, is_root, skip};
 
-/// The configuration of an nginx that serves on both loopback addresses: three workers, and no file outside the directory that it is started with.
+/// The configuration of an nginx that serves on both loopback addresses: three workers, and no file
+/// outside its directory.
 pub fn nginx_config(port: u16) -> String {
     let user = if is_root() { "nobody daemon" } else { "root root" };
     let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
@@ -19,7 +20,7 @@ pub fn nginx_config(port: u16) -> String {
     )
 }
 
-/// PostgreSQL with data of its own, whose user is not the one who asks.
+/// PostgreSQL with its own data, run by another user than the test.
 pub struct Postgres {
     data: tempfile::TempDir,
     programs: PathBuf,
@@ -28,9 +29,9 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes the data. `None`, said aloud, where that is not possible.
+    /// Creates the data. If that is not possible, says why and returns `None`.
     pub fn set_up() -> Option<Self> {
-        // Debian keeps several versions apart, outside of any PATH.
+        // Debian keeps several versions, outside of any PATH.
         let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
         let debian = versions.map(|version| version.path().join("bin/initdb")).find(|initdb| initdb.is_file());
         let Some(initdb) = debian.or_else(|| program("initdb")) else {
@@ -75,7 +76,8 @@ impl Postgres {
             .arg(self.data.path())
             .args(options.iter().flat_map(|option| ["-c", option]));
         let server = Server::start(command, "ready to accept connections", 1);
-        // Its children have the socket until they get round to closing it. Those that come and go are switched off.
+        // Its children keep the socket until they close it. Those that come and go are switched
+        // off.
         until("only the postmaster has the socket", || holders(port) == [server.pid()]);
         server
     }

@@ -1,6 +1,8 @@
-//! Processes that play a part in a test: the test binary started again, with its part in the environment.
+//! Processes that play a part in a test: the test binary, started again with its part in the
+//! environment.
 //!
-//! A test file that uses them has `#[test] fn role() { common::role::play() }`, which does nothing by itself.
+//! A test file that uses them has `#[test] fn role() { common::role::play() }`, which does nothing
+//! by itself.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -11,10 +13,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use socket2::{Domain, Socket, Type};
 
 const ROLE: &str = "PORTCHECK_TEST_ROLE";
-/// Stands before what a role says, as the test harness writes to standard output too.
+/// Precedes what a role says, as the test harness writes to standard output, too.
 const SAYS: &str = "role says ";
 
-/// A running role. Ended and reaped when dropped.
+/// A running role. It is ended and reaped when dropped.
 #[derive(Debug)]
 pub struct Role {
     child: Child,
@@ -28,7 +30,7 @@ impl Role {
         Self::spawn(Command::new(std::env::current_exe().unwrap()), part)
     }
 
-    /// The same by another name: the program is found through the file `alias`.
+    /// The same under another name: the program is found through the file `alias`.
     pub fn start_as(alias: &Path, part: &str) -> Self {
         Self::spawn(Command::new(alias), part)
     }
@@ -47,7 +49,8 @@ impl Role {
         (role, said)
     }
 
-    /// Starts a role by a command that ends in running this test binary, such as a shell that sets something up before.
+    /// Starts a role by a command that ends by running this test binary, such as a shell that
+    /// prepares something.
     pub fn spawn(mut command: Command, part: &str) -> Self {
         let mut child = command
             .args(["--exact", "role", "--nocapture", "--test-threads=1"])
@@ -65,7 +68,7 @@ impl Role {
         self.child.id()
     }
 
-    /// Lets it begin, and waits until it has set itself up. Returns what it says then.
+    /// Lets it begin, and waits until it is ready. Returns what it says then.
     pub fn go(&mut self) -> String {
         self.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
         let mut line = String::new();
@@ -105,10 +108,12 @@ fn say(text: &str) {
 /// - `bind ADDRESS [OPTION...]`: binds without listening, says the address
 /// - `udp ADDRESS [OPTION...]`: binds a UDP socket, says the address
 /// - `connect ADDRESS [from=ADDRESS]`: connects, says its own address
-/// - `accept ADDRESS [OPTION...]`: listens, accepts one connection and closes the listener, says the address
+/// - `accept ADDRESS [OPTION...]`: listens, accepts one connection and closes the listener, says
+///   the address
 /// - `itself ADDRESS`: connects to itself, says the address
 /// - `serve ADDRESS [OPTION...]`: listens, says the address, accepts one connection and keeps both
-/// - `family ADDRESS [OPTION...]`: listens, and has seven children that have the socket too; says their ids
+/// - `family ADDRESS [OPTION...]`: listens, and has seven children that have the socket too; says
+///   their ids
 /// - `portcheck ARGUMENTS...`: runs the binary, says the first line that it prints
 /// - `churn FIRST`: opens and closes sockets on 100 ports from FIRST on, as fast as it can
 ///
@@ -123,7 +128,7 @@ pub fn play() {
     }
     let address = || argument.parse::<SocketAddr>().unwrap();
     let say_address = |socket: &Socket| say(&socket.local_addr().unwrap().as_socket().unwrap().to_string());
-    // What stays open until we are ended.
+    // Everything that stays open until the role ends.
     let _kept = match verb {
         "listen" | "nameless" => {
             if verb == "nameless" {
@@ -218,7 +223,7 @@ pub fn open(address: SocketAddr, kind: Type, options: &[&str]) -> Socket {
     socket
 }
 
-/// The same, listening; the option `backlog=N` says for how many connections.
+/// The same, listening. The option `backlog=N` sets the backlog.
 pub fn listening(address: SocketAddr, options: &[&str]) -> Socket {
     let backlog = options.iter().find_map(|option| option.strip_prefix("backlog="));
     let socket = open(address, Type::STREAM, options);
@@ -231,14 +236,14 @@ pub fn bound(address: SocketAddr) -> Socket {
     open(address, Type::STREAM, &[])
 }
 
-/// Until the test closes our standard input, or ends.
+/// Waits until the test closes our standard input, or ends.
 fn until_ended() {
     let mut rest = Vec::new();
     let _ = std::io::stdin().lock().read_to_end(&mut rest);
 }
 
 fn churn(first: u16) -> ! {
-    // As fast as it can, without starving the one who looks: there are more of us than processors.
+    // As fast as it can, without starving the test: there are more roles than processors.
     rustix::process::nice(19).unwrap();
     let mut port = first;
     loop {

@@ -1,10 +1,10 @@
 //! Runs the binary where the kernel refuses one system call with EPERM.
 //!
-//! The seccomp filter (seccomp(2)) is made by a few lines of Python, since no tool that is installed everywhere makes one.
+//! A few lines of Python make the seccomp filter (seccomp(2)), since no common tool makes one.
 
 use std::process::Command;
 
-/// The first argument names what to refuse, the rest is run.
+/// The first argument is what to refuse, the others are the command.
 const SCRIPT: &str = r#"
 import ctypes, os, platform, struct, sys
 x86_64, aarch64 = ({"socket": 41, "bind": 49, "socketpair": 53}, 0xC000003E), ({"socket": 198, "bind": 200, "socketpair": 199}, 0xC00000B7)
@@ -29,9 +29,9 @@ assert libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(fprog)) == 0
 os.execv(sys.argv[2], sys.argv[2:])
 "#;
 
-/// The binary with `--json`, where `refused` fails: a call by its name, `socket=16` for one with that first argument,
-/// `socket!97` to make it fail by another error than EPERM.
-/// `None` where such a filter cannot be made.
+/// The binary with `--json`, where `refused` fails: a call by its name, `socket=16` for one with
+/// that first argument, or `socket!97` to make it fail with error 97. `None` if such a filter
+/// cannot be made.
 pub fn portcheck_without(refused: &str, arguments: &[&str]) -> Option<Command> {
     if !super::has("python3") || !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
         super::skip("no python3 to make a seccomp filter");

@@ -1,5 +1,5 @@
-//! Real servers: starting one and waiting until it serves, ending it, and asking the kernel's text files who holds a
-//! port, as a second opinion.
+//! Real servers: starting them, waiting until they serve, ending them. Also asks the kernel's text
+//! files who holds a port, as a second opinion.
 
 use std::collections::BTreeSet;
 use std::io::{PipeReader, Read};
@@ -13,17 +13,18 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 /// How long a server may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often to look for what no event tells of.
+/// How often to check what no event reports.
 const POLL: Duration = Duration::from_millis(5);
 
-/// The path of a program. An ordinary user's `PATH` does not lead to the system's servers.
+/// The path of a program. Servers are not always in an ordinary user's `PATH`.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(system).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
 
-/// A program that starts with a `/run` of its own, empty but for `directories`, and with mounts that end with it.
+/// A program that starts with a `/run` of its own, empty except for `directories`. Its mounts end
+/// with it.
 pub fn with_own_run(program: &Path, directories: &[&str]) -> Command {
     let mut command = Command::new("unshare");
     let make = "mount -t tmpfs -o mode=755 tmpfs /run && cd /run && for made in $1; do mkdir -m 755 \"$made\"; done";
@@ -32,8 +33,8 @@ pub fn with_own_run(program: &Path, directories: &[&str]) -> Command {
     command
 }
 
-/// A server that runs. Ended when dropped, with the processes it started: it is asked to end, and only killed if it
-/// does not.
+/// A running server. When dropped, it is asked to end, with the processes it started, and killed if
+/// it does not.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -42,12 +43,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server that says when it is ready: `ready`, as often as `times`.
+    /// Starts a server that reports when it is ready: by printing `ready`, `times` times.
     pub fn start(mut command: Command, ready: &str, times: usize) -> Self {
         let (output, writer) = std::io::pipe().unwrap();
         command.stdin(Stdio::null()).stdout(writer.try_clone().unwrap()).stderr(writer);
         let child = command.spawn().unwrap();
-        // Its copies of the pipe would keep the end of the server's output from us.
+        // Its copies of the pipe would hide the end of the server's output.
         drop(command);
         let mut server = Self { child, output, said: String::new() };
         let deadline = Instant::now() + PATIENCE;
@@ -73,7 +74,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let pid = Pid::from_child(&self.child);
-        // Not yet waited for, the id cannot have become another's.
+        // Nobody has waited for it yet, so the id is still its own.
         let _ = kill_process(pid, Signal::TERM);
         let has_ended = pidfd_open(pid, PidfdFlags::empty()).is_ok_and(|pid| is_ready(pid, Instant::now() + PATIENCE));
         if !has_ended {
@@ -89,8 +90,8 @@ fn is_ready(descriptor: impl AsFd, deadline: Instant) -> bool {
     poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&left)).unwrap() > 0
 }
 
-/// Waits for what no event tells of. Connecting would not do to find out whether a server listens: many a server forks
-/// for a connection, and the child has the listening socket too for a while.
+/// Waits for what no event reports. Connecting would not do to find out whether a server listens:
+/// many servers fork for a connection, and the child has the listening socket for a while.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
@@ -107,8 +108,8 @@ pub fn children(pid: u32) -> Vec<u32> {
     pids
 }
 
-/// Every process that has open a TCP socket which listens on `port` in our network namespace, ascending: read from
-/// /proc/net and /proc/PID/fd, which only root may read for all.
+/// Every process that has a TCP socket open which listens on `port` in our network namespace,
+/// ascending. Reads /proc/net and /proc/PID/fd; only root can read them for all processes.
 pub fn holders(port: u16) -> Vec<u32> {
     const LISTEN: &str = "0A";
     let mut links = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The binary on a terminal, which script(1) gives it: what it says there can be answered.
+//! The binary on a terminal, which script(1) provides. Its questions can be answered.
 
 use std::io::{BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -9,17 +9,18 @@ pub struct Terminal {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
-    /// All that it has said so far.
+    /// Everything it has printed so far.
     pub said: String,
 }
 
 impl Terminal {
-    /// Starts it, with arguments that a shell need not quote. `None`, said aloud, where there is no script(1).
+    /// Starts it with arguments that a shell need not quote. If there is no script(1), says so and
+    /// returns `None`.
     pub fn start(arguments: &str) -> Option<Self> {
         Self::start_after("", arguments)
     }
 
-    /// The same in a shell that runs `setting` before.
+    /// The same, in a shell that runs `setting` first.
     pub fn start_after(setting: &str, arguments: &str) -> Option<Self> {
         Self::running(&format!("{setting} {} {arguments}", env!("CARGO_BIN_EXE_portcheck")))
     }
@@ -43,13 +44,13 @@ impl Terminal {
         Some(Self { child, stdin, stdout, said: String::new() })
     }
 
-    /// Waits until it has said `text`.
+    /// Waits until it has printed `text`.
     #[track_caller]
     pub fn expect(&mut self, text: &str) {
         let mut byte = [0];
         while !self.said.contains(text) {
             assert_eq!(self.stdout.read(&mut byte).unwrap(), 1, "it never said {text}: {}", self.said);
-            // Characters beyond ASCII come in pieces, and matter to no test.
+            // Characters beyond ASCII arrive in pieces, and no test needs them.
             self.said.push(char::from(byte[0]));
         }
     }
@@ -66,7 +67,7 @@ impl Terminal {
         stdin.flush().unwrap();
     }
 
-    /// Waits for its end: the exit code.
+    /// Waits until it has ended, and returns the exit code.
     pub fn end(&mut self) -> i32 {
         let mut rest = Vec::new();
         let _ = self.stdout.read_to_end(&mut rest);

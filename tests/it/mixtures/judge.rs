@@ -9,17 +9,18 @@ use serde_json::Value;
 use super::{Holders, Played};
 use crate::common::numbers;
 
-/// An answer on one port of one protocol, somewhere or anywhere, and what the independent program found of it.
+/// An answer on one port of one protocol, on some or all addresses, and what the independent
+/// program found there.
 pub struct Judge<'a> {
     /// The element of the answer.
     pub port: &'a Value,
-    /// What came of the binds it tells of, in their order.
+    /// The results of the binds that the answer mentions, in their order.
     pub binds: &'a [String],
-    /// Whether it is for a server that sets SO_REUSEADDR.
+    /// Whether the answer is for a server that sets SO_REUSEADDR.
     pub reuse_address: bool,
-    /// What whoever looked finds in /proc.
+    /// What the asking user finds in /proc.
     pub visible: &'a Holders,
-    /// What root does.
+    /// What root finds there.
     pub all: &'a Holders,
     /// What was played.
     pub played: &'a [Played],
@@ -37,7 +38,7 @@ impl Judge<'_> {
     /// Held if a bind finds the port in use, blocked if it fails for another reason, else free.
     pub fn status_is_true(&self) -> Result<(), TestCaseError> {
         let attempts = self.port["bind"].as_array().unwrap();
-        // UDP is asked without it only.
+        // UDP is tried only without it.
         let reuse_address = self.reuse_address && self.port["protocol"] == "tcp";
         let counting = attempts.iter().filter(|attempt| attempt["reuse_address"] == reuse_address);
         let results: BTreeSet<&str> = counting.map(|attempt| attempt["result"].as_str().unwrap()).collect();
@@ -62,7 +63,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// What is untrue of the owners of `socket`.
+    /// What is wrong with the owners of `socket`.
     fn lie(&self, socket: &Value) -> Result<(), String> {
         let owners = &socket["owners"];
         let kind = owners["kind"].as_str().unwrap();
@@ -77,7 +78,7 @@ impl Judge<'_> {
         let is_true = match kind {
             "known" | "partial" if !visible.is_empty() => named == visible,
             "known" => beyond.is_some() && named == beyond.into_iter().collect(),
-            // Deduced: what is not seen may be anybody's.
+            // Deduced: what is not seen may belong to anybody.
             "likely" => visible.is_empty() && !named.is_empty(),
             "hidden" => visible.is_empty() && (visible != all || beyond.is_some()),
             "kernel" => !is_played && all.is_empty() && beyond.is_none(),

@@ -1,7 +1,8 @@
-//! Nothing is false: whatever is mixed on a port, portcheck says what an independent program finds.
+//! Whatever sockets are mixed on a port, portcheck says what an independent program finds.
 //!
-//! That program is Python, which shares no code with this one: it makes every kind of socket, held in every way, binds, and reads
-//! /proc. `PORTCHECK_MIXTURES=5000 cargo test --test it mixtures::` plays more of them.
+//! That program is in Python, and shares no code with this one. It makes every kind of socket, held
+//! in every way, binds, and reads /proc. `PORTCHECK_MIXTURES=5000 cargo test --test it mixtures::`
+//! plays more mixtures.
 
 mod judge;
 
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 use crate::common::{NOBODY, has, in_namespace, is_root, json_of, readable_copy, skip};
 use judge::Judge;
 
-/// What can be played, as Python says.
+/// What can be played, according to the Python program.
 #[derive(Debug, Deserialize)]
 struct Repertoire {
     kinds: Vec<String>,
@@ -80,7 +81,7 @@ struct Mixture {
     family: Option<&'static str>,
 }
 
-/// The independent program. It ends all that it plays when its standard input ends.
+/// The independent program. When its standard input ends, everything that it plays ends.
 struct Stage {
     child: Child,
     answers: BufReader<ChildStdout>,
@@ -113,18 +114,18 @@ impl Drop for Stage {
     }
 }
 
-/// What became of a part.
+/// What happened to a part.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Played {
-    /// Why it could not be played beside the others, or here.
+    /// Why it could not be played beside the others, or on this machine.
     failed: Option<String>,
     inodes: Vec<u64>,
-    /// Who has sockets that no descriptor shows.
+    /// The processes with sockets that no descriptor shows.
     beyond_descriptors: BTreeMap<u64, u32>,
 }
 
-/// Who has sockets open, by inode.
+/// The processes that have sockets open, by inode.
 type Holders = BTreeMap<u64, BTreeSet<u32>>;
 
 /// What the independent program knows.
@@ -142,7 +143,7 @@ struct Look {
 }
 
 impl Look {
-    /// Runs portcheck as `user`, within its time.
+    /// Runs portcheck as `user`, within the time limit.
     fn take(user: u32, targets: &[String], options: impl IntoIterator<Item = &'static str>) -> Self {
         let options: Vec<&str> = options.into_iter().collect();
         let mut command = Command::new("timeout");
@@ -163,7 +164,7 @@ impl Look {
         sockets.filter_map(|socket| socket["inode"].as_u64())
     }
 
-    /// Compares with what is true.
+    /// Compares with the truth.
     fn judge(&self, stage: &mut Stage, truth: &Truth) -> Result<(), TestCaseError> {
         let Truth { played, holders } = truth;
         for port in self.ports() {
@@ -191,7 +192,7 @@ impl Look {
     }
 }
 
-/// Looks in every way at what was played, and compares.
+/// Asks about what was played in every way, and compares.
 fn play(
     stage: &mut Stage,
     repertoire: &Repertoire,
@@ -238,7 +239,7 @@ impl Tally {
         }
     }
 
-    /// Says what could never be played.
+    /// Reports what could never be played.
     fn report(&self, repertoire: &Repertoire) {
         for name in repertoire.kinds.iter().chain(&repertoire.ways).filter(|name| !self.played.contains(*name)) {
             skip(&format!("never played: {name}, {}", self.failed.get(name).map_or("not drawn", String::as_str)));
@@ -258,7 +259,8 @@ fn whatever_is_mixed_on_a_port_portcheck_says_what_is_true() {
         let config = Config { cases, max_shrink_iters: 100, failure_persistence: None, ..Config::default() };
         let (last, tally) = (Cell::new(9_999), RefCell::new(Tally::default()));
         let outcome = TestRunner::new(config).run(&repertoire.any_mixture(), |mixture| {
-            // A port for each, since remnants outlive it, and another one for servers elsewhere.
+            // A port for each mixture, since remnants outlive it, and another one for servers
+            // elsewhere.
             last.set(if last.get() == 19_999 { 10_000 } else { last.get() + 1 });
             play(&mut stage.borrow_mut(), &repertoire, &mixture, last.get(), &mut tally.borrow_mut())
         });

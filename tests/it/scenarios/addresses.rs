@@ -1,4 +1,4 @@
-//! Ports that nobody holds: reserved, privileged, on addresses that are not there, redirected.
+//! Ports that nobody holds: reserved, privileged, on addresses that do not exist, redirected.
 
 use crate::common::role::listening;
 use crate::common::{is_root, json, json_of, run};
@@ -29,7 +29,7 @@ fn a_reserved_port(stage: &Stage) -> Result<(), String> {
 
 fn a_privileged_port(stage: &Stage) -> Result<(), String> {
     need_root()?;
-    // Namespaces made by an old systemd may start with another limit.
+    // A namespace made by an old systemd may start with another limit.
     std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "1024").unwrap();
     let look = stage.look_as_nobody(&["81/tcp"]);
     look.is("blocked", &["privileged-port"], &[]);
@@ -39,7 +39,7 @@ fn a_privileged_port(stage: &Stage) -> Result<(), String> {
     );
     stage.expect("81/tcp", "free", &["free"], &[]);
     stage.look_as_nobody(&["81/tcp", "--no-probe"]).is("free", &["free"], &[]);
-    // The first command is for one program; the second one helps everybody.
+    // The first command is for one program, the second one for everybody.
     let commands = look.commands("privileged-port");
     assert!(commands[0].starts_with("sudo setcap cap_net_bind_service"), "{commands:?}");
     run_command(commands[1]);
@@ -47,7 +47,7 @@ fn a_privileged_port(stage: &Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// Two interfaces with the same link-local address, which may be used at once.
+/// Two interfaces with the same link-local address, which can be used at once.
 fn two_interfaces() -> Result<(), String> {
     set_up(
         "ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up && \
@@ -59,7 +59,7 @@ fn a_link_local_address_without_scope(stage: &Stage) -> Result<(), String> {
     two_interfaces()?;
     let look = stage.expect("[fe80::5]:9090/tcp", "blocked", &["address-needs-scope"], &[]);
     assert_eq!(look.bind("fe80::5 only"), "invalid");
-    // What is offered answers.
+    // What is offered works.
     let mut commands = look.commands("address-needs-scope");
     commands.sort_unstable();
     assert_eq!(commands.len(), 2, "one for each interface: {commands:?}");
@@ -67,7 +67,7 @@ fn a_link_local_address_without_scope(stage: &Stage) -> Result<(), String> {
         assert!(command.contains(&format!("[fe80::5%{name}]:9090/tcp")), "{command}");
     }
     stage.expect("[fe80::5%v0]:9090/tcp", "free", &["free"], &[]);
-    // The interface tells two places apart that have the same address.
+    // The interface distinguishes two places with the same address.
     let both = run(&["[fe80::5%v0]:9090", "[fe80::5%v1]:9090"]);
     let lines: Vec<&str> = both.stdout.lines().filter(|line| line.starts_with("9090")).collect();
     let expected = ["9090 on fe80::5%v0 is free", "9090 on fe80::5%v1 is free"];
@@ -84,7 +84,7 @@ fn a_link_local_address_without_scope(stage: &Stage) -> Result<(), String> {
 }
 
 fn an_address_of_another_machine(stage: &Stage) -> Result<(), String> {
-    // A wildcard listener is not in the way of an address that is not there.
+    // A wildcard listener does not block an address that does not exist.
     let _server = listening("0.0.0.0:8080".parse().unwrap(), &[]);
     let look = stage.expect("198.51.100.1:8080/tcp", "blocked", &["address-not-local"], &[]);
     assert_eq!(look.bind("198.51.100.1"), "not-available");
@@ -100,7 +100,7 @@ fn an_address_of_another_machine(stage: &Stage) -> Result<(), String> {
 
 fn a_tentative_address(stage: &Stage) -> Result<(), String> {
     need_root()?;
-    // Duplicate address detection that never comes to its end.
+    // Duplicate address detection that never ends.
     set_up("ip link add v0 type veth peer name v1")?;
     std::fs::write("/proc/sys/net/ipv6/conf/v0/dad_transmits", "1000").map_err(|error| error.to_string())?;
     set_up("ip link set v0 up && ip link set v1 up && ip addr add fd00::5/64 dev v0")?;
@@ -133,7 +133,7 @@ fn traffic_is_redirected(stage: &Stage) -> Result<(), String> {
          add rule ip nat output tcp dport 8080 dnat to 127.0.0.1:9090'",
     )?;
     let look = stage.expect("8080/tcp", "free", &["free"], &[]);
-    // It can be bound, which is what is asked; that others do not reach it then is not to be seen here.
+    // It can be bound, which is the question. That others cannot reach it then is not visible here.
     assert_eq!((look.bind("127.0.0.1"), look.bind("0.0.0.0"), look.bind("::")), ("ok", "ok", "ok"));
     Ok(())
 }
@@ -148,7 +148,8 @@ fn browsers_refuse_it(stage: &Stage) -> Result<(), String> {
 }
 
 fn what_cannot_be_seen(stage: &Stage) -> Result<(), String> {
-    // Without netlink (AF_NETLINK is 16) a bound socket is not to be seen, and bind is not to be asked.
+    // Without netlink (AF_NETLINK is 16) a bound socket is not visible, and bind is not to be
+    // tried.
     let arguments = ["8080/tcp", "--no-probe"];
     let command = crate::common::seccomp::portcheck_without("socket=16", &arguments).ok_or("no seccomp filter")?;
     stage.note(json_of(command)).is("unknown", &["unseen"], &[]);

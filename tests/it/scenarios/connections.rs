@@ -1,4 +1,4 @@
-//! Connections and what is left of them, while nothing listens.
+//! Connections and their remnants, while nothing listens.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -37,7 +37,7 @@ fn connection(options: &[&str]) -> (Socket, TcpStream, Socket) {
     (listener, client, accepted)
 }
 
-/// Leaves a TIME_WAIT on the server's port: who closes first keeps it.
+/// Leaves a TIME_WAIT on the server's port: the side that closes first keeps it.
 fn leave_time_wait(options: &[&str]) {
     let (listener, client, accepted) = connection(options);
     drop((listener, accepted));
@@ -45,7 +45,8 @@ fn leave_time_wait(options: &[&str]) {
     settles("8080/tcp", "time-wait");
 }
 
-/// Where the kernel drops remnants on request, which needs root in the network namespace and in the machine.
+/// Whether the kernel drops remnants on request. This needs root in the network namespace and in
+/// the machine.
 fn cure_by_dropping(look: &crate::scenarios::stage::Look, code: &str) {
     if is_root() {
         look.cure(code);
@@ -99,7 +100,7 @@ fn an_orphan_with_unsent_data(stage: &Stage) -> Result<(), String> {
     SockRef::from(&client).set_recv_buffer_size(4096).unwrap();
     accepted.set_nonblocking(true).unwrap();
     let mut server = TcpStream::from(accepted);
-    // Until nothing more fits: the rest stays unsent when the server is gone.
+    // Until nothing more fits. The rest is still unsent when the server has ended.
     while server.write(&[0; 8192]).is_ok() {}
     drop((listener, server));
     let look = stage.expect("8080/tcp", "held", &["orphaned-connection"], &[]);
@@ -115,7 +116,7 @@ fn accepted_connections_live_on(stage: &Stage) -> Result<(), String> {
     for (options, with_reuse) in [("reuse-address", "ok"), ("", "in-use")] {
         let (server, _) = Role::playing(format!("accept {SERVER} {options}").trim_end());
         let client = TcpStream::connect(SERVER).unwrap();
-        // It closes its listener once it has accepted.
+        // It closes its listener after it has accepted.
         settles("8080/tcp", "established");
         let look = stage.expect("8080/tcp", "held", &["leftover-connections"], &[server.pid()]);
         assert_eq!((look.bind("127.0.0.1"), look.bind_with("127.0.0.1", true)), ("in-use", with_reuse));
@@ -126,7 +127,8 @@ fn accepted_connections_live_on(stage: &Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// A server on a low port, and a client of it in a process of its own. Returns the client's own port.
+/// A server on a low port, and a client of it in a process of its own. Returns the client's own
+/// port.
 fn client_of(server: &str) -> (TcpListener, Role, u16) {
     let listener = TcpListener::bind(server).unwrap();
     let (client, own) = Role::playing(&format!("connect {server}"));
@@ -146,7 +148,7 @@ fn an_outgoing_connection(stage: &Stage) -> Result<(), String> {
     drop(client);
     drop(listener);
     if is_root() {
-        // The command frees nothing by itself: it keeps the port from being taken the next time.
+        // The command does not free the port. It keeps others from taking it the next time.
         std::fs::write("/proc/sys/net/ipv4/ip_local_reserved_ports", "8080").unwrap();
         let (_listener, _client, port) = client_of("127.0.0.1:8081");
         let look = stage.look(&[&format!("{port}/tcp")]);
@@ -204,8 +206,8 @@ fn connected_to_itself(stage: &Stage) -> Result<(), String> {
         assert_eq!((look.bind_with(place, false), look.bind_with(place, true)), ("in-use", "in-use"), "{place}");
     }
     stage.expect_as_nobody("40001/tcp", "held", &["self-connect", "ephemeral-port"]);
-    // The first command ends it; the second one keeps it from happening again. Nobody is connected to himself any more in what
-    // is left then.
+    // The first command ends it, and the second one prevents it. After that, no remaining socket is
+    // connected to itself.
     let left = paste(look.commands("self-connect")[0]);
     assert_eq!(left.status.code(), Some(1), "{left:?}");
     stage.expect("40001/tcp", "held", &["time-wait-stubborn", "ephemeral-port"], &[]);

@@ -1,4 +1,4 @@
-//! Servers that hold the port as they should, and do not answer, or not as the newest build would.
+//! Servers that hold the port as they should, but do not answer, or run an old build.
 
 use std::net::TcpStream;
 
@@ -21,7 +21,7 @@ fn connections_that_nobody_accepts(stage: &Stage) -> Result<(), String> {
     let mut clients: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(address).unwrap()).collect();
     let look = stage.expect("8080/tcp", "held", &["listener", "accept-queue"], &[own]);
     assert_eq!(look.finding("accept-queue")["details"]["waiting"], 2);
-    // The clients' connections and those in the queue are nobody's orphans.
+    // The clients' connections and those in the queue are no orphans.
     stage.look(&["8080/tcp", "--all"]).says("held", &["listener", "accept-queue"]);
     clients.push(TcpStream::connect(address).unwrap());
     let look = stage.expect("8080/tcp", "held", &["listener", "backlog-full"], &[own]);

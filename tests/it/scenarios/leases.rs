@@ -1,4 +1,4 @@
-//! Ports that `portcheck --free` gave to somebody: nothing need be bound to them, and they are spoken for.
+//! Ports that `portcheck free` gave to a caller. They may be unbound, and still are taken.
 
 use std::net::TcpListener;
 
@@ -19,7 +19,7 @@ fn a_leased_port(stage: &Stage) -> Result<(), String> {
     let (tcp, udp) = (format!("{port}/tcp"), format!("{port}/udp"));
     stage.expect_as_nobody(&tcp, "held", &["leased"]);
     stage.expect(&udp, "held", &["leased"], &[]);
-    // Whoever does not ask --free may bind it all the same.
+    // A program that does not call `portcheck free` can still bind it.
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     stage.expect(&tcp, "held", &["listener", "leased"], &[std::process::id()]);
     drop(listener);
@@ -38,7 +38,7 @@ fn a_held_port(stage: &Stage) -> Result<(), String> {
     let keeper = look.finding("leased")["pids"][0].as_u64().unwrap();
     look.is("held", &["leased"], &[u32::try_from(keeper).unwrap()]);
     assert!(look.bind("127.0.0.1") == "in-use" && look.bind_with("127.0.0.1", true) == "ok");
-    // The holder could not be inspected. The lease tells whose it is all the same.
+    // The holder could not be inspected. The lease tells whose it is.
     stage.expect_as_nobody(&tcp, "held", &["leased", "hidden-owner"]);
     look.cure("leased");
     assert!(can_bind([127, 0, 0, 1], port, false));

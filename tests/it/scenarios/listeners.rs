@@ -1,4 +1,5 @@
-//! Servers that wait: where they do, together with whom, and what that leaves.
+//! Servers that wait for peers: on which addresses, together with whom, and what is left for
+//! others.
 
 use std::net::Shutdown;
 
@@ -70,13 +71,13 @@ fn a_listener_on_another_address(stage: &Stage) -> Result<(), String> {
     let look = stage.expect("8080/tcp", "held", expected, &[server.pid()]);
     assert_eq!((look.bind("127.0.0.1"), look.bind("0.0.0.0"), look.bind("::")), ("ok", "in-use", "in-use"));
     stage.expect("127.0.0.1:8080/tcp", "free", &["free"], &[]);
-    // The wildcard is asked about: what is free is said.
+    // The question is about the wildcard, so the answer says what is free.
     let look = stage.expect("0.0.0.0:8080/tcp", "held", expected, &[server.pid()]);
     let elsewhere = look.port["bind_elsewhere"].as_array().unwrap();
     let is_free = |address: &str| elsewhere.iter().any(|bind| bind["address"] == address && bind["result"] == "ok");
     assert!(is_free("127.0.0.1") && is_free("::1"), "{elsewhere:#?}");
     drop(server);
-    // The other way round: theirs is the wildcard.
+    // The other way round: the holder has the wildcard.
     let (server, _) = Role::playing("listen 0.0.0.0:8080");
     stage.expect("127.0.0.1:8080/tcp", "held", expected, &[server.pid()]);
     let text = crate::common::run(&["127.0.0.1:8080/tcp"]).stdout;
@@ -93,7 +94,7 @@ fn a_v4_mapped_listener(stage: &Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// It was once no holder of `127.0.0.1`: a port that could not be bound was called free.
+/// Regression: it was no holder of `127.0.0.1`, and a port that could not be bound was called free.
 fn a_v4_mapped_wildcard(stage: &Stage) -> Result<(), String> {
     let (server, _) = Role::playing("listen [::ffff:0.0.0.0]:8080");
     let overlap = &["listener", "wildcard-overlap", "dual-stack-overlap"];
@@ -110,7 +111,7 @@ fn a_v4_mapped_wildcard(stage: &Stage) -> Result<(), String> {
         let expected = &["listener", "dual-stack-overlap"];
         stage.expect(&format!("{address}:8080/tcp"), "held", expected, &[server.pid()]);
     }
-    // IPv6 is left to others.
+    // It leaves IPv6 to others.
     for arguments in [&["[::1]:8080/tcp"][..], &["8080/tcp", "-6"], &["[::1]:8080/tcp", "--no-probe"]] {
         stage.look(arguments).is("free", &["free"], &[]);
     }
@@ -164,7 +165,7 @@ fn a_reuseport_group(stage: &Stage) -> Result<(), String> {
     let look =
         stage.expect("8080/tcp", "held", &["listener", "listener", "reuseport-group"], &[one.pid(), other.pid()]);
     assert_eq!(look.finding("reuseport-group")["details"]["sockets"], 2);
-    // One more of the same user fits in, as is said.
+    // One more socket of the same user can join, as the answer says.
     let own = listening("127.0.0.1:8080".parse().unwrap(), &["reuse-port"]);
     drop(own);
     for finding in look.port["findings"].as_array().unwrap().iter().filter(|finding| finding["code"] == "listener") {
@@ -204,7 +205,7 @@ fn udp_holds_it(stage: &Stage) -> Result<(), String> {
     stage.note_all(&answer);
     udp.cure("listener");
     becomes_free("8080/udp");
-    // One with a peer is absent from `ss -ul`.
+    // A UDP socket with a peer is missing from `ss -ul`.
     let (client, _) = Role::playing("udp 127.0.0.1:8080 to=127.0.0.1:9");
     stage.expect("8080/udp", "held", &["outgoing-connection"], &[client.pid()]);
     drop(client);
@@ -219,7 +220,7 @@ fn bound_to_a_device(stage: &Stage) -> Result<(), String> {
     let look = stage.expect("8080/tcp", "held", &["listener", "device-bound"], &[server.pid()]);
     assert_eq!(look.finding("device-bound")["details"]["device"], "lo");
     assert_eq!((look.bind("127.0.0.1"), look.bind("0.0.0.0")), ("in-use", "in-use"));
-    // On another device it is no conflict, as is said.
+    // On another device it is no conflict, as the answer says.
     set_up("ip link add v0 type veth peer name v1")?;
     let _other = open("0.0.0.0:8080".parse().unwrap(), Type::STREAM, &["device=v0"]);
     Ok(())
@@ -232,7 +233,7 @@ fn localhost_is_two_servers(stage: &Stage) -> Result<(), String> {
         stage.expect("8080/tcp", "held", &["listener", "listener", "split-localhost"], &[ipv4.pid(), ipv6.pid()]);
     let pids = crate::common::numbers(&look.finding("split-localhost")["pids"]);
     assert_eq!(pids, [ipv4.pid(), ipv6.pid()]);
-    // One server on both is none of that.
+    // One server on both is not split.
     let _both =
         [listening("127.0.0.1:8081".parse().unwrap(), &[]), listening("[::1]:8081".parse().unwrap(), &["v6only"])];
     stage.expect("8081/tcp", "held", &["listener"], &[std::process::id()]);

@@ -82,7 +82,7 @@ fn tcp_and_udp_by_different_processes(stage: &Stage) -> Result<(), String> {
     stage.note_all(&answer);
     part(&answer, 8080, "tcp").is("held", &["listener"], &[tcp.pid()]);
     part(&answer, 8080, "udp").is("held", &["listener"], &[udp.pid()]);
-    // Neither is the only one, so neither is called that.
+    // Neither is the only one, so neither is called so.
     assert!(!["tcp-only", "udp-only"].iter().any(|code| answer.to_string().contains(code)), "{answer:#}");
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! The situations in which a bind fails or surprises, one after the other: each is set up for real in a network namespace of
-//! its own, and the shipped binary has to tell status, verdicts and processes exactly. What it offers as a command is
-//! run, and has to help.
+//! The situations in which a bind fails or surprises. Each is made for real, in a network namespace
+//! of its own. The shipped binary must report status, verdicts and processes exactly. The commands
+//! that it offers are run, and must help.
 //!
-//! The rows are numbered as in the catalogue of situations (1 to 42); a test below proves that none is left out, and
-//! another one that every verdict is proved here.
+//! The rows are numbered as in the catalogue of situations (1 to 42). One test below proves that no
+//! situation is missing, and another one that every verdict appears.
 
 #![allow(clippy::unnecessary_wraps, reason = "every scenario has the same signature")]
 
@@ -19,7 +19,7 @@ mod stage;
 
 use stage::Scenario;
 
-/// Makes a table of scenarios, each a function of its name, and a test of each.
+/// Makes a table of scenarios, each a function with its name, and a test for each.
 macro_rules! scenarios {
     ($($name:ident: rows $rows:expr, proves $codes:expr;)*) => {
         pub static ALL: &[$crate::scenarios::stage::Scenario] = &[$($crate::scenarios::stage::Scenario {
@@ -64,7 +64,7 @@ fn every_situation_has_a_scenario() {
     assert!(missing.is_empty(), "without a scenario: {missing:?}");
 }
 
-/// Verdicts of other systems, which unit tests prove on values and docs/platforms.md lists.
+/// Verdicts of other systems. Unit tests prove them, and docs/platforms.md lists them.
 const OF_OTHER_SYSTEMS: [&str; 4] = ["excluded-range", "http-sys", "portproxy", "airplay"];
 
 #[test]

@@ -22,7 +22,8 @@ scenarios! {
     a_socket_unit: rows ["41"], proves ["socket-activation"];
 }
 
-/// A Python program that plays a part which needs system calls of its own. It says a line when it is set up.
+/// A Python program that plays a part which needs special system calls. It prints a line when it is
+/// ready.
 struct Script {
     child: Child,
     said: String,
@@ -59,7 +60,8 @@ impl Drop for Script {
     }
 }
 
-/// A server that leaves its socket to a child. The new session makes sure that whoever adopts the child is in another.
+/// A server that leaves its socket to a child. The child is in a new session, so whoever adopts it
+/// is in another one.
 const HEIR: &str = r#"
 import os, socket, subprocess, sys
 os.setsid()
@@ -75,7 +77,7 @@ fn a_child_inherited_the_listener(stage: &Stage) -> Result<(), String> {
     let sleeper: u32 = server.said.trim().parse().unwrap();
     let opener = server.pid();
     drop(server);
-    // Its exec may not be over yet, and it has to be adopted.
+    // Its exec may not be done yet, and another process has to adopt it first.
     wait_until("it sleeps", || {
         std::fs::read_to_string(format!("/proc/{sleeper}/comm")).is_ok_and(|name| name.trim() == "sleep")
             && std::fs::read_to_string(format!("/proc/{sleeper}/stat")).is_ok_and(|stat| stat.contains(") S "))
@@ -109,7 +111,8 @@ fn a_vxlan_device(stage: &Stage) -> Result<(), String> {
     assert_eq!((&socket["owners"]["kind"], &socket["kernel_user"]["name"]), (&"kernel".into(), &"vx0".into()));
     assert!(run(&["4789/udp"]).first_line().contains("the vxlan device vx0"));
     stage.expect_as_nobody("4789/udp", "held", &["kernel-owned"]);
-    // A server of root beside the device was once taken for the device by who cannot see it.
+    // Regression: a user who could not inspect a server of root beside the device took it for the
+    // device.
     set_up("ip link set vx0 down")?;
     let (server, _) = Role::playing("udp 127.0.0.1:4789");
     stage.expect("4789/udp", "held", &["listener"], &[server.pid()]);
@@ -122,7 +125,7 @@ fn a_vxlan_device(stage: &Stage) -> Result<(), String> {
 }
 
 fn an_mptcp_endpoint(stage: &Stage) -> Result<(), String> {
-    // Endpoints are the business of root in the machine.
+    // Only root in the machine can make endpoints.
     need_root()?;
     set_up("ip mptcp endpoint add 127.0.0.2 port 9000 signal")?;
     let look = stage.expect("9000/tcp", "held", &["kernel-owned", "wildcard-overlap"], &[]);
@@ -154,8 +157,8 @@ fn a_descriptor_in_flight(stage: &Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// A process that has closed its socket while a thread is in a system call on it. Then the descriptor is left closed,
-/// becomes a file, or becomes another socket.
+/// A process that has closed its socket while a thread is in a system call on it. Then the
+/// descriptor stays closed, becomes a file, or becomes another socket.
 const IN_A_CALL: &str = r#"
 import os, select, socket, sys, threading
 protocol, call, then = sys.argv[1:]
@@ -204,7 +207,7 @@ fn a_system_call_in_progress(stage: &Stage) -> Result<(), String> {
         drop(server);
         becomes_free(&target);
     }
-    // Beside threads that wait for other sockets, and as an ordinary user whose process it is.
+    // Beside threads that wait for other sockets, and as the ordinary user of the process.
     let (_other, _) = Role::playing("accept 127.0.0.1:8081");
     let server = Script::start(IN_A_CALL, &["tcp", "accept", "closed"])?;
     stage.expect("8080/tcp", "held", &["call-in-progress"], &[server.pid()]);
@@ -214,7 +217,7 @@ fn a_system_call_in_progress(stage: &Stage) -> Result<(), String> {
         python.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/python3"]).current_dir("/");
         let server = Script::spawn(python, IN_A_CALL, &["tcp", "accept", "closed"])?;
         stage.look_as_nobody(&["8080/tcp"]).is("held", &["call-in-progress"], &[server.pid()]);
-        // It is not taken for a socket of another user, whose processes could not be inspected.
+        // It is not taken for a socket of another user whose processes could not be inspected.
         let (_hidden, _) = Role::playing("listen 127.0.0.1:8082");
         let answer = json_as_nobody(&["8080/tcp", "8082/tcp"]);
         assert_eq!(owners(port(&answer, 8080, "tcp")), [server.pid()]);
@@ -246,7 +249,7 @@ fn a_file_of_an_io_uring(stage: &Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// A process whose main thread ends by itself, while another one has the socket.
+/// A process whose main thread ends, while another thread has the socket.
 const MAIN_THREAD_ENDS: &str = r#"
 import ctypes, platform, socket, sys, threading, time
 libc = ctypes.CDLL(None)
@@ -324,7 +327,7 @@ fn a_holder_that_may_not_be_looked_into(stage: &Stage) -> Result<(), String> {
     look.is("held", &["hidden-owner"], &[]);
     assert!(look.answer["gaps"].as_array().unwrap().iter().any(|gap| gap["code"] == "pid-namespace"));
 
-    // And one that has made itself non-dumpable is closed to its own user.
+    // A process that has made itself non-dumpable cannot be inspected by its own user.
     assert!(is_root() && NOBODY > 0);
     let private = "import ctypes, socket, sys\n\
                    s = socket.socket(); s.bind(('127.0.0.1', 8082)); s.listen()\n\
@@ -336,8 +339,8 @@ fn a_holder_that_may_not_be_looked_into(stage: &Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// Process 1 of a pid namespace, by the name of systemd, with a socket unit of that port. It runs the rest of its
-/// arguments, and prints what they print.
+/// Process 1 of a pid namespace, with the name of systemd and a socket unit for the port. It runs
+/// its other arguments, and prints their output.
 const SYSTEMD: &str = r#"
 import ctypes, os, socket, subprocess, sys
 PR_SET_NAME = 15
@@ -354,8 +357,8 @@ fn a_socket_unit(stage: &Stage) -> Result<(), String> {
     if !has("python3") {
         return Err("no python3".to_owned());
     }
-    // No systemd runs where most tests do, so a process that looks like it to the kernel stands in. Its remedy,
-    // systemctl, has nobody to talk to here, and is not run.
+    // Most tests run without systemd, so a process that the kernel calls systemd stands in. Its
+    // remedy, systemctl, has nobody to talk to and is not run.
     let mut command = Command::new("unshare");
     command.args(["-p", "-f", "-m", "--mount-proc", "sh", "-c", "mount -t tmpfs none /run && exec \"$@\"", "sh"]);
     command.args(["python3", "-c", SYSTEMD, env!("CARGO_BIN_EXE_portcheck"), "8080/tcp", "--json"]);

@@ -1,4 +1,4 @@
-//! Where a sandbox does not let anybody bind.
+//! Sandboxes that do not let a process bind.
 
 use std::process::Command;
 
@@ -16,7 +16,7 @@ scenarios! {
     a_seccomp_filter: rows ["35"], proves ["sandbox-denied"];
 }
 
-/// A program that puts itself under a restriction, and becomes what its arguments say.
+/// A program that restricts itself, and then becomes its arguments.
 fn restricted(script: &str, arguments: &[&str]) -> Result<Value, String> {
     if !has("python3") {
         return Err("no python3".to_owned());
@@ -36,7 +36,7 @@ fn is_denied_by(look: &Look, mechanism: &str, errno: &str) {
     assert_eq!((&details["mechanism"], &details["errno"]), (&mechanism.into(), &errno.into()), "{details}");
 }
 
-/// LANDLOCK_ACCESS_NET_BIND_TCP is handled, and allowed for no port.
+/// LANDLOCK_ACCESS_NET_BIND_TCP is restricted, and allowed for no port.
 const LANDLOCK: &str = r#"
 import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -53,13 +53,13 @@ fn landlock(stage: &Stage) -> Result<(), String> {
     let look = stage.note(restricted(LANDLOCK, &["8080/tcp"])?);
     is_denied_by(&look, "landlock", "EACCES");
     assert_eq!((look.bind("127.0.0.1"), look.bind("::")), ("access-denied", "access-denied"));
-    // It knows TCP only.
+    // It restricts TCP only.
     stage.note(restricted(LANDLOCK, &["8080/udp"])?).is("free", &["free"], &[]);
     Ok(())
 }
 
-/// A program that says no to IPv4 binds (BPF_CGROUP_INET4_BIND), attached to the cgroup whose directory is written into it; joins
-/// the cgroup, and becomes the rest.
+/// Attaches a program that refuses IPv4 binds (BPF_CGROUP_INET4_BIND) to a cgroup, joins the
+/// cgroup, and becomes its other arguments.
 const CGROUP_BPF: &str = r#"
 import ctypes, os, platform, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)

@@ -1,4 +1,4 @@
-//! What every scenario uses: asking, comparing, and running what is offered as a remedy.
+//! What every scenario uses: asking, comparing, and running the offered commands.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -10,15 +10,15 @@ use serde_json::Value;
 
 use crate::common::{all_codes, codes, in_namespace_of, is_root, json, json_as_nobody, owners, port, skip};
 
-/// A situation, how it is set up, and what it proves.
+/// A situation, how to make it, and what it proves.
 pub struct Scenario {
     /// The full name of its test.
     pub name: &'static str,
-    /// The rows of the catalogue that it is about.
+    /// The rows of the catalogue that it covers.
     pub rows: &'static [&'static str],
-    /// The verdicts that it has to show.
+    /// The verdicts that it must show.
     pub codes: &'static [&'static str],
-    /// Sets up and compares. The error tells why it cannot be set up here.
+    /// Makes the situation and compares. The error says why it cannot be made on this machine.
     pub play: fn(&Stage) -> Result<(), String>,
 }
 
@@ -40,7 +40,7 @@ pub fn run(name: &str, all: &'static [Scenario]) {
     });
 }
 
-/// What was shown so far.
+/// The verdicts shown so far.
 #[derive(Default)]
 pub struct Stage {
     shown: RefCell<BTreeSet<String>>,
@@ -60,13 +60,13 @@ impl Stage {
         self.note(json(arguments))
     }
 
-    /// The same as an ordinary user. Only root can arrange that.
+    /// The same as an ordinary user. Only root can do that.
     #[track_caller]
     pub fn look_as_nobody(&self, arguments: &[&str]) -> Look {
         self.note(json_as_nobody(arguments))
     }
 
-    /// Takes an answer that was had in some other way.
+    /// Uses an answer that was obtained in another way.
     #[track_caller]
     pub fn note(&self, answer: Value) -> Look {
         let port = answer["ports"][0].clone();
@@ -75,14 +75,14 @@ impl Stage {
         Look { answer, port }
     }
 
-    /// Takes an answer on several ports.
+    /// Uses an answer on several ports.
     pub fn note_all(&self, answer: &Value) {
         for port in answer["ports"].as_array().unwrap() {
             self.shown.borrow_mut().extend(all_codes(port).into_iter().map(str::to_owned));
         }
     }
 
-    /// Asks as whoever runs the tests, and compares status, verdicts and the processes named.
+    /// Asks as the user who runs the tests, and compares status, verdicts and the named processes.
     #[track_caller]
     pub fn expect(&self, target: &str, status: &str, expected: &[&str], pids: &[u32]) -> Look {
         let look = self.look(&[target]);
@@ -90,8 +90,8 @@ impl Stage {
         look
     }
 
-    /// Asks as an ordinary user, where the tests are run by root, and compares status and verdicts. Which processes can be
-    /// deduced depends on the cgroup that the tests run in.
+    /// Asks as an ordinary user if root runs the tests, and compares status and verdicts. Which
+    /// processes can be deduced depends on the cgroup of the tests.
     #[track_caller]
     pub fn expect_as_nobody(&self, target: &str, status: &str, expected: &[&str]) {
         if is_root() {
@@ -101,7 +101,7 @@ impl Stage {
 }
 
 impl Look {
-    /// Compares status, exit code, verdicts and the processes named as owners.
+    /// Compares status, exit code, verdicts and the processes that are named as owners.
     #[track_caller]
     pub fn is(&self, status: &str, expected: &[&str], pids: &[u32]) {
         self.says(status, expected);
@@ -131,7 +131,8 @@ impl Look {
         findings.iter().find(|finding| finding["code"] == code).unwrap_or_else(|| panic!("no {code}: {:#}", self.port))
     }
 
-    /// What bind said on an address without SO_REUSEADDR; `[::] v6only` is another one than `[::]`.
+    /// What bind said on an address without SO_REUSEADDR. `[::] v6only` is a different address from
+    /// `[::]`.
     #[track_caller]
     pub fn bind(&self, place: &str) -> &str {
         self.bind_with(place, false)
@@ -170,15 +171,15 @@ impl Look {
     }
 }
 
-/// Runs a command as a reader would paste it, with success.
+/// Runs a command as a reader would paste it, and expects success.
 #[track_caller]
 pub fn run_command(command: &str) {
     let output = paste(command);
     assert!(output.status.success(), "{command}: {output:?}");
 }
 
-/// Runs a command as a reader would paste it. We are root here, so `sudo` has nothing to add; and there is no terminal to say
-/// yes to `--kill` on.
+/// Runs a command as a reader would paste it. We are root, so `sudo` is left out. There is no
+/// terminal on which to confirm a kill.
 #[track_caller]
 pub fn paste(command: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();
@@ -190,8 +191,8 @@ pub fn paste(command: &str) -> Output {
     Command::new("sh").args(["-c", &format!("{command}{consent}")]).env("PATH", path).output().unwrap()
 }
 
-/// Waits until every socket on the port is in this state: closing a connection takes packets, which the kernel may
-/// deliver a moment later.
+/// Waits until every socket on the port is in this state. Closing a connection takes packets, which
+/// the kernel may deliver a moment later.
 #[track_caller]
 pub fn settles(target: &str, state: &str) {
     wait_until(state, || {
@@ -201,7 +202,7 @@ pub fn settles(target: &str, state: &str) {
     });
 }
 
-/// Asks again until the port is free: what a signal starts takes effect when the process is next scheduled.
+/// Asks again until the port is free. A signal takes effect when the process is next scheduled.
 #[track_caller]
 pub fn becomes_free(target: &str) {
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -239,7 +240,7 @@ pub fn need_root() -> Result<(), String> {
     if is_root() { Ok(()) } else { Err("needs root".to_owned()) }
 }
 
-/// The element of the answer for a port that is not the only one.
+/// The element of the answer for one of several ports.
 #[track_caller]
 pub fn part(answer: &Value, number: u16, protocol: &str) -> Look {
     Look { answer: answer.clone(), port: port(answer, number, protocol).clone() }

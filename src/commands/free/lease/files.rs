@@ -1,8 +1,9 @@
-//! Leases and commands on systems without abstract unix sockets: files in the user's own temporary directory.
+//! Leases and commands on systems without abstract unix sockets: files in the user's own temporary
+//! directory.
 //!
-//! Each port has a lock there, which the system gives back with whoever held it, and a record of its lease. A lease that is only a
-//! record needs no process. It counts among the processes of one user; between users bind(2) has the last word. What has run out is
-//! replaced by the next one.
+//! Each port has a lock, which the system releases with its process, and a record of its lease. A
+//! record needs no process. Leases keep the processes of one user apart; between users bind
+//! decides. The next lease replaces a record that has expired.
 
 mod command;
 mod record;
@@ -26,17 +27,18 @@ use crate::port_set::PortSet;
 
 use record::{Record, RecordKind};
 
-/// Whether a bound socket can keep a port for a server that binds it too: only Linux has such a rule.
+/// Whether a server can bind a port that another bound socket keeps. Only Linux allows that.
 pub const CAN_HOLD: bool = false;
 
-/// Whether a server on one address and one on all can have the same port (BSD, with SO_REUSEADDR).
+/// Whether one server on a single address and one on all addresses can share a port (BSD, with
+/// SO_REUSEADDR).
 pub const LETS_COEXIST: bool = !crate::platform::machine::IS_WINDOWS;
 
-/// Nobody has to be waited for here.
+/// No process is asked, so no time is needed.
 #[derive(Debug, Default)]
 pub struct Patience;
 
-/// The lock on a port, for as long as it is open.
+/// The lock on a port, while it is open.
 #[derive(Debug)]
 pub struct Lock {
     port: u16,
@@ -44,12 +46,12 @@ pub struct Lock {
     file: File,
 }
 
-/// A port to be kept.
+/// A port to keep.
 #[derive(Debug)]
 pub struct Kept {
     /// The lock.
     pub lock: Lock,
-    /// Bound, not listening. Never any here.
+    /// Bound sockets. None on these systems.
     #[expect(dead_code, reason = "other systems have some")]
     pub holds: Vec<Socket>,
 }
@@ -61,12 +63,12 @@ impl Kept {
     }
 }
 
-/// A process that is watched, recognised by when it started.
+/// A watched process, recognised by its start.
 #[derive(Debug)]
 pub struct Watched {
     /// Its id.
     pub pid: Pid,
-    /// What it calls itself.
+    /// Its name.
     pub name: String,
     /// In seconds since 1970.
     started: Option<u64>,
@@ -79,18 +81,19 @@ pub struct Inheritance {
     pub names: Vec<String>,
     /// The ports.
     pub ports: Vec<u16>,
-    /// Kept for as long as it runs.
+    /// The locks, which it keeps while it runs.
     pub locks: Vec<Lock>,
-    /// Bound sockets that keep the ports. Never any here.
+    /// Bound sockets that keep the ports. None on these systems.
     #[expect(dead_code, reason = "other systems have some")]
     pub holds: Vec<Socket>,
-    /// Sockets that serve.
+    /// Listening sockets.
     pub servers: Vec<Socket>,
-    /// The limit of open files that it is to have.
+    /// The limit of open files to restore.
     pub limit: Option<Limit>,
 }
 
-/// Where locks and records are: this user's own, where the temporary directory is everybody's.
+/// The directory of locks and records. It is this user's own, as all users share the temporary
+/// directory.
 fn directory() -> PathBuf {
     #[cfg(unix)]
     let name = format!("portcheck-leases-{}", rustix::process::geteuid().as_raw());
@@ -99,7 +102,7 @@ fn directory() -> PathBuf {
     std::env::temp_dir().join(name)
 }
 
-/// Makes the directory, if it is not there. Somebody else may have made one of that name, to have us write elsewhere.
+/// Creates the directory. Another user may have created it, to make us write elsewhere.
 fn make_directory() -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -123,14 +126,14 @@ fn lock_path(port: u16) -> PathBuf {
     directory().join(format!("{port}.lock"))
 }
 
-/// Locks `port`. `None` if somebody else has it, or a lease on it.
+/// Locks `port`. `None` if another process has the lock, or a lease.
 pub fn lock(port: u16) -> io::Result<Option<Lock>> {
     let Some(lock) = take(port)? else { return Ok(None) };
     let is_leased = Record::read(&directory(), port).is_some_and(|record| is_valid(&record));
     Ok((!is_leased).then_some(lock))
 }
 
-/// The lock alone.
+/// Takes only the lock.
 fn take(port: u16) -> io::Result<Option<Lock>> {
     make_directory()?;
     let file = File::options().create(true).truncate(false).write(true).open(lock_path(port))?;
@@ -141,7 +144,7 @@ fn take(port: u16) -> io::Result<Option<Lock>> {
     }
 }
 
-/// Whether a lease has not run out. That of a command has, if its lock could be taken.
+/// Whether a lease has not expired. If its lock could be taken, a command's lease has.
 fn is_valid(record: &Record) -> bool {
     let client_is_there = || match &record.client {
         Some(client) if client.ends_lease => runs(client),
@@ -150,22 +153,22 @@ fn is_valid(record: &Record) -> bool {
     record.kind == RecordKind::Reserved && remaining(record).is_some() && client_is_there()
 }
 
-/// How long a lease goes on; `None` if it has run out.
+/// How long a lease still lasts. `None` if it has expired.
 fn remaining(record: &Record) -> Option<Duration> {
     let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(record.expires_at_ms))?;
     end.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero())
 }
 
-/// Leases that have just been recorded, and can still be called off.
+/// Leases that were just recorded. They can still be called off.
 #[derive(Debug)]
 pub struct Keeping {
-    /// The process that keeps the leases: there is none.
+    /// The process that keeps the leases. There is none.
     pub pid: Option<Pid>,
     ports: Vec<u16>,
 }
 
 impl Keeping {
-    /// Ends the leases again, as if they had never been.
+    /// Ends the leases again.
     pub fn call_off(self) {
         for port in self.ports {
             let _ = Record::remove(&directory(), port);
@@ -173,7 +176,7 @@ impl Keeping {
     }
 }
 
-/// Records the leases. There is no process to keep them.
+/// Records the leases. No process keeps them.
 pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Keeping> {
     let expires = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + terms.ttl;
     let record = Record {
@@ -199,7 +202,7 @@ pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Keeping> {
     Ok(keeping)
 }
 
-/// Is a lease daemon, of which there are none here.
+/// There are no lease daemons on these systems.
 pub fn serve() -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "leases need none on this system"))
 }
@@ -221,7 +224,7 @@ fn lease(port: u16) -> Option<Lease> {
     let record = Record::read(&directory(), port)?;
     let is_there = match record.kind {
         RecordKind::Reserved => is_valid(&record),
-        // Its lock goes with it.
+        // Its lock is removed with it.
         RecordKind::Command => matches!(take(port), Ok(None)),
     };
     is_there.then(|| Lease {
@@ -249,7 +252,7 @@ fn is_own(record: &Record) -> bool {
     record.client.as_ref().is_some_and(descends_from) || record.process.is_some_and(is_ancestor)
 }
 
-/// Ends the leases on `ports`, and tells of each what became of it.
+/// Releases `ports`, and says of each how that went.
 pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
     let mut leases = leases(&ports.iter().map(|&port| (port, port)).collect())?.leases;
     let mut release_one = |port| {
@@ -260,14 +263,15 @@ pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
         }
         match take(port) {
             Ok(Some(_lock)) if Record::remove(&directory(), port).is_ok() => Release::Done(lease),
-            // Somebody is just taking it over.
+            // Another process is just taking it over.
             Ok(_) | Err(_) => Release::Unanswered,
         }
     };
     Ok(ports.iter().map(|&port| (port, release_one(port))).collect())
 }
 
-/// Ends the lease on `port` if it was made with the same key for the one who calls us now, or for one who has ended.
+/// Ends the lease on `port` if it was made with the same key for the caller, or for a caller that
+/// has ended.
 pub fn reclaim(port: u16, key: u64, _patience: &mut Patience) -> bool {
     let Ok(Some(_lock)) = take(port) else { return false };
     let Some(record) = Record::read(&directory(), port).filter(|record| record.key == Some(key)) else { return false };
@@ -275,7 +279,7 @@ pub fn reclaim(port: u16, key: u64, _patience: &mut Patience) -> bool {
     is_over && Record::remove(&directory(), port).is_ok()
 }
 
-/// Ends the lease on `port` if it was made for the one who calls us now, or a process that it descends from.
+/// Ends the lease on `port` if it was made for the caller, or for one of its ancestors.
 pub fn take_over(port: u16, _patience: &mut Patience) -> bool {
     let Ok(Some(_lock)) = take(port) else { return false };
     let client = Record::read(&directory(), port).and_then(|record| record.client);
@@ -301,15 +305,15 @@ pub fn watch(pid: Pid) -> io::Result<Watched> {
     Ok(Watched { pid, started: started(&process), name: process.name })
 }
 
-/// Watches the process that called us. `None` if it has ended already.
+/// Watches the process that called us. `None` if it has ended.
 pub fn watch_caller() -> Option<Watched> {
     let own = process(std::process::id())?;
     let caller = watch(own.ppid?).ok()?;
-    // Had it ended, another process might have its id by now.
+    // If it had ended, another process could have its id by now.
     (caller.started <= started(&own)).then_some(caller)
 }
 
-/// When a process started, as records have it: in seconds since 1970.
+/// When a process started, in seconds since 1970, as records have it.
 fn started(process: &Process) -> Option<u64> {
     Some(process.started_at?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
 }
@@ -328,12 +332,12 @@ fn record_command(locks: &[Lock]) {
         client: None,
     };
     for lock in locks {
-        // The lock is what counts.
+        // Only the lock matters.
         let _ = record.write(&directory(), lock.port);
     }
 }
 
-/// An argument of a command, with its ports put in.
+/// An argument of a command, with its ports filled in.
 fn filled(argument: &OsString, ports: &[u16]) -> OsString {
     let Some(text) = argument.to_str() else { return argument.clone() };
     let filled = crate::commands::free::names::fill(text.as_bytes(), ports);

@@ -1,8 +1,9 @@
 //! Leases, holds and commands on Linux.
 //!
-//! A lease is an abstract unix socket named after the port (unix(7)). The kernel lets nobody else have the name, whatever
-//! user they are and whatever files they see; it is known in one network namespace, as the port itself; and it is gone
-//! with the last process that has it open, so nothing is ever left behind.
+//! A lease is an abstract unix socket named after the port (unix(7)). Only one process can have the
+//! name, whatever its user, and whatever files it can see. The name is limited to one network
+//! namespace, as the port is. It disappears with the last process that has it open, so nothing is
+//! ever left behind.
 
 mod ask;
 mod caller;
@@ -23,8 +24,9 @@ pub use lock::{Lock, lock};
 pub use registry::{leases, reclaim, release, take_over};
 pub use start::{Keeping, Kept, keep};
 
-/// Whether a bound socket can keep a port for a server that binds it too.
+/// Whether a server can bind a port that another bound socket keeps.
 pub const CAN_HOLD: bool = true;
 
-/// Whether a server on one address and one on all can have the same port: never without being seen by an exclusive bind.
+/// Whether one server on a single address and one on all addresses can share a port. On Linux an
+/// exclusive bind always notices them.
 pub const LETS_COEXIST: bool = false;

@@ -1,4 +1,5 @@
-//! Running the command that the ports are for: on Unix this process becomes it and leaves it the locks, on Windows it waits for it.
+//! Runs the command that the ports are for. On Unix this process becomes the command and leaves it
+//! the locks. On Windows it waits for the command.
 
 use std::ffi::OsString;
 use std::io;

@@ -1,4 +1,4 @@
-//! The record of a lease, a small file of JSON beside the lock.
+//! The record of a lease: a small JSON file beside the lock.
 
 use std::fs;
 use std::io;
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Pid;
 
-/// What is written down about a lease.
+/// What is recorded of a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     pub kind: RecordKind,
-    /// What it was made with, if it sticks.
+    /// The key of a sticky lease.
     pub key: Option<u64>,
     /// In milliseconds since 1970.
     pub expires_at_ms: u64,
-    /// The process that has the lock, of a command.
+    /// The process that has the lock, if it is a command.
     pub process: Option<Pid>,
     pub client: Option<Client>,
 }
@@ -26,11 +26,11 @@ pub struct Record {
 pub enum RecordKind {
     /// For a while.
     Reserved,
-    /// As long as the lock is held.
+    /// While the lock is held.
     Command,
 }
 
-/// For whom it is.
+/// The caller it is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     pub pid: Pid,
@@ -45,12 +45,12 @@ fn path(directory: &Path, port: u16) -> PathBuf {
 }
 
 impl Record {
-    /// The record of `port`; `None` if there is none that can be understood.
+    /// Reads the record of `port`. `None` if there is none, or it is malformed.
     pub fn read(directory: &Path, port: u16) -> Option<Self> {
         serde_json::from_slice(&fs::read(path(directory, port)).ok()?).ok()
     }
 
-    /// Writes it, so that nobody reads half of it. Only who has the lock does so.
+    /// Writes it in one step, so nobody reads a part of it. Only the holder of the lock writes.
     pub fn write(&self, directory: &Path, port: u16) -> io::Result<()> {
         let unfinished = directory.join(format!("{port}.new"));
         fs::write(&unfinished, serde_json::to_vec(self)?)?;

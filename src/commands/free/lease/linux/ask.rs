@@ -1,4 +1,4 @@
-//! Asking lease daemons, all of them at once and none for long: anybody can take the name of one.
+//! Asks lease daemons, all at once and with a time limit, as anybody can take the name of one.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,13 +18,13 @@ use crate::model::Pid;
 use crate::platform::limits::make_room;
 use crate::platform::proc::ids_are_ours;
 
-/// How long all those together may take that are asked by one call of portcheck. They do nothing else, and answer within a
-/// millisecond.
+/// How long all lease daemons that one call of portcheck asks may take together. A real one does
+/// nothing else, and answers within a millisecond.
 #[derive(Debug)]
 pub struct Patience(Duration);
 
 impl Patience {
-    /// For asking this many, one after the other.
+    /// The time for asking this many, one after the other.
     pub fn for_many(count: usize) -> Self {
         let each = Duration::from_millis(2);
         Self(Self::default().0 + each * u32::try_from(count).unwrap_or(u32::MAX))
@@ -37,30 +37,30 @@ impl Default for Patience {
     }
 }
 
-/// Who listens on a name, by the kernel's word (SO_PEERCRED): the process that called listen(2).
+/// The process that listens on a name, according to the kernel (SO_PEERCRED).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// `None` where its pid namespace is out of our sight.
+    /// `None` if it is in a pid namespace that we cannot see.
     pub pid: Option<Pid>,
     pub uid: u32,
 }
 
-/// What came of asking.
+/// The result of asking.
 #[derive(Debug)]
 pub enum Reply {
     /// Nobody listens on the name any more.
     Gone,
-    /// A packet from somebody who may be a lease daemon.
+    /// A packet from what may be a lease daemon.
     Packet(Peer, Vec<u8>),
-    /// A lease daemon for certain, but it did not answer in time.
+    /// Certainly a lease daemon, but it did not answer in time.
     Silent(Peer),
-    /// Somebody who is no lease daemon, or does not answer as one.
+    /// No lease daemon, or it does not answer like one.
     Stranger(Option<Peer>),
-    /// We may not ask.
+    /// We are not allowed to ask.
     Denied(io::Error),
 }
 
-/// Asks the same of whoever listens on the names of `ports`.
+/// Asks all that listen on the names of `ports` the same.
 pub fn ask_all(ports: &[u16], request: &Request, patience: &mut Patience) -> Vec<Reply> {
     let limit = make_room(ports.len());
     let mut known = Acquaintances::default();
@@ -96,19 +96,19 @@ pub fn ask_all(ports: &[u16], request: &Request, patience: &mut Patience) -> Vec
         patience.0 = patience.0.saturating_sub(start.elapsed());
     }
     drop(open);
-    // It is the caller's, and that of the command behind --wait.
+    // The port is the caller's, or that of the command behind `portcheck wait`.
     if let Some(limit) = limit {
         limit.restore();
     }
     replies
 }
 
-/// Asks for one port alone.
+/// Asks for one port.
 pub fn ask(port: u16, request: &Request, patience: &mut Patience) -> Reply {
     ask_all(&[port], request, patience).pop().unwrap_or(Reply::Gone)
 }
 
-/// Connects and asks. What the reply is if no answer comes.
+/// Connects and asks. Also returns the reply that counts if no answer comes.
 fn call(port: u16, request: &Request, known: &mut Acquaintances) -> Result<(OwnedFd, Reply), Reply> {
     let denied = |error: Errno| Reply::Denied(error.into());
     let socket = lock::socket(SocketFlags::NONBLOCK).map_err(Reply::Denied)?;
@@ -116,7 +116,7 @@ fn call(port: u16, request: &Request, known: &mut Acquaintances) -> Result<(Owne
     match connect(&socket, &address) {
         Ok(()) => {}
         Err(Errno::CONNREFUSED) => return Err(Reply::Gone),
-        // Its queue is full; a lease daemon empties it.
+        // Its queue is full. A lease daemon will empty it.
         Err(Errno::AGAIN | Errno::PROTOTYPE) => return Err(Reply::Stranger(None)),
         Err(errno) => return Err(denied(errno)),
     }
@@ -132,7 +132,7 @@ fn call(port: u16, request: &Request, known: &mut Acquaintances) -> Result<(Owne
     Ok((socket, silent))
 }
 
-/// Waits until somebody has answered or hung up. Whether that was in time.
+/// Waits until somebody answers or hangs up. Returns false if the time runs out.
 fn wait(open: &[(usize, OwnedFd)], deadline: Instant) -> bool {
     let mut descriptors: Vec<PollFd<'_>> = open.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::IN)).collect();
     let left = deadline.saturating_duration_since(Instant::now());
@@ -143,7 +143,7 @@ fn wait(open: &[(usize, OwnedFd)], deadline: Instant) -> bool {
     }
 }
 
-/// `None` if nothing has come yet.
+/// `None` if nothing has arrived yet.
 fn receive(socket: &OwnedFd) -> io::Result<Option<Vec<u8>>> {
     let mut buffer = vec![0; LONGEST];
     match recv(socket, &mut buffer[..], RecvFlags::empty()) {
@@ -160,15 +160,15 @@ fn receive(socket: &OwnedFd) -> io::Result<Option<Vec<u8>>> {
 /// Whether a process is a lease daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Likeness {
-    /// It runs this very program.
+    /// It runs the same program as we do.
     Same,
-    /// Nothing speaks against it: it may be of another version, or another user's.
+    /// It may be one: of another version, or another user's.
     Possible,
     /// It is another program, or does something else.
     Other,
 }
 
-/// Processes that were looked at before.
+/// Processes that were checked before.
 #[derive(Default)]
 pub struct Acquaintances(HashMap<Pid, Likeness>);
 
@@ -181,14 +181,14 @@ impl Acquaintances {
     }
 }
 
-/// Whether a process runs this very program, whatever it does. `None` if that cannot be seen.
+/// Whether a process runs the same program as we do, in any role. `None` if that cannot be seen.
 pub fn runs_this_program(pid: Pid) -> Option<bool> {
     let identity = |path: &str| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
     Some(identity("/proc/self/exe")? == identity(&format!("/proc/{pid}/exe"))?)
 }
 
-/// The program is the kernel's word, where we may read it. The arguments are the process's own: they tell who does not even
-/// pretend.
+/// The kernel names the program, if we may read it. The process chooses its own arguments: they
+/// only exclude processes that do not even pretend.
 fn likeness(pid: Pid) -> Likeness {
     let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let is_readable = !arguments.is_empty();

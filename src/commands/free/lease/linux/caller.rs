@@ -1,4 +1,4 @@
-//! Who calls: for whom a lease is, and whether it is for the one who asks about it.
+//! The caller: for whom a lease is made, and whether it is the one who asks.
 
 use std::fmt;
 use std::fs;
@@ -12,23 +12,23 @@ use rustix::process::{Pid as RawPid, PidfdFlags, getppid, pidfd_open};
 use crate::model::Pid;
 use crate::platform::proc::{Stat, ids_are_ours};
 
-/// Nobody nests subshells or wrappers deeper.
+/// More subshells and wrappers than anybody nests.
 const MOST_STEPS: usize = 16;
 
-/// A process that is watched: a number alone may soon be another process.
+/// A watched process. Its id alone could soon be another process.
 #[derive(Debug)]
 pub struct Watched {
     /// Its id, in our pid namespace.
     pub pid: Pid,
-    /// What it calls itself.
+    /// Its name.
     pub name: String,
-    /// Can be polled for its end (pidfd_open(2)).
+    /// Becomes readable when it ends (pidfd_open(2)).
     pub descriptor: OwnedFd,
-    /// `None` where /proc does not show it.
+    /// `None` if /proc does not show it.
     pub identity: Option<Identity>,
 }
 
-/// One process for good: two with the same id are in two pid namespaces, or started at two times.
+/// Identifies a process forever. Two processes with the same id differ in pid namespace or start.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// `pid:[4026531836]`.
@@ -39,14 +39,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of the process that has the id `pid` in our pid namespace now.
+    /// Identifies the process that now has the id `pid` in our pid namespace.
     fn of(pid: Pid) -> Option<Self> {
         let started = stat(pid)?.started;
         let namespace = fs::read_link("/proc/self/ns/pid").ok()?.to_str()?.to_owned();
         ids_are_ours().then_some(Self { namespace, pid, started })
     }
 
-    /// Its id, if it is in our pid namespace and still runs.
+    /// Its id, if it still runs in our pid namespace.
     pub fn pid(&self) -> Option<Pid> {
         (Self::of(self.pid).as_ref() == Some(self)).then_some(self.pid)
     }
@@ -74,27 +74,30 @@ impl FromStr for Identity {
 /// Watches the process `pid`.
 pub fn watch(pid: Pid) -> io::Result<Watched> {
     let raw = i32::try_from(pid).ok().and_then(RawPid::from_raw).ok_or(io::ErrorKind::NotFound)?;
-    // Before the pidfd: while that one lives, the id is not given away, so both are of the same process.
+    // Read before the pidfd is opened, and checked while it is open: the id is not reused
+    // meanwhile, so both are of the same process.
     let identity = Identity::of(pid);
     let descriptor = pidfd_open(raw, PidfdFlags::empty())?;
     let identity = identity.filter(|before| Identity::of(pid).as_ref() == Some(before));
     Ok(Watched { pid, name: name_of(pid), descriptor, identity })
 }
 
-/// Watches the process that called us. `None` if it has ended already, or is out of sight.
+/// Watches the process that called us. `None` if it has ended, or cannot be seen.
 pub fn watch_caller() -> Option<Watched> {
     let parent = getppid();
     let watched = watch(caller()?).ok()?;
-    // Had our parent ended in between, we would have another by now, and the number might be anybody's.
+    // If our parent had ended meanwhile, we would have another one, and the id could be any
+    // process.
     (getppid() == parent).then_some(watched)
 }
 
-/// Our caller, as far as it is to be seen.
+/// The process that called us, as far as it can be seen.
 pub fn identify_caller() -> Option<Identity> {
     Identity::of(caller()?)
 }
 
-/// Whether `client` called us, or we descend from it. The first process of the machine started everything, and is nobody's caller.
+/// Whether `client` called us, or is an ancestor of ours. The first process of the machine started
+/// everything, so it does not count.
 pub fn descends_from(client: &Identity) -> bool {
     /// `PROC_PID_INIT_INO`, include/linux/proc_ns.h.
     const FIRST_NAMESPACE: &str = "pid:[4026531836]";
@@ -111,9 +114,9 @@ fn parent() -> Option<Pid> {
     Pid::try_from(getppid()?.as_raw_nonzero().get()).ok()
 }
 
-/// The process that called us: our parent, unless that one ends with us. A subshell does, in
-/// `port=$(cd app; portcheck --free --hold)`, and so does a wrapper, in `$(timeout 5 portcheck --free --hold)`: then it is for
-/// whoever started them.
+/// The process that called us: our parent, unless that one ends with us. A subshell does so in
+/// `port=$(cd app; portcheck free --hold)`, a wrapper in `$(timeout 5 portcheck free --hold)`. Then
+/// it is whoever started that one.
 fn caller() -> Option<Pid> {
     let mut pid = parent()?;
     if !ids_are_ours() {
@@ -131,15 +134,17 @@ fn caller() -> Option<Pid> {
     Some(pid)
 }
 
-/// Whether a process was forked from another and has not become a program of its own: same file, same command line.
+/// Whether a process was forked from another one and runs the same program, with the same command
+/// line.
 fn is_copy_of(pid: Pid, parent: Pid) -> bool {
     let exe = |pid: Pid| fs::read_link(format!("/proc/{pid}/exe")).ok();
     exe(pid).is_some_and(|own| exe(parent) == Some(own))
         && command_line(pid).is_some_and(|own| command_line(parent) == Some(own))
 }
 
-/// Whether a command line ends with `own`, the one that it runs: `timeout 5 portcheck --free`, `sudo -u ada portcheck --free`,
-/// `sh -c 'cd app; portcheck --free'`. What is typed as a name may be run by its path.
+/// Whether a command line ends with `own`, the command that it runs: `timeout 5 portcheck free`,
+/// `sudo -u ada portcheck free`, `sh -c 'cd app; portcheck free'`. A program may be run by its path
+/// although its name was typed.
 fn is_wrapper(command_line: &[String], own: &[String]) -> bool {
     let [program, arguments @ ..] = own else { return false };
     let name = program.rsplit('/').next().unwrap_or(program);
@@ -162,7 +167,7 @@ fn parent_of(pid: Pid) -> Option<Pid> {
     stat(pid).map(|stat| stat.parent).filter(|&parent| parent != 0)
 }
 
-/// What a process of our pid namespace calls itself.
+/// The name of a process in our pid namespace.
 pub fn name_of(pid: Pid) -> String {
     if !ids_are_ours() {
         return String::new();

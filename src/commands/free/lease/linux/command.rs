@@ -1,4 +1,4 @@
-//! Becoming the command that the ports are for, with locks and holds as its own, for exactly as long as it runs.
+//! Becomes the command that the ports are for. The command has the locks and holds while it runs.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -21,20 +21,21 @@ pub struct Inheritance {
     pub names: Vec<String>,
     /// The ports.
     pub ports: Vec<u16>,
-    /// Kept for as long as it runs. It need not know of them.
+    /// The locks, which it keeps while it runs. It need not know of them.
     pub locks: Vec<Lock>,
-    /// The same.
+    /// The holds, which it keeps in the same way.
     pub holds: Vec<Socket>,
-    /// Sockets that serve, from descriptor 3 on, as sd_listen_fds(3) has it.
+    /// Listening sockets, from descriptor 3 on, as in sd_listen_fds(3).
     pub servers: Vec<Socket>,
-    /// The limit of open files that it is to have.
+    /// The limit of open files to restore.
     pub limit: Option<Limit>,
 }
 
 /// The first descriptor that sd_listen_fds(3) looks at.
 const FIRST_SERVER: RawFd = 3;
 
-/// Where descriptors are out of the way: scripts write `exec 3>file`, bash itself uses 10 and above, and 255.
+/// Where descriptors do not disturb the command. Scripts write `exec 3>file`, and bash itself uses
+/// 10 and above, and 255.
 const OUT_OF_THE_WAY: RawFd = 300;
 
 /// Replaces this process by `command`. Returns only if that fails.
@@ -72,7 +73,7 @@ fn activation(inheritance: &Inheritance) -> [(String, String); 3] {
     .map(|(name, value)| (name.to_owned(), value))
 }
 
-/// Leaves the sockets open for the command, each where it belongs.
+/// Leaves the sockets open for the command, each at its number.
 fn hand_down(inheritance: Inheritance) -> io::Result<()> {
     let Inheritance { locks, holds, servers, limit, .. } = inheritance;
     let servers: Vec<OwnedFd> = servers.into_iter().map(OwnedFd::from).collect();
@@ -84,12 +85,12 @@ fn hand_down(inheritance: Inheritance) -> io::Result<()> {
     for socket in &kept {
         let moved = moved(socket.as_fd(), beyond)?;
         fcntl_setfd(&moved, FdFlags::empty())?;
-        // Not ours to close any more.
+        // From here on it belongs to the command.
         let _ = moved.into_raw_fd();
     }
     let moved_servers =
         servers.iter().map(|socket| moved(socket.as_fd(), beyond)).collect::<io::Result<Vec<OwnedFd>>>()?;
-    // What is ours in the low places has to be gone before the servers come there.
+    // Our descriptors with low numbers must be closed before the servers are put there.
     drop((kept, servers));
     platform::place(FIRST_SERVER, &moved_servers)?;
     if let Some(limit) = limit {
@@ -98,8 +99,8 @@ fn hand_down(inheritance: Inheritance) -> io::Result<()> {
     Ok(())
 }
 
-/// From where on `count` descriptors are out of the way, or at least behind those of the servers, where the limit of open files is
-/// low.
+/// The first number for descriptors that should not disturb the command. If the limit of open files
+/// is low, at least above those of the servers.
 fn first_beyond(first_free: RawFd, count: usize) -> RawFd {
     let limit = getrlimit(Resource::Nofile).current.and_then(|limit| RawFd::try_from(limit).ok()).unwrap_or(RawFd::MAX);
     let count = RawFd::try_from(count).unwrap_or(RawFd::MAX);

@@ -1,7 +1,8 @@
-//! The lease daemon: a small process of our own in the background, in which leases and holds outlive the command that took them.
+//! The lease daemon: a small process in the background, which keeps leases and holds after
+//! `portcheck free` has ended.
 //!
-//! It has no terminal, no directory, no file and no environment, so nothing waits for it; and it does nothing but wait: for the end
-//! of the time, the end of the client, or somebody who asks.
+//! It has no terminal, no directory, no file and no environment, so nothing waits for it. It only
+//! waits: for the end of the lease, for the end of the client, or for a question.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,39 +21,40 @@ use super::protocol::{DONE, END, LONGEST, PORT, READY, REFUSED, Request, Story};
 use super::start::Kept;
 use super::users;
 
-/// Is the lease daemon: takes over what comes through standard input, keeps it, and returns when nothing is left to keep.
+/// Runs as the lease daemon: receives leases on standard input, and keeps them until the last one
+/// ends.
 pub fn serve() -> io::Result<()> {
-    // Before anything else: out of reach of the terminal and of our caller's process group. It can only fail if we lead a
-    // session already.
+    // First of all leave the terminal and the process group of our caller. This fails only if we
+    // already lead a session.
     let _ = rustix::process::setsid();
     let mut daemon = Daemon::take_over(io::stdin())?;
-    // Listings of processes would show what was executed: "exe".
+    // Otherwise listings of processes would show "exe", the program that was executed.
     let _ = rustix::thread::set_name(c"portcheck");
     for kept in &daemon.kept {
-        // What connecting tells of the peer is who called this.
+        // The kernel tells who called this program.
         listen(&kept.lock.socket, MOST_CONNECTIONS)?;
     }
-    // Whoever started us may have ended: all the more is the lease to be kept.
+    // Our caller may have ended. That is a reason to keep the lease, not to give up.
     let _ = send(io::stdin(), READY, SendFlags::NOSIGNAL);
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
     daemon.run()
 }
 
-/// So many may ask at the same time. Who asks and says nothing gives way to the next.
+/// How many may ask at the same time. A new one replaces the oldest one that said nothing.
 const MOST_CONNECTIONS: i32 = 64;
 
-/// How long to wait before trying again what failed for want of something.
+/// How long to wait before trying again after a lack of resources.
 const BREATH: Duration = Duration::from_millis(20);
 
 struct Daemon {
     kept: Vec<Kept>,
     story: Story,
-    /// Can be polled for the client's end.
+    /// Becomes readable when the client ends.
     client: Option<OwnedFd>,
     is_client_gone: bool,
     key: Option<u64>,
     deadline: Option<Instant>,
-    /// Those who ask, with the port that they ask about.
+    /// Open questions, with the port that each is about.
     connections: Vec<(u16, OwnedFd)>,
 }
 
@@ -66,7 +68,7 @@ impl Daemon {
             .find_map(|line| u64::from_str_radix(line.strip_prefix("key ")?, 16).ok());
         let mut daemon = Self {
             kept: Vec::new(),
-            // A time beyond all counting does not come.
+            // A time too far away for a clock never comes.
             deadline: Instant::now().checked_add(story.expires_in),
             story,
             client: descriptors.pop(),
@@ -95,7 +97,7 @@ impl Daemon {
             }
             let ready = self.wait(left)?;
             self.is_client_gone |= ready.client;
-            // From behind, so that removing one moves none that is still to come.
+            // From the end, so that removing one does not move the others.
             for index in ready.connections.into_iter().rev() {
                 let (port, connection) = self.connections.remove(index);
                 self.answer(port, &connection);
@@ -135,7 +137,7 @@ impl Daemon {
     fn accept(&mut self, port: u16) {
         let Some(kept) = self.kept.iter().find(|kept| kept.lock.port == port) else { return };
         let Ok(connection) = accept_with(&kept.lock.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) else {
-            // There may be no descriptor left for it.
+            // There may be no free descriptor for it.
             if self.connections.is_empty() {
                 std::thread::sleep(BREATH);
             } else {
@@ -151,7 +153,8 @@ impl Daemon {
         }
     }
 
-    /// Answers one packet. Whether there was any: who has hung up, or sent something else, gets no answer.
+    /// Answers one packet. Returns false if there was none, or it was not understood: then nothing
+    /// is sent.
     fn answer(&mut self, port: u16, connection: &OwnedFd) -> bool {
         let mut packet = [0; LONGEST];
         let length = match recv(connection, &mut packet[..], RecvFlags::empty()) {
@@ -164,7 +167,7 @@ impl Daemon {
             Request::Release => self.end_if(is_ours(connection), port),
             Request::Reclaim { key, caller } => self.end_if(self.may_reclaim(connection, key, &caller), port),
         };
-        // Before the answer, the port is free again.
+        // The port must be free before the answer is sent.
         let _ = send(connection, &diagnosis, SendFlags::NOSIGNAL);
         true
     }
@@ -177,22 +180,22 @@ impl Daemon {
         DONE.to_vec()
     }
 
-    /// Whether a lease goes to another run of the same project: called by the same process again, or by the next one
-    /// after that has ended. Of two that run side by side each is to have a port of its own.
+    /// Whether a lease may go to another run of the same project. It may if the same process calls
+    /// again, or if that process has ended. Two runs side by side get a port each.
     fn may_reclaim(&self, connection: &OwnedFd, key: u64, caller: &Identity) -> bool {
         let is_same_caller = self.story.client.as_ref() == Some(caller);
-        // Of a client that was out of sight from the start, nobody knows whether it has ended.
+        // If the client could never be seen, nobody knows whether it has ended.
         self.key == Some(key) && is_ours(connection) && (is_same_caller || self.is_client_gone)
     }
 }
 
-/// What has happened while waiting.
+/// What happened while waiting.
 struct Ready {
-    /// The ports whose locks somebody has connected to.
+    /// Ports whose locks got a new connection.
     locks: Vec<u16>,
-    /// The indices of connections that said something.
+    /// Indices of connections that sent something.
     connections: Vec<usize>,
-    /// The client has ended.
+    /// Whether the client has ended.
     client: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The lock on a port: an abstract unix socket that only one can have.
+//! The lock on a port: the name of an abstract unix socket, which only one socket can have.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -6,24 +6,24 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 
-/// What stands before the port in the name. Every version of this program must use the same.
+/// The prefix of the name. All versions of this program must use the same.
 pub(super) const PREFIX: &str = "portcheck.lease.";
 
-/// What stands before the port in the name by which the lock of a command is marked.
+/// The prefix of the name that marks the lock of a command.
 pub(super) const COMMAND_PREFIX: &str = "portcheck.command.";
 
-/// A lock that we hold.
+/// A lock that we have.
 #[derive(Debug)]
 pub struct Lock {
     /// The port.
     pub port: u16,
-    /// The socket that has the name. It listens if somebody is there to answer.
+    /// The socket that has the name. It listens if a process answers on it.
     pub socket: OwnedFd,
 }
 
 impl Lock {
-    /// Marks it as that of a command, which does not know of it and answers nobody: for as long as the command has the
-    /// descriptor that this returns.
+    /// Marks it as the lock of a command, which answers nobody. The mark lasts as long as the
+    /// returned descriptor.
     pub fn mark(&self) -> io::Result<OwnedFd> {
         let mark = socket(SocketFlags::NONBLOCK)?;
         bind(&mark, &named(COMMAND_PREFIX, self.port)?)?;
@@ -31,7 +31,7 @@ impl Lock {
     }
 }
 
-/// The address by which the lock of `port` is known.
+/// The address of the lock of `port`.
 pub(super) fn address(port: u16) -> io::Result<SocketAddrUnix> {
     named(PREFIX, port)
 }
@@ -40,9 +40,9 @@ fn named(prefix: &str, port: u16) -> io::Result<SocketAddrUnix> {
     Ok(SocketAddrUnix::new_abstract_name(format!("{prefix}{port}").as_bytes())?)
 }
 
-/// A socket of the kind that locks are, and those who ask them.
+/// A socket of the type that locks have, and those who ask them.
 pub(super) fn socket(flags: SocketFlags) -> io::Result<OwnedFd> {
-    // Packets, so that neither side has to put pieces together.
+    // With packets, neither side has to join pieces.
     Ok(socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC | flags, None)?)
 }
 

@@ -14,10 +14,10 @@ use rustix::net::{
 
 use super::protocol::LONGEST;
 
-/// The most descriptors that come with one packet: the lock, and a hold for each address.
+/// The most descriptors in one packet: the lock, and a hold for each address.
 const MOST_DESCRIPTORS: usize = 32;
 
-/// Sends a packet, and descriptors with it.
+/// Sends a packet with descriptors.
 pub fn send_with(channel: &OwnedFd, packet: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -28,7 +28,7 @@ pub fn send_with(channel: &OwnedFd, packet: &[u8], descriptors: &[BorrowedFd<'_>
     Ok(())
 }
 
-/// Receives a packet, and the descriptors that came with it.
+/// Receives a packet, and the descriptors in it.
 pub fn receive_with(channel: impl AsFd) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -44,7 +44,7 @@ pub fn receive_with(channel: impl AsFd) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     Ok((packet, descriptors))
 }
 
-/// Receives a packet from a socket that does not block, until `deadline`.
+/// Receives a packet from a non-blocking socket, until `deadline`.
 pub fn receive(socket: &OwnedFd, deadline: Instant) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; LONGEST];
     loop {

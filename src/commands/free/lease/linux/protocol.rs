@@ -1,4 +1,5 @@
-//! What is said over a lock: one packet asks, one packet answers. Lines of text, so that later versions can add to them.
+//! The protocol of a lock: one packet asks, one packet answers. Both are lines of text, so later
+//! versions can add to them.
 
 use std::time::Duration;
 
@@ -6,18 +7,19 @@ use super::caller::Identity;
 use crate::commands::free::LONGEST_TTL;
 use crate::model::LeaseKind;
 
-/// What somebody wants of a lease.
+/// A request to a lease daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// To know for whom it is, and how long.
+    /// For whom is it, and how long?
     Tell,
-    /// That it ends.
+    /// End it.
     Release,
-    /// To have it, as the same caller of the same project, or the next one after that has ended.
+    /// Give it to the same caller of the same project, or to the next one if that caller has ended.
     Reclaim {
-        /// The order that the name makes: see [`Order::sticky_key`](crate::commands::free::Order::sticky_key).
+        /// The key of the sticky order: see
+        /// [`Order::sticky_key`](crate::commands::free::Order::sticky_key).
         key: u64,
-        /// Who called the one who asks.
+        /// The caller of the process that asks.
         caller: Identity,
     },
 }
@@ -35,7 +37,7 @@ impl Request {
         }
     }
 
-    /// `None` for what is no request.
+    /// `None` if it is not a request.
     pub fn decode(packet: &[u8]) -> Option<Self> {
         match std::str::from_utf8(packet).ok()? {
             "tell" => Some(Self::Tell),
@@ -48,16 +50,16 @@ impl Request {
     }
 }
 
-/// Stands before a port, in the packet that brings its descriptors to the lease daemon.
+/// Precedes a port, in the packet that brings its descriptors to the lease daemon.
 pub const PORT: &str = "port ";
-/// Comes after the last one.
+/// Follows the last port.
 pub const END: &[u8] = b"end";
-/// The daemon has them all.
+/// The daemon has all of them.
 pub const READY: &[u8] = b"ready";
 
 /// The answer to [`Request::Release`] and [`Request::Reclaim`].
 pub const DONE: &[u8] = b"done";
-/// The other answer to them.
+/// The other answer to them: no.
 pub const REFUSED: &[u8] = b"refused";
 
 /// The answer to [`Request::Tell`].
@@ -65,7 +67,7 @@ pub const REFUSED: &[u8] = b"refused";
 pub struct Story {
     pub kind: LeaseKind,
     pub expires_in: Duration,
-    /// For whom it is.
+    /// The client.
     pub client: Option<Identity>,
     /// Whether it ends with the client.
     pub ends_with_client: bool,
@@ -80,7 +82,7 @@ impl Story {
         format!("kind {kind}\nexpires_in_ms {left}\n{client}ends_with_client {ends_with_client}\n")
     }
 
-    /// `None` for what is no story. Lines that are not known are passed over.
+    /// `None` if it is not an answer. Unknown lines are ignored.
     pub fn decode(packet: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(packet).ok()?;
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -90,7 +92,7 @@ impl Story {
             _ => return None,
         };
         let expires_in = Duration::from_millis(field("expires_in_ms")?.parse().ok()?);
-        // Nobody can ask for longer.
+        // Nobody can ask for a longer one.
         (expires_in <= LONGEST_TTL).then(|| Self {
             kind,
             expires_in,

@@ -1,7 +1,8 @@
-//! The leases there are: read from the kernel's list of unix sockets, told by the lease daemons.
+//! Lists the leases: from the kernel's list of unix sockets, and what the lease daemons say.
 //!
-//! Anybody can take the name of a lease, and say anything. So a name counts as a lease only if its process may be a lease daemon and
-//! answers as one; and of what it says, only what the kernel confirms is passed on.
+//! Anybody can take the name of a lease, and say anything. So a name counts as a lease only if its
+//! process may be a lease daemon, and answers like one. Of its answer, only what the kernel
+//! confirms is passed on.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,7 +19,8 @@ use crate::error::Error;
 use crate::model::{Client, Lease, LeaseKind, NameTaken, Pid};
 use crate::port_set::PortSet;
 
-/// The leases on `ports`, ascending, and who has the name of one without being a lease daemon.
+/// The leases on `ports`, ascending, and the processes that have the name of one without being a
+/// lease daemon.
 pub fn leases(ports: &PortSet) -> Result<Leases, Error> {
     let names = Names::read(Path::new("/proc"), ports)?;
     let mut found = Leases::default();
@@ -46,7 +48,8 @@ pub fn leases(ports: &PortSet) -> Result<Leases, Error> {
     Ok(found)
 }
 
-/// Tells apart by their owners: locks that a command keeps, those of a portcheck that is still picking, and the rest.
+/// Sorts names by the processes that have them: commands, a portcheck that is still picking, and
+/// the rest.
 fn sort_out(rows: &[&Row], names: &Names, found: &mut Leases) {
     if rows.is_empty() {
         return;
@@ -70,7 +73,7 @@ fn sort_out(rows: &[&Row], names: &Names, found: &mut Leases) {
     }
 }
 
-/// Ends the leases on `ports`, and tells of each what became of it.
+/// Releases `ports`, and says of each how that went.
 pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
     let asked: PortSet = ports.iter().map(|&port| (port, port)).collect();
     let mut found = leases(&asked)?;
@@ -80,7 +83,7 @@ pub fn release(ports: &[u16]) -> Result<Vec<(u16, Release)>, Error> {
     let mut patience = Patience::for_many(ports.len());
     let released: Vec<(u16, Release)> =
         ports.iter().map(|&port| (port, release_one(port, &found, &mut patience))).collect();
-    // Done is what the kernel says is done.
+    // A port counts as released only if the kernel no longer lists its name.
     let left = Names::read(Path::new("/proc"), &asked)?;
     let is_left = |port: u16| left.leases.iter().any(|row| row.port == port && row.listens);
     let verified = released.into_iter().map(|(port, became)| match became {
@@ -108,13 +111,14 @@ fn release_one(port: u16, found: &Leases, patience: &mut Patience) -> Release {
     }
 }
 
-/// Ends the lease on `port` if it was made with the same key for the one who calls us now, or for one who has ended.
+/// Ends the lease on `port` if it was made with the same key for the caller, or for a caller that
+/// has ended.
 pub fn reclaim(port: u16, key: u64, patience: &mut Patience) -> bool {
     let Some(caller) = identify_caller() else { return false };
     is_done(ask(port, &Request::Reclaim { key, caller }, patience))
 }
 
-/// Ends the lease on `port` if it was made for the one who calls us now, or a process that it descends from.
+/// Ends the lease on `port` if it was made for the caller, or for one of its ancestors.
 pub fn take_over(port: u16, patience: &mut Patience) -> bool {
     let Reply::Packet(peer, packet) = ask(port, &Request::Tell, patience) else { return false };
     Story::decode(&packet).is_some_and(|story| Parties::default().told(port, peer, story).is_own)
@@ -125,16 +129,17 @@ fn is_done(reply: Reply) -> bool {
     matches!(reply, Reply::Packet(_, packet) if packet == DONE)
 }
 
-/// Who takes part in leases, each looked up once: one daemon may keep thousands.
+/// The processes and users of leases. Each is looked up once, as one daemon may keep thousands of
+/// leases.
 #[derive(Debug, Default)]
 struct Parties {
     users: HashMap<u32, (Option<u32>, Option<String>)>,
-    /// The clients that are to be believed, and whether the one who asks descends from them.
+    /// The clients that are confirmed, and whether the asking process descends from them.
     clients: HashMap<(u32, Identity), Option<(Client, bool)>>,
 }
 
 impl Parties {
-    /// A lease as its daemon tells of it, as far as the kernel confirms it.
+    /// A lease as its daemon describes it, as far as the kernel confirms that.
     fn told(&mut self, port: u16, peer: Peer, story: Story) -> Lease {
         let Story { kind, expires_in, client, ends_with_client } = story;
         let client = client.and_then(|client| self.client(peer.uid, client));
@@ -147,7 +152,8 @@ impl Parties {
         }
     }
 
-    /// A daemon of another user than its client could be made to name anybody, unless it is root's.
+    /// A daemon that belongs to another user than its client could name any process. Root's daemon
+    /// is believed.
     fn client(&mut self, uid: u32, client: Identity) -> Option<(Client, bool)> {
         let look_up = |(_, client): &(u32, Identity)| {
             let pid = client.pid().filter(|&pid| uid == 0 || users::is_of(pid, uid))?;
@@ -156,7 +162,7 @@ impl Parties {
         self.clients.entry((uid, client)).or_insert_with_key(look_up).clone()
     }
 
-    /// A lease of which nothing is known but who keeps it.
+    /// A lease of which only the daemon is known.
     fn untold(&mut self, port: u16, peer: Peer) -> Lease {
         let NameTaken { port, pids, uid, user } = self.taken(port, peer);
         Lease { port, kind: LeaseKind::Reserved, uid, user, pids, client: None, expires_in: None, is_own: false }
@@ -173,7 +179,7 @@ fn of_command(port: u16, pids: Vec<Pid>) -> Lease {
     Lease { port, kind: LeaseKind::Command, uid: None, user: None, pids, client: None, expires_in: None, is_own }
 }
 
-/// A name as the kernel lists it.
+/// A name, as the kernel lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Row {
     port: u16,
@@ -181,12 +187,12 @@ struct Row {
     listens: bool,
 }
 
-/// The names that are taken.
+/// The names that exist.
 #[derive(Debug, Default)]
 struct Names {
-    /// Those of leases, ascending.
+    /// The names of leases, ascending.
     leases: Vec<Row>,
-    /// The inodes of those by which commands are marked, by port.
+    /// The inodes of the names that mark commands, by port.
     commands: HashMap<u16, u64>,
 }
 
@@ -195,7 +201,7 @@ impl Names {
     fn read(proc: &Path, ports: &PortSet) -> Result<Self, Error> {
         let mut names = Self::default();
         for socket in unix_sockets::list(proc)? {
-            // The kernel keeps the names of each kind of socket apart, so others are in nobody's way.
+            // Names of other socket types are separate, and do not conflict.
             if socket.kind != Kind::Packets {
                 continue;
             }
@@ -210,7 +216,7 @@ impl Names {
     }
 }
 
-/// `None` for another name.
+/// `None` if it is another name.
 fn row(socket: &UnixSocket, prefix: &str) -> Option<Row> {
     let digits = std::str::from_utf8(&socket.name).ok()?.strip_prefix(prefix)?;
     let port: u16 = digits.parse().ok()?;
@@ -241,7 +247,7 @@ mod tests {
         }
     }
 
-    /// In the kernel's own words.
+    /// A list as the kernel writes it.
     #[test]
     fn a_lock_of_ours_is_listed_once_it_is_marked_as_that_of_a_command() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -1,7 +1,9 @@
-//! Starting a lease daemon: this program again, with `--keep-leases`, and one end of a socket pair as its standard input.
+//! Starts a lease daemon: this program again, with `--keep-leases`, and one end of a socket pair as
+//! its standard input.
 //!
-//! The descriptors go to it by SCM_RIGHTS. Whoever starts it returns only when it has confirmed that it has them all: by then
-//! it is in a session of its own, where neither the end of our terminal nor a signal to our process group reaches it.
+//! It gets its descriptors by SCM_RIGHTS. The caller returns only when the daemon has confirmed
+//! that it has them all. By then the daemon is in a session of its own, where neither the end of
+//! our terminal nor a signal to our process group reaches it.
 
 use std::fs::File;
 use std::io;
@@ -21,18 +23,18 @@ use super::protocol::{END, PORT, READY, Story};
 use crate::commands::free::Terms;
 use crate::model::Pid;
 
-/// How long a lease daemon may take to start. On a machine that works it is a few milliseconds.
+/// How long a lease daemon may take to start. It usually takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// This program's own file.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
-/// A port to be kept: its lock, and the sockets that hold it, if any.
+/// A port to keep: its lock, and the sockets that hold it.
 #[derive(Debug)]
 pub struct Kept {
     /// The lock.
     pub lock: Lock,
-    /// Bound, not listening.
+    /// Bound sockets that do not listen.
     pub holds: Vec<Socket>,
 }
 
@@ -43,7 +45,7 @@ impl Kept {
     }
 }
 
-/// A lease daemon that has just been started, and can still be called off.
+/// A lease daemon that was just started. It can still be called off.
 #[derive(Debug)]
 pub struct Keeping {
     /// The process that keeps the leases.
@@ -52,9 +54,9 @@ pub struct Keeping {
 }
 
 impl Keeping {
-    /// Ends the leases again, as if they had never been.
+    /// Ends the leases again.
     pub fn call_off(mut self) {
-        // It is our child and not yet waited for: the id cannot be another's.
+        // It is our child and nobody has waited for it, so the id is still its own.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -63,16 +65,17 @@ impl Keeping {
 /// Starts a lease daemon for `kept`, and waits until it has taken them over.
 pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Keeping> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    // What our caller left open for us is none of the daemon's business: a pipe would seem never to end.
+    // The daemon must not get what our caller left open for us: the reader of a pipe would wait for
+    // its end.
     CloseFdsBuilder::new().cloexecfrom(3);
     let copy = copy_of_program();
     let program = copy.as_ref().map_or(OWN_PROGRAM.to_owned(), |copy| format!("/proc/self/fd/{}", copy.as_raw_fd()));
     let keeping = match spawn(&program, &theirs) {
-        // Where copies may not be run (vm.memfd_noexec).
+        // If copies may not be run (vm.memfd_noexec).
         Err(_) if copy.is_some() => spawn(OWN_PROGRAM, &theirs)?,
         spawned => spawned?,
     };
-    // From here on it alone has the other end, so that its death shows.
+    // From here on only the daemon has the other end, so its end is noticed.
     drop(theirs);
     if let Err(error) = give(&ours, terms, kept).and_then(|()| confirmation(&ours)) {
         keeping.call_off();
@@ -83,7 +86,7 @@ pub fn keep(terms: &Terms, kept: &[Kept]) -> io::Result<Keeping> {
 
 fn spawn(program: &str, channel: &OwnedFd) -> io::Result<Keeping> {
     let child = Command::new(program)
-        // Listings of command lines would show where it was started from.
+        // Otherwise listings of command lines would show the path from which it was started.
         .arg0("portcheck")
         .arg("--keep-leases")
         .env_clear()
@@ -95,18 +98,18 @@ fn spawn(program: &str, channel: &OwnedFd) -> io::Result<Keeping> {
     Ok(Keeping { pid: Some(child.id()), child })
 }
 
-/// A copy of this program in memory, if it is on another mount than `/`: that one could not be unmounted as long as a
-/// program of it runs. `None` if its own file does as well.
+/// A copy of this program in memory, if the program is on another mount than `/`. A mount cannot be
+/// unmounted while a program on it runs. `None` if the file itself can be used.
 fn copy_of_program() -> Option<OwnedFd> {
     let mount = |path: &str| Some(statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).ok()?.stx_mnt_id);
     if mount(OWN_PROGRAM)? == mount("/")? {
         return None;
     }
-    // Kernels before Linux 6.3 do not know the flag, and let every copy be run.
+    // Kernels before Linux 6.3 do not know the flag, and run any copy.
     let named = |flags| memfd_create("portcheck", flags | MemfdFlags::CLOEXEC);
     let mut copy = File::from(named(MemfdFlags::EXEC).or_else(|_| named(MemfdFlags::empty())).ok()?);
     io::copy(&mut File::open(OWN_PROGRAM).ok()?, &mut copy).ok()?;
-    // What is open for writing cannot be run (ETXTBSY).
+    // A file that is open for writing cannot be run (ETXTBSY).
     let read_only = File::open(format!("/proc/self/fd/{}", copy.as_raw_fd())).ok()?;
     Some(read_only.into())
 }
@@ -130,7 +133,7 @@ fn give(channel: &OwnedFd, terms: &Terms, kept: &[Kept]) -> io::Result<()> {
     send_with(channel, END, &[])
 }
 
-/// Waits until the daemon says that it has everything.
+/// Waits until the daemon confirms that it has everything.
 fn confirmation(channel: &OwnedFd) -> io::Result<()> {
     rustix::io::ioctl_fionbio(channel, true)?;
     match receive(channel, Instant::now() + PATIENCE) {
