@@ -55,6 +55,8 @@ impl Class {
 pub enum Exposure {
     /// From this machine only.
     Loopback,
+    /// From within another network namespace, and from what is connected to that.
+    Namespace,
     /// Through one address or interface.
     Interface,
     /// Through every interface.
@@ -68,6 +70,8 @@ impl Exposure {
         match &socket.device {
             _ if address.is_loopback() => Self::Loopback,
             Some(device) if device == "lo" => Self::Loopback,
+            // Its addresses are not those of this machine.
+            _ if socket.namespace.is_some() => Self::Namespace,
             None if socket.is_wildcard() => Self::All,
             _ => Self::Interface,
         }
@@ -104,5 +108,18 @@ mod tests {
         assert_eq!(exposure("0.0.0.0:68", Some("eth0")), Exposure::Interface);
         assert_eq!(exposure("[fe80::1]:53", Some("eth0")), Exposure::Interface);
         assert_eq!(exposure("192.0.2.1:53", None), Exposure::Interface);
+    }
+
+    /// A container's 0.0.0.0:80 once read as public.
+    #[test]
+    fn a_port_in_another_namespace_is_never_exposed_here() {
+        let exposure = |local: &str| {
+            let namespace = Some(Box::new(crate::testing::namespace("blue")));
+            Exposure::of(&Socket { namespace, ..crate::testing::listener(local) })
+        };
+        assert_eq!(exposure("0.0.0.0:80"), Exposure::Namespace);
+        assert_eq!(exposure("172.17.0.2:80"), Exposure::Namespace);
+        assert_eq!(exposure("127.0.0.1:80"), Exposure::Loopback);
+        assert!(Exposure::Namespace < Exposure::Interface);
     }
 }

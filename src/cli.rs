@@ -160,6 +160,7 @@ impl Action {
     /// Requires what clap has no words for.
     fn obey_rules(&self) -> Result<(), Stop> {
         match self {
+            Self::List(list) => rules::obey(list::RULES, &**list),
             Self::Free(free) => rules::obey(free::RULES, &**free),
             Self::Wait(wait) => rules::obey(wait::RULES, &**wait),
             _ => Ok(()),

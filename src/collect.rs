@@ -80,6 +80,18 @@ pub struct Scope {
     pub quick: bool,
     /// The family in question; both if `None`.
     pub family: Option<Family>,
+    /// In which network namespaces.
+    pub namespaces: Namespaces,
+}
+
+/// In which network namespaces to look. Only Linux has more than one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is one"))]
+pub enum Namespaces {
+    /// Only in our own.
+    Own,
+    /// In every one of this machine.
+    All,
 }
 
 /// How much to learn about the processes that own a socket.

@@ -10,6 +10,7 @@ mod forward;
 mod forwarder;
 pub mod gap;
 mod lease;
+mod namespace;
 mod owners;
 mod process;
 mod socket;
@@ -24,6 +25,7 @@ pub use forward::{Confidence, Destination, Forward, ForwardKind, Server, Untold}
 pub use forwarder::{Forwarder, Proxied};
 pub use gap::{Gap, Hides, ShownBy};
 pub use lease::{Client, Lease, LeaseKind, NameTaken};
+pub use namespace::{Namespace, NamespaceName};
 pub use owners::{Owners, Via};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit, name_or_stand_in};
 pub use socket::{Family, KernelUser, PortProxy, Socket, State, Timer, TimerKind};
@@ -96,6 +98,11 @@ impl Host {
     pub fn picks_by_itself(&self, port: u16) -> bool {
         self.ephemeral_range.is_some_and(|(first, last)| (first..=last).contains(&port))
             && !self.reserved_ports.contains(port)
+    }
+
+    /// The same machine without the limits on ports, which each network namespace has for itself.
+    pub fn without_limits(&self) -> Self {
+        Self { ephemeral_range: None, reserved_ports: PortSet::default(), unprivileged_start: None, ..self.clone() }
     }
 }
 

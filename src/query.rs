@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use crate::collect::Detail;
+use crate::collect::{Detail, Namespaces};
 use crate::commands::check;
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::list;
@@ -131,6 +131,7 @@ pub(crate) fn request(targets: Vec<Target>) -> Request {
         backend: Backend::Native,
         probe: true,
         reuse_address: false,
+        namespaces: Namespaces::Own,
         program: "portcheck".to_owned(),
     }
 }

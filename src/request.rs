@@ -1,7 +1,7 @@
 //! What was asked, in the program's own terms: what the command line means, without any trace of it.
 
 use crate::classify::Class;
-use crate::collect::{Detail, Scope};
+use crate::collect::{Detail, Namespaces, Scope};
 use crate::model::{Backend, Family, Pid, Protocol};
 use crate::target::Target;
 
@@ -27,6 +27,8 @@ pub struct Request {
     pub probe: bool,
     /// Whether to judge for a server that sets SO_REUSEADDR.
     pub reuse_address: bool,
+    /// In which network namespaces to look.
+    pub namespaces: Namespaces,
     /// What this program is called by, for remedies that call it again.
     pub program: String,
 }
@@ -44,6 +46,7 @@ impl Request {
             detail: self.detail,
             quick: self.quick,
             family: self.family,
+            namespaces: self.namespaces.clone(),
         }
     }
 }

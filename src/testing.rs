@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::model::{
     Ancestor, Backend, Confidence, Destination, Engine, EngineContainer, Family, Forward, ForwardKind, Forwarder, Host,
-    Owners, Pid, Process, Protocol, Runtime, Server, Socket, State,
+    Namespace, NamespaceName, Owners, Pid, Process, Protocol, Runtime, Server, Socket, State,
 };
 
 /// Checks that a generated file in the tree is current. `PORTCHECK_UPDATE=1 cargo test` writes it anew.
@@ -95,6 +95,11 @@ pub fn published(container: EngineContainer) -> Box<Forward> {
         confidence: Confidence::Known,
         untold: None,
     })
+}
+
+/// A network namespace of `ip netns`.
+pub fn namespace(name: &str) -> Namespace {
+    Namespace { name: NamespaceName::Netns(name.to_owned()), inode: Some(4_026_532_281), pid: None }
 }
 
 /// The host of all fixtures, seen by user 1000.

@@ -6,7 +6,7 @@ use clap::{Args, ColorChoice, ValueEnum};
 
 use super::caller;
 use super::names::BackendName;
-use crate::collect::Detail;
+use crate::collect::{Detail, Namespaces};
 use crate::model::{Family, Protocol};
 use crate::query;
 use crate::render::{Format, Style};
@@ -65,6 +65,27 @@ impl Narrow {
             (false, true) => Some(Family::Ipv6),
             _ => None,
         }
+    }
+}
+
+/// In which network namespaces to look.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where")]
+pub struct Where {
+    /// In every network namespace of this machine: in containers, too
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+}
+
+impl Where {
+    /// What it means.
+    pub const fn namespaces(&self) -> Namespaces {
+        if self.all_namespaces { Namespaces::All } else { Namespaces::Own }
+    }
+
+    /// Whether only the native backend can look there.
+    pub const fn needs_native(&self) -> bool {
+        self.all_namespaces
     }
 }
 

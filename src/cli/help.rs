@@ -26,6 +26,7 @@ pub const AFTER: &str = concat!(
 Common options:
   --tcp, --udp, -4, -6   One protocol, one IP version
   --all                  Show connections, too
+  -A, --all-namespaces   List every network namespace: containers, too
   --exposed              List only what other machines can reach
   --process NAME, --user USER, --pid PID
                          List only what these hold

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::common::{self, Narrow, Output};
+use super::common::{self, Narrow, Output, Where};
 use super::names::{BackendName, ClassName, FormatName, SortName, parse_pid};
+use super::rules::Rule;
 use super::{Stop, Wish};
 use crate::collect;
 use crate::render::Style;
@@ -38,6 +39,8 @@ pub struct ListArgs {
     /// Sort by this column
     #[arg(long, value_enum, value_name = "COLUMN")]
     sort: Option<SortName>,
+    #[command(flatten)]
+    place: Where,
     /// Where to read the sockets from: the kernel, or netstat2 and sysinfo
     #[arg(long, value_enum, value_name = "BACKEND", default_value = "native", help_heading = "How to look")]
     backend: BackendName,
@@ -47,6 +50,13 @@ pub struct ListArgs {
     #[command(flatten)]
     output: Output<FormatName>,
 }
+
+/// What does not go together.
+pub const RULES: &[Rule<ListArgs>] = &[Rule {
+    example: "list --all-namespaces --backend portable",
+    is_broken: |list| list.place.needs_native() && matches!(list.backend, BackendName::Portable),
+    message: "the portable backend sees one network namespace only: leave --backend out",
+}];
 
 impl ListArgs {
     /// What it asks; `typed` is the command line.
@@ -65,6 +75,7 @@ impl ListArgs {
             detail: self.output.detail(false),
             backend: self.backend.into(),
             probe: !self.no_probe,
+            namespaces: self.place.namespaces(),
             ..common::request(Vec::new(), &self.narrow)
         };
         let style = self.output.style(typed).map(|style| Style { connections: self.all, ..style });

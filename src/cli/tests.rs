@@ -82,8 +82,10 @@ fn every_command_has_a_page_of_its_own() {
 
 #[test]
 fn each_rule_between_options_is_obeyed() {
-    let rules = free::RULES.iter().map(|rule| (rule.example, rule.message));
-    for (example, message) in rules.chain(wait::RULES.iter().map(|rule| (rule.example, rule.message))) {
+    let free = free::RULES.iter().map(|rule| (rule.example, rule.message));
+    let wait = wait::RULES.iter().map(|rule| (rule.example, rule.message));
+    let list = list::RULES.iter().map(|rule| (rule.example, rule.message));
+    for (example, message) in free.chain(wait).chain(list) {
         assert_eq!(usage(example), message, "{example}");
     }
 }

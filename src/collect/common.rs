@@ -4,7 +4,7 @@
 use std::io;
 use std::time::SystemTime;
 
-use super::{Detail, Scope, native};
+use super::{Detail, Namespaces, Scope, native};
 use crate::error::Error;
 use crate::model::{Backend, Circumstances, Gap, InterfaceAddress, Pid, Protocol, Socket};
 use crate::port_set::PortSet;
@@ -42,6 +42,7 @@ pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, 
         detail: Detail::Nothing,
         quick: false,
         family: None,
+        namespaces: Namespaces::Own,
     };
     let mut snapshot = native::snapshot(&scope)?;
     snapshot.sockets.retain(|socket| socket.state.is_waiting());

@@ -18,6 +18,7 @@ mod holder;
 mod host;
 mod kernel_sockets;
 mod links;
+mod namespaces;
 mod netlink;
 pub mod owners;
 mod partial;
@@ -31,6 +32,7 @@ mod socket_units;
 mod system_call;
 mod tables;
 pub mod unix_sockets;
+mod view;
 mod watch;
 
 use std::collections::HashMap;
@@ -52,6 +54,7 @@ use owners::Sweep;
 use search::Search;
 use sock_diag::{Entry, States};
 use tables::Tables;
+use view::View;
 
 use super::{Detail, Scope, leaders_first, processes};
 use crate::error::Error;
@@ -129,21 +132,21 @@ pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     let proc = Path::new(PROC);
     let host = host();
-    let mut tables = Tables::open(proc);
-    let mut entries = tables.read_scope(scope)?;
+    let mut view = View::open(proc, scope);
+    let mut entries = view.read(scope)?;
     if scope.protocols.contains(&Protocol::Tcp) {
-        tables.check_bound_sockets(host.release.as_deref());
+        view.own().check_bound_sockets(host.release.as_deref());
     }
 
     let mut gaps;
     let mut sockets;
     let mut processes = Vec::new();
     if scope.detail == Detail::Nothing {
-        gaps = tables.into_gaps();
+        gaps = view.into_gaps();
         sockets = join(entries, |_| None, |_| (None, Owners::NotAsked.into()));
     } else {
-        let search = search::search(proc, &mut tables, scope, &mut entries)?;
-        gaps = tables.into_gaps();
+        let search = search::search(proc, &mut view, scope, &mut entries)?;
+        gaps = view.into_gaps();
         gaps.extend(gaps_of(&search, !entries.is_empty(), &host));
         let hierarchy = Hierarchy::find(proc);
         let cgroups = hierarchy.as_ref().map(|hierarchy| cgroup_paths(proc, hierarchy, scope, &entries, &search.sweep));
@@ -232,7 +235,8 @@ fn join(
     let join_one = |entry: Entry| {
         let (cgroup, Attributed { owners, via, kernel_user }) = attribute(&entry);
         let device = match entry.interface {
-            0 => None,
+            // One of another namespace has its name already.
+            0 => entry.socket.device.clone(),
             index => devices.entry(index).or_insert_with(|| device_name(index)).clone(),
         };
         let user = entry.socket.uid.and_then(&mut user_name);

@@ -210,6 +210,7 @@ mod tests {
             detail: Detail::Full,
             quick: false,
             family: None,
+            namespaces: crate::collect::Namespaces::Own,
         };
         let kinds = |unreadable| -> Vec<_> { gaps(&scope, &[], unreadable).iter().map(|gap| gap.kind).collect() };
         assert_eq!((kinds(0), kinds(1)), (vec![], vec![&gap::ROWS_UNREADABLE]));

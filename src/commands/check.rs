@@ -92,7 +92,7 @@ fn observe_all(request: &Request, targets: &[Target], questions: usize, snapshot
         for port in target.ports() {
             for &protocol in request.protocols.iter().filter(|&&protocol| target.wants(protocol)) {
                 if asked.insert((port, protocol, &target.addresses, &target.zone)) {
-                    let sockets: &[&Socket] = by_port.get(&(port, protocol)).map_or(&[], Vec::as_slice);
+                    let sockets: &[&Socket] = by_port.get(&(port, protocol, None)).map_or(&[], Vec::as_slice);
                     all.push(looker.observe(port, protocol, sockets));
                 }
             }

@@ -6,7 +6,7 @@ use crate::classify::services::Services;
 use crate::collect::{self, Detail};
 use crate::commands::exit::Exit;
 use crate::diagnose::{Facts, Observed, PortReport, Status, diagnose};
-use crate::model::{Circumstances, Gap, Host, Pid, Process, Protocol, Snapshot, Socket};
+use crate::model::{Circumstances, Gap, Host, Namespace, Pid, Process, Protocol, Snapshot, Socket};
 use crate::probe::Outcome;
 use crate::request::Request;
 
@@ -39,10 +39,13 @@ impl Diagnosis {
         }
         let Snapshot { host, processes, gaps, .. } = snapshot;
         let mut diagnosis = Self { processes, gaps, circumstances, ..Self::of_no_ports(host) };
+        // The limits that were read are those of our own namespace.
+        let elsewhere = diagnosis.host.without_limits();
         diagnosis.ports = ports
             .into_iter()
             .map(|observed| {
-                let verdict = diagnose(&diagnosis.facts(request, &observed)).into();
+                let host = if observed.namespace.is_none() { &diagnosis.host } else { &elsewhere };
+                let verdict = diagnose(&Facts { host, ..diagnosis.facts(request, &observed) }).into();
                 PortReport { observed, verdict }
             })
             .collect();
@@ -100,11 +103,15 @@ fn circumstances(ports: &[Observed]) -> Circumstances {
     if is_refused || is_about_the_address { collect::circumstances(is_refused) } else { Circumstances::default() }
 }
 
+/// A port of a protocol in a network namespace; `None` for our own.
+pub type Key<'a> = (u16, Protocol, Option<&'a Namespace>);
+
 /// The sockets of each port.
-pub fn by_port(snapshot: &Snapshot) -> HashMap<(u16, Protocol), Vec<&Socket>> {
+pub fn by_port(snapshot: &Snapshot) -> HashMap<Key<'_>, Vec<&Socket>> {
     let mut by_port: HashMap<_, Vec<&Socket>> = HashMap::new();
     for socket in &snapshot.sockets {
-        by_port.entry((socket.local.port(), socket.protocol)).or_default().push(socket);
+        let key = (socket.local.port(), socket.protocol, socket.namespace.as_deref());
+        by_port.entry(key).or_default().push(socket);
     }
     // The kernel lists them in the order of its hash tables, which means nothing and changes.
     for sockets in by_port.values_mut() {

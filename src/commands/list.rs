@@ -3,12 +3,12 @@
 use std::cmp::Ordering;
 
 use super::check;
-use super::diagnosis::{Diagnosis, by_port};
+use super::diagnosis::{Diagnosis, Key, by_port};
 use crate::classify::{Class, Exposure};
 use crate::collect::{self, Detail, Scope};
 use crate::diagnose::Observed;
 use crate::error::Error;
-use crate::model::{Pid, Process, Protocol, Snapshot, Socket, State, find_process};
+use crate::model::{Pid, Process, Snapshot, Socket, State, find_process};
 use crate::port_set::PortSet;
 use crate::request::{Filter, Request, Sort};
 
@@ -32,15 +32,16 @@ pub fn list(request: &Request, filter: &Filter, sort: Sort) -> Result<Listing, E
 
 fn listed(request: &Request, filter: &Filter, sort: Sort, mut snapshot: Snapshot) -> Diagnosis {
     let leases = check::leases_on(request, &bound_ports(&snapshot), &mut snapshot);
-    let observe = |((port, protocol), sockets): ((u16, Protocol), Vec<&Socket>)| {
+    let observe = |((port, protocol, namespace), sockets): (Key<'_>, Vec<&Socket>)| {
         let is_shown = |socket: &&Socket| {
             socket.serves(request.family)
                 && (request.connections || socket.state.is_waiting())
                 && fits(filter, socket, &snapshot.processes)
         };
         let sockets: Vec<Socket> = sockets.into_iter().filter(is_shown).cloned().collect();
-        let lease = leases.on(port).cloned().map(Box::new);
-        (!sockets.is_empty()).then(|| Observed { sockets, lease, ..Observed::of(port, protocol) })
+        let lease = leases.on(port).filter(|_| namespace.is_none()).cloned().map(Box::new);
+        let namespace = namespace.cloned().map(Box::new);
+        (!sockets.is_empty()).then(|| Observed { namespace, sockets, lease, ..Observed::of(port, protocol) })
     };
     let ports = by_port(&snapshot).into_iter().filter_map(observe).collect();
     let mut diagnosis = Diagnosis::judge(request, ports, snapshot);
@@ -50,7 +51,8 @@ fn listed(request: &Request, filter: &Filter, sort: Sort, mut snapshot: Snapshot
 
 /// The ports that a hold of `portcheck free` may have bound.
 fn bound_ports(snapshot: &Snapshot) -> PortSet {
-    let bound = snapshot.sockets.iter().filter(|socket| socket.state == State::Bound);
+    let is_bound = |socket: &&Socket| socket.state == State::Bound && socket.namespace.is_none();
+    let bound = snapshot.sockets.iter().filter(is_bound);
     bound.map(|socket| (socket.local.port(), socket.local.port())).collect()
 }
 
@@ -73,7 +75,7 @@ fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
         is(&socket.user, socket.uid) || owners().any(|process| is(&process.user, process.uid))
     });
     let has_class = filter.class.is_none_or(|class| Class::of(socket.local.port()) == class);
-    let is_exposed = !filter.exposed || Exposure::of(socket) != Exposure::Loopback;
+    let is_exposed = !filter.exposed || Exposure::of(socket) > Exposure::Namespace;
     has_pid && has_name && is_users && has_class && is_exposed
 }
 
@@ -97,7 +99,8 @@ fn compare(sort: Sort, a: &Observed, b: &Observed, processes: &[Process]) -> Ord
         Sort::Pid => unknown_last(first_pid(a), first_pid(b)),
         Sort::User => unknown_last(user(a), user(b)),
     };
-    by.then_with(|| (a.port, a.protocol).cmp(&(b.port, b.protocol)))
+    // Our own namespace comes first.
+    by.then_with(|| (a.port, a.protocol, &a.namespace).cmp(&(b.port, b.protocol, &b.namespace)))
 }
 
 fn unknown_last<T: Ord>(a: Option<T>, b: Option<T>) -> Ordering {

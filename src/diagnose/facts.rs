@@ -119,27 +119,39 @@ impl<'a> Facts<'a> {
 
     /// The command that asks the same about this port: `portcheck 127.0.0.1:80/tcp`.
     pub fn check(&self) -> Vec<String> {
-        self.call(&[], self.places())
+        self.look(self.places())
     }
 
     /// The same on one address, on an interface.
     pub fn check_on(&self, address: IpAddr, interface: &str) -> Vec<String> {
-        self.call(&[], [(address, Some(interface))])
+        self.look([(address, Some(interface))])
     }
 
     /// The command that ends who holds this port: `portcheck kill 80/tcp`.
     pub fn kill(&self) -> Vec<String> {
-        self.call(&["kill"], self.places())
+        self.act(self.call(&["kill"], self.places()))
     }
 
     /// The same for who holds it on these addresses, each with its interface if it needs one.
     pub fn kill_on(&self, places: impl IntoIterator<Item = (IpAddr, Option<&'a str>)>) -> Vec<String> {
-        self.call(&["kill"], places)
+        self.act(self.call(&["kill"], places))
     }
 
     /// The command that takes a free port with a number close to this one.
     pub fn take_near(&self) -> Vec<String> {
-        [self.program, "free", "--near", &self.observed.port.to_string()].map(str::to_owned).to_vec()
+        self.act([self.program, "free", "--near", &self.observed.port.to_string()].map(str::to_owned).to_vec())
+    }
+
+    /// A look from inside, if the port is one of another network namespace.
+    fn look<'b>(&self, places: impl IntoIterator<Item = (IpAddr, Option<&'b str>)>) -> Vec<String> {
+        let inside = self.observed.namespace.as_ref().map(|namespace| ["--in".to_owned(), namespace.argument()]);
+        self.call(&[], places).into_iter().chain(inside.into_iter().flatten()).collect()
+    }
+
+    /// A command that acts, run where the port is.
+    fn act(&self, command: Vec<String>) -> Vec<String> {
+        let entering = self.observed.namespace.as_ref().map(|namespace| namespace.entering());
+        entering.into_iter().flatten().chain(command).collect()
     }
 
     fn places(&self) -> impl Iterator<Item = (IpAddr, Option<&'a str>)> + use<'a> {

@@ -32,6 +32,7 @@ pub fn groups<'a>(sockets: impl IntoIterator<Item = &'a Socket>) -> Vec<Group<'a
                 && first.state.is_waiting() == socket.state.is_waiting()
                 && (first.via, &first.kernel_user, &first.activated_by, &first.forwards_to)
                     == (socket.via, &socket.kernel_user, &socket.activated_by, &socket.forwards_to)
+                && first.namespace == socket.namespace
                 && (!matches!(socket.owners, Owners::Hidden { .. })
                     || (first.uid, &first.cgroup) == (socket.uid, &socket.cgroup))
         };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Finding, Severity};
 use crate::classify::Class;
 use crate::classify::services::Service;
-use crate::model::{Lease, LeaseKind, NameTaken, Owners, Pid, Protocol, Socket, State};
+use crate::model::{Lease, LeaseKind, NameTaken, Namespace, Owners, Pid, Protocol, Socket, State};
 use crate::probe::{Attempt, Outcome};
 
 /// What was observed of one port of one protocol.
@@ -16,6 +16,8 @@ pub struct Observed {
     pub port: u16,
     /// The protocol.
     pub protocol: Protocol,
+    /// The network namespace that it is a port of; `None` for our own.
+    pub namespace: Option<Box<Namespace>>,
     /// The addresses asked about; every one if empty.
     pub addresses: Vec<IpAddr>,
     /// The interface named behind them.
@@ -49,6 +51,7 @@ impl Observed {
         Self {
             port,
             protocol,
+            namespace: None,
             addresses: Vec::new(),
             zone: None,
             is_one_of_several_places: false,

@@ -18,7 +18,8 @@ pub static LOOPBACK_ONLY: Rule = Rule {
         if sockets.is_empty() || sockets.iter().any(|socket| Exposure::of(socket) != Exposure::Loopback) {
             return Vec::new();
         }
-        vec![reachable("from this machine only")]
+        let is_elsewhere = facts.observed.namespace.is_some();
+        vec![reachable(if is_elsewhere { "from its network namespace only" } else { "from this machine only" })]
     },
 };
 
@@ -36,7 +37,8 @@ pub static EXPOSED: Rule = Rule {
         let how = match sockets.iter().map(|socket| Exposure::of(socket)).max() {
             Some(Exposure::All) => "through every interface",
             Some(Exposure::Interface) => "from other machines, through its address",
-            Some(Exposure::Loopback) | None => return Vec::new(),
+            // What is connected to another network namespace is not known.
+            Some(Exposure::Namespace | Exposure::Loopback) | None => return Vec::new(),
         };
         vec![reachable(how)]
     },

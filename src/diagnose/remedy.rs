@@ -129,7 +129,8 @@ fn end<'a>(facts: &Facts<'a>, group: &Group<'a>, leader: Option<&Process>) -> Re
 
 /// Ends the holder of a connection, which may be doing something else entirely.
 pub fn end_client(facts: &Facts<'_>) -> Remedy {
-    let command = facts.kill().into_iter().chain(["--clients".to_owned()]);
+    let sudo = facts.observed.namespace.as_ref().and_then(|_| sudo(facts, None));
+    let command = sudo.into_iter().chain(facts.kill()).chain(["--clients".to_owned()]);
     Remedy::run(RemedyKind::EndProcess, "end it all the same", command)
 }
 
@@ -158,6 +159,10 @@ pub fn as_root(command: Vec<String>) -> impl Iterator<Item = String> {
 
 /// `sudo`, if the process is not the reader's own.
 fn sudo(facts: &Facts<'_>, process: Option<&Process>) -> Option<String> {
+    // Only root may enter another network namespace.
+    if facts.observed.namespace.is_some() {
+        return (facts.host.euid != Some(0)).then(|| "sudo".to_owned());
+    }
     let own = match (facts.host.euid, process.and_then(|process| process.uid)) {
         (Some(0), _) => true,
         (Some(euid), Some(uid)) => euid == uid,
@@ -234,10 +239,12 @@ pub fn keep_out_of_range(facts: &Facts<'_>) -> Vec<Remedy> {
     else {
         return Vec::new();
     };
+    // A setting would be that of our own network namespace.
+    let os = if facts.observed.namespace.is_some() { "" } else { facts.host.os };
     let outside = format!("take a port outside {first}-{last}, the range of outgoing connections");
     let mut remedies = vec![Remedy::advice(RemedyKind::TakeAnother, outside)];
     let own = [(facts.observed.port, facts.observed.port)];
-    match facts.host.os {
+    match os {
         "linux" => {
             let reserved: PortSet = facts.host.reserved_ports.ranges().iter().copied().chain(own).collect();
             let setting = format!("net.ipv4.ip_local_reserved_ports={reserved}");

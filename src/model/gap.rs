@@ -107,6 +107,10 @@ kinds! {
     QUICK_LOOK: "quick-look", Owners,
         "Other processes with the same socket. `--quick` stops at the first one.",
         "Leave `--quick` out.";
+    OTHER_NAMESPACES: "other-namespaces", Owners,
+        "Who holds sockets in other network namespaces, and which sockets are bound there without listening. \
+         Without privilege, these namespaces are read from /proc/PID/net. Those without a process cannot be read so.",
+        "Ask as root.";
     NETLINK_UNAVAILABLE: "netlink-unavailable", Details,
         "The device, the cgroup and IPV6_V6ONLY of sockets. A sandbox or the kernel refuses sock_diag.",
         "Allow AF_NETLINK in the sandbox.";

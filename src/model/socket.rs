@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Forward, Owners, Protocol, Unit, Via};
+use super::{Forward, Namespace, Owners, Protocol, Unit, Via};
 
 /// The address family with which a socket was created. Its address does not tell: an IPv6 socket
 /// may hold an IPv4 port.
@@ -145,7 +145,7 @@ pub struct Timer {
     pub retransmits: u8,
 }
 
-/// A TCP or UDP socket of this network namespace that holds a local port.
+/// A TCP or UDP socket that holds a local port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Socket {
     /// TCP or UDP.
@@ -190,6 +190,8 @@ pub struct Socket {
     pub forward: Option<Box<Forward>>,
     /// Where a service of Windows forwards connections to (`netsh interface portproxy`).
     pub forwards_to: Option<PortProxy>,
+    /// The network namespace that it is in; `None` for our own.
+    pub namespace: Option<Box<Namespace>>,
 }
 
 impl Socket {
@@ -217,6 +219,7 @@ impl Socket {
             activated_by: None,
             forward: None,
             forwards_to: None,
+            namespace: None,
         }
     }
 

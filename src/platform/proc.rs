@@ -87,7 +87,17 @@ pub fn status_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 
 /// The inode in `socket:[42380]`.
 pub fn parse_socket_link(link: &[u8]) -> Option<u64> {
-    let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    parse_inode(link.strip_prefix(b"socket:[")?)
+}
+
+/// The inode in `net:[4026531840]`, the link to a network namespace (namespaces(7)).
+pub fn parse_namespace_link(link: &[u8]) -> Option<u64> {
+    parse_inode(link.strip_prefix(b"net:[")?)
+}
+
+/// The number in front of the closing bracket.
+fn parse_inode(rest: &[u8]) -> Option<u64> {
+    let digits = rest.strip_suffix(b"]")?;
     // There is no UTF-8 validation, as this runs once for each socket descriptor of the machine.
     digits.iter().try_fold(0u64, |inode, byte| {
         let digit = byte.checked_sub(b'0').filter(|&digit| digit <= 9)?;
@@ -120,6 +130,8 @@ mod tests {
         {
             assert_eq!(parse_socket_link(other.as_bytes()), None, "{other}");
         }
+        assert_eq!(parse_namespace_link(b"net:[4026531840]"), Some(4_026_531_840));
+        assert_eq!((parse_namespace_link(b"mnt:[1]"), parse_namespace_link(b"net:[1")), (None, None));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub enum Column {
     User,
     Supervisor,
     Command,
+    Namespace,
 }
 
 /// Between two columns.
@@ -36,10 +37,10 @@ enum Concession {
     Leave(Column),
 }
 
-/// From the first to the last, as far as needed: what another column says too gives way first, the command line last. Port,
-/// protocol, address, process and pid are the answer and never go.
+/// From the first to the last, as far as needed: what another column says too gives way first, the command line and the network
+/// namespace last. Port, protocol, address, process and pid are the answer and never go.
 const CONCESSIONS: &[Concession] = {
-    use Column::{Address, Class, Command, Exposure, Service, Supervisor, User};
+    use Column::{Address, Class, Command, Exposure, Namespace, Service, Supervisor, User};
     use Concession::{Leave, Narrow, Stack};
     &[
         Narrow(Command, 30),
@@ -53,6 +54,8 @@ const CONCESSIONS: &[Concession] = {
         Leave(User),
         Narrow(Command, 10),
         Leave(Command),
+        Narrow(Namespace, 16),
+        Leave(Namespace),
     ]
 };
 
@@ -72,6 +75,7 @@ impl Column {
             Self::User => "USER",
             Self::Supervisor => "UNIT/CONTAINER",
             Self::Command => "COMMAND",
+            Self::Namespace => "NAMESPACE",
         }
     }
 
@@ -90,6 +94,7 @@ impl Column {
             Self::Pid => vec![pids(row)],
             Self::User => row.user.iter().cloned().collect(),
             Self::Supervisor => row.supervisor.iter().cloned().collect(),
+            Self::Namespace => row.namespace.iter().cloned().collect(),
             Self::Command => {
                 vec![escape::shorten(&escape::command_line(row.command), LONGEST_COMMAND).into_owned()]
             }

@@ -11,7 +11,7 @@ use crate::commands::free::Report;
 use crate::duration::milliseconds;
 
 /// The columns. Scripts go by the names, so new ones are added at the end.
-const HEADING: [&str; 16] = [
+const HEADING: [&str; 17] = [
     "port",
     "protocol",
     "status",
@@ -28,6 +28,7 @@ const HEADING: [&str; 16] = [
     "user",
     "supervisor",
     "command",
+    "namespace",
 ];
 
 /// Writes a row for each holder, and one for each port without any.
@@ -47,7 +48,7 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
         let rows = rows_of(port, &diagnosis.processes, style.connections);
         if rows.is_empty() {
             let start = start.into_iter().chain([asked(port).join(" ")]);
-            writer.write_record(start.map(|text| cell(&text)).chain(repeat_n(String::new(), 9)))?;
+            writer.write_record(start.map(|text| cell(&text)).chain(repeat_n(String::new(), 10)))?;
             continue;
         }
         for row in rows {
@@ -59,7 +60,7 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
 }
 
 /// What a row says of the holder.
-fn columns(row: &Row<'_>) -> [String; 10] {
+fn columns(row: &Row<'_>) -> [String; 11] {
     let pids: Vec<String> = row.owners.pids().iter().map(ToString::to_string).collect();
     [
         row.addresses.join(" "),
@@ -72,6 +73,7 @@ fn columns(row: &Row<'_>) -> [String; 10] {
         row.user.clone().unwrap_or_default(),
         row.supervisor.clone().unwrap_or_default(),
         escape::command_line(row.command),
+        row.namespace.clone().unwrap_or_default(),
     ]
 }
 

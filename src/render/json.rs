@@ -26,7 +26,7 @@ use formatter::Escaping;
 use parts::{endpoint, remedy};
 use wire::{
     Envelope, Line, WireAncestor, WireBind, WireContainer, WireDetail, WireError, WireFinding, WireGap, WireHost,
-    WireKernelUser, WireOwners, WirePort, WireProcess, WireService, WireSocket, WireTimer, WireUnit,
+    WireKernelUser, WireNamespace, WireOwners, WirePort, WireProcess, WireService, WireSocket, WireTimer, WireUnit,
 };
 
 const SCHEMA_VERSION: u32 = 1;
@@ -138,6 +138,7 @@ fn port<'a>(report: &'a PortReport, processes: &[model::Process]) -> WirePort<'a
     WirePort {
         port: report.observed.port,
         protocol: report.observed.protocol.into_str(),
+        namespace: report.observed.namespace.as_deref().map(namespace),
         addresses: report.observed.addresses.iter().map(ToString::to_string).collect(),
         class: report.observed.class().into_str(),
         service: report.observed.service.as_deref().map(service),
@@ -213,7 +214,12 @@ fn socket(socket: &model::Socket) -> WireSocket<'_> {
         kernel_user: socket.kernel_user.as_ref().map(kernel_user),
         socket_unit: socket.activated_by.as_ref().map(unit),
         forwards_to: socket.forwards_to.as_ref().map(|forward| &*forward.target),
+        namespace: socket.namespace.as_deref().map(namespace),
     }
+}
+
+fn namespace(namespace: &model::Namespace) -> WireNamespace<'_> {
+    WireNamespace { inode: namespace.inode, name: namespace.given_name() }
 }
 
 fn kernel_user(user: &KernelUser) -> WireKernelUser<'_> {

@@ -3,27 +3,36 @@
 use std::io::{self, Write};
 use std::iter::repeat_n;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::rows::{Line, asked, lines, range, rows_of, service};
 use super::{Style, escape};
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::PortReport;
 
+/// The columns. The last one is hidden unless other network namespaces were looked at.
+const HEADING: [&str; 10] =
+    ["Port", "Status", "Service", "Address", "Exposed", "Process", "PID", "User", "Unit/container", "Namespace"];
+
 /// Writes a row for each holder, one for each port without any, and one for all free ports in a row.
 pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["Port", "Status", "Service", "Address", "Exposed", "Process", "PID", "User", "Unit/container"]);
+    table.set_header(HEADING);
     for line in lines(&diagnosis.ports) {
         match line {
             Line::Free(run @ [first, .., last]) if first.observed.port != last.observed.port && is_unused(run) => {
                 let start = [range(run), first.verdict.status.into_str().to_owned(), String::new()];
-                table.add_row(start.into_iter().chain([asked(first).join(", ")]).chain(repeat_n(String::new(), 5)));
+                table.add_row(start.into_iter().chain([asked(first).join(", ")]).chain(repeat_n(String::new(), 6)));
             }
             Line::Free(run) => run.iter().for_each(|port| add_port(port, diagnosis, style, &mut table)),
             Line::One(port) => add_port(port, diagnosis, style, &mut table),
         }
+    }
+    if diagnosis.ports.iter().all(|port| port.observed.namespace.is_none())
+        && let Some(namespaces) = table.column_mut(HEADING.len() - 1)
+    {
+        namespaces.set_constraint(ColumnConstraint::Hidden);
     }
     writeln!(out, "{table}")
 }
@@ -37,7 +46,7 @@ fn add_port(port: &PortReport, diagnosis: &Diagnosis, style: &Style, table: &mut
         [port.observed.name(), port.verdict.status.into_str().to_owned(), cell(&service(port).unwrap_or_default())];
     let rows = rows_of(port, &diagnosis.processes, style.connections);
     if rows.is_empty() {
-        table.add_row(start.into_iter().chain([asked(port).join(", ")]).chain(repeat_n(String::new(), 5)));
+        table.add_row(start.into_iter().chain([asked(port).join(", ")]).chain(repeat_n(String::new(), 6)));
         return;
     }
     for row in rows {
@@ -49,6 +58,7 @@ fn add_port(port: &PortReport, diagnosis: &Diagnosis, style: &Style, table: &mut
             pids.join(", "),
             cell(row.user.as_deref().unwrap_or_default()),
             cell(row.supervisor.as_deref().unwrap_or_default()),
+            cell(row.namespace.as_deref().unwrap_or_default()),
         ];
         table.add_row(start.iter().chain(&rest));
     }

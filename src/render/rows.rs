@@ -31,6 +31,8 @@ pub struct Row<'a> {
     pub supervisor: Option<String>,
     /// The leader's command line.
     pub command: &'a [String],
+    /// What the network namespace is called, if it is not our own.
+    pub namespace: Option<String>,
 }
 
 /// The addresses in the row of a port without any holder: those asked about.
@@ -77,6 +79,7 @@ fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) ->
         user: user.or_else(|| first.user.clone()).or_else(|| first.uid.map(|uid| uid.to_string())),
         supervisor: supervisor_of(leader, first),
         command: leader.map_or(&[], |process| &process.command),
+        namespace: first.namespace.as_ref().map(|namespace| namespace.title()),
     }
 }
 

@@ -27,7 +27,8 @@ pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result
         }
         return notes(diagnosis, style, out);
     }
-    let mut columns = vec![Column::Port, Column::Protocol];
+    // A column without content is left out.
+    let mut columns = vec![Column::Port, Column::Protocol, Column::Namespace];
     if style.connections {
         columns.push(Column::State);
     }

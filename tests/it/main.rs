@@ -54,6 +54,8 @@ mod list;
 #[cfg(target_os = "linux")]
 mod mixtures;
 #[cfg(target_os = "linux")]
+mod namespaces;
+#[cfg(target_os = "linux")]
 mod owners;
 mod portable;
 #[cfg(target_os = "linux")]

@@ -28,7 +28,9 @@ impl KernelPort {
     /// Whether `socket`, which no process was seen to have, is the kernel's. The kernel's sockets
     /// are root's, and those of devices are bound to a wildcard.
     pub fn is(&self, socket: &Socket) -> bool {
-        socket.uid == Some(0)
+        // Only what the kernel has in our own network namespace was asked for.
+        socket.namespace.is_none()
+            && socket.uid == Some(0)
             && (self.protocol, self.port) == (socket.protocol, socket.local.port())
             && self.address.is_none_or(|address| address == socket.local.ip())
             && self.family.is_none_or(|family| family == socket.family)

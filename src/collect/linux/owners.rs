@@ -170,7 +170,7 @@ pub fn sockets_of(
 
 /// How many processors this process may use. The standard library also reads the limits of the
 /// cgroup, which costs more than the sweep of a small machine.
-fn processors() -> usize {
+pub fn processors() -> usize {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize).clamp(1, 32)
 }
 

@@ -11,7 +11,7 @@ use super::kernel_sockets::{self, KernelPort};
 use super::owners::{self, Sweep};
 use super::quick;
 use super::sock_diag::Entry;
-use super::tables::Tables;
+use super::view::{self, View};
 use crate::collect::Scope;
 use crate::error::Error;
 use crate::model::Socket;
@@ -36,7 +36,7 @@ pub struct Search {
 
 /// Searches for the owners. Sockets that are closed meanwhile are removed from `entries`: nobody
 /// has them, and that must not be taken for a finding.
-pub fn search(proc: &Path, tables: &mut Tables<'_>, scope: &Scope, entries: &mut Vec<Entry>) -> Result<Search, Error> {
+pub fn search(proc: &Path, view: &mut View<'_>, scope: &Scope, entries: &mut Vec<Entry>) -> Result<Search, Error> {
     let mut wanted: Vec<u64> = entries.iter().filter_map(|entry| entry.socket.inode).collect();
     wanted.sort_unstable();
     wanted.dedup();
@@ -52,13 +52,13 @@ pub fn search(proc: &Path, tables: &mut Tables<'_>, scope: &Scope, entries: &mut
     };
     let mut search = Search { sweep, was_quick, sees_every_namespace, ..Search::default() };
     if entries.iter().any(|entry| is_in_doubt(entry, &search.sweep)) {
-        drop_closed(tables, scope, entries, &search.sweep)?;
-        look_again(proc, tables, scope, entries, &mut search.sweep)?;
+        drop_closed(view, scope, entries, &search.sweep)?;
+        look_again(proc, view, scope, entries, &mut search.sweep)?;
         if !unowned(&*entries, &search.sweep).is_empty() {
             look_further(proc, entries, &mut search);
         }
         // What is still open now was open during the whole search.
-        drop_closed(tables, scope, entries, &search.sweep)?;
+        drop_closed(view, scope, entries, &search.sweep)?;
     }
     Ok(search)
 }
@@ -68,7 +68,7 @@ pub fn search(proc: &Path, tables: &mut Tables<'_>, scope: &Scope, entries: &mut
 /// has sockets for a moment that nobody can find.
 fn look_again(
     proc: &Path,
-    tables: &mut Tables<'_>,
+    view: &mut View<'_>,
     scope: &Scope,
     entries: &mut Vec<Entry>,
     sweep: &mut Sweep,
@@ -80,7 +80,7 @@ fn look_again(
     users.sort_unstable();
     users.dedup();
     if !users.is_empty() && ending::wait(proc, &users) {
-        drop_closed(tables, scope, entries, sweep)?;
+        drop_closed(view, scope, entries, sweep)?;
         sweep.add(owners::sweep(proc, &unowned(entries.iter().filter(|entry| may_be_ours(&entry.socket)), sweep))?);
     }
     Ok(())
@@ -105,12 +105,16 @@ fn look_further(proc: &Path, entries: &[Entry], search: &mut Search) {
 }
 
 /// Removes the sockets without an owner that are no longer open.
-fn drop_closed(tables: &mut Tables<'_>, scope: &Scope, entries: &mut Vec<Entry>, sweep: &Sweep) -> Result<(), Error> {
-    if !entries.iter().any(|entry| is_in_doubt(entry, sweep)) {
+fn drop_closed(view: &mut View<'_>, scope: &Scope, entries: &mut Vec<Entry>, sweep: &Sweep) -> Result<(), Error> {
+    let is_doubtful = |entry: &Entry| is_in_doubt(entry, sweep) && view::is_worth_a_look(&entry.socket);
+    let doubtful: Vec<&Socket> = entries.iter().filter(|entry| is_doubtful(entry)).map(|entry| &entry.socket).collect();
+    if doubtful.is_empty() {
         return Ok(());
     }
-    let key = |Entry { socket, .. }: &Entry| (socket.inode, socket.protocol, socket.local, socket.state);
-    let again = tables.read_scope(scope)?;
+    let key = |Entry { socket, .. }: &Entry| {
+        (socket.namespace.clone(), socket.inode, socket.protocol, socket.local, socket.state)
+    };
+    let again = view.read_again(scope, &doubtful)?;
     let open: HashSet<_> = again.iter().map(key).collect();
     let open_inodes: HashSet<u64> = again.iter().filter_map(|entry| entry.socket.inode).collect();
     entries.retain(|entry| {
@@ -119,7 +123,7 @@ fn drop_closed(tables: &mut Tables<'_>, scope: &Scope, entries: &mut Vec<Entry>,
             Some(inode) => open_inodes.contains(&inode),
             None => open.contains(&key(entry)),
         };
-        is_open || !is_in_doubt(entry, sweep)
+        is_open || !is_doubtful(entry)
     });
     Ok(())
 }

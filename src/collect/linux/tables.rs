@@ -33,32 +33,48 @@ impl<'a> Tables<'a> {
         tables
     }
 
+    /// The text alone, under `proc`: the directory of a process shows the tables of its network
+    /// namespace.
+    pub fn text(proc: &'a Path) -> Self {
+        Self { proc, diag: None, gaps: Vec::new() }
+    }
+
     /// Reads the sockets that `scope` asks for: waiting sockets first, and connections only if
     /// asked for or needed.
     pub fn read_scope(&mut self, scope: &Scope) -> Result<Vec<Entry>, Error> {
+        let mut entries = self.read_waiting(scope)?;
+        if scope.protocols.contains(&Protocol::Tcp) && !scope.connections {
+            let unexplained = scope.unexplained(entries.iter().map(|entry| &entry.socket));
+            if !unexplained.is_empty() {
+                let connected = self.read(Protocol::Tcp, States::CONNECTED, &unexplained)?;
+                entries.extend(connected.into_iter().filter(|entry| !entry.socket.state.is_waiting()));
+            }
+        }
+        drop_doubles(&mut entries);
+        Ok(entries)
+    }
+
+    /// The same without the connections that decide whether a bind works. Those of another network
+    /// namespace decide nothing here.
+    pub fn read_elsewhere(&mut self, scope: &Scope) -> Result<Vec<Entry>, Error> {
+        let mut entries = self.read_waiting(scope)?;
+        drop_doubles(&mut entries);
+        Ok(entries)
+    }
+
+    /// Waiting sockets, and connections if they were asked for.
+    fn read_waiting(&mut self, scope: &Scope) -> Result<Vec<Entry>, Error> {
         let ports = scope.ports();
         let mut entries = Vec::new();
         if scope.protocols.contains(&Protocol::Tcp) {
             let states = if scope.connections { States::ALL } else { States::WAITING };
             entries = self.read(Protocol::Tcp, states, &ports)?;
-            if !scope.connections {
-                // The text shows every state.
-                entries.retain(|entry| entry.socket.state.is_waiting());
-                let unexplained = scope.unexplained(entries.iter().map(|entry| &entry.socket));
-                if !unexplained.is_empty() {
-                    let connected = self.read(Protocol::Tcp, States::CONNECTED, &unexplained)?;
-                    entries.extend(connected.into_iter().filter(|entry| !entry.socket.state.is_waiting()));
-                }
-            }
+            // The text shows every state.
+            entries.retain(|entry| scope.connections || entry.socket.state.is_waiting());
         }
         if scope.protocols.contains(&Protocol::Udp) {
             entries.extend(self.read(Protocol::Udp, States::ALL, &ports)?);
         }
-        // The kernel walks its table in steps, and may show a socket twice if it moved in between.
-        let mut seen = HashSet::new();
-        entries.retain(|Entry { socket, .. }| {
-            socket.inode.is_none_or(|inode| seen.insert((inode, socket.local, socket.state)))
-        });
         Ok(entries)
     }
 
@@ -142,6 +158,14 @@ impl<'a> Tables<'a> {
             self.gaps.push(gap);
         }
     }
+}
+
+/// The kernel walks its table in steps, and may show a socket twice if it moved in between.
+fn drop_doubles(entries: &mut Vec<Entry>) {
+    let mut seen = HashSet::new();
+    entries.retain(|Entry { socket, .. }| {
+        socket.inode.is_none_or(|inode| seen.insert((inode, socket.local, socket.state)))
+    });
 }
 
 fn bound_sockets_unlisted(why: &str) -> Gap {

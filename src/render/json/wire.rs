@@ -90,6 +90,8 @@ pub struct WirePort<'a> {
     pub port: u16,
     #[cfg_attr(test, schemars(extend("enum" = Protocol::VARIANTS)))]
     pub protocol: &'static str,
+    /// The network namespace that it is a port of; null for that of portcheck.
+    pub namespace: Option<WireNamespace<'a>>,
     /// The addresses asked about; every one if empty.
     pub addresses: Vec<String>,
     /// The class of the port by RFC 6335.
@@ -206,6 +208,18 @@ pub struct WireSocket<'a> {
     pub socket_unit: Option<WireUnit<'a>>,
     /// Where Windows passes connections on to (`netsh interface portproxy`).
     pub forwards_to: Option<&'a str>,
+    /// The network namespace that it is in; null for that of portcheck.
+    pub namespace: Option<WireNamespace<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Namespace"))]
+pub struct WireNamespace<'a> {
+    /// What identifies it; null where only root may know it.
+    pub inode: Option<u64>,
+    /// Its name by `ip netns`, or the container in it.
+    pub name: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]

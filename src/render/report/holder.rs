@@ -203,7 +203,11 @@ pub fn addresses(sockets: &[&Socket]) -> String {
         if devices.is_empty() { String::new() } else { format!(", through {} only", enumerate(&devices, "and")) };
     let reach = match sockets.iter().map(|socket| Exposure::of(socket)).max() {
         _ if sockets[0].state == State::Bound => "",
+        Some(Exposure::Loopback) if sockets.iter().any(|socket| socket.namespace.is_some()) => {
+            "; in its network namespace only"
+        }
         Some(Exposure::Loopback) | None => "; this machine only",
+        Some(Exposure::Namespace) => "; reachable in its network namespace",
         Some(Exposure::Interface | Exposure::All) => "; reachable from other machines",
     };
     format!("{}{through}{reach}", enumerate(&places, "and"))

@@ -4,6 +4,7 @@
 pub mod cgroup;
 pub mod docker;
 pub mod lease;
+pub mod netns;
 pub mod pids;
 pub mod podman;
 pub mod programs;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::collect::Detail;
+use crate::collect::{Detail, Namespaces};
 use crate::commands::kill::{Consent, Restarter};
 use crate::diagnose::{Facts, Observed, diagnose};
 use crate::model::{Ancestor, Backend, Container, Runtime};
@@ -36,6 +36,7 @@ fn request() -> Request {
         probe: true,
         quick: false,
         reuse_address: false,
+        namespaces: Namespaces::Own,
         program: "portcheck".to_owned(),
     }
 }

@@ -1,0 +1,116 @@
+//! The socket tables that are looked at: those of our own network namespace, and of the others if they were asked for.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::namespaces::{self, By, Neighbour, Reading};
+use super::search::may_be_ours;
+use super::sock_diag::Entry;
+use super::tables::Tables;
+use crate::collect::{self, Detail, Scope};
+use crate::error::Error;
+use crate::model::{Gap, Namespace, ShownBy, Socket, gap};
+
+/// The tables, and what they were found not to show.
+#[derive(Debug)]
+pub struct View<'a> {
+    proc: &'a Path,
+    own: Tables<'a>,
+    others: Vec<Neighbour>,
+    /// What could not be seen of the others.
+    gaps: Vec<String>,
+}
+
+impl<'a> View<'a> {
+    /// Opens the tables that `scope` asks for. Other namespaces are not even looked for unless they are in it.
+    pub fn open(proc: &'a Path, scope: &Scope) -> Self {
+        let mut view = Self { proc, own: Tables::open(proc), others: Vec::new(), gaps: Vec::new() };
+        if scope.namespaces == collect::Namespaces::All {
+            match namespaces::find(proc) {
+                Ok(found) => view.others = found,
+                Err(error) => view.gaps.push(format!("other network namespaces could not be looked for: {error}")),
+            }
+            if scope.detail > Detail::Nothing {
+                namespaces::give_names(proc, &mut view.others);
+            }
+        }
+        view
+    }
+
+    /// The tables of our own namespace.
+    pub fn own(&mut self) -> &mut Tables<'a> {
+        &mut self.own
+    }
+
+    /// Reads the sockets that `scope` asks for.
+    pub fn read(&mut self, scope: &Scope) -> Result<Vec<Entry>, Error> {
+        let mut entries = self.own.read_scope(scope)?;
+        let neighbours: Vec<&Neighbour> = self.others.iter().collect();
+        let readings = namespaces::read_all(self.proc, scope, &neighbours);
+        self.gaps.extend(gaps(self.proc, &neighbours, &readings));
+        entries.extend(readings.into_iter().flatten().flat_map(|reading| reading.entries));
+        Ok(entries)
+    }
+
+    /// Reads again where the sockets of `doubtful` are.
+    pub fn read_again(&mut self, scope: &Scope, doubtful: &[&Socket]) -> Result<Vec<Entry>, Error> {
+        let wanted: HashSet<Option<&Namespace>> = doubtful.iter().map(|socket| socket.namespace.as_deref()).collect();
+        let mut entries = if wanted.contains(&None) { self.own.read_scope(scope)? } else { Vec::new() };
+        let neighbours: Vec<&Neighbour> =
+            self.others.iter().filter(|neighbour| wanted.contains(&Some(&neighbour.namespace))).collect();
+        let readings = namespaces::read_all(self.proc, scope, &neighbours);
+        entries.extend(readings.into_iter().flatten().flat_map(|reading| reading.entries));
+        Ok(entries)
+    }
+
+    /// Everything that could not be seen.
+    pub fn into_gaps(self) -> Vec<Gap> {
+        let is_root = rustix::process::geteuid().is_root();
+        let shown_by = if is_root { ShownBy::Nothing } else { ShownBy::Root };
+        let others = self.gaps.into_iter().map(|summary| Gap { shown_by, ..gap::OTHER_NAMESPACES.gap(summary) });
+        self.own.into_gaps().into_iter().chain(others).collect()
+    }
+}
+
+/// Whether a second look may find out more of a socket: it is here, or its process can be inspected.
+pub fn is_worth_a_look(socket: &Socket) -> bool {
+    socket.namespace.is_none() || may_be_ours(socket)
+}
+
+/// What could not be seen in `neighbours`, which were read in the same order.
+fn gaps(proc: &Path, neighbours: &[&Neighbour], readings: &[Option<Reading>]) -> Vec<String> {
+    let mut gaps = Vec::new();
+    let by_text = |reading: &Reading| matches!(reading.by, By::Text);
+    if readings.iter().flatten().any(by_text) {
+        let text = "other network namespaces were read from /proc/PID/net, which shows no sockets that are bound \
+                    without listening";
+        gaps.push(text.to_owned());
+    }
+    let unread =
+        neighbours.iter().zip(readings).filter(|(_, reading)| reading.is_none()).map(|(neighbour, _)| neighbour);
+    let unread = unread.filter(|neighbour| neighbour.is_there(proc));
+    let unread: Vec<String> = unread.map(|neighbour| neighbour.namespace.title()).collect();
+    if !unread.is_empty() {
+        let is_any_nameless = neighbours.iter().any(|neighbour| neighbour.namespace.inode.is_none());
+        gaps.push(if is_any_nameless {
+            format!("which network namespaces are called {} could not be seen", some(&unread))
+        } else {
+            format!("these network namespaces could not be read: {}", some(&unread))
+        });
+    }
+    for (neighbour, reading) in neighbours.iter().zip(readings) {
+        let Some(Reading { by: By::Entering(own), .. }) = reading else { continue };
+        gaps.extend(own.iter().map(|gap| format!("in {}: {}", neighbour.namespace.phrase(), gap.summary)));
+    }
+    gaps
+}
+
+/// The first of many names.
+fn some(names: &[String]) -> String {
+    const MOST: usize = 3;
+    let first = names[..names.len().min(MOST)].join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}

@@ -1,0 +1,177 @@
+//! Other network namespaces: `-A` lists what is in use in all of them. The machine's own, and those of other tests, are there
+//! as well, so only what a test made itself is compared.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json as value};
+
+use crate::common::docker::Docker;
+use crate::common::netns::{Crowd, Netns, inode};
+use crate::common::role::Role;
+use crate::common::{Background, Run, in_namespace, is_root, json, json_as_nobody, portcheck_as_nobody, run, skip};
+
+/// Ports that no other test listens on.
+const PORTS: [u16; 5] = [23_891, 23_892, 23_893, 23_894, 23_895];
+
+/// The sockets of an answer that are in another network namespace, on one of `ports`.
+fn elsewhere<'a>(answer: &'a Value, ports: &[u16]) -> Vec<&'a Value> {
+    let sockets = answer["ports"].as_array().unwrap().iter().flat_map(|port| port["sockets"].as_array().unwrap());
+    let is_asked = |socket: &&Value| {
+        let port = socket["local"]["port"].as_u64().unwrap();
+        !socket["namespace"].is_null() && ports.iter().any(|&asked| u64::from(asked) == port)
+    };
+    sockets.filter(is_asked).collect()
+}
+
+/// The elements of `ports` that are about a port in the namespace `inode`.
+fn ports_in(answer: &Value, inode: u64) -> Vec<&Value> {
+    answer["ports"].as_array().unwrap().iter().filter(|port| port["namespace"]["inode"] == inode).collect()
+}
+
+#[test]
+fn all_sockets_of_a_hundred_namespaces_are_listed() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to enter the namespaces of others, and to be two users");
+        }
+        let Some(crowd) = Crowd::gather(100, &PORTS) else { return };
+        let expected: BTreeSet<(u32, u64)> =
+            crowd.pids.iter().map(|&pid| (pid, inode(Path::new(&format!("/proc/{pid}/ns/net"))))).collect();
+        assert_eq!(expected.iter().map(|&(_, inode)| inode).collect::<BTreeSet<_>>().len(), 100);
+
+        let answer = json(&["-A"]);
+        let sockets = elsewhere(&answer, &PORTS);
+        let found: BTreeSet<(u32, u64)> = sockets
+            .iter()
+            .map(|socket| {
+                assert_eq!((&socket["owners"]["kind"], &socket["exposure"]), (&value!("known"), &value!("namespace")));
+                let [pid] = &socket["owners"]["pids"].as_array().unwrap()[..] else { panic!("{socket:#}") };
+                (pid.as_u64().unwrap().try_into().unwrap(), socket["namespace"]["inode"].as_u64().unwrap())
+            })
+            .collect();
+        assert_eq!((sockets.len(), found), (500, expected));
+
+        // Without privilege the same, but for the owners and what only root may know of the namespaces.
+        let answer = json_as_nobody(&["-A"]);
+        let sockets = elsewhere(&answer, &PORTS);
+        let kinds: BTreeSet<&str> = sockets.iter().map(|socket| socket["owners"]["kind"].as_str().unwrap()).collect();
+        assert_eq!((sockets.len(), kinds), (500, BTreeSet::from(["hidden"])), "{answer:#}");
+        let gaps = answer["gaps"].as_array().unwrap();
+        let gap = gaps.iter().find(|gap| gap["code"] == "other-namespaces").unwrap_or_else(|| panic!("{gaps:#?}"));
+        assert_eq!(gap["root_would_see"], true);
+        let table = Run::from(portcheck_as_nobody(&["-A"]).output().unwrap()).stdout;
+        assert!(table.contains("not seen: other network namespaces were read from /proc/PID/net"), "{table}");
+        // A namespace is known by a process in it at least.
+        let rows = table.lines().filter(|line| line.starts_with("23891 "));
+        let names: BTreeSet<&str> =
+            rows.map(|row| row.split("of ").nth(1).unwrap().split(')').next().unwrap()).collect();
+        assert_eq!(names.len(), 100, "{table}");
+    });
+}
+
+#[test]
+fn the_same_port_in_two_namespaces_is_two() {
+    in_namespace(|| {
+        let Some(blue) = Netns::add() else { return };
+        let Some(green) = Netns::add() else { return };
+        let (own, _) = Role::playing("listen 127.0.0.1:23896");
+        let roles = [blue.playing("listen 0.0.0.0:23896"), green.playing("listen 0.0.0.0:23896")];
+        let answer = json(&["-A"]);
+        for (netns, role) in [&blue, &green].into_iter().zip(&roles) {
+            let [port] = ports_in(&answer, netns.inode())[..] else { panic!("{answer:#}") };
+            assert_eq!((&port["port"], &port["status"]), (&value!(23_896), &value!("held")));
+            assert_eq!(port["namespace"]["name"], *netns.name);
+            let [socket] = &port["sockets"].as_array().unwrap()[..] else { panic!("{port:#}") };
+            assert_eq!((&socket["owners"]["pids"], &socket["namespace"]), (&value!([role.pid()]), &port["namespace"]));
+            // It is not one of this machine's addresses, and ended only where it is.
+            assert!(!port["findings"].to_string().contains("exposed"), "{port:#}");
+            let command = port["findings"][0]["remedies"][0]["command"].as_str().unwrap();
+            let (start, end) = (format!("ip netns exec {} ", netns.name), "portcheck kill 23896/tcp");
+            assert!(command.starts_with(&start) && command.ends_with(end), "{command}");
+        }
+        let own_sockets = answer["ports"].as_array().unwrap().iter().filter(|port| port["namespace"].is_null());
+        let own_pids: Vec<&Value> = own_sockets.map(|port| &port["sockets"][0]["owners"]["pids"][0]).collect();
+        assert_eq!(own_pids, [&value!(own.pid())]);
+
+        let table = run(&["-A"]).stdout;
+        let row =
+            |namespace: &str| table.lines().filter(|row| row.starts_with("23896") && row.contains(namespace)).count();
+        assert_eq!((row(&blue.name), row(&green.name)), (1, 1), "{table}");
+        assert!(table.lines().next().unwrap().contains("PROTO  NAMESPACE "), "{table}");
+        let csv = run(&["-A", "--format", "csv"]).stdout;
+        assert_eq!(csv.lines().filter(|line| line.ends_with(&format!(",{}", blue.name))).count(), 1, "{csv}");
+        let markdown = run(&["-A", "--format", "markdown"]).stdout;
+        assert_eq!(markdown.lines().filter(|line| line.contains(&green.name)).count(), 1, "{markdown}");
+    });
+}
+
+#[test]
+fn without_asking_no_other_namespace_is_told_of() {
+    in_namespace(|| {
+        let Some(blue) = Netns::add() else { return };
+        let _role = blue.playing("listen 0.0.0.0:23896");
+        for arguments in [&[][..], &["23896"], &["-A", "--exposed"]] {
+            let answer = json(arguments);
+            assert_eq!(elsewhere(&answer, &[23_896]), [&Value::Null; 0], "{arguments:?}");
+        }
+        assert!(!run(&[]).stdout.contains("NAMESPACE"));
+        assert!(!run(&["--format", "markdown"]).stdout.contains("Namespace"));
+    });
+}
+
+/// Makes namespaces with a listener each, and ends them at once, until it is ended itself.
+const COMING_AND_GOING: &str = "
+import ctypes, os, socket
+libc = ctypes.CDLL(None)
+while True:
+    pid = os.fork()
+    if pid == 0:
+        libc.unshare(0x40000000)
+        listener = socket.socket()
+        listener.bind(('0.0.0.0', 23897))
+        listener.listen()
+        os._exit(0)
+    os.waitpid(pid, 0)
+";
+
+#[test]
+fn a_namespace_that_ends_during_the_look_is_no_error() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to make namespaces");
+        }
+        let mut churn = Command::new("python3");
+        let _churn = [0; 3].map(|_| Background::spawn(churn.args(["-c", COMING_AND_GOING])));
+        for _ in 0..10 {
+            let answer = json(&["-A"]);
+            assert_eq!(answer["exit_code"], 0);
+            let told: Vec<&Value> =
+                answer["gaps"].as_array().unwrap().iter().filter(|gap| gap["code"] == "other-namespaces").collect();
+            assert!(
+                !told.iter().any(|gap| gap["summary"].as_str().unwrap().contains("could not be read")),
+                "{told:#?}"
+            );
+            let answer = json_as_nobody(&["-A"]);
+            assert_eq!(answer["exit_code"], 0);
+        }
+    });
+}
+
+#[test]
+fn a_container_is_called_by_its_name() {
+    in_namespace(|| {
+        let Some(docker) = Docker::start(&[]) else { return };
+        let name = format!("web-{}", std::process::id());
+        docker.publish(&name, "127.0.0.1:4000");
+        let answer = json(&["-A"]);
+        let ports = answer["ports"].as_array().unwrap();
+        let inside: Vec<&Value> = ports.iter().filter(|port| port["namespace"]["name"] == *name).collect();
+        let [port] = inside[..] else { panic!("{answer:#}") };
+        assert_eq!((&port["port"], &port["protocol"]), (&value!(80), &value!("tcp")));
+        let table = run(&["-A"]).stdout;
+        let rows: Vec<&str> = table.lines().filter(|row| row.contains(&format!(" {name} "))).collect();
+        assert!(rows.len() == 1 && rows[0].trim_start().starts_with("80 "), "{table}");
+    });
+}
