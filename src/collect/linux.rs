@@ -166,8 +166,8 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
         if scope.detail == Detail::Full {
             look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
             gaps.extend(socket_units::assign(&mut sockets, &processes));
-            engines::assign(proc, &mut sockets, &mut processes);
         }
+        engines::assign(proc, &mut sockets, &mut processes);
         leaders_first(&mut sockets, &processes);
     }
     Ok(Snapshot { host, sockets, processes, gaps })

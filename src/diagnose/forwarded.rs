@@ -14,6 +14,12 @@ pub fn free_port(facts: &Facts<'_>, group: &Group<'_>, process: &Process, forwar
     if let Some(container) = forward.and_then(Forward::confirmed_container) {
         return vec![stop_known(container)];
     }
+    // Who may not ask the engine for its containers may not stop one either.
+    if let Some(container) = forward.and_then(|forward| forward.container.as_deref()) {
+        let sudo = (facts.host.euid != Some(0)).then(|| "sudo".to_owned());
+        let command = sudo.into_iter().chain(command::stop_known(container, Caller::Reader));
+        return vec![Remedy::run(RemedyKind::StopContainer, "stop it", command)];
+    }
     let engine = forward.and_then(|forward| forward.untold.as_ref()?.engine.as_ref());
     match forwarder {
         Forwarder::Proxy => vec![find_container(Runtime::Docker, engine, facts)],
@@ -57,8 +63,7 @@ pub fn reason(group: &Group<'_>, forwarder: Forwarder) -> String {
 
 /// Stops a container that its engine has told of.
 pub fn stop_known(container: &EngineContainer) -> Remedy {
-    let text = format!("stop container {}", container.title());
-    Remedy::run(RemedyKind::StopContainer, &text, command::stop_known(container, Caller::Reader))
+    Remedy::run(RemedyKind::StopContainer, "stop it", command::stop_known(container, Caller::Reader))
 }
 
 /// How to find the container that publishes the port, by its engine if that is known.

@@ -45,7 +45,7 @@ fn observation(facts: &Facts<'_>, group: &Group<'_>, forward: &Forward) -> Obser
 }
 
 /// `container shop-web-1 (compose project shop, service web)`.
-fn name(container: &EngineContainer) -> String {
+pub fn name(container: &EngineContainer) -> String {
     let title = container.title();
     match container.compose() {
         Some(compose) => {

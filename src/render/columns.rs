@@ -96,7 +96,8 @@ impl Column {
             Self::Supervisor => row.supervisor.iter().cloned().collect(),
             Self::Namespace => row.namespace.iter().cloned().collect(),
             Self::Command => {
-                vec![escape::shorten(&escape::command_line(row.command), LONGEST_COMMAND).into_owned()]
+                let command = || escape::command_line(row.command);
+                vec![escape::shorten(&row.held_for.clone().unwrap_or_else(command), LONGEST_COMMAND).into_owned()]
             }
         };
         items.iter().map(|item| escape::terminal(item).into_owned()).collect()

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::classify::Exposure;
 use crate::commands::diagnosis::Diagnosis;
-use crate::diagnose::{Group, PortReport, Status, groups};
+use crate::diagnose::{Group, PortReport, Status, groups, published};
 use crate::model::{Container, Manager, Owners, Process, Protocol, Socket, State, Unit, find_process};
 use crate::supervisor::{self, Supervisor};
 
@@ -33,6 +33,8 @@ pub struct Row<'a> {
     pub command: &'a [String],
     /// What the network namespace is called, if it is not our own.
     pub namespace: Option<String>,
+    /// What the port is held for: `container shop-web-1 (compose project shop, service web)`.
+    pub held_for: Option<String>,
 }
 
 /// The addresses in the row of a port without any holder: those asked about.
@@ -78,6 +80,7 @@ fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) ->
         owners: group.owners.clone(),
         user: user.or_else(|| first.user.clone()).or_else(|| first.uid.map(|uid| uid.to_string())),
         supervisor: supervisor_of(leader, first),
+        held_for: first.forward.as_deref().and_then(|forward| Some(published::name(forward.container.as_deref()?))),
         command: leader.map_or(&[], |process| &process.command),
         namespace: first.namespace.as_ref().map(|namespace| namespace.title()),
     }
@@ -100,6 +103,9 @@ fn address(socket: &Socket) -> String {
 }
 
 fn supervisor_of(leader: Option<&Process>, socket: &Socket) -> Option<String> {
+    if let Some(container) = socket.forward.as_ref().and_then(|forward| forward.container.as_ref()) {
+        return Some(format!("{} {}", container.engine.runtime.into_str(), container.title()));
+    }
     if let Some(process) = leader {
         return name_supervisor(process.container.as_ref(), process.unit.as_ref());
     }

@@ -75,8 +75,11 @@ pub fn stop_container(container: &Container) -> Option<Vec<String>> {
 /// Stops a container by the very engine that knows it, wherever the environment of the tool would lead.
 pub fn stop_known(container: &EngineContainer, caller: Caller) -> Vec<String> {
     let is_pinned = caller == Caller::Portcheck || !container.engine.is_default;
-    let name = container.name.as_deref().filter(|name| caller == Caller::Reader && is_container_name(name));
-    let name = name.unwrap_or(&container.id);
+    let title = container.name.as_deref().filter(|name| is_container_name(name));
+    let name = match caller {
+        Caller::Reader => title.or_else(|| container.id.get(..12)).unwrap_or(&container.id),
+        Caller::Portcheck => &container.id,
+    };
     let mut command = match container.engine.runtime {
         Runtime::Podman if is_pinned => words(&["podman", "--remote=false"]),
         Runtime::Podman => words(&["podman"]),
@@ -219,7 +222,7 @@ mod tests {
         assert_eq!(stop(&known(Some("web"), true), Caller::Reader), "docker stop web");
         assert_eq!(stop(&known(Some("web"), false), Caller::Reader), "docker --host unix:///a b/docker.sock stop web");
         for name in [Some("$(reboot)"), Some("--help"), Some(""), None] {
-            assert_eq!(stop(&known(name, true), Caller::Reader), format!("docker stop {}", "8".repeat(64)));
+            assert_eq!(stop(&known(name, true), Caller::Reader), format!("docker stop {}", "8".repeat(12)));
         }
         let pinned = ["docker", "--host", "unix:///a b/docker.sock", "stop", &"8".repeat(64)].map(str::to_owned);
         assert_eq!(stop_known(&known(Some("web"), true), Caller::Portcheck), pinned);

@@ -25,6 +25,11 @@ fn finding<'a>(port: &'a Value, code: &str) -> &'a Value {
     port["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == code).unwrap()
 }
 
+/// The lines of a report.
+fn run_lines(arguments: &[&str]) -> Vec<String> {
+    run(arguments).stdout.lines().map(str::to_owned).collect()
+}
+
 /// Whatever the options are, `portcheck kill` leaves `engine` and its containers alone.
 #[track_caller]
 fn survives(engine: &Docker, target: &str) {
@@ -65,6 +70,71 @@ fn an_engine_is_never_ended_for_a_port_that_it_holds_for_a_container() {
         assert!(report.contains(&format!("docker --host {} stop web", docker.host())), "{report}");
         survives(&docker, "4000/tcp");
         is_stopped_alone(&docker, "4000/tcp", &web, &["other"]);
+    });
+}
+
+/// The labels that docker compose gives its containers, and the published port that most people ask about.
+#[test]
+fn a_published_port_is_told_in_the_words_of_who_asks() {
+    in_namespace(|| {
+        for options in [&[][..], &["--userland-proxy=false"]] {
+            let Some(docker) = Docker::start(options) else { return };
+            let labels = [("project", "shop"), ("service", "web"), ("project.config_files", "/srv/shop/compose.yaml")];
+            let labels = labels.map(|(key, text)| format!("--label=com.docker.compose.{key}={text}"));
+            let mut run: Vec<&str> = labels.iter().map(String::as_str).collect();
+            run.extend(["--name=shop-web-1", "--publish=4000:80"]);
+            let id = docker.serve(&run, &["-p", "80"]);
+            until("the container's server listens", || {
+                json(&["4000/tcp"])["ports"][0]["forwards"][0]["ends_at"][0].is_object()
+            });
+
+            let answer = json(&["4000/tcp"]);
+            let tcp = port(&answer, 4000, "tcp");
+            assert_eq!(codes(tcp), ["published-port"], "{options:?}: {tcp:#}");
+            let [forward] = &tcp["forwards"].as_array().unwrap()[..] else { panic!("{tcp:#}") };
+            assert_eq!(
+                (&forward["kind"], &forward["by"], &forward["confidence"]),
+                (&value!("published"), &value!("docker"), &value!("known"))
+            );
+            assert_eq!((&forward["to"]["port"], &forward["pids"]), (&value!(80), &value!(holders(4000))));
+            let container = &forward["container"];
+            assert_eq!((&container["id"], &container["name"]), (&value!(id), &value!("shop-web-1")));
+            let compose = value!({"project": "shop", "service": "web", "files": ["/srv/shop/compose.yaml"]});
+            assert_eq!(container["compose"], compose);
+            let inside = docker.docker(&["inspect", "--format={{.State.Pid}}", "shop-web-1"]);
+            assert_eq!(forward["ends_at"], value!([{"pid": inside.parse::<u32>().unwrap(), "name": "busybox"}]));
+
+            let report = run_lines(&["4000/tcp"]);
+            assert_eq!(
+                report[0],
+                "4000/tcp is in use: container shop-web-1 (compose project shop, service web) publishes it"
+            );
+            assert!(report.len() <= 9, "{report:#?}");
+            let list = run_lines(&["list"]);
+            let rows: Vec<&String> = list.iter().filter(|line| line.starts_with("4000")).collect();
+            assert!(matches!(rows[..], [row] if row.contains("container shop-web-1")), "{list:#?}");
+        }
+    });
+}
+
+/// Who may not ask the engine learns the container's id, the port inside and probably the process, and what is missing.
+#[test]
+fn a_published_port_is_told_without_the_word_of_the_engine() {
+    in_namespace(|| {
+        let Some(docker) = Docker::start(&[]) else { return };
+        let id = docker.publish("web", "127.0.0.1:4000");
+        until("its server listens", || json(&["4000/tcp"])["ports"][0]["forwards"][0]["ends_at"][0].is_object());
+        let known = json(&["4000/tcp"])["ports"][0]["forwards"][0].clone();
+        let answer = json_as_nobody(&["4000/tcp"]);
+        let tcp = port(&answer, 4000, "tcp");
+        let forward = &tcp["forwards"][0];
+        assert_eq!((codes(tcp), &forward["confidence"]), (vec!["published-port"], &value!("likely")), "{tcp:#}");
+        assert_eq!((&forward["container"]["id"], &forward["container"]["name"]), (&value!(id), &value!(null)));
+        assert_eq!((&forward["ends_at"], &forward["pids"]), (&known["ends_at"], &known["pids"]));
+        assert!(forward["untold"].as_str().unwrap().contains("Docker (pid"), "{forward:#}");
+        assert_eq!(commands(&tcp["findings"][0]["remedies"]), [format!("sudo docker stop {}", &id[..12])]);
+        let answer = json_as_nobody(&["4000/tcp", "--kill", "--yes", "--supervisor"]);
+        assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["steps"]), (&value!("refused"), &value!([])));
     });
 }
 

@@ -143,7 +143,7 @@ impl<'a> Engines<'a> {
         let (engine, containers) = match self.ask(pid) {
             Ok(answer) => answer,
             Err((engine, reason)) => {
-                let reason = format!("{} (pid {pid}) was asked which one, but {reason}", Runtime::Docker.title());
+                let reason = format!("{} (pid {pid}) knows the container, but {reason}", Runtime::Docker.title());
                 return Err(Untold { engine: engine.clone(), reason });
             }
         };

@@ -28,13 +28,18 @@ pub fn ask(proc: &Path, pid: Pid, deadline: Instant) -> Answer {
     if uid != 0 && uid != own_user {
         return Err((None, format!("it answers only to its user (uid {uid})")));
     }
-    let path = socket_of(proc, pid).ok_or_else(|| untold("it listens on no unix socket that can be seen"))?;
+    let (path, is_guessed) = match listening(proc, pid) {
+        Some(paths) => (socket_of(proc, pid, &paths), false),
+        None => (Some(PathBuf::from(Engine::DOCKER_SOCKET)), true),
+    };
+    let path = path.ok_or_else(|| untold("it listens on no unix socket that can be seen"))?;
     let engine = engine_at(uid, path.clone());
     let failed = |reason: String| (Some(engine.clone()), reason);
     let stream = http::connect(&path, deadline).map_err(failed)?;
     // The kernel tells who listens there: the engine, or the service manager for it.
     let peer = getsockopt(&stream, sockopt::PeerCredentials).map_err(|error| failed(error.to_string()))?;
-    if peer.uid() != 0 && peer.uid() != uid {
+    let is_its = peer.uid() == 0 || peer.uid() == uid;
+    if !is_its || (is_guessed && ![pid, 1].contains(&peer.pid().cast_unsigned())) {
         return Err(failed("somebody else answers on its socket".to_owned()));
     }
     let json = http::get(stream, "/containers/json", deadline).map_err(failed)?;
@@ -60,12 +65,9 @@ fn user_of(proc: &Path, pid: Pid) -> Option<u32> {
 }
 
 /// Where the engine listens, as it is reached from here: of the sockets that it has open, the one
-/// that it was told to, or the usual one. Only the usual one if its descriptors cannot be read.
-fn socket_of(proc: &Path, pid: Pid) -> Option<PathBuf> {
+/// that it was told to, or the usual one.
+fn socket_of(proc: &Path, pid: Pid, listening: &[PathBuf]) -> Option<PathBuf> {
     let is_usual = |path: &&PathBuf| path.file_name().is_some_and(|name| name == "docker.sock");
-    let Some(listening) = listening(proc, pid) else {
-        return Some(PathBuf::from(Engine::DOCKER_SOCKET));
-    };
     let told = hosts(&arguments(proc, pid));
     let chosen = listening.iter().find(|path| told.contains(path)).or_else(|| listening.iter().find(is_usual));
     Some(seen_from_here(proc, pid, chosen?))

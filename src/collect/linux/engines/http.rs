@@ -15,7 +15,12 @@ const MOST: usize = 8 * 1024 * 1024;
 
 /// Connects to the socket at `path`, without waiting for one whose queue is full.
 pub fn connect(path: &Path, deadline: Instant) -> Result<UnixStream, String> {
-    let failed = |error: std::io::Error| format!("it cannot be asked: {error}");
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            format!("only root and the group of {} may ask it", path.display())
+        }
+        _ => format!("it cannot be asked: {error}"),
+    };
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
     // connect(2) of a unix socket waits for as long as a write may (SO_SNDTIMEO, unix(7)).
     socket.set_write_timeout(Some(left(deadline)?)).map_err(failed)?;
