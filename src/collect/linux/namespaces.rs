@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
-pub use naming::give_names;
+pub use naming::{container, give_names, process};
 pub use reading::{By, Reading, read_all};
 
 use super::pids::{is_gone, list_pids};
@@ -122,6 +122,11 @@ fn table_of(root: impl AsFd, process: impl std::fmt::Display) -> Option<u64> {
 }
 
 impl Neighbour {
+    /// The processes in it, ascending.
+    pub fn pids(&self) -> &[Pid] {
+        &self.pids
+    }
+
     /// Opens the namespace. Numbers of processes and inodes are used again, so what was opened has to be the same.
     fn open(&self, proc: &Path) -> Option<File> {
         let inode = self.namespace.inode?;

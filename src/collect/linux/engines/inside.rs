@@ -1,61 +1,39 @@
 //! Where a published port ends: the network namespace of its container, and who listens there.
 
-use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::super::sock_diag::Table;
-use super::super::{cgroup, pids, proc_net};
-use crate::model::{Confidence, EngineContainer, Family, Forward, Pid, Protocol, Runtime, Server, Socket, Untold};
+use super::super::{namespaces, proc_net};
+use crate::model::{Confidence, Container, EngineContainer, Family, Forward, Pid, Protocol, Server, Socket, Untold};
 use crate::platform::proc::parse_socket_link;
 use crate::port_set::PortSet;
-use crate::supervisor;
 
 /// Adds to the forwards of `sockets` the namespaces that they lead to, and who listens there.
 pub fn assign(proc: &Path, sockets: &mut [Socket]) {
-    let mut namespaces = None;
+    let mut all = None;
     for socket in sockets {
         let protocol = socket.protocol;
         let Some(forward) = &mut socket.forward else { continue };
-        let namespaces = namespaces.get_or_insert_with(|| others(proc));
-        let Some(inside) = namespaces.iter().find(|namespace| namespace.has(proc, forward)) else { continue };
-        inside.complete(proc, forward, protocol);
-    }
-}
-
-/// A network namespace other than ours, by the processes in it.
-struct Namespace {
-    /// The processes, by ascending pid.
-    pids: Vec<Pid>,
-}
-
-/// The namespaces of all processes but our own.
-///
-/// /proc/PID/net/tcp has another inode in each of them, which everybody may ask for. /proc/PID/ns/net
-/// tells only who may trace the process.
-fn others(proc: &Path) -> Vec<Namespace> {
-    let identity = |pid: &str| fs::metadata(proc.join(pid).join("net/tcp")).map(|file| (file.dev(), file.ino())).ok();
-    let own = identity("self");
-    let list = || {
-        let directory = pids::open_directory(rustix::fs::CWD, proc.to_str()?).ok()?;
-        pids::list_pids(directory).ok()
-    };
-    let mut found: HashMap<(u64, u64), Vec<Pid>> = HashMap::new();
-    for pid in list().unwrap_or_default() {
-        if let Some(of) = identity(&pid.to_string()).filter(|of| Some(*of) != own) {
-            found.entry(of).or_default().push(pid);
+        let all = all.get_or_insert_with(|| namespaces::find(proc).unwrap_or_default());
+        let mut inside =
+            all.iter().map(|neighbour| Inside { pids: neighbour.pids(), inode: neighbour.namespace.inode });
+        if let Some(inside) = inside.find(|inside| inside.has(proc, forward)) {
+            inside.complete(proc, forward, protocol);
         }
     }
-    let mut namespaces: Vec<Namespace> = found.into_values().map(|pids| Namespace { pids }).collect();
-    for namespace in &mut namespaces {
-        namespace.pids.sort_unstable();
-    }
-    namespaces
 }
 
-impl Namespace {
+/// The network namespace of a container.
+struct Inside<'a> {
+    /// The processes in it, ascending.
+    pids: &'a [Pid],
+    /// Its inode, if that is told.
+    inode: Option<u64>,
+}
+
+impl Inside<'_> {
     /// Whether a forward leads here: to an address that is local here, and to the container of a process here, as far as both
     /// are known.
     fn has(&self, proc: &Path, forward: &Forward) -> bool {
@@ -63,8 +41,12 @@ impl Namespace {
         let id = forward.container.as_ref().map(|container| &*container.id);
         (address.is_some() || id.is_some())
             && address.is_none_or(|address| self.has_address(proc, address))
-            && id
-                .is_none_or(|id| self.pids.iter().any(|&pid| container_of(proc, pid).is_some_and(|(_, own)| own == id)))
+            && id.is_none_or(|id| self.containers(proc).any(|own| own.id == id))
+    }
+
+    /// The containers that processes here are in.
+    fn containers(&self, proc: &Path) -> impl Iterator<Item = Container> {
+        self.pids.iter().filter_map(move |&pid| namespaces::container(proc, pid))
     }
 
     /// Whether `address` is one of its own, by the table of routes (`fib_trie_seq_show`, net/ipv4/fib_trie.c), or by that of
@@ -92,16 +74,14 @@ impl Namespace {
     fn complete(&self, proc: &Path, forward: &mut Forward, protocol: Protocol) {
         let port = forward.to.as_ref().map(|to| to.port);
         if let Some(to) = &mut forward.to {
-            let of = |pid: &Pid| fs::metadata(proc.join(pid.to_string()).join("ns/net")).map(|file| file.ino()).ok();
-            to.namespace = self.pids.iter().find_map(of);
+            to.namespace = self.inode;
         }
         if let Some(port) = port {
             self.find_servers(proc, protocol, port, forward);
         }
         if let (None, Some(Untold { engine, .. })) = (&forward.container, &forward.untold) {
-            let found = self.pids.iter().find_map(|&pid| container_of(proc, pid));
-            forward.container =
-                found.map(|(runtime, id)| Box::new(EngineContainer::by_id(engine.clone(), runtime, id)));
+            let by_id = |found: Container| EngineContainer::by_id(engine.clone(), found.runtime, found.id);
+            forward.container = self.containers(proc).next().map(by_id).map(Box::new);
         }
     }
 
@@ -113,9 +93,9 @@ impl Namespace {
             return;
         }
         let has_it = |pid: &&Pid| has_one_of(proc, **pid, &inodes);
-        forward.ends_at = self.pids.iter().filter(has_it).filter_map(|&pid| server(proc, pid)).collect();
+        forward.ends_at = self.pids.iter().filter(has_it).map(|&pid| server(proc, pid)).collect();
         if forward.ends_at.is_empty() {
-            forward.ends_at.extend(self.pids.iter().find_map(|&pid| server(proc, pid)));
+            forward.ends_at.extend(self.pids.first().map(|&pid| server(proc, pid)));
             forward.confidence = Confidence::Likely;
         }
     }
@@ -142,14 +122,6 @@ fn has_one_of(proc: &Path, pid: Pid, inodes: &[u64]) -> bool {
         .any(|link| parse_socket_link(link.as_os_str().as_encoded_bytes()).is_some_and(|inode| inodes.contains(&inode)))
 }
 
-fn server(proc: &Path, pid: Pid) -> Option<Server> {
-    let name = fs::read_to_string(proc.join(pid.to_string()).join("comm")).ok()?;
-    Some(Server { pid, name: name.trim_end().to_owned() })
-}
-
-/// The container that the cgroup of a process names.
-fn container_of(proc: &Path, pid: Pid) -> Option<(Runtime, String)> {
-    let mut containers =
-        cgroup::of_process(proc, pid).into_iter().filter_map(|path| supervisor::of_cgroup(&path).container);
-    containers.next().map(|container| (container.runtime, container.id))
+fn server(proc: &Path, pid: Pid) -> Server {
+    Server { pid, name: namespaces::process(proc, pid) }
 }
