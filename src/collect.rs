@@ -118,16 +118,24 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     }
 }
 
-/// What besides sockets decided about binds that failed. `is_refused` says that the system refused
-/// permission.
-pub fn circumstances(is_refused: bool) -> Circumstances {
+/// How a bind failed, other than by a socket that has the port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindFailure {
+    /// The system refused permission.
+    Refused,
+    /// The address cannot be used.
+    Address,
+}
+
+/// What besides sockets decided about binds that failed.
+pub fn circumstances(failure: BindFailure) -> Circumstances {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     let addresses = interfaces.into_iter().map(|interface| InterfaceAddress {
         address: interface.ip(),
         interface: interface.name,
         is_tentative: false,
     });
-    native::circumstances(is_refused, addresses.collect())
+    native::circumstances(failure, addresses.collect())
 }
 
 /// The sockets that wait on `ports`, without their owners: TCP sockets that listen, and UDP sockets

@@ -167,9 +167,13 @@ pub fn probe(port: u16, protocol: Protocol, spots: &[Spot]) -> Vec<Attempt> {
     spots.iter().flat_map(try_all).collect()
 }
 
-/// Tries one spot.
-pub fn attempt(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> Attempt {
-    Attempt { spot, reuse_address, outcome: Outcome::of(&bind(port, protocol, spot, reuse_address)) }
+/// Tries one spot with SO_REUSEADDR.
+pub fn attempt_with_reuse(port: u16, protocol: Protocol, spot: Spot) -> Attempt {
+    attempt(port, protocol, spot, true)
+}
+
+fn attempt(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> Attempt {
+    Attempt { spot, reuse_address, outcome: Outcome::of(&bind_with(port, protocol, spot, reuse_address)) }
 }
 
 /// Tries only the widest spot, without SO_REUSEADDR: one question for each port of a large range.
@@ -187,8 +191,12 @@ pub fn probe_briefly(port: u16, protocol: Protocol, family: Option<Family>) -> V
     }
 }
 
-/// Opens a socket that is bound to `port`, and neither listens nor connects.
-pub fn bind(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> io::Result<Socket> {
+/// Opens a socket that is bound to `port` without SO_REUSEADDR, and neither listens nor connects.
+pub fn bind(port: u16, protocol: Protocol, spot: Spot) -> io::Result<Socket> {
+    bind_with(port, protocol, spot, false)
+}
+
+fn bind_with(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> io::Result<Socket> {
     let kind = match protocol {
         Protocol::Tcp => Type::STREAM,
         Protocol::Udp => Type::DGRAM,
@@ -204,7 +212,7 @@ pub fn bind(port: u16, protocol: Protocol, spot: Spot, reuse_address: bool) -> i
     socket.set_reuse_address(reuse_address)?;
     #[cfg(target_os = "windows")]
     if !reuse_address {
-        return exclusive::bind(&socket, kind, address, spot.v6only == Some(false)).map(|()| socket);
+        return exclusive::bind(&socket, kind, address, spot).map(|()| socket);
     }
     socket.bind(&address.into())?;
     Ok(socket)

@@ -30,10 +30,9 @@ impl CheckArgs {
     /// What it asks; `typed` is the command line.
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
         let targets = targets::resolve(&self.targets, &self.narrow)?;
-        let is_report = targets.iter().all(|target| target.first == target.last && target.first == targets[0].first);
         let request = Request {
             connections: self.all,
-            detail: self.output.detail(is_report),
+            detail: self.output.detail(&targets),
             quick: self.look.quick,
             backend: self.look.backend.into(),
             probe: !self.look.no_probe,

@@ -138,8 +138,11 @@ impl<F: ValueEnum + Clone + Send + Sync + Into<Format>> Output<F> {
         Printing { style: self.style(&[]), color: self.color() }
     }
 
-    /// How much has to be known of the owners, where a report needs all of it.
-    pub fn detail(&self, is_report: bool) -> Detail {
+    /// How much has to be known of the owners. The report on a single port needs all.
+    pub fn detail(&self, targets: &[Target]) -> Detail {
+        let port = targets.first().map(|target| target.first);
+        let is_one = |target: &Target| Some(target.first) == port && Some(target.last) == port;
+        let is_report = port.is_some() && targets.iter().all(is_one);
         match (self.quiet, self.format()) {
             (true, _) => Detail::Nothing,
             (_, Format::Json | Format::Ndjson) => Detail::Full,

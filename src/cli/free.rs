@@ -329,7 +329,7 @@ fn place(typed: &str) -> Result<(Vec<IpAddr>, u32), Stop> {
     let scope = zone.as_deref().map_or(0, machine::interface_index);
     for &address in addresses {
         // Any port of it, for the moment that it takes to ask.
-        match Outcome::of(&probe::bind(0, Protocol::Udp, probe::spot_of(address, scope), false)) {
+        match Outcome::of(&probe::bind(0, Protocol::Udp, probe::spot_of(address, scope))) {
             Outcome::Invalid => return Err(wrong("needs its interface: fe80::1%eth0")),
             outcome if outcome.is_about_the_address() => return Err(wrong("is not an address of this machine")),
             _ => {}

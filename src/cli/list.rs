@@ -72,7 +72,7 @@ impl ListArgs {
         let sort = self.sort.map_or(Sort::Port, Into::into);
         let request = Request {
             connections: self.all,
-            detail: self.output.detail(false),
+            detail: self.output.detail(&[]),
             backend: self.backend.into(),
             probe: !self.no_probe,
             namespaces: self.place.namespaces(),

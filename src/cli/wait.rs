@@ -108,10 +108,9 @@ impl WaitArgs {
         let here = wait::awaited_targets(self.awaited.into(), &protocols, here);
         let goals = Goal::all(&here, remotes);
         let options = self.options();
-        let is_report = here.iter().all(|target| target.first == target.last && target.first == here[0].first);
         let request = Request {
             connections: self.all,
-            detail: self.output.detail(is_report && !here.is_empty()),
+            detail: self.output.detail(&here),
             // The first holder alone does not tell whether the right one listens.
             quick: self.quick && options.by.is_none(),
             probe: !self.no_probe,

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::SystemTime;
 
-use super::{Detail, Namespaces, Scope, native};
+use super::{BindFailure, Detail, Namespaces, Scope, native};
 use crate::error::Error;
 use crate::model::{Backend, Circumstances, Gap, InterfaceAddress, Pid, Protocol, Socket};
 use crate::port_set::PortSet;
@@ -50,7 +50,7 @@ pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, 
 }
 
 /// See [`super::circumstances`].
-pub fn circumstances(_is_refused: bool, addresses: Vec<InterfaceAddress>) -> Circumstances {
+pub fn circumstances(_failure: BindFailure, addresses: Vec<InterfaceAddress>) -> Circumstances {
     Circumstances { addresses, ..Circumstances::default() }
 }
 

@@ -56,7 +56,7 @@ use sock_diag::{Entry, States};
 use tables::Tables;
 use view::View;
 
-use super::{Detail, Scope, leaders_first, processes};
+use super::{BindFailure, Detail, Scope, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{
     Circumstances, Gap, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy, Snapshot, Socket, gap,
@@ -73,14 +73,14 @@ pub fn host() -> Host {
 }
 
 /// See [`super::circumstances`].
-pub fn circumstances(is_refused: bool, mut addresses: Vec<InterfaceAddress>) -> Circumstances {
+pub fn circumstances(failure: BindFailure, mut addresses: Vec<InterfaceAddress>) -> Circumstances {
     let proc = Path::new(PROC);
     circumstances::mark_tentative(proc, &mut addresses);
     Circumstances {
         excluded_ranges: None,
         addresses,
         ipv6_disabled_by: circumstances::ipv6_disabled_by(proc),
-        sandbox: is_refused.then(|| circumstances::sandbox(proc)),
+        sandbox: (failure == BindFailure::Refused).then(|| circumstances::sandbox(proc)),
     }
 }
 

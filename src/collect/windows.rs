@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use sysinfo::Uid;
 
 use super::portable::Looks;
-use super::{Detail, Scope, bare_host, netsh, portable, processes};
+use super::{BindFailure, Detail, Scope, bare_host, netsh, portable, processes};
 use crate::error::Error;
 use crate::model::{
     Circumstances, ExcludedRange, Family, Host, InterfaceAddress, KernelUser, Owners, Pid, Process, Protocol, Snapshot,
@@ -92,9 +92,9 @@ pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
 }
 
 /// See [`super::circumstances`].
-pub fn circumstances(is_refused: bool, addresses: Vec<InterfaceAddress>) -> Circumstances {
-    let excluded_ranges = is_refused.then(excluded_ranges).flatten();
-    Circumstances { excluded_ranges, ..super::common::circumstances(is_refused, addresses) }
+pub fn circumstances(failure: BindFailure, addresses: Vec<InterfaceAddress>) -> Circumstances {
+    let excluded_ranges = (failure == BindFailure::Refused).then(excluded_ranges).flatten();
+    Circumstances { excluded_ranges, ..super::common::circumstances(failure, addresses) }
 }
 
 /// The excluded ranges of both protocols. `None` if netsh does not report them. No documented call

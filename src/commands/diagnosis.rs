@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::classify::services::Services;
-use crate::collect::{self, Detail};
+use crate::collect::{self, BindFailure, Detail};
 use crate::commands::exit::Exit;
 use crate::diagnose::{Facts, Observed, PortReport, Status, diagnose};
 use crate::model::{Circumstances, Gap, Host, Namespace, Pid, Process, Protocol, Snapshot, Socket};
@@ -100,7 +100,11 @@ fn circumstances(ports: &[Observed]) -> Circumstances {
     // Without an address in the question, an address or family may well be missing.
     let is_about_the_address = ports.iter().any(|port| !port.addresses.is_empty())
         && ports.iter().any(|port| is_any(port, Outcome::is_about_the_address));
-    if is_refused || is_about_the_address { collect::circumstances(is_refused) } else { Circumstances::default() }
+    match (is_refused, is_about_the_address) {
+        (true, _) => collect::circumstances(BindFailure::Refused),
+        (false, true) => collect::circumstances(BindFailure::Address),
+        (false, false) => Circumstances::default(),
+    }
 }
 
 /// A port of a protocol in a network namespace; `None` for our own.

@@ -295,7 +295,7 @@ fn had_already(port: u16, spots: &[(Protocol, Spot)], demand: &Demand) -> Option
     if !demand.wanted.preferred.contains(&port) || !leases().ok()?.on(port).is_some_and(is_own) {
         return None;
     }
-    let attempt = |&(protocol, spot): &(Protocol, Spot)| (protocol, probe::attempt(port, protocol, spot, true));
+    let attempt = |&(protocol, spot): &(Protocol, Spot)| (protocol, probe::attempt_with_reuse(port, protocol, spot));
     let attempts: Vec<(Protocol, Attempt)> = spots.iter().map(attempt).collect();
     let is_free = attempts.iter().all(|(_, attempt)| matches!(attempt.outcome, Outcome::Bound | Outcome::NoFamily));
     is_free.then(|| Own { claim: Claim { port, bound: Vec::new(), attempts }, lock: None, is_kept: true })
@@ -308,7 +308,7 @@ fn can_bind_loopback(port: u16, spots: &[(Protocol, Spot)]) -> bool {
         let loopbacks = probe::usual_spots(Some(Family::of(spot.address))).into_iter();
         loopbacks.filter(|spot| spot.address.is_loopback()).map(move |spot| (protocol, spot))
     });
-    questions.all(|(protocol, spot)| Outcome::of(&probe::bind(port, protocol, spot, false)) != Outcome::InUse)
+    questions.all(|(protocol, spot)| Outcome::of(&probe::bind(port, protocol, spot)) != Outcome::InUse)
 }
 
 /// Drops ports that could be bound, but that the socket tables show as in use.

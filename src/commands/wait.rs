@@ -173,12 +173,8 @@ pub fn wait(
     goals: Vec<Goal>,
     mut watcher: Option<&mut Watcher<'_>>,
 ) -> Result<Report, Error> {
-    let start = Instant::now();
-    let here = goals.iter().filter_map(|goal| match &goal.place {
-        Place::Here(target) => Some(target.clone()),
-        Place::There(_) => None,
-    });
-    let request = Request { targets: here.collect(), ..request.clone() };
+    let end = End::of(&options)?;
+    let request = Request { targets: targets_of(&goals), ..request.clone() };
     let mut wait = Wait {
         attempts: Attempts::start(&goals, request.family)?,
         looker: Looker::new(&request, &options),
@@ -186,14 +182,11 @@ pub fn wait(
         options: &options,
         goals,
     };
-    let handles = options.pids.iter().map(|&pid| Ok((pid, Handle::open(pid)?))).collect::<Result<Vec<_>, Error>>()?;
     let mut pace = Pace::default();
     let mut last_seen = None;
     let (outcome, diagnosis) = loop {
         // Before the look: what a process did before its end still counts.
-        let ended = handles.iter().find(|(_, handle)| handle.as_ref().is_none_or(Handle::has_ended));
-        let is_late = options.timeout.is_some_and(|timeout| start.elapsed() >= timeout);
-        let given_up = ended.map(|&(pid, _)| Outcome::ProcessEnded(pid)).or(is_late.then_some(Outcome::Timeout));
+        let given_up = end.reached();
         let look = match wait.look_once(&mut pace)? {
             Looked::Over(outcome, diagnosis) => break (outcome, diagnosis),
             Looked::GoOn(look) => look,
@@ -207,12 +200,48 @@ pub fn wait(
             watcher(&wait.diagnose(false)?);
             last_seen = Some(look);
         }
-        let left = options.timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(start.elapsed()));
-        let running: Vec<&Handle> = handles.iter().filter_map(|(_, handle)| handle.as_ref()).collect();
-        wait_for_exits(&running, Some(pace.pause().min(left)))?;
+        end.wait(pace.pause())?;
     };
-    let goals = wait.goals;
-    Ok(Report { options, outcome, goals, elapsed: start.elapsed(), diagnosis })
+    let (goals, elapsed) = (wait.goals, end.start.elapsed());
+    Ok(Report { options, outcome, goals, elapsed, diagnosis })
+}
+
+/// The ports on this machine.
+fn targets_of(goals: &[Goal]) -> Vec<Target> {
+    let here = goals.iter().filter_map(|goal| match &goal.place {
+        Place::Here(target) => Some(target.clone()),
+        Place::There(_) => None,
+    });
+    here.collect()
+}
+
+/// What ends a wait that is not met: its time, or the processes of `--pid`.
+struct End {
+    start: Instant,
+    timeout: Option<Duration>,
+    /// `None` for a process that had ended before.
+    handles: Vec<(Pid, Option<Handle>)>,
+}
+
+impl End {
+    fn of(options: &Options) -> Result<Self, Error> {
+        let start = Instant::now();
+        let handles = options.pids.iter().map(|&pid| Ok((pid, Handle::open(pid)?))).collect::<Result<_, Error>>()?;
+        Ok(Self { start, timeout: options.timeout, handles })
+    }
+
+    fn reached(&self) -> Option<Outcome> {
+        let ended = self.handles.iter().find(|(_, handle)| handle.as_ref().is_none_or(Handle::has_ended));
+        let is_late = self.timeout.is_some_and(|timeout| self.start.elapsed() >= timeout);
+        ended.map(|&(pid, _)| Outcome::ProcessEnded(pid)).or(is_late.then_some(Outcome::Timeout))
+    }
+
+    /// Waits for so long, or until it is reached.
+    fn wait(&self, pause: Duration) -> Result<(), Error> {
+        let left = self.timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(self.start.elapsed()));
+        let running: Vec<&Handle> = self.handles.iter().filter_map(|(_, handle)| handle.as_ref()).collect();
+        wait_for_exits(&running, Some(pause.min(left))).map(drop)
+    }
 }
 
 /// A wait that goes on.

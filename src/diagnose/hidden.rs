@@ -3,9 +3,9 @@
 use super::holders::groups_where;
 use super::remnants::are_unlisted;
 use super::{
-    Detail, Explanation, Facts, Observation, Phrase, Rule, Severity, Statement, Subject, Verb, listener, remedy,
+    Detail, Explanation, Facts, Group, Observation, Phrase, Rule, Severity, Statement, Subject, Verb, listener, remedy,
 };
-use crate::model::{Owners, Via};
+use crate::model::{Owners, Socket, Via};
 use crate::probe::Outcome;
 use crate::supervisor;
 
@@ -26,51 +26,53 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(facts: &Facts<'_>) -> Vec<Observation> {
-    let is_hidden = |socket: &crate::model::Socket| {
-        socket.state.is_waiting()
-            && socket.forward.is_none()
-            && matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. })
-            && !matches!(socket.via, Via::UnixQueue | Via::SystemCall(_))
-    };
     if are_unlisted(facts) {
         return Vec::new();
     }
     if facts.observed.sockets.is_empty() && facts.fails_with(Outcome::InUse) {
-        return vec![Observation {
-            details: facts.hiding_gaps().map(|gap| ("gap", Detail::Text(gap.kind.code.to_owned()))).collect(),
-            ..Observation::of(
-                Statement::new(
-                    Subject::Thing("something that cannot be seen".to_owned()),
-                    Verb("holds", "hold"),
-                    Phrase::port(facts),
-                )
-                .and(": bind fails with EADDRINUSE"),
-            )
-        }];
+        return vec![unseen_holder(facts)];
     }
-    groups_where(facts, is_hidden)
-        .iter()
-        .map(|group| {
-            let socket = group.sockets[0];
-            let mut details = Vec::new();
-            let mut text = |name, value: Option<String>| {
-                details.extend(value.map(|value| (name, Detail::Text(value))));
-            };
-            let reason = match &*group.owners {
-                Owners::Hidden { reason } | Owners::Likely { reason, .. } => Some(reason.clone()),
-                _ => None,
-            };
-            text("reason", reason);
-            text("user", socket.user.clone());
-            text("cgroup", socket.cgroup.clone());
-            let found = socket.cgroup.as_deref().map(supervisor::of_cgroup).unwrap_or_default();
-            text("unit", found.unit.map(|unit| unit.name));
-            text("container", found.container.map(|container| container.id));
-            details.extend(socket.uid.map(|uid| ("uid", Detail::Number(uid.into()))));
-            let mut observation = Observation { details, ..listener::held_by(facts, group) };
-            // First find out who it is, then end it.
-            observation.remedies.splice(0..0, remedy::see_holder(facts));
-            observation
-        })
-        .collect()
+    let is_hidden = |socket: &Socket| {
+        socket.state.is_waiting()
+            && matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. })
+            && !matches!(socket.via, Via::UnixQueue | Via::SystemCall(_))
+    };
+    let hidden = groups_where(facts, is_hidden);
+    let observe = |group: &Group<'_>| {
+        let mut observation = Observation { details: details(group), ..listener::held_by(facts, group) };
+        // First find out who it is, then end it.
+        observation.remedies.splice(0..0, remedy::see_holder(facts));
+        observation
+    };
+    hidden.iter().map(observe).collect()
+}
+
+/// bind finds the port in use, and no socket is seen.
+fn unseen_holder(facts: &Facts<'_>) -> Observation {
+    let holder = Subject::Thing("something that cannot be seen".to_owned());
+    Observation {
+        details: facts.hiding_gaps().map(|gap| ("gap", Detail::Text(gap.kind.code.to_owned()))).collect(),
+        ..Observation::of(
+            Statement::new(holder, Verb("holds", "hold"), Phrase::port(facts)).and(": bind fails with EADDRINUSE"),
+        )
+    }
+}
+
+/// What the socket tells of its holder.
+fn details(group: &Group<'_>) -> Vec<(&'static str, Detail)> {
+    let socket = group.sockets[0];
+    let found = socket.cgroup.as_deref().map(supervisor::of_cgroup).unwrap_or_default();
+    let reason = match &*group.owners {
+        Owners::Hidden { reason } | Owners::Likely { reason, .. } => Some(reason.clone()),
+        _ => None,
+    };
+    let texts = [
+        ("reason", reason),
+        ("user", socket.user.clone()),
+        ("cgroup", socket.cgroup.clone()),
+        ("unit", found.unit.map(|unit| unit.name)),
+        ("container", found.container.map(|container| container.id)),
+    ];
+    let texts = texts.into_iter().filter_map(|(name, value)| Some((name, Detail::Text(value?))));
+    texts.chain(socket.uid.map(|uid| ("uid", Detail::Number(uid.into())))).collect()
 }

@@ -87,14 +87,7 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
         return Vec::new();
     }
     if are_unlisted(facts) {
-        let text = "set SO_REUSEADDR in the server, which helps here, or wait half a minute".to_owned();
-        return vec![Observation {
-            remedies: vec![Remedy::advice(RemedyKind::Wait, text)],
-            ..Observation::of(
-                Statement::new(Subject::Things("closed connections".to_owned()), HOLD, Phrase::port(facts))
-                    .and(" (TIME_WAIT): only a server that sets SO_REUSEADDR can bind it"),
-            )
-        }];
+        return vec![unlisted(facts)];
     }
     connections(facts, |_, socket| socket.state == State::TimeWait)
         .map(|group| {
@@ -122,6 +115,18 @@ fn time_wait(facts: &Facts<'_>, stubborn: bool) -> Vec<Observation> {
             }
         })
         .collect()
+}
+
+/// Remnants that the system does not list.
+fn unlisted(facts: &Facts<'_>) -> Observation {
+    let text = "set SO_REUSEADDR in the server, which helps here, or wait half a minute";
+    Observation {
+        remedies: vec![Remedy::advice(RemedyKind::Wait, text)],
+        ..Observation::of(
+            Statement::new(Subject::Things("closed connections".to_owned()), HOLD, Phrase::port(facts))
+                .and(" (TIME_WAIT): only a server that sets SO_REUSEADDR can bind it"),
+        )
+    }
 }
 
 /// Whether remnants hold the port that macOS does not list: bind fails, and works with SO_REUSEADDR

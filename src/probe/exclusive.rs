@@ -11,20 +11,22 @@ use std::os::windows::io::AsRawSocket;
 use socket2::{Domain, Socket, Type};
 use windows_sys::Win32::Networking::WinSock::{SO_EXCLUSIVEADDRUSE, SOL_SOCKET, WSAEADDRINUSE, setsockopt};
 
+use super::Spot;
+
 /// Binds `socket` so that nobody else can have the port on an overlapping address. It fails if
 /// somebody has it already, with one exception: beside a non-exclusive wildcard of the same user,
 /// any server can bind a specific address.
-pub fn bind(socket: &Socket, kind: Type, address: SocketAddr, is_dual: bool) -> io::Result<()> {
+pub fn bind(socket: &Socket, kind: Type, address: SocketAddr, spot: Spot) -> io::Result<()> {
     set(socket)?;
     socket.bind(&address.into()).map_err(|error| {
         let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
-        if is_refused && is_held(kind, address, is_dual) { io::Error::from_raw_os_error(WSAEADDRINUSE) } else { error }
+        if is_refused && is_held(kind, address, spot) { io::Error::from_raw_os_error(WSAEADDRINUSE) } else { error }
     })
 }
 
 /// Whether a wildcard is in use. If anybody holds the port, Winsock says so of a wildcard ("Using
 /// SO_REUSEADDR and SO_EXCLUSIVEADDRUSE", Winsock's documentation).
-fn is_held(kind: Type, address: SocketAddr, is_dual: bool) -> bool {
+fn is_held(kind: Type, address: SocketAddr, spot: Spot) -> bool {
     let is_in_use = |wildcard: SocketAddr| {
         let bound = Socket::new(Domain::for_address(wildcard), kind, None).and_then(|socket| {
             if wildcard.is_ipv6() {
@@ -36,7 +38,7 @@ fn is_held(kind: Type, address: SocketAddr, is_dual: bool) -> bool {
         bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
     };
     let port = address.port();
-    let takes_ipv4 = address.is_ipv4() || is_dual;
+    let takes_ipv4 = address.is_ipv4() || spot.v6only == Some(false);
     (takes_ipv4 && is_in_use((Ipv4Addr::UNSPECIFIED, port).into()))
         || (address.is_ipv6() && is_in_use((Ipv6Addr::UNSPECIFIED, port).into()))
 }

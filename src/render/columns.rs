@@ -60,6 +60,24 @@ const CONCESSIONS: &[Concession] = {
 };
 
 impl Column {
+    /// All columns, in order.
+    pub const ALL: [Self; 14] = [
+        Self::Port,
+        Self::Protocol,
+        Self::Namespace,
+        Self::State,
+        Self::Class,
+        Self::Service,
+        Self::Address,
+        Self::Peer,
+        Self::Exposure,
+        Self::Process,
+        Self::Pid,
+        Self::User,
+        Self::Supervisor,
+        Self::Command,
+    ];
+
     pub const fn heading(self) -> &'static str {
         match self {
             Self::Port => "PORT",

@@ -45,7 +45,7 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
             service.and_then(|service| service.name.clone()).unwrap_or_default(),
             service.and_then(|service| service.common_use).unwrap_or_default().to_owned(),
         ];
-        let rows = rows_of(port, &diagnosis.processes, style.connections);
+        let rows = rows_of(port, &diagnosis.processes, style);
         if rows.is_empty() {
             let start = start.into_iter().chain([asked(port).join(" ")]);
             writer.write_record(start.map(|text| cell(&text)).chain(repeat_n(String::new(), 10)))?;

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 
-use super::paper::Paper;
+use super::paper::{Length, Paper};
 use super::rows::on;
 use super::{Style, colour, escape};
 use crate::commands::diagnosis::Diagnosis;
@@ -21,7 +21,9 @@ use crate::prose;
 /// Writes the plan.
 pub fn plan(prepared: &Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let paper = &mut Paper::new(style.width, out);
-    summary(&prepared.plan, prepared.is_about_several_ports(), paper)?;
+    if prepared.is_about_several_ports() {
+        summary(&prepared.plan, paper)?;
+    }
     intentions(&prepared.plan, prepared.options().signal, paper)?;
     refusals(&prepared.plan.refusals, &prepared.diagnosis, paper)
 }
@@ -30,26 +32,8 @@ pub fn plan(prepared: &Prepared, style: &Style, out: &mut dyn Write) -> io::Resu
 pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let paper = &mut Paper::new(style.width, out);
     match report.outcome {
-        Outcome::WouldFree | Outcome::WouldNotFree => {
-            summary(&report.plan, report.is_about_several_ports, paper)?;
-            intentions(&report.plan, report.options.signal, paper)?;
-            refusals(&report.plan.refusals, &report.diagnosis, paper)?;
-            let text = match report.outcome {
-                Outcome::WouldFree => "nothing was done: this was a dry run",
-                _ if report.plan.refusals.is_empty() => {
-                    "nothing was done: this was a dry run, and the port would be taken again"
-                }
-                _ if report.plan.has_nobody_to_end() => {
-                    "nothing was done: this was a dry run, and no process was seen that could be ended"
-                }
-                _ => "nothing was done: this was a dry run, and not every holder can be ended",
-            };
-            return paper.sentence(text);
-        }
-        Outcome::AlreadyFree => {
-            let status = if report.exit() == Exit::Yes { Status::Free } else { Status::Held };
-            return paper.coloured(&conclusion(report), colour::of(status));
-        }
+        Outcome::WouldFree | Outcome::WouldNotFree => return dry_run(report, paper),
+        Outcome::AlreadyFree => return conclude(report, paper),
         _ => {}
     }
     for step in &report.steps {
@@ -57,14 +41,12 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     }
     refusals(&report.plan.refusals, &report.diagnosis, paper)?;
     if let Some(objection) = report.objection {
-        summary(&report.plan, true, paper)?;
+        summary(&report.plan, paper)?;
         paper.sentence(&sentence_of(objection))?;
     }
-    let status = if report.exit() == Exit::Yes { Status::Free } else { Status::Held };
-    paper.coloured(&conclusion(report), colour::of(status))?;
+    conclude(report, paper)?;
     if report.exit() == Exit::Yes {
-        for survivor in &report.survivors {
-            let Survivor { pid, name, returns } = survivor;
+        for Survivor { pid, name, returns } in &report.survivors {
             paper.sentence(&format!("{name} (pid {pid}) still runs: it {}", returns.verb()))?;
         }
     }
@@ -77,11 +59,34 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     Ok(())
 }
 
+fn dry_run(report: &Report, paper: &mut Paper<'_>) -> io::Result<()> {
+    if report.is_about_several_ports {
+        summary(&report.plan, paper)?;
+    }
+    intentions(&report.plan, report.options.signal, paper)?;
+    refusals(&report.plan.refusals, &report.diagnosis, paper)?;
+    paper.sentence(match report.outcome {
+        Outcome::WouldFree => "nothing was done: this was a dry run",
+        _ if report.plan.refusals.is_empty() => {
+            "nothing was done: this was a dry run, and the port would be taken again"
+        }
+        _ if report.plan.has_nobody_to_end() => {
+            "nothing was done: this was a dry run, and no process was seen that could be ended"
+        }
+        _ => "nothing was done: this was a dry run, and not every holder can be ended",
+    })
+}
+
+fn conclude(report: &Report, paper: &mut Paper<'_>) -> io::Result<()> {
+    let status = if report.exit() == Exit::Yes { Status::Free } else { Status::Held };
+    paper.coloured(&conclusion(report), colour::of(status))
+}
+
 /// How many processes a plan for several ports ends, and which: `7 processes of 2 users are to be ended: nginx (5), node (2)`.
-fn summary(plan: &Plan, is_about_several_ports: bool, paper: &mut Paper<'_>) -> io::Result<()> {
+fn summary(plan: &Plan, paper: &mut Paper<'_>) -> io::Result<()> {
     /// So many names are easy to read.
     const MOST: usize = 8;
-    if !is_about_several_ports || plan.holders.is_empty() {
+    if plan.holders.is_empty() {
         return Ok(());
     }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -119,7 +124,7 @@ fn intentions(plan: &Plan, signal: crate::platform::Signal, paper: &mut Paper<'_
         paper.sentence(&text)?;
         // The workers of a server mostly have one command line.
         if !holder.command.is_empty() && shown.replace(&holder.command) != Some(&holder.command) {
-            paper.command("command", &holder.command, false)?;
+            paper.command("command", &holder.command, Length::Short)?;
         }
     }
     for (keeper, returns) in keepers(&plan.holders) {

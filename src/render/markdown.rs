@@ -44,7 +44,7 @@ fn is_unused(run: &[PortReport]) -> bool {
 fn add_port(port: &PortReport, diagnosis: &Diagnosis, style: &Style, table: &mut Table) {
     let start =
         [port.observed.name(), port.verdict.status.into_str().to_owned(), cell(&service(port).unwrap_or_default())];
-    let rows = rows_of(port, &diagnosis.processes, style.connections);
+    let rows = rows_of(port, &diagnosis.processes, style);
     if rows.is_empty() {
         table.add_row(start.into_iter().chain([asked(port).join(", ")]).chain(repeat_n(String::new(), 6)));
         return;

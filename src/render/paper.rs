@@ -21,6 +21,15 @@ pub struct Paper<'a> {
 /// How far the values of fields stand in.
 const VALUE: &str = "                  ";
 
+/// How much of a command line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// Enough to recognise a program.
+    Short,
+    /// All arguments.
+    Whole,
+}
+
 impl<'a> Paper<'a> {
     /// Paper as wide as the terminal; without end if `width` is `None`.
     pub fn new(width: Option<u16>, out: &'a mut dyn Write) -> Self {
@@ -58,10 +67,10 @@ impl<'a> Paper<'a> {
         writeln!(self.out, "    {0}{name:<12}{0:#}  {value}", colour::FAINT)
     }
 
-    /// A command line as the value of a field, whole if `all` is asked for. Arguments that do not fit side by side are put
-    /// below each other, with backslashes, so that it can still be pasted.
-    pub fn command(&mut self, name: &str, arguments: &[String], all: bool) -> io::Result<()> {
-        for (index, line) in command_lines(arguments, self.room(), all).iter().enumerate() {
+    /// A command line as the value of a field. Arguments that do not fit side by side are put below each other, with
+    /// backslashes, so that it can still be pasted.
+    pub fn command(&mut self, name: &str, arguments: &[String], length: Length) -> io::Result<()> {
+        for (index, line) in command_lines(arguments, self.room(), length).iter().enumerate() {
             match index {
                 0 => self.whole_field(name, line)?,
                 _ => writeln!(self.out, "{VALUE}  {line}")?,
@@ -105,12 +114,13 @@ fn whole_words(width: usize) -> Options<'static> {
 }
 
 /// The lines of a command line in `room` columns, of which the indent of those after the first takes 2.
-fn command_lines(arguments: &[String], room: usize, all: bool) -> Vec<String> {
+fn command_lines(arguments: &[String], room: usize, length: Length) -> Vec<String> {
     let end = if IS_WINDOWS { "" } else { " \\" };
     let room = room.saturating_sub("  ".len() + end.len());
     let mut lines = vec![String::new()];
     let mut used = 0;
-    for word in words(arguments, if all { usize::MAX } else { room }, all) {
+    let longest = if length == Length::Whole { usize::MAX } else { room };
+    for word in words(arguments, longest, length) {
         let needed = width_of(&word);
         let line = lines.last_mut().filter(|_| used + 1 + needed <= room);
         match line {
@@ -145,10 +155,9 @@ fn add_below(lines: &mut Vec<String>, word: &str, room: usize, end: &str) -> usi
     }
 }
 
-/// The arguments as they could be typed, each at most `longest` columns wide. Unless `all` are asked for, as many as it
-/// takes to recognise a program by.
-fn words(arguments: &[String], longest: usize, all: bool) -> Vec<String> {
-    let mut left: usize = if all { usize::MAX } else { 400 };
+/// The arguments as they could be typed, each at most `longest` columns wide.
+fn words(arguments: &[String], longest: usize, length: Length) -> Vec<String> {
+    let mut left: usize = if length == Length::Whole { usize::MAX } else { 400 };
     let mut words = Vec::new();
     for argument in arguments {
         let word = word(argument, if words.is_empty() { longest.min(left) } else { longest });
@@ -178,20 +187,20 @@ fn word(argument: &str, longest: usize) -> String {
 mod tests {
     use super::*;
 
-    fn lines(command: &[&str], room: usize, all: bool) -> Vec<String> {
-        command_lines(&command.iter().map(ToString::to_string).collect::<Vec<_>>(), room, all)
+    fn lines(command: &[&str], room: usize, length: Length) -> Vec<String> {
+        command_lines(&command.iter().map(ToString::to_string).collect::<Vec<_>>(), room, length)
     }
 
     #[test]
     fn a_command_line_is_broken_between_arguments_only() {
         let command = ["java", "-cp", "/opt/a.jar", "com.example.Main", "--port", "80"];
         let end = if IS_WINDOWS { "" } else { " \\" };
-        assert_eq!(lines(&command, 200, false), [command.join(" ")]);
+        assert_eq!(lines(&command, 200, Length::Short), [command.join(" ")]);
         assert_eq!(
-            lines(&command, 24, false),
+            lines(&command, 24, Length::Short),
             [format!("java -cp /opt/a.jar{end}"), format!("com.example.Main{end}"), "--port 80".to_owned()]
         );
-        assert!(lines(&command, 24, false).iter().all(|line| width_of(line) <= 22));
+        assert!(lines(&command, 24, Length::Short).iter().all(|line| width_of(line) <= 22));
     }
 
     #[test]
@@ -199,16 +208,16 @@ mod tests {
         let end = if IS_WINDOWS { "" } else { " \\" };
         let long = "x".repeat(30);
         let cut = if IS_WINDOWS { format!("{}…", "x".repeat(19)) } else { format!("'{}…'", "x".repeat(17)) };
-        assert_eq!(lines(&["program", &long], 24, false), [format!("program{end}"), cut]);
+        assert_eq!(lines(&["program", &long], 24, Length::Short), [format!("program{end}"), cut]);
         let whole = if IS_WINDOWS { 22 } else { 20 };
         assert_eq!(
-            lines(&["a", &long, "b"], 24, true),
+            lines(&["a", &long, "b"], 24, Length::Whole),
             [format!("a{end}"), "x".repeat(whole), format!("{} b", "x".repeat(30 - whole))]
         );
         let many = vec!["0123456789"; 100];
-        let shown = lines(&many, usize::MAX, false);
+        let shown = lines(&many, usize::MAX, Length::Short);
         assert!(shown.len() == 1 && width_of(&shown[0]) <= 402 && shown[0].ends_with('…'), "{shown:?}");
-        assert_eq!(lines(&many, usize::MAX, true), [many.join(" ")]);
+        assert_eq!(lines(&many, usize::MAX, Length::Whole), [many.join(" ")]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::Style;
 use crate::classify::Exposure;
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Group, PortReport, Status, groups, published};
@@ -43,13 +44,13 @@ pub fn asked(port: &PortReport) -> Vec<String> {
 }
 
 /// The rows of an answer. With connections, each socket has a row of its own.
-pub fn rows(diagnosis: &Diagnosis, connections: bool) -> Vec<Row<'_>> {
-    diagnosis.ports.iter().flat_map(|port| rows_of(port, &diagnosis.processes, connections)).collect()
+pub fn rows<'a>(diagnosis: &'a Diagnosis, style: &Style) -> Vec<Row<'a>> {
+    diagnosis.ports.iter().flat_map(|port| rows_of(port, &diagnosis.processes, style)).collect()
 }
 
 /// The rows of one port.
-pub fn rows_of<'a>(port: &'a PortReport, processes: &'a [Process], connections: bool) -> Vec<Row<'a>> {
-    if connections {
+pub fn rows_of<'a>(port: &'a PortReport, processes: &'a [Process], style: &Style) -> Vec<Row<'a>> {
+    if style.connections {
         return port.observed.sockets.iter().map(|socket| row(port, &Group::of(socket), processes)).collect();
     }
     groups(port.observed.shown_sockets()).iter().map(|group| row(port, group, processes)).collect()

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use super::columns::{Column, GUTTER, fit, text};
 use super::escape::width_of;
 use super::paper::{Paper, wrap};
-use super::rows::{Line, lines, name, on, range, rows};
+use super::rows::{Line, Row, lines, name, on, range, rows};
 use super::{Style, colour, escape, report};
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::list::Listing;
@@ -18,7 +18,7 @@ use crate::prose;
 /// What is in use.
 pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let diagnosis = &listing.diagnosis;
-    let rows = rows(diagnosis, style.connections);
+    let rows = rows(diagnosis, style);
     if rows.is_empty() {
         match listing.connections_left_out {
             0 => writeln!(out, "nothing to show: no socket matches")?,
@@ -27,20 +27,25 @@ pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result
         }
         return notes(diagnosis, style, out);
     }
-    // A column without content is left out.
-    let mut columns = vec![Column::Port, Column::Protocol, Column::Namespace];
-    if style.connections {
-        columns.push(Column::State);
+    print(&table_of(&rows, style), out)?;
+    notes(diagnosis, style, out)?;
+    if rows.iter().any(|row| matches!(*row.owners, Owners::Likely { .. })) {
+        writeln!(out, "? marks a process that is only likely: portcheck PORT says why")?;
     }
-    columns.extend([Column::Class, Column::Service, Column::Address]);
-    if style.connections {
-        columns.push(Column::Peer);
+    if rows.iter().any(|row| matches!(*row.owners, Owners::Partial { .. })) {
+        writeln!(out, "+? means that others may have the socket, too: portcheck PORT says who")?;
     }
-    columns.extend([Column::Exposure, Column::Process, Column::Pid, Column::User, Column::Supervisor, Column::Command]);
+    Ok(())
+}
 
+/// The rows as a table that fits the terminal.
+fn table_of(rows: &[Row<'_>], style: &Style) -> Table {
+    let is_shown = |column: &Column| style.connections || !matches!(column, Column::State | Column::Peer);
+    let columns: Vec<Column> = Column::ALL.into_iter().filter(is_shown).collect();
     let cells: Vec<Vec<Vec<String>>> =
         rows.iter().map(|row| columns.iter().map(|column| column.items(row)).collect()).collect();
     let widths = fit(&columns, &cells, style.width);
+    // A column without content has no width.
     let shown: Vec<usize> = (0..columns.len()).filter(|&index| widths[index] > 0).collect();
     let mut table = plain_table();
     table.set_header(shown.iter().map(|&index| columns[index].heading()));
@@ -51,15 +56,7 @@ pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result
         }
         column.set_padding((0, GUTTER));
     }
-    print(&table, out)?;
-    notes(diagnosis, style, out)?;
-    if rows.iter().any(|row| matches!(*row.owners, Owners::Likely { .. })) {
-        writeln!(out, "? marks a process that is only likely: portcheck PORT says why")?;
-    }
-    if rows.iter().any(|row| matches!(*row.owners, Owners::Partial { .. })) {
-        writeln!(out, "+? means that others may have the socket, too: portcheck PORT says who")?;
-    }
-    Ok(())
+    table
 }
 
 /// What stands beside the ports before the reason.

@@ -67,7 +67,7 @@ impl<'a> Attribution<'a> {
             kernel_ports: &search.kernel_ports,
             sees_all: search.failure.is_none() && search.sees_every_namespace && search.sweep.is_complete(),
             hierarchy,
-            others: Others::new(proc, &search.sweep, search.sees_every_namespace),
+            others: Others::new(proc, search),
             candidates: HashMap::new(),
             unreadable_by_user: None,
             proxies: None,

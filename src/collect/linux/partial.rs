@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::cgroup;
-use super::owners::Sweep;
+use super::search::Search;
 use crate::model::{Pid, Socket, name_or_stand_in};
 use crate::platform::proc::Stat;
 
@@ -22,22 +22,21 @@ const INIT: Pid = 1;
 #[derive(Debug)]
 pub struct Others<'a> {
     proc: &'a Path,
-    sweep: &'a Sweep,
-    sees_every_namespace: bool,
+    search: &'a Search,
     /// The users of processes: real, effective, saved and of the file system.
     users: HashMap<Pid, Vec<u32>>,
 }
 
 impl<'a> Others<'a> {
-    /// Uses what a sweep has seen.
-    pub fn new(proc: &'a Path, sweep: &'a Sweep, sees_every_namespace: bool) -> Self {
-        Self { proc, sweep, sees_every_namespace, users: HashMap::new() }
+    /// Uses what a search has seen.
+    pub fn new(proc: &'a Path, search: &'a Search) -> Self {
+        Self { proc, search, users: HashMap::new() }
     }
 
     /// A possible holder of a socket besides `known`. `cgroup` is where the socket was created.
     /// `None` if there is no sign of one.
     pub fn besides(&mut self, known: &[Pid], socket: &Socket, cgroup: Option<&str>) -> Option<String> {
-        if self.sweep.is_complete() && self.sees_every_namespace {
+        if self.search.sweep.is_complete() && self.search.sees_every_namespace {
             return None;
         }
         let creator = socket.uid?;
@@ -71,7 +70,7 @@ impl<'a> Others<'a> {
     /// of such a process belongs to its effective user (`task_dump_owner`, fs/proc/base.c).
     fn uninspected_parent(&self, pid: Pid, user: u32) -> Option<Pid> {
         let parent = Stat::read(&self.proc.join(pid.to_string()))?.parent;
-        self.sweep.unreadable.binary_search(&parent).ok()?;
+        self.search.sweep.unreadable.binary_search(&parent).ok()?;
         let directory = fs::metadata(self.proc.join(parent.to_string())).ok()?;
         (directory.uid() == user).then_some(parent)
     }

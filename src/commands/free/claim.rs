@@ -49,7 +49,7 @@ pub enum Refusal {
 pub fn claim(port: u16, spots: &[(Protocol, Spot)]) -> Result<Claim, Refusal> {
     let mut claim = Claim { port, bound: Vec::new(), attempts: Vec::new() };
     for &(protocol, spot) in spots {
-        let result = probe::bind(port, protocol, spot, false);
+        let result = probe::bind(port, protocol, spot);
         let outcome = Outcome::of(&result);
         claim.attempts.push((protocol, Attempt { spot, reuse_address: false, outcome }));
         match (result, outcome) {

@@ -38,16 +38,7 @@ impl Prepared {
         for stop in &self.plan.stops {
             run.stop(&stop.command)?;
         }
-        let mut victims = Vec::new();
-        let handles = std::mem::take(&mut self.handles);
-        for (holder, handle) in self.plan.holders.iter().zip(handles).filter(|(one, _)| !one.is_stopped_by_keeper) {
-            match handle {
-                Some(handle) => {
-                    victims.push(Victim { handle, name: holder.name.clone(), inodes: holder.inodes.clone() });
-                }
-                None => run.gone(holder.pid, &holder.name),
-            }
-        }
+        let mut victims = run.victims(std::mem::take(&mut self.handles));
         let mut heirs = Heirs::of(&self);
         let mut signalled = 0;
         let mut rounds = 0..ROUNDS;
@@ -117,8 +108,17 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn gone(&mut self, pid: Pid, name: &str) {
-        self.spare(pid, name, StepResult::Gone, "it had ended by itself".to_owned());
+    /// The processes to signal, without those that have ended by themselves.
+    fn victims(&mut self, handles: Vec<Option<Handle>>) -> Vec<Victim> {
+        let mut victims = Vec::new();
+        for (holder, handle) in self.plan.holders.iter().zip(handles).filter(|(one, _)| !one.is_stopped_by_keeper) {
+            let name = holder.name.clone();
+            match handle {
+                Some(handle) => victims.push(Victim { handle, name, inodes: holder.inodes.clone() }),
+                None => self.spare(holder.pid, &name, StepResult::Gone, "it had ended by itself".to_owned()),
+            }
+        }
+        victims
     }
 
     /// Notes that a process gets no signal.
@@ -147,7 +147,21 @@ impl Run<'_> {
         grace: Duration,
     ) -> Result<Vec<&'v Victim>, Error> {
         let start = Instant::now();
-        let mut running: Vec<(usize, &Victim)> = Vec::new();
+        let running = self.signal(victims, signal)?;
+        let mut left = Vec::new();
+        for (step, victim) in self.wait_for_ends(running, start, grace)? {
+            if self.holds(victim)? {
+                left.push(victim);
+            } else {
+                self.steps[step].reason = Some("it no longer holds the port".to_owned());
+            }
+        }
+        Ok(left)
+    }
+
+    /// Signals everybody. Returns those that got the signal, with the number of the step.
+    fn signal<'v>(&mut self, victims: &[&'v Victim], signal: Signal) -> Result<Vec<(usize, &'v Victim)>, Error> {
+        let mut running = Vec::new();
         for &victim in victims {
             let was_stopped = victim.handle.is_stopped();
             let (result, reason) = self.send(victim, signal)?;
@@ -162,6 +176,16 @@ impl Run<'_> {
                 self.push(victim, Signal::Cont, result, Some("it was stopped".to_owned()), Duration::ZERO);
             }
         }
+        Ok(running)
+    }
+
+    /// Waits until all have ended, at most for `grace`. Returns those that have not.
+    fn wait_for_ends<'v>(
+        &mut self,
+        mut running: Vec<(usize, &'v Victim)>,
+        start: Instant,
+        grace: Duration,
+    ) -> Result<Vec<(usize, &'v Victim)>, Error> {
         while !running.is_empty() {
             let handles: Vec<&Handle> = running.iter().map(|(_, victim)| &victim.handle).collect();
             let left = grace.saturating_sub(start.elapsed());
@@ -179,15 +203,7 @@ impl Run<'_> {
                 break;
             }
         }
-        let mut left = Vec::new();
-        for (step, victim) in running {
-            if self.holds(victim)? {
-                left.push(victim);
-            } else {
-                self.steps[step].reason = Some("it no longer holds the port".to_owned());
-            }
-        }
-        Ok(left)
+        Ok(running)
     }
 
     /// Sends a signal, if it is still the process that was looked at and still has the socket.

@@ -183,25 +183,31 @@ impl<'a> Looker<'a> {
             }
         }
         self.is_first = false;
-        if let Some(by) = &self.options.by
-            && self.options.awaited == Awaited::Listening
+        if self.options.awaited == Awaited::Listening
             && goals.iter().any(|goal| goal.is_met && matches!(goal.place, Place::Here(_)))
         {
-            let verdict = match self.judged.take() {
-                Some((known, verdict)) if known == look.listeners => verdict,
-                _ => self.judge(by, goals)?,
-            };
-            for (index, goal) in goals.iter_mut().enumerate() {
-                if matches!(goal.place, Place::Here(_)) {
-                    goal.is_met = verdict.met.contains(&index);
-                }
-            }
-            look.failure = verdict.failure;
-            // Who was just going tells nothing about the next one on the port, which may look the same where there are no inodes.
-            let is_final = !verdict.met.is_empty() || verdict.failure.is_some();
-            self.judged = is_final.then(|| (look.listeners.clone(), verdict));
+            self.require_listener(goals, &mut look)?;
         }
         Ok(look)
+    }
+
+    /// Leaves goals met only if the process of `--by` listens.
+    fn require_listener(&mut self, goals: &mut [Goal], look: &mut Look) -> Result<(), Error> {
+        let Some(by) = &self.options.by else { return Ok(()) };
+        let verdict = match self.judged.take() {
+            Some((known, verdict)) if known == look.listeners => verdict,
+            _ => self.judge(by, goals)?,
+        };
+        for (index, goal) in goals.iter_mut().enumerate() {
+            if matches!(goal.place, Place::Here(_)) {
+                goal.is_met = verdict.met.contains(&index);
+            }
+        }
+        look.failure = verdict.failure;
+        // A listener that was ending tells nothing about the next one, which may look the same without an inode.
+        let is_final = !verdict.met.is_empty() || verdict.failure.is_some();
+        self.judged = is_final.then(|| (look.listeners.clone(), verdict));
+        Ok(())
     }
 
     /// By ascending port.

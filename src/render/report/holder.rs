@@ -8,7 +8,7 @@ use crate::classify::Exposure;
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Group, enumerate};
 use crate::model::{ForwardKind, Owners, Pid, Process, Socket, State, find_process};
-use crate::render::paper::Paper;
+use crate::render::paper::{Length, Paper};
 use crate::render::rows::name_supervisor;
 use crate::render::{Style, colour, escape};
 use crate::supervisor;
@@ -68,7 +68,8 @@ pub fn owners(group: &Group<'_>, diagnosis: &Diagnosis, style: &Style, paper: &m
 }
 
 fn process(process: &Process, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
-    paper.command("command", &process.command, style.verbose)?;
+    let length = if style.verbose { Length::Whole } else { Length::Short };
+    paper.command("command", &process.command, length)?;
     if let Some(exe) = process.exe.as_ref().filter(|_| style.verbose) {
         paper.field("program", &exe.to_string_lossy())?;
     }

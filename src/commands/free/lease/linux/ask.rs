@@ -76,31 +76,30 @@ pub fn ask_all(ports: &[u16], request: &Request, patience: &mut Patience) -> Vec
         };
         replies.push(reply);
     }
-    let start = Instant::now();
-    let deadline = start + patience.0;
-    while !open.is_empty() && wait(&open, deadline) {
-        open.retain(|(index, socket)| match receive(socket) {
-            Ok(None) => true,
-            Ok(Some(packet)) => {
-                let peer = match &replies[*index] {
-                    Reply::Silent(peer) | Reply::Stranger(Some(peer)) => *peer,
-                    _ => return false,
-                };
-                replies[*index] = Reply::Packet(peer, packet);
-                false
-            }
-            Err(_) => false,
-        });
-    }
-    if !open.is_empty() {
-        patience.0 = patience.0.saturating_sub(start.elapsed());
-    }
-    drop(open);
+    collect_answers(open, &mut replies, patience);
     // The port is the caller's, or that of the command behind `portcheck wait`.
     if let Some(limit) = limit {
         limit.restore();
     }
     replies
+}
+
+/// Waits for answers on the open sockets, each with the index of its reply.
+fn collect_answers(mut open: Vec<(usize, OwnedFd)>, replies: &mut [Reply], patience: &mut Patience) {
+    let start = Instant::now();
+    let deadline = start + patience.0;
+    while !open.is_empty() && wait(&open, deadline) {
+        open.retain(|(index, socket)| {
+            let answer = receive(socket);
+            if let (Ok(Some(packet)), Reply::Silent(peer) | Reply::Stranger(Some(peer))) = (&answer, &replies[*index]) {
+                replies[*index] = Reply::Packet(*peer, packet.clone());
+            }
+            matches!(answer, Ok(None))
+        });
+    }
+    if !open.is_empty() {
+        patience.0 = patience.0.saturating_sub(start.elapsed());
+    }
 }
 
 /// Asks for one port.
