@@ -59,9 +59,6 @@ fn table_of(rows: &[Row<'_>], style: &Style) -> Table {
     table
 }
 
-/// What stands beside the ports before the reason.
-const BESIDE_PORTS: usize = "blocked".len() + 2 * GUTTER as usize;
-
 /// Reasons get at least so much room.
 const NARROWEST: usize = 30;
 
@@ -72,18 +69,7 @@ pub fn verdicts(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io
     }
     let rows: Vec<(Status, String, String)> =
         lines(&diagnosis.ports).iter().map(|line| verdict_row(line, diagnosis)).collect();
-    let ports = rows.iter().map(|(_, ports, _)| width_of(ports)).max().unwrap_or(0);
-    let room = style.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(BESIDE_PORTS + ports));
-    let mut table = plain_table();
-    table.set_header(["STATUS", "PORT", "WHY"]);
-    for (status, ports, why) in &rows {
-        table.add_row([status.into_str(), ports, &wrap(why, room.max(NARROWEST)).join("\n")]);
-    }
-    let statuses: Vec<Status> = rows.iter().map(|&(status, ..)| status).collect();
-    for column in table.column_iter_mut() {
-        column.set_padding((0, GUTTER));
-    }
-    print_with_status(&table, &statuses, out)?;
+    write_verdicts(&rows, style, out)?;
     if style.verbose {
         for port in diagnosis.ports.iter().filter(|port| port.verdict.status != Status::Free) {
             writeln!(out)?;
@@ -91,6 +77,26 @@ pub fn verdicts(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io
         }
     }
     notes(diagnosis, style, out)
+}
+
+/// Writes status, ports and reason in columns. A long reason continues below.
+fn write_verdicts(rows: &[(Status, String, String)], style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    const HEADING: [&str; 2] = ["STATUS", "PORT"];
+    let statuses = rows.iter().map(|(status, ..)| status.into_str().len()).fold(HEADING[0].len(), usize::max);
+    let ports = rows.iter().map(|(_, ports, _)| width_of(ports)).fold(HEADING[1].len(), usize::max);
+    let gutter = " ".repeat(GUTTER.into());
+    let indent = statuses + ports + 2 * gutter.len();
+    let room = style.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(indent).max(NARROWEST));
+    let [status, port] = HEADING;
+    writeln!(out, "{0}{status:<statuses$}{gutter}{port:<ports$}{gutter}WHY{0:#}", colour::STRONG)?;
+    for (status, names, why) in rows {
+        let (colour, word) = (colour::of(*status), status.into_str());
+        let lines = wrap(why, room).join(&format!("\n{:indent$}", ""));
+        let (after_status, after_names) = (statuses - word.len(), ports - width_of(names));
+        let rest = format!("{:after_status$}{gutter}{names}{:after_names$}{gutter}{lines}", "", "");
+        writeln!(out, "{colour}{word}{colour:#}{}", rest.trim_end())?;
+    }
+    Ok(())
 }
 
 fn verdict_row(line: &Line<'_>, diagnosis: &Diagnosis) -> (Status, String, String) {
@@ -118,24 +124,6 @@ pub(super) fn print(table: &Table, out: &mut dyn Write) -> io::Result<()> {
         match index {
             0 => writeln!(out, "{0}{line}{0:#}", colour::STRONG)?,
             _ => writeln!(out, "{line}")?,
-        }
-    }
-    Ok(())
-}
-
-/// The same, with the word in the first column coloured.
-fn print_with_status(table: &Table, statuses: &[Status], out: &mut dyn Write) -> io::Result<()> {
-    let mut statuses = statuses.iter();
-    for (index, line) in table.lines().enumerate() {
-        let line = line.trim_end();
-        let status = if index == 0 || line.starts_with(' ') { None } else { statuses.next() };
-        match status.and_then(|status| Some((status, line.strip_prefix(status.into_str())?))) {
-            Some((status, rest)) => {
-                let colour = colour::of(*status);
-                writeln!(out, "{colour}{}{colour:#}{rest}", status.into_str())?;
-            }
-            None if index == 0 => writeln!(out, "{0}{line}{0:#}", colour::STRONG)?,
-            None => writeln!(out, "{line}")?,
         }
     }
     Ok(())

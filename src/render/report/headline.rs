@@ -91,26 +91,15 @@ pub fn of<'a>(ports: &[&'a PortReport], diagnosis: &Diagnosis) -> Headline<'a> {
     }
     let is_plain =
         first.observed.sockets.iter().any(|socket| matches!(socket.state, State::Listen | State::Unconnected));
-    match &holders[..] {
-        [holder] if is_plain && *holder != Holder::Kernel => {
-            let text = match holder {
-                Holder::Likely(_) => {
-                    format!("{names} {is} in use, probably by {}", holder.bare_name(&diagnosis.processes))
-                }
-                _ => format!("{names} {is} in use: {}", holder.name(&diagnosis.processes)),
-            };
-            Headline { text, sentence: None }
-        }
-        [] | [_] => reason(first, &format!("{names} {is} in use"), diagnosis),
-        [one, another] => {
-            let [one, another] = [one, another].map(|holder| holder.name(&diagnosis.processes));
-            Headline { text: format!("{names} {is} in use: {one}, and {another}"), sentence: None }
-        }
-        [one, others @ ..] => {
-            let text = format!("{names} {is} in use: {}, and {} others", one.name(&diagnosis.processes), others.len());
-            Headline { text, sentence: None }
-        }
-    }
+    let name = |holder: &Holder| holder.name(&diagnosis.processes);
+    let who = match &holders[..] {
+        [Holder::Likely(_)] if is_plain => format!(", probably by {}", holders[0].bare_name(&diagnosis.processes)),
+        [holder] if is_plain && *holder != Holder::Kernel => format!(": {}", name(holder)),
+        [] | [_] => return reason(first, &format!("{names} {is} in use"), diagnosis),
+        [one, another] => format!(": {}, and {}", name(one), name(another)),
+        [one, others @ ..] => format!(": {}, and {} others", name(one), others.len()),
+    };
+    Headline { text: format!("{names} {is} in use{who}"), sentence: None }
 }
 
 /// The line with the worst finding as its reason.
