@@ -34,6 +34,7 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
     }
     let is_hidden = |socket: &Socket| {
         socket.state.is_waiting()
+            && socket.forward.is_none()
             && matches!(socket.owners, Owners::Hidden { .. } | Owners::Likely { .. })
             && !matches!(socket.via, Via::UnixQueue | Via::SystemCall(_))
     };
