@@ -64,8 +64,7 @@ impl fmt::Display for Protocol {
 }
 
 /// What the facts were read with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(strum::VariantNames))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Backend {
     /// The kernel's own interfaces (Linux: sock_diag(7) and proc(5)).

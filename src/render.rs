@@ -25,7 +25,8 @@ use crate::diagnose::Rule;
 pub use json::ErrorKind;
 
 /// An output format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Format {
     /// For people: a report in words, or a table where there are several lines to compare.
     #[default]

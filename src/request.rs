@@ -67,7 +67,8 @@ pub struct Filter {
 }
 
 /// What a listing is ordered by; ties by port and protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Sort {
     /// The port number.
     #[default]

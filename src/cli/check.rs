@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::common::{self, Look, Narrow, Output};
-use super::names::FormatName;
+use super::names::AllFormats;
 use super::{Stop, Wish, targets};
 use crate::render::Style;
 use crate::request::Request;
@@ -23,7 +23,7 @@ pub struct CheckArgs {
     #[command(flatten)]
     look: Look,
     #[command(flatten)]
-    output: Output<FormatName>,
+    output: Output<AllFormats>,
 }
 
 impl CheckArgs {
@@ -34,7 +34,7 @@ impl CheckArgs {
             connections: self.all,
             detail: self.output.detail(&targets),
             quick: self.look.quick,
-            backend: self.look.backend.into(),
+            backend: self.look.backend,
             probe: !self.look.no_probe,
             reuse_address: self.look.reuse_addr,
             ..common::request(targets, &self.narrow)

@@ -1,13 +1,15 @@
 //! Options that several commands share, and what they mean.
 
 use std::ffi::OsString;
+use std::marker::PhantomData;
 
-use clap::{Args, ColorChoice, ValueEnum};
+use clap::{Args, ColorChoice};
+use strum::VariantNames;
 
 use super::caller;
-use super::names::BackendName;
+use super::names::{Formats, named};
 use crate::collect::{Detail, Namespaces};
-use crate::model::{Family, Protocol};
+use crate::model::{Backend, Family, Protocol};
 use crate::query;
 use crate::render::{Format, Style};
 use crate::request::Request;
@@ -92,13 +94,15 @@ impl Where {
 /// How to print. `F` is the formats that a command has.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
-pub struct Output<F: ValueEnum + Clone + Send + Sync + 'static> {
+pub struct Output<F: Formats> {
     /// Print JSON; the same as --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
     /// How to print
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
-    format: F,
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = named::<Format>(F::NAMES))]
+    format: Format,
+    #[arg(skip)]
+    formats: PhantomData<F>,
     /// When to use colour; auto honours NO_COLOR
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,
@@ -110,10 +114,10 @@ pub struct Output<F: ValueEnum + Clone + Send + Sync + 'static> {
     pub verbose: bool,
 }
 
-impl<F: ValueEnum + Clone + Send + Sync + Into<Format>> Output<F> {
+impl<F: Formats> Output<F> {
     /// The format to print.
     pub fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.format.clone().into() }
+        if self.json { Format::Json } else { self.format }
     }
 
     /// When to use colour.
@@ -175,8 +179,8 @@ pub struct Look {
     #[arg(long)]
     pub quick: bool,
     /// Where to read the sockets from: the kernel, or netstat2 and sysinfo
-    #[arg(long, value_enum, value_name = "BACKEND", default_value = "native")]
-    pub backend: BackendName,
+    #[arg(long, value_name = "BACKEND", default_value = "native", value_parser = named::<Backend>(Backend::VARIANTS))]
+    pub backend: Backend,
 }
 
 /// A question with nothing special about it.

@@ -6,11 +6,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use strum::VariantNames;
+
 use super::common::{Narrow, Output};
-use super::names::{ClassName, NativeOnly, PickingFormat, parse_pid};
+use super::names::{NativeOnly, PickingFormats, named, parse_pid};
 use super::rules::Rule;
 use super::wait::JSON_BESIDE_COMMAND;
 use super::{Stop, Wish, help};
+use crate::classify::Class;
 use crate::commands::free::{self, Demand, Handover, LONGEST_TTL, Order, Wanted};
 use crate::duration::parse_duration;
 use crate::model::{Family, Pid, Protocol};
@@ -49,8 +52,8 @@ pub struct FreeArgs {
     #[arg(long, value_name = "PORT", conflicts_with = "sticky")]
     near: Option<String>,
     /// Only ports of this class
-    #[arg(long, value_enum, value_name = "CLASS")]
-    class: Option<ClassName>,
+    #[arg(long, value_name = "CLASS", value_parser = named::<Class>(Class::VARIANTS))]
+    class: Option<Class>,
     /// The same port for the same NAME, directory and user, whenever it is free
     #[arg(long, value_name = "NAME")]
     sticky: Option<String>,
@@ -83,7 +86,7 @@ pub struct FreeArgs {
     #[command(flatten)]
     native: NativeOnly,
     #[command(flatten)]
-    output: Output<PickingFormat>,
+    output: Output<PickingFormats>,
     /// A command to run with PORT set; {port} and {port2} in it are replaced
     #[arg(last = true, value_name = "CMD", help_heading = None)]
     cmd: Vec<OsString>,
@@ -143,7 +146,7 @@ pub const RULES: &[Rule<FreeArgs>] = &[
     },
     Rule {
         example: "free --class well-known",
-        is_broken: |free| matches!(free.class, Some(ClassName::WellKnown)),
+        is_broken: |free| matches!(free.class, Some(Class::WellKnown)),
         message: "--class well-known has no ports to pick from: they belong to system services",
     },
     Rule {
@@ -221,7 +224,7 @@ impl FreeArgs {
         let wanted = Wanted {
             range: if self.range.is_empty() { None } else { Some(port_set("--range", &self.range)?) },
             exclude: port_set("--exclude", &self.exclude)?,
-            class: self.class.map(Into::into),
+            class: self.class,
             preferred: ports("--prefer", &self.prefer)?,
             near: self.near.as_deref().map(|near| port("--near", near)).transpose()?,
         };

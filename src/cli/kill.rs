@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::common::{self, Narrow, Output};
-use super::names::{ActionFormat, NativeOnly};
+use super::names::{ActionFormats, NativeOnly};
 use super::{Stop, Wish, help, targets};
 use crate::commands::kill::{Consent, Options};
 use crate::duration::parse_duration;
@@ -59,7 +59,7 @@ pub struct KillArgs {
     #[command(flatten)]
     native: NativeOnly,
     #[command(flatten)]
-    output: Output<ActionFormat>,
+    output: Output<ActionFormats>,
 }
 
 impl KillArgs {

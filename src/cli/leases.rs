@@ -4,13 +4,13 @@ use clap::Args;
 
 use super::common::Output;
 use super::free;
-use super::names::PickingFormat;
+use super::names::PickingFormats;
 use super::{Stop, Wish};
 
 #[derive(Debug, Args)]
 pub struct LeasesArgs {
     #[command(flatten)]
-    output: Output<PickingFormat>,
+    output: Output<PickingFormats>,
 }
 
 impl LeasesArgs {
@@ -26,7 +26,7 @@ pub struct ReleaseArgs {
     #[arg(value_name = "PORT", required = true)]
     ports: Vec<String>,
     #[command(flatten)]
-    output: Output<PickingFormat>,
+    output: Output<PickingFormats>,
 }
 
 impl ReleaseArgs {

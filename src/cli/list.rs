@@ -3,12 +3,15 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use strum::VariantNames;
 
 use super::common::{self, Narrow, Output, Where};
-use super::names::{BackendName, ClassName, FormatName, SortName, parse_pid};
+use super::names::{AllFormats, named, parse_pid};
 use super::rules::Rule;
 use super::{Stop, Wish};
+use crate::classify::Class;
 use crate::collect;
+use crate::model::Backend;
 use crate::render::Style;
 use crate::request::{Filter, Request, Sort};
 use crate::terminal::Printing;
@@ -31,49 +34,44 @@ pub struct ListArgs {
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// Only ports of this class
-    #[arg(long, value_enum, value_name = "CLASS")]
-    class: Option<ClassName>,
+    #[arg(long, value_name = "CLASS", value_parser = named::<Class>(Class::VARIANTS))]
+    class: Option<Class>,
     /// Only what other machines can reach
     #[arg(long)]
     exposed: bool,
     /// Sort by this column
-    #[arg(long, value_enum, value_name = "COLUMN")]
-    sort: Option<SortName>,
+    #[arg(long, value_name = "COLUMN", default_value = "port", hide_default_value = true, value_parser = named::<Sort>(Sort::VARIANTS))]
+    sort: Sort,
     #[command(flatten)]
     place: Where,
     /// Where to read the sockets from: the kernel, or netstat2 and sysinfo
-    #[arg(long, value_enum, value_name = "BACKEND", default_value = "native", help_heading = "How to look")]
-    backend: BackendName,
+    #[arg(long, value_name = "BACKEND", default_value = "native", value_parser = named::<Backend>(Backend::VARIANTS), help_heading = "How to look")]
+    backend: Backend,
     /// A list binds nothing anyway
     #[arg(long, hide = true)]
     no_probe: bool,
     #[command(flatten)]
-    output: Output<FormatName>,
+    output: Output<AllFormats>,
 }
 
 /// What does not go together.
 pub const RULES: &[Rule<ListArgs>] = &[Rule {
     example: "list --all-namespaces --backend portable",
-    is_broken: |list| list.place.needs_native() && matches!(list.backend, BackendName::Portable),
+    is_broken: |list| list.place.needs_native() && matches!(list.backend, Backend::Portable),
     message: "the portable backend sees one network namespace only: leave --backend out",
 }];
 
 impl ListArgs {
     /// What it asks; `typed` is the command line.
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
-        let filter = Filter {
-            pids: self.pid,
-            process: self.process,
-            user: self.user,
-            class: self.class.map(Into::into),
-            exposed: self.exposed,
-        };
+        let filter =
+            Filter { pids: self.pid, process: self.process, user: self.user, class: self.class, exposed: self.exposed };
         require_owners(&filter)?;
-        let sort = self.sort.map_or(Sort::Port, Into::into);
+        let sort = self.sort;
         let request = Request {
             connections: self.all,
             detail: self.output.detail(&[]),
-            backend: self.backend.into(),
+            backend: self.backend,
             probe: !self.no_probe,
             namespaces: self.place.namespaces(),
             ..common::request(Vec::new(), &self.narrow)

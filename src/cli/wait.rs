@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use strum::VariantNames;
 
 use super::common::{self, Narrow, Output};
-use super::names::{ActionFormat, NativeOnly, parse_pid};
+use super::names::{ActionFormats, NativeOnly, named, parse_pid};
 use super::rules::Rule;
 use super::{Stop, Wish, help, targets};
 use crate::commands::wait::{self, Awaited, By, Goal, Options, Remote};
@@ -29,8 +30,8 @@ pub struct WaitArgs {
     #[arg(value_name = "TARGET", required = true, help = common::TARGET, help_heading = None)]
     targets: Vec<String>,
     /// Wait until somebody listens on every port, or until every port can be bound
-    #[arg(long = "for", value_enum, value_name = "STATE", required = true)]
-    awaited: AwaitedName,
+    #[arg(long = "for", value_name = "STATE", required = true, value_parser = named::<Awaited>(Awaited::VARIANTS))]
+    awaited: Awaited,
     /// One of the ports is enough
     #[arg(long)]
     any: bool,
@@ -63,16 +64,10 @@ pub struct WaitArgs {
     #[command(flatten)]
     native: NativeOnly,
     #[command(flatten)]
-    output: Output<ActionFormat>,
+    output: Output<ActionFormats>,
     /// A command to run on success, in place of portcheck
     #[arg(last = true, value_name = "CMD", help_heading = None)]
     cmd: Vec<OsString>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum AwaitedName {
-    Listening,
-    Free,
 }
 
 /// What does not go together.
@@ -84,17 +79,17 @@ pub const RULES: &[Rule<WaitArgs>] = &[
     },
     Rule {
         example: "wait 8080 --for free --no-probe",
-        is_broken: |wait| wait.awaited == AwaitedName::Free && wait.no_probe,
+        is_broken: |wait| wait.awaited == Awaited::Free && wait.no_probe,
         message: "--for free tries to bind the port, which --no-probe rules out",
     },
     Rule {
         example: "wait 8080 --for free --wait-for-dns",
-        is_broken: |wait| wait.awaited == AwaitedName::Free && wait.wait_for_dns,
+        is_broken: |wait| wait.awaited == Awaited::Free && wait.wait_for_dns,
         message: "--wait-for-dns is for the names of other machines, so it goes with --for listening only",
     },
     Rule {
         example: "wait 8080 --for free --by node",
-        is_broken: |wait| wait.awaited == AwaitedName::Free && wait.by.is_some(),
+        is_broken: |wait| wait.awaited == Awaited::Free && wait.by.is_some(),
         message: "--by names the process that must listen, so it goes with --for listening only",
     },
 ];
@@ -105,7 +100,7 @@ impl WaitArgs {
         let (here, remotes) = self.places()?;
         self.require_this_machine_alone(&remotes)?;
         let protocols = self.narrow.protocols();
-        let here = wait::awaited_targets(self.awaited.into(), &protocols, here);
+        let here = wait::awaited_targets(self.awaited, &protocols, here);
         let goals = Goal::all(&here, remotes);
         let options = self.options();
         let request = Request {
@@ -127,8 +122,8 @@ impl WaitArgs {
     /// The ports on this machine, and those on others.
     fn places(&self) -> Result<(Vec<Target>, Vec<Remote>), Stop> {
         match self.awaited {
-            AwaitedName::Free => Ok((targets::resolve(&self.targets, &self.narrow)?, Vec::new())),
-            AwaitedName::Listening => targets::resolve_with_remotes(&self.targets, &self.narrow),
+            Awaited::Free => Ok((targets::resolve(&self.targets, &self.narrow)?, Vec::new())),
+            Awaited::Listening => targets::resolve_with_remotes(&self.targets, &self.narrow),
         }
     }
 
@@ -154,21 +149,12 @@ impl WaitArgs {
 
     fn options(&self) -> Options {
         Options {
-            awaited: self.awaited.into(),
+            awaited: self.awaited,
             timeout: (!self.timeout.is_zero()).then_some(self.timeout),
             any: self.any,
             by: self.by.clone(),
             pids: self.pid.clone(),
             wait_for_dns: self.wait_for_dns,
-        }
-    }
-}
-
-impl From<AwaitedName> for Awaited {
-    fn from(name: AwaitedName) -> Self {
-        match name {
-            AwaitedName::Listening => Self::Listening,
-            AwaitedName::Free => Self::Free,
         }
     }
 }
