@@ -54,10 +54,11 @@ mod common;
 pub use native::Watch;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use crate::error::Error;
 use crate::model::{
-    Backend, Circumstances, Family, Gap, Host, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket,
+    Backend, Circumstances, Diversion, Family, Gap, Host, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket,
 };
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
@@ -136,6 +137,14 @@ pub fn circumstances(failure: BindFailure) -> Circumstances {
         is_tentative: false,
     });
     native::circumstances(failure, addresses.collect())
+}
+
+/// The rules of the firewall that send what arrives for `ports` of this machine elsewhere, and what
+/// keeps us from reading them.
+pub fn diversions(ports: &[(u16, Protocol)]) -> (Vec<Diversion>, Option<Gap>) {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let local: Vec<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).collect();
+    native::diversions(ports, &local)
 }
 
 /// The sockets that wait on `ports`, without their owners: TCP sockets that listen, and UDP sockets

@@ -13,6 +13,7 @@ mod browser;
 mod connections;
 mod denied;
 mod device;
+mod diverted;
 mod ephemeral;
 mod excluded;
 mod facts;
@@ -105,6 +106,7 @@ pub static RULES: &[&Rule] = &[
     &denied::PRIVILEGED,
     &denied::SANDBOX,
     &unseen::RULE,
+    &diverted::RULE,
     &leased::NAME_TAKEN,
     &activation::RULE,
     &inherited::RULE,

@@ -6,6 +6,7 @@
 
 mod circumstances;
 mod container;
+mod diversion;
 mod forward;
 mod forwarder;
 pub mod gap;
@@ -21,6 +22,7 @@ use crate::port_set::PortSet;
 
 pub use circumstances::{Circumstances, ExcludedRange, InterfaceAddress, Sandbox};
 pub use container::{Compose, Engine, EngineContainer, PublishedPort};
+pub use diversion::Diversion;
 pub use forward::{Confidence, Destination, Forward, ForwardKind, Server, Untold};
 pub use forwarder::{Forwarder, Proxied};
 pub use gap::{Gap, Hides, ShownBy};

@@ -2,11 +2,12 @@
 //! units, and no program may drop the sockets of others.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use super::{BindFailure, Detail, Namespaces, Scope, native};
 use crate::error::Error;
-use crate::model::{Backend, Circumstances, Gap, InterfaceAddress, Pid, Protocol, Socket};
+use crate::model::{Backend, Circumstances, Diversion, Gap, InterfaceAddress, Pid, Protocol, Socket};
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
 use crate::target::Target;
@@ -52,6 +53,11 @@ pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, 
 /// See [`super::circumstances`].
 pub fn circumstances(_failure: BindFailure, addresses: Vec<InterfaceAddress>) -> Circumstances {
     Circumstances { addresses, ..Circumstances::default() }
+}
+
+/// See [`super::diversions`]. Other firewalls are not read.
+pub fn diversions(_ports: &[(u16, Protocol)], _local: &[IpAddr]) -> (Vec<Diversion>, Option<Gap>) {
+    (Vec::new(), None)
 }
 
 /// See [`super::owners_of`]. These systems have no inodes.

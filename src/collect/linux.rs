@@ -19,6 +19,7 @@ mod host;
 mod kernel_sockets;
 mod links;
 mod namespaces;
+mod nat;
 mod netlink;
 pub mod owners;
 mod partial;
@@ -37,6 +38,7 @@ mod watch;
 
 use std::collections::HashMap;
 use std::fs;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::SystemTime;
@@ -59,7 +61,8 @@ use view::View;
 use super::{BindFailure, Detail, Scope, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{
-    Circumstances, Gap, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy, Snapshot, Socket, gap,
+    Circumstances, Diversion, Gap, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy, Snapshot, Socket,
+    gap,
 };
 use crate::port_set::PortSet;
 use crate::supervisor;
@@ -93,6 +96,11 @@ pub fn supervisor_of(pid: Pid) -> supervisor::Supervisor {
         merged.container = merged.container.or(found.container);
     }
     merged
+}
+
+/// See [`super::diversions`].
+pub fn diversions(ports: &[(u16, Protocol)], local: &[IpAddr]) -> (Vec<Diversion>, Option<Gap>) {
+    nat::diversions(Path::new(PROC), ports, local)
 }
 
 /// When a process started, more precisely than sysinfo reports it.

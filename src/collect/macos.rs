@@ -8,7 +8,9 @@ use super::{Detail, Scope, bare_host, pcb, portable, procargs, processes};
 use crate::error::Error;
 use crate::model::{Family, Gap, Host, Pid, Process, ShownBy, Snapshot, Socket, gap};
 
-pub use super::common::{Watch, circumstances, drop_remnants, owners_of, started_at, supervisor_of, waiting};
+pub use super::common::{
+    Watch, circumstances, diversions, drop_remnants, owners_of, started_at, supervisor_of, waiting,
+};
 pub use super::unix::{is_process, is_user};
 
 /// See [`super::snapshot`].

@@ -5,7 +5,9 @@ use super::{Detail, Scope};
 use crate::error::Error;
 use crate::model::{Host, Pid, Process, Snapshot};
 
-pub use super::common::{Watch, circumstances, drop_remnants, owners_of, started_at, supervisor_of, waiting};
+pub use super::common::{
+    Watch, circumstances, diversions, drop_remnants, owners_of, started_at, supervisor_of, waiting,
+};
 
 /// See [`super::snapshot`].
 pub fn snapshot(_scope: &Scope) -> Result<Snapshot, Error> {

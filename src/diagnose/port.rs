@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Finding, Severity};
 use crate::classify::Class;
 use crate::classify::services::Service;
-use crate::model::{Lease, LeaseKind, NameTaken, Namespace, Owners, Pid, Protocol, Socket, State};
+use crate::model::{Diversion, Lease, LeaseKind, NameTaken, Namespace, Owners, Pid, Protocol, Socket, State};
 use crate::probe::{Attempt, Outcome};
 
 /// What was observed of one port of one protocol.
@@ -38,6 +38,8 @@ pub struct Observed {
     pub other_is_free: bool,
     /// Who has it from `portcheck free`.
     pub lease: Option<Box<Lease>>,
+    /// The rule of the firewall that sends what arrives for it elsewhere, if the rules were read.
+    pub diversion: Option<Box<Diversion>>,
     /// Who has the name of its lease without being a lease daemon.
     pub name_taken: Option<Box<NameTaken>>,
 }
@@ -61,6 +63,7 @@ impl Observed {
             attempts_elsewhere: Vec::new(),
             other_is_free: false,
             lease: None,
+            diversion: None,
             name_taken: None,
         }
     }

@@ -91,16 +91,16 @@ pub struct Untold {
 }
 
 impl Forward {
-    /// Whether another one leads to the same place in the same way.
+    /// Whether another one leads to the same place.
     pub fn leads_where(&self, other: &Self) -> bool {
         match (&self.container, &other.container) {
-            (Some(own), Some(others)) => own.id == others.id && self.port() == other.port(),
+            (Some(own), Some(others)) => {
+                let port = |forward: &Self| forward.to.as_ref().map(|to| to.port);
+                own.id == others.id && port(self) == port(other)
+            }
+            _ if self.to.is_some() => self.to == other.to,
             _ => self == other,
         }
-    }
-
-    fn port(&self) -> Option<u16> {
-        self.to.as_ref().map(|to| to.port)
     }
 
     /// The container, if its engine or the engine's own process vouches for it.

@@ -124,6 +124,10 @@ kinds! {
         "Whether the socket tables, too, show a picked port as free. They could not be read, so bind alone decided. \
          It overlooks sockets in another routing domain (VRF).",
         "Allow AF_NETLINK in the sandbox, or mount /proc.";
+    FIREWALL_UNREAD: "firewall-unread", Details,
+        "Whether a rule of the firewall sends what arrives for a port elsewhere (DNAT). Only root may read the rules, \
+         and nft or iptables has to print them.",
+        "Ask as root. Install nft or iptables, if a table of the firewall could not be printed.";
     UNIT_FILES_LATE: "unit-files-late", Details,
         "The socket unit of systemd that opened a socket. Its files could not be read within two seconds.",
         "Find out why /etc/systemd or the home directory does not answer.";

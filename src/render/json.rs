@@ -147,7 +147,7 @@ fn port<'a>(report: &'a PortReport, processes: &[model::Process]) -> WirePort<'a
         bind_elsewhere: report.observed.attempts_elsewhere.iter().map(bind).collect(),
         findings: report.verdict.findings.iter().map(|found| finding(found, processes)).collect(),
         sockets: report.observed.sockets.iter().map(socket).collect(),
-        forwards: forward::forwards(&report.observed.sockets),
+        forwards: forward::forwards(&report.observed),
     }
 }
 

@@ -18,8 +18,9 @@ mod explain;
 #[cfg(target_os = "linux")]
 mod families;
 #[cfg(target_os = "linux")]
-mod foreign_files;
+mod firewall;
 #[cfg(target_os = "linux")]
+mod foreign_files;
 mod free;
 #[cfg(target_os = "linux")]
 mod free_caller;

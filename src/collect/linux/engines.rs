@@ -21,6 +21,7 @@ use crate::model::{
     PublishedPort, Runtime, Socket, Untold, find_process,
 };
 use ask::Answer;
+pub use inside::find_ends;
 
 /// How long all engines together may take.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -36,7 +37,8 @@ pub fn assign(proc: &Path, sockets: &mut [Socket], processes: &mut [Process]) {
     for process in processes.iter_mut() {
         process.engine_container = engines.container_of(process).map(Box::new);
     }
-    inside::assign(proc, sockets);
+    let forwards = sockets.iter_mut().filter_map(|socket| Some((socket.protocol, &mut **socket.forward.as_mut()?)));
+    find_ends(proc, forwards);
 }
 
 /// The engines that were asked so far.

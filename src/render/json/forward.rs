@@ -1,5 +1,7 @@
 //! Forwards in the JSON: from where to where, by whom, and who is at the end.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -7,7 +9,7 @@ use serde::Serialize;
 use strum::VariantNames;
 
 use super::parts::{WireEndpoint, endpoint};
-use crate::diagnose::groups;
+use crate::diagnose::{Observed, groups};
 #[cfg(test)]
 use crate::model::{Confidence, ForwardKind};
 use crate::model::{EngineContainer, Forward, Socket};
@@ -77,8 +79,17 @@ pub struct WireServer<'a> {
     pub name: &'a str,
 }
 
-/// The forwards of the sockets on a port, each holder's once.
-pub fn forwards(sockets: &[Socket]) -> Vec<WireForward<'_>> {
+/// The forwards of a port: by its sockets, each holder's once, and by the firewall.
+pub fn forwards(observed: &Observed) -> Vec<WireForward<'_>> {
+    let by_rule = observed.diversion.as_deref().map(|diversion| {
+        let any: IpAddr =
+            if diversion.family == "ip6" { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        of(&diversion.forward, Vec::new(), endpoint(SocketAddr::new(any, diversion.port)))
+    });
+    by_sockets(&observed.sockets).into_iter().chain(by_rule).collect()
+}
+
+fn by_sockets(sockets: &[Socket]) -> Vec<WireForward<'_>> {
     let forwarding = sockets.iter().filter(|socket| socket.forward.is_some());
     groups(forwarding)
         .into_iter()

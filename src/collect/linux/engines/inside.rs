@@ -6,16 +6,14 @@ use std::path::Path;
 
 use super::super::sock_diag::Table;
 use super::super::{namespaces, proc_net};
-use crate::model::{Confidence, Container, EngineContainer, Family, Forward, Pid, Protocol, Server, Socket, Untold};
+use crate::model::{Confidence, Container, EngineContainer, Family, Forward, Pid, Protocol, Server};
 use crate::platform::proc::parse_socket_link;
 use crate::port_set::PortSet;
 
-/// Adds to the forwards of `sockets` the namespaces that they lead to, and who listens there.
-pub fn assign(proc: &Path, sockets: &mut [Socket]) {
+/// Adds to forwards the namespaces that they lead to, and who listens there.
+pub fn find_ends<'a>(proc: &Path, forwards: impl Iterator<Item = (Protocol, &'a mut Forward)>) {
     let mut all = None;
-    for socket in sockets {
-        let protocol = socket.protocol;
-        let Some(forward) = &mut socket.forward else { continue };
+    for (protocol, forward) in forwards {
         let all = all.get_or_insert_with(|| namespaces::find(proc).unwrap_or_default());
         let mut inside =
             all.iter().map(|neighbour| Inside { pids: neighbour.pids(), inode: neighbour.namespace.inode });
@@ -79,8 +77,9 @@ impl Inside<'_> {
         if let Some(port) = port {
             self.find_servers(proc, protocol, port, forward);
         }
-        if let (None, Some(Untold { engine, .. })) = (&forward.container, &forward.untold) {
-            let by_id = |found: Container| EngineContainer::by_id(engine.clone(), found.runtime, found.id);
+        if forward.container.is_none() {
+            let engine = forward.untold.as_ref().and_then(|untold| untold.engine.clone());
+            let by_id = |found: Container| EngineContainer::by_id(engine, found.runtime, found.id);
             forward.container = self.containers(proc).next().map(by_id).map(Box::new);
         }
     }
