@@ -18,7 +18,8 @@ const AF_NETLINK: &str = "socket=16";
 fn gaps(answer: &Value) -> Vec<&str> {
     let is_of_the_kernel = |code: &&str| *code == "bound-sockets-unlisted" && !is_kernel_new();
     let codes = answer["gaps"].as_array().unwrap().iter().map(|gap| gap["code"].as_str().unwrap());
-    codes.filter(|code| !is_of_the_kernel(code)).collect()
+    // The firewall is missed wherever an ordinary user asks: tests/it/firewall.rs proves it.
+    codes.filter(|code| !is_of_the_kernel(code) && *code != "firewall-unread").collect()
 }
 
 /// Whether the kernel certainly lists sockets that are bound without listening.
