@@ -46,9 +46,10 @@ fn read_all(proc: &Path) -> (Vec<Rules>, Option<Gap>) {
     let nftables = match tables::of_nftables() {
         Ok(tables) => tables,
         Err(Failure::Refused(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let (who, shown_by) = match rustix::process::geteuid().is_root() {
-                true => ("the firewall may not be read here", ShownBy::Nothing),
-                false => ("only root may read the firewall", ShownBy::Root),
+            let (who, shown_by) = if rustix::process::geteuid().is_root() {
+                ("the firewall may not be read here", ShownBy::Nothing)
+            } else {
+                ("only root may read the firewall", ShownBy::Root)
             };
             let summary = format!("{who}: a rule may send connections for the port elsewhere");
             return (Vec::new(), Some(Gap { shown_by, ..gap::FIREWALL_UNREAD.gap(summary) }));
