@@ -42,7 +42,8 @@ impl Answer {
         }
     }
 
-    /// The exit code. It is known before anything is written, so a reader who hangs up changes nothing.
+    /// The exit code. It is known before anything is written, so a reader who hangs up changes
+    /// nothing.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Check(diagnosis) => diagnosis.exit(),

@@ -1,5 +1,6 @@
-//! The command line, in two steps: [`parse`] turns what was typed into an [`Action`] and asks the machine nothing;
-//! [`resolve`] turns names, interfaces and addresses into facts. Nothing after these files knows clap.
+//! The command line, in two steps: [`parse`] turns what was typed into an [`Action`] and asks the
+//! machine nothing; [`resolve`] turns names, interfaces and addresses into facts. Nothing after
+//! these files knows clap.
 //!
 //! A command is a file here: its options, the rules between them, and what they ask for.
 
@@ -180,7 +181,8 @@ pub fn wants_json(arguments: &[OsString]) -> bool {
     options(arguments).any(|option| option == "--json") || values_of("--format", arguments).contains(&"json")
 }
 
-/// What a command line says of colour. Help stands in for the rest of it, so clap has to be told before.
+/// What a command line says of colour. Help stands in for the rest of it, so clap has to be told
+/// before.
 fn color_of_help(arguments: &[OsString]) -> ColorChoice {
     values_of("--color", arguments).into_iter().find_map(|choice| choice.parse().ok()).unwrap_or_default()
 }

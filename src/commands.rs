@@ -1,8 +1,9 @@
-//! The commands, a room each: everything that one does, but its words.
+//! The commands, a room each, with everything that a command does except its words.
 //!
-//! Both [`kill`] and [`wait`] begin with the ordinary diagnosis and end with it, so that what they say of a port is what
-//! `portcheck PORT` says. A process is named by its id for people only: what is signalled or watched is a
-//! [`Handle`](crate::platform::process::Handle), which stays the same process whatever becomes of its id.
+//! [`kill`] and [`wait`] begin and end with the ordinary diagnosis, so they say of a port what
+//! `portcheck PORT` says. Process ids are only for people. What is signalled or watched is a
+//! [`Handle`](crate::platform::process::Handle), which stays with its process even if the id is
+//! reused.
 
 pub mod check;
 pub mod diagnosis;

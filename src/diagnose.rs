@@ -1,7 +1,8 @@
 //! From facts to verdicts: pure rules over what was collected.
 //!
-//! A [`Rule`] has a code, a severity, an explanation and a check. [`RULES`] lists them, the most specific first.
-//! Status and exit code follow from severities alone, so a new rule is a new file and a line in the table.
+//! A [`Rule`] has a code, a severity, an explanation and a check. [`RULES`] lists them, the most
+//! specific first. Status and exit code follow from severities alone, so a new rule is a new file
+//! and a line in the table.
 
 mod activation;
 mod address;

@@ -1,8 +1,8 @@
 //! Who holds a port, why can it not be bound, and which one is really free?
 //!
-//! [`check`] asks about a port, [`list`] about all that are in use, and [`Query`] narrows a question. The answer is a
-//! [`Diagnosis`]: what was observed of each port, and the verdict on it. A [`Picker`] finds free ports and keeps them
-//! in a [`Reservation`].
+//! [`check`] asks about a port, [`list`] about all that are in use, and [`Query`] narrows a
+//! question. The answer is a [`Diagnosis`]: what was observed of each port, and the verdict on it.
+//! A [`Picker`] finds free ports and keeps them in a [`Reservation`].
 //!
 //! ```
 //! use portcheck::Status;
@@ -15,11 +15,12 @@
 //! # Ok::<(), portcheck::Error>(())
 //! ```
 //!
-//! The library never prints and never exits. The command `portcheck` is built with the feature `cli`, which is on by default
-//! and which a program that uses the library can leave out.
+//! The library never prints and never exits. The command `portcheck` is built with the feature
+//! `cli`, which is on by default and which a program that uses the library can leave out.
 //!
-//! Inside, `collect` takes a snapshot of the machine, `diagnose` turns facts into findings by pure rules, `commands` has a room
-//! for each command, and `render` writes what came out. docs/architecture.md follows a question through them.
+//! Inside, `collect` takes a snapshot of the machine, `diagnose` turns facts into findings by pure
+//! rules, `commands` has a room for each command, and `render` writes what came out.
+//! docs/architecture.md follows a question through them.
 
 // What must never happen in the program itself, though tests do it.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]

@@ -16,8 +16,8 @@ pub fn sentence(finding: &Finding, processes: &[Process]) -> String {
     whole(&finding.statement, processes)
 }
 
-/// What a finding on a port says, in a report whose first line names it: the port itself is `it`, and the other protocol
-/// stands with its addresses, `place`.
+/// What a finding on a port says, in a report whose first line names it: the port itself is `it`,
+/// and the other protocol stands with its addresses, `place`.
 pub fn on_port(finding: &Finding, port: &PortReport, place: &str, processes: &[Process]) -> String {
     match &finding.statement.subject {
         Subject::Port(_, protocol) if *protocol == port.observed.protocol => {

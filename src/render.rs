@@ -58,8 +58,8 @@ pub struct Style {
     pub now: u64,
 }
 
-/// Writes `answer`. Of the formats only [`Format::Table`] has colours. They are always written: the writer strips them where
-/// they are not wanted.
+/// Writes `answer`. Of the formats only [`Format::Table`] has colours. They are always written: the
+/// writer strips them where they are not wanted.
 pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let diagnosis = answer.diagnosis();
     match (style.format, answer) {

@@ -1,4 +1,5 @@
-//! What was asked, in the program's own terms: what the command line means, without any trace of it.
+//! What was asked, in the program's own terms: what the command line means, without any trace of
+//! it.
 
 use crate::classify::Class;
 use crate::collect::{Detail, Namespaces, Scope};

@@ -19,8 +19,8 @@ pub struct Supervisor {
 
 /// Reads a path such as `/system.slice/nginx.service` or `/docker/8f3a…`.
 ///
-/// Only the part that root or systemd named counts: below a unit, whoever it is delegated to makes directories of any name (systemd,
-/// CGROUP_DELEGATION). What a user named counts as that user's.
+/// Only the part that root or systemd named counts: below a unit, whoever it is delegated to makes
+/// directories of any name (systemd, CGROUP_DELEGATION). What a user named counts as that user's.
 pub fn of_cgroup(path: &str) -> Supervisor {
     let components: Vec<&str> = path.split('/').filter(|component| !component.is_empty()).collect();
     match below_user_manager(&components) {
@@ -67,13 +67,14 @@ fn is_unit(component: &str) -> bool {
     SUFFIXES.iter().any(|suffix| component.ends_with(suffix))
 }
 
-/// Whether a unit is a service that can be stopped for what holds a port in it. Not the service of a forwarder: everything that
-/// it holds for others would end with it.
+/// Whether a unit is a service that can be stopped for what holds a port in it. Not the service of
+/// a forwarder: everything that it holds for others would end with it.
 pub fn is_service(unit: &Unit) -> bool {
     names_service(unit) && Forwarder::of_unit(&unit.name).is_none()
 }
 
-/// Whether a unit is somebody's service: sessions are units too, and so are the managers themselves.
+/// Whether a unit is somebody's service: sessions are units too, and so are the managers
+/// themselves.
 pub fn names_service(unit: &Unit) -> bool {
     unit.name.ends_with(".service") && !unit.name.starts_with("user@")
 }
@@ -204,7 +205,8 @@ mod tests {
         unit("/user.slice/user-1000.slice/user@1000.service/app.slice/api.service", "api.service", Manager::User);
     }
 
-    /// Directories of any name are made by whoever a cgroup is delegated to: a container and sshd were stopped for them.
+    /// Directories of any name are made by whoever a cgroup is delegated to: a container and sshd
+    /// were stopped for them.
     #[test]
     fn what_a_delegated_cgroup_is_called_does_not_count() {
         unit("/system.slice/evil.service/sshd.service", "evil.service", Manager::System);

@@ -265,8 +265,8 @@ fn parse_ports(text: &str, names: &Names) -> Result<Ports, Reason> {
             return Ok(vec![(first, last, None)]);
         }
     }
-    // RFC 6335, section 5.1: a service name has at least one letter, and letters, digits and hyphens only.
-    // Names in services files also have underscores, dots and pluses.
+    // RFC 6335, section 5.1: a service name has at least one letter, and letters, digits and
+    // hyphens only. Names in services files also have underscores, dots and pluses.
     let is_name = text.bytes().any(|byte| byte.is_ascii_alphabetic())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte));
     if !is_name {

@@ -1,4 +1,4 @@
-//! The standard streams: how answers, errors and signs of life are printed, and the exit code that comes of it.
+//! The standard streams: prints answers, errors and signs of life, and returns the exit code.
 
 mod exec;
 pub mod free;
@@ -20,7 +20,7 @@ use crate::render::{self, ErrorKind, Format, Style, escape};
 pub use exec::{cannot_run, is_found};
 pub use progress::start as start_progress;
 
-/// How to print what a command says.
+/// How to print an answer.
 #[derive(Debug)]
 pub struct Printing {
     /// The style; `None` if nothing is to be printed.
@@ -36,7 +36,7 @@ impl Printing {
         print(style.format, self.color, |out| render::write(answer, style, out))
     }
 
-    /// Writes an answer to standard output. Its exit code is settled: what happens to the output cannot change it.
+    /// Writes an answer to standard output. The exit code is settled: output cannot change it.
     pub fn finish(&self, answer: &Answer) -> Exit {
         written(answer.exit(), self.print(answer))
     }
@@ -68,7 +68,8 @@ pub fn print(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     let out = io::stdout().lock();
-    // What takes colours out also takes out what only looks like them, which no format for programs may lose.
+    // What removes colours also removes text that looks like them, which formats for programs must
+    // keep.
     let out: &mut dyn Write = match format {
         Format::Table => &mut BufWriter::new(AutoStream::new(out, color)),
         Format::Json | Format::Ndjson | Format::Csv | Format::Markdown => &mut BufWriter::new(out),
@@ -87,8 +88,8 @@ pub fn write_error(kind: ErrorKind, message: &str, command: Option<Command>, hos
     written(exit, render::write_error(kind, message, command, host, &mut out).and_then(|()| out.flush()))
 }
 
-/// The exit code after something was written. A reader that hung up has seen enough; any other trouble with the output
-/// is a failure.
+/// The exit code after writing. If the reader has hung up, it has seen enough. Any other error is a
+/// failure.
 pub fn written(exit: Exit, result: io::Result<()>) -> Exit {
     match result {
         Ok(()) => exit,
@@ -102,6 +103,6 @@ pub fn written(exit: Exit, result: io::Result<()>) -> Exit {
 
 /// Writes a line to standard error.
 pub fn complain(message: &str) {
-    // Nothing is left to do if standard error is closed too.
+    // If standard error is closed, nothing can be done.
     let _ = writeln!(io::stderr(), "portcheck: {}", escape::terminal(message));
 }

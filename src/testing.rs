@@ -11,7 +11,8 @@ use crate::model::{
     Namespace, NamespaceName, Owners, Pid, Process, Protocol, Runtime, Server, Socket, State,
 };
 
-/// Checks that a generated file in the tree is current. `PORTCHECK_UPDATE=1 cargo test` writes it anew.
+/// Checks that a generated file in the tree is current. `PORTCHECK_UPDATE=1 cargo test` writes it
+/// anew.
 #[track_caller]
 pub fn expect_file(path: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -23,7 +24,8 @@ pub fn expect_file(path: &str, expected: &str) {
     assert!(found == expected, "{} is stale: run PORTCHECK_UPDATE=1 cargo test", path.display());
 }
 
-/// Says what a test could not prove here. Not by `eprintln!`, which the harness keeps to itself when a test passes.
+/// Says what a test could not prove here. Not by `eprintln!`, which the harness keeps to itself
+/// when a test passes.
 pub fn skip(reason: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }

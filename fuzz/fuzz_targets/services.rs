@@ -1,6 +1,8 @@
-//! Whatever stands in a services file: names in it are found, and what is found by name is found by number, too.
+//! Whatever stands in a services file: names in it are found, and what is found by name is found by
+//! number, too.
 //!
-//! Nothing is asked that the file does not know: that would compare with all of IANA's names, which unit tests do.
+//! Nothing is asked that the file does not know: that would compare with all of IANA's names, which
+//! unit tests do.
 #![no_main]
 
 use std::collections::BTreeSet;

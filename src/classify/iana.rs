@@ -58,7 +58,8 @@ pub fn name(port: u16, protocol: Protocol) -> Option<&'static str> {
         .map(|row| row.name)
 }
 
-/// The ports from `first` to `last` that IANA has assigned to a service of one of these protocols; ascending.
+/// The ports from `first` to `last` that IANA has assigned to a service of one of these protocols;
+/// ascending.
 pub fn assigned(first: u16, last: u16, protocols: &[Protocol]) -> impl Iterator<Item = u16> {
     TABLE[first_row_from(first)..]
         .lines()

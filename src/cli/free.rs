@@ -30,7 +30,8 @@ const USING: &str = "Using them";
 /// How long a lease lasts if nobody says.
 const USUAL_TTL: Duration = Duration::from_mins(1);
 
-/// The most ports that are picked at a time. Who asks for more most likely means a port by its number.
+/// The most ports that are picked at a time. Who asks for more most likely means a port by its
+/// number.
 const MOST: u16 = 1000;
 
 #[derive(Debug, clap::Args)]
@@ -62,7 +63,8 @@ pub struct FreeArgs {
     addr: Option<String>,
     #[command(flatten)]
     narrow: Narrow,
-    /// How long to keep the port from other callers of portcheck: 90s, 5m; 0 for not at all [default: 60s]
+    /// How long to keep the port from other callers of portcheck: 90s, 5m; 0 for not at all
+    /// [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true, help_heading = KEEPING)]
     ttl: Option<Duration>,
     /// Also keep the port bound; then only a server that sets SO_REUSEADDR can bind it
@@ -156,7 +158,8 @@ pub const RULES: &[Rule<FreeArgs>] = &[
     },
 ];
 
-/// Reads the number of ports. A number that is too large for one is a port that somebody would like to have.
+/// Reads the number of ports. A number that is too large for one is a port that somebody would like
+/// to have.
 fn parse_count(typed: &str) -> Result<u16, String> {
     match typed.parse::<u16>() {
         Ok(0) => Err("'0' ports cannot be picked: leave the number out for one port".to_owned()),

@@ -29,7 +29,8 @@ enum Meaning {
     Option(Option<&'static str>),
 }
 
-/// The right command line, in place of one that is another tool's. `command` is the one that was named by its word.
+/// The right command line, in place of one that is another tool's. `command` is the one that was
+/// named by its word.
 pub fn hint(line: &Line, command: Option<&str>, commands: &[&str]) -> Option<String> {
     // Their operands are no targets.
     if matches!(command, Some("explain" | "help")) {

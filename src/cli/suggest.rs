@@ -15,7 +15,8 @@ pub fn option(typed: &str, command: &str, definition: &Command) -> Option<String
     nearest(typed, names, allowed)
 }
 
-/// What a word that is no port may stand for: a command, an option without its hyphens, or the name of a service.
+/// What a word that is no port may stand for: a command, an option without its hyphens, or the name
+/// of a service.
 pub fn word(typed: &str) -> Option<String> {
     let definition = definition();
     let visible: Vec<&Command> = definition.get_subcommands().filter(|known| !known.is_hide_set()).collect();

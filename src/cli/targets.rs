@@ -7,7 +7,8 @@ use crate::model::{Family, Protocol};
 use crate::platform::machine;
 use crate::target::{self, Names, Target, TargetError};
 
-/// What the grammar asks of the machine. An unknown word may be a command or an option as well as a service.
+/// What the grammar asks of the machine. An unknown word may be a command or an option as well as a
+/// service.
 pub const NAMES: Names = Names { nearest: suggest::word, ..machine::NAMES };
 
 /// The ports that are asked about.
@@ -20,7 +21,8 @@ pub fn resolve(typed: &[String], narrow: &Narrow) -> Result<Vec<Target>, Stop> {
     Ok(targets)
 }
 
-/// The ports that are waited for: those on this machine, and those on others. What listens is usually a TCP server.
+/// The ports that are waited for: those on this machine, and those on others. What listens is
+/// usually a TCP server.
 pub fn resolve_with_remotes(typed: &[String], narrow: &Narrow) -> Result<(Vec<Target>, Vec<Remote>), Stop> {
     let usual = narrow.protocol().or(Some(Protocol::Tcp));
     let (mut targets, mut remotes) = (Vec::new(), Vec::new());

@@ -117,8 +117,8 @@ fn every_mistake_is_one_line() {
     }
 }
 
-/// Regression: clap does not ask for what an option requires if that conflicts with another one that is given, so that
-/// `8080 --wait free --dry-run -- CMD` ran CMD.
+/// Regression: clap does not ask for what an option requires if that conflicts with another one
+/// that is given, so that `8080 --wait free --dry-run -- CMD` ran CMD.
 #[test]
 fn an_option_of_one_action_is_refused_beside_another() {
     const KILL: [&str; 9] = [
@@ -196,8 +196,9 @@ fn standard_output_is_the_commands_own() {
     }
 }
 
-/// Regression: the protocols of a service name were taken for some that were asked for, so that `https --wait listening`
-/// waited for 443/udp too, and `https --udp` was refused because of 443/tcp.
+/// Regression: the protocols of a service name were taken for some that were asked for, so that
+/// `https --wait listening` waited for 443/udp too, and `https --udp` was refused because of
+/// 443/tcp.
 #[test]
 fn a_service_name_asks_for_no_protocol() {
     let goals = |typed: &str| match wish(typed) {
@@ -230,7 +231,8 @@ fn other_machines_are_asked_for_tcp_and_tell_no_owner() {
     assert!(usage("8080 db:80 --wait listening --by node").starts_with("--by "));
 }
 
-/// Regression: as clap does not ask for a target beside options of the listing, these were ignored there.
+/// Regression: as clap does not ask for a target beside options of the listing, these were ignored
+/// there.
 #[test]
 fn what_is_about_a_target_is_refused_without_one() {
     for beside in ["", "--exposed ", "--sort port ", "--process x ", "--leases ", "--release 80 ", "--explain free "] {

@@ -19,7 +19,8 @@ use crate::target::{Target, path_of};
 use crate::terminal::Printing;
 use crate::terminal::wait::Waiting;
 
-/// Why a command and JSON do not go together: its exit code would not be the one in the JSON either.
+/// Why a command and JSON do not go together: its exit code would not be the one in the JSON
+/// either.
 pub const JSON_BESIDE_COMMAND: &str =
     "--json: standard output is the command's own, so leave --json or the command out";
 

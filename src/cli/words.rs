@@ -1,7 +1,8 @@
-//! What was typed, word by word: where the command is, and the older forms in which an option names it.
+//! What was typed, word by word: where the command is, and the older forms in which an option names
+//! it.
 //!
-//! `portcheck 8080 --kill` means `portcheck kill 8080`, and `portcheck 8080` means `portcheck check 8080`: after this file,
-//! every command line starts with its command.
+//! `portcheck 8080 --kill` means `portcheck kill 8080`, and `portcheck 8080` means `portcheck check
+//! 8080`: after this file, every command line starts with its command.
 
 use std::ffi::{OsStr, OsString};
 
@@ -71,7 +72,8 @@ pub struct Line {
 }
 
 impl Line {
-    /// Sorts the arguments behind the name of the program. `definition` tells which options have values.
+    /// Sorts the arguments behind the name of the program. `definition` tells which options have
+    /// values.
     pub fn read(arguments: &[OsString], definition: &Command) -> Self {
         let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
         let (typed, command) = arguments.split_at(end);
@@ -217,8 +219,8 @@ fn split_old_forms(words: Vec<Word>) -> (Old, Vec<Word>) {
     (old, rest)
 }
 
-/// Joins the number behind `--yes` to it, as in `kill 1-1024 --yes 7`. In front of all targets it is one of them:
-/// `kill --yes 8080`.
+/// Joins the number behind `--yes` to it, as in `kill 1-1024 --yes 7`. In front of all targets it
+/// is one of them: `kill --yes 8080`.
 fn join_counts(words: Vec<Word>) -> Vec<Word> {
     let mut joined: Vec<Word> = Vec::new();
     for word in words {
@@ -243,7 +245,8 @@ fn one_command<'a>(word: Option<&'a str>, old: &Old) -> Result<Option<&'a str>, 
     }
 }
 
-/// Requires that the value of an old form is all that its command is to work on: `8080 --free` is no request for 8080 ports.
+/// Requires that the value of an old form is all that its command is to work on: `8080 --free` is
+/// no request for 8080 ports.
 fn require_no_operand(old: &Old, rest: &[Word]) -> Result<(), String> {
     let Some((form, _)) = old.iter().find(|(form, _)| form.value == Value::Operand) else { return Ok(()) };
     let Some(operand) = rest.iter().find(|word| word.kind == Kind::Operand) else { return Ok(()) };

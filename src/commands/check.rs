@@ -1,5 +1,5 @@
-//! `portcheck 8080`: looks at the ports that targets ask about, their sockets, their leases and what bind(2) says, and has
-//! them judged.
+//! `portcheck 8080`: looks at the targets' ports, their sockets, their leases and what bind says,
+//! and has them judged.
 
 mod relevant;
 
@@ -18,10 +18,10 @@ use crate::probe::{self, Attempt, Spot};
 use crate::request::Request;
 use crate::target::{self, Target};
 
-/// How often at most to look at a port that is taken, as it seems, by nobody.
+/// How often to look again at a port that is in use, but seems to be held by nobody.
 const MOST_LOOKS: usize = 5;
 
-/// Tells of every port that the targets ask about whether it can be had, and why not.
+/// Says of every port of the targets whether it can be bound, and why not.
 pub fn check(request: &Request) -> Result<Diagnosis, Error> {
     let (mut ports, mut snapshot) = observe(request, &request.scope())?;
     find_diversions(request, &mut ports, &mut snapshot);
@@ -31,8 +31,8 @@ pub fn check(request: &Request) -> Result<Diagnosis, Error> {
 /// More ports than these are not looked up in the firewall.
 const MOST_DIVERSIONS: usize = 64;
 
-/// Adds the rules of the firewall that send what arrives for a port elsewhere. What its holder does by itself is told
-/// already.
+/// Adds the rules of the firewall that send what arrives for a port elsewhere. What its holder does
+/// by itself is told already.
 fn find_diversions(request: &Request, ports: &mut [Observed], snapshot: &mut Snapshot) {
     if request.detail < Detail::Full || request.backend == Backend::Portable || ports.len() > MOST_DIVERSIONS {
         return;
@@ -51,7 +51,7 @@ fn find_diversions(request: &Request, ports: &mut [Observed], snapshot: &mut Sna
     }
 }
 
-/// Looks at every port that the targets ask about, until what is taken has an owner.
+/// Looks at every port of the targets, until the holders of those in use are found.
 fn observe(request: &Request, scope: &Scope) -> Result<(Vec<Observed>, Snapshot), Error> {
     let questions = scope.targets.iter().map(|target| target.ports().len()).sum();
     let (mut ports, mut snapshot) = look(request, scope, questions)?;
@@ -72,7 +72,7 @@ fn observe(request: &Request, scope: &Scope) -> Result<(Vec<Observed>, Snapshot)
     Ok((ports, snapshot))
 }
 
-/// Looks at the ports of `scope`, as if `questions` were asked about.
+/// Looks at the ports of `scope`, for these `questions`.
 fn look(request: &Request, scope: &Scope, questions: usize) -> Result<(Vec<Observed>, Snapshot), Error> {
     // Leases are read first: a lease daemon answers only once it has all sockets that it holds.
     let leases = free::leases(&target::ports_of(&scope.targets));
@@ -86,13 +86,13 @@ fn look(request: &Request, scope: &Scope, questions: usize) -> Result<(Vec<Obser
     Ok((ports, snapshot))
 }
 
-/// The target that asks about this port alone.
+/// A target for this port alone.
 fn target_of(port: &Observed) -> Target {
     let (addresses, zone) = (port.addresses.clone(), port.zone.clone());
     Target { first: port.port, last: port.port, protocol: Some(port.protocol), addresses, zone }
 }
 
-/// Adds what a later look has seen besides.
+/// Adds what a later look has found.
 fn merge(snapshot: &mut Snapshot, later: Snapshot) {
     for process in later.processes {
         if let Err(at) = snapshot.processes.binary_search_by_key(&process.pid, |known| known.pid) {
@@ -106,7 +106,7 @@ fn merge(snapshot: &mut Snapshot, later: Snapshot) {
     }
 }
 
-/// Looks at every port that the targets ask about, each once.
+/// Looks at every port of the targets, each once.
 fn observe_all(request: &Request, targets: &[Target], questions: usize, snapshot: &Snapshot) -> Vec<Observed> {
     let by_port = by_port(snapshot);
     let mut asked = HashSet::new();
@@ -145,14 +145,15 @@ fn key(port: &Observed, protocol: Protocol) -> (u16, Protocol, Vec<IpAddr>, Opti
 struct Looker<'a> {
     request: &'a Request,
     target: &'a Target,
-    /// Where bind is to be tried.
+    /// Where to try bind.
     spots: Vec<Spot>,
-    /// How many ports all targets together ask about.
+    /// How many ports all targets have.
     questions: usize,
 }
 
 impl Looker<'_> {
-    /// Looks at one port of one protocol: which of its `sockets` count for the target, and what bind(2) says.
+    /// Looks at one port of one protocol: which of its `sockets` count for the target, and what
+    /// bind says.
     fn observe(&self, port: u16, protocol: Protocol, sockets: &[&Socket]) -> Observed {
         let Self { request, target, .. } = self;
         let asked = relevant::Asked { target, family: request.family, spots: &self.spots };
@@ -168,7 +169,7 @@ impl Looker<'_> {
         Observed { attempts_elsewhere, ..observed }
     }
 
-    /// Asks bind(2): everywhere and in every way, unless many ports are asked about.
+    /// Tries bind: everywhere and in every way, unless there are many ports.
     fn bind(&self, port: u16, protocol: Protocol, is_covered: bool) -> Vec<Attempt> {
         let Self { request, target, .. } = self;
         let is_thorough = self.questions <= MOST_THOROUGH_PROBES
@@ -181,7 +182,7 @@ impl Looker<'_> {
         }
     }
 
-    /// Where else it could be bound, if it cannot on the addresses asked about.
+    /// Where else the port can be bound, if not on the addresses asked about.
     fn bind_elsewhere(&self, observed: &Observed) -> Vec<Attempt> {
         if observed.addresses.is_empty() || !observed.is_in_use() {
             return Vec::new();
@@ -191,13 +192,13 @@ impl Looker<'_> {
     }
 }
 
-/// The leases on `ports`, joined with the snapshot. Nobody is asked about no port.
+/// The leases on `ports`, joined with the snapshot. Without ports, no lease daemon is asked.
 pub fn leases_on(request: &Request, ports: &PortSet, snapshot: &mut Snapshot) -> Leases {
     let leases = if ports.is_empty() { Ok(Leases::default()) } else { free::leases(ports) };
     join_leases(request, leases, snapshot)
 }
 
-/// Joins the leases with the snapshot: the processes that keep them or their names, or that none could be seen.
+/// Joins the leases with the snapshot: adds the processes that keep them or their names, or a gap.
 fn join_leases(request: &Request, leases: Result<Leases, Error>, snapshot: &mut Snapshot) -> Leases {
     let (leases, unread) = match leases {
         Ok(mut leases) => {

@@ -1,9 +1,10 @@
-//! Frees a port: ends whoever holds it, and verifies that it can be bound.
+//! Frees a port: ends its holders, and verifies that it can be bound.
 //!
-//! The story of `portcheck 8080 --kill`: the ordinary diagnosis says who holds the port ([`prepare`]). From it [`plan()`]
-//! derives, without looking at anything else, who is to be signalled, who is refused and why, and what else can be done. Of everybody
-//! to be signalled a handle is taken then, so that what was shown is what is meant. [`Prepared::execute`] checks each process
-//! through its handle right before each signal, waits for its end, and looks twice whether the port can be bound.
+//! The ordinary diagnosis says who holds the port ([`prepare`]). From it alone, [`plan()`] derives
+//! who is signalled, who is left alone and why, and what else can be done. Then a handle is opened
+//! to each process that is to be signalled, so the processes that were shown are the ones that are
+//! ended. [`Prepared::execute`] checks each process through its handle right before each signal,
+//! waits for its end, and checks twice that the port can be bound.
 
 mod consent;
 mod execute;
@@ -42,34 +43,35 @@ use starters::Starters;
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
 pub struct Options {
-    /// What to end processes with first.
+    /// The first signal to send.
     pub signal: Signal,
-    /// How long they get to end.
+    /// How long processes may take to end.
     pub grace: Duration,
     /// Whether to send SIGKILL to those that have not ended by then.
     pub force: bool,
     /// Whether to end processes that hold the port by a connection as well.
     pub clients: bool,
-    /// Whether to stop units and containers by their own tools, instead of signalling their processes.
+    /// Whether supervisors stop units and containers with their own tools, instead of signals to
+    /// the processes.
     pub supervisor: bool,
     /// Whether to drop what is left of connections that no process has.
     pub remnants: bool,
-    /// How long the port has to stay free.
+    /// How long the port must stay free.
     pub settle: Duration,
-    /// Whether somebody has agreed to what is going to be done.
+    /// The user's consent.
     pub consent: Consent,
     /// Whether it is a failure if nobody holds the port.
     pub expect_held: bool,
 }
 
-/// What is going to be done, with a hold on everybody it is done to.
+/// The plan, with a handle to each process that is to be signalled.
 #[derive(Debug)]
 pub struct Prepared {
-    /// The diagnosis that it rests on.
+    /// The diagnosis on which it is based.
     pub diagnosis: Diagnosis,
-    /// What is going to be done.
+    /// The plan.
     pub plan: Plan,
-    /// Of those to be signalled, in the order of the plan. `None` for who has ended already.
+    /// Handles of the processes to signal, in the order of the plan. `None` if a process has ended.
     handles: Vec<Option<Handle>>,
     starters: Starters,
     request: Request,
@@ -90,15 +92,15 @@ pub struct Report {
     pub is_about_several_ports: bool,
     /// Each thing that was done, in order.
     pub steps: Vec<Step>,
-    /// What it came to.
+    /// The outcome.
     pub outcome: Outcome,
-    /// How long the port was watched, and free for all of it unless somebody took it.
+    /// How long the port was watched. It stayed free for all of this time, unless somebody took it.
     pub watched: Duration,
-    /// Who came to hold the port meanwhile, and how to keep them from it.
+    /// The new holders of the port, and how to keep them from it.
     pub takers: Vec<Taker>,
-    /// Who started a holder, still runs, and may start it again.
+    /// What started a holder, still runs, and may start it again.
     pub survivors: Vec<Survivor>,
-    /// What to do about what is not free, the best first.
+    /// What to do if the port is not free, the best first.
     pub next_steps: Vec<Remedy>,
     /// The last diagnosis.
     pub diagnosis: Diagnosis,
@@ -107,17 +109,17 @@ pub struct Report {
 /// Something that was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What.
+    /// The action.
     pub action: Action,
-    /// What came of it.
+    /// Its result.
     pub result: StepResult,
-    /// Why, where that is not plain.
+    /// Why, if that is not obvious.
     pub reason: Option<String>,
-    /// How long it took: for a signal until the process ended, or until nobody waited any longer.
+    /// How long it took. For a signal: until the process ended, or until the wait was given up.
     pub took: Duration,
 }
 
-/// What can be done.
+/// An action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// A signal is sent to a process.
@@ -134,14 +136,14 @@ pub enum Action {
         /// The program and its arguments.
         command: Vec<String>,
     },
-    /// What is left of a connection is dropped.
+    /// A remnant of a connection is dropped.
     Drop {
-        /// It.
+        /// The remnant.
         socket: Box<Socket>,
     },
 }
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
@@ -150,9 +152,9 @@ pub enum StepResult {
     Done,
     /// The process had ended before; nothing was sent.
     Gone,
-    /// The process does not have the socket any more; nothing was sent.
+    /// The process no longer has the socket; nothing was sent.
     LetGo,
-    /// The process got the socket after the plan was made, and is not part of what was shown; nothing was sent.
+    /// The process got the socket after the plan was shown, and is not in it; nothing was sent.
     NotShown,
     /// The signal was sent, and the process has not ended.
     StillRunning,
@@ -164,7 +166,7 @@ pub enum StepResult {
     Failed,
 }
 
-/// What it all came to.
+/// The outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
@@ -173,28 +175,28 @@ pub enum Outcome {
     AlreadyFree,
     /// The port is free, and stayed so.
     Freed,
-    /// Nothing was done, as asked for: the plan would deal with every holder.
+    /// A dry run: the plan would free the port.
     WouldFree,
-    /// Nothing was done, as asked for: the plan would leave holders alone.
+    /// A dry run: the plan would leave holders alone.
     WouldNotFree,
-    /// Who was asked said no.
+    /// The user said no.
     Declined,
     /// Nobody could be ended.
     Refused,
     /// Some holders are still there.
     StillHeld,
-    /// No process holds it any more, but what is left of connections does.
+    /// No process holds the port any more, but remnants of connections do.
     Remnants,
-    /// It was free or about to be, and somebody else took it.
+    /// The port was free or about to be, and somebody else took it.
     TakenAgain,
-    /// Nobody holds it any more, but this user may not bind it, so that it could not be tried.
+    /// Nobody holds the port any more, but this user may not bind it.
     Blocked,
     /// Whether it is free cannot be told.
     Unknown,
 }
 
 impl Outcome {
-    /// The exit code that it means.
+    /// The exit code.
     pub const fn exit(self) -> Exit {
         match self {
             Self::AlreadyFree | Self::Freed | Self::WouldFree => Exit::Yes,
@@ -207,7 +209,7 @@ impl Outcome {
 /// A process that started a holder, and has not ended with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survivor {
-    /// It.
+    /// Its id.
     pub pid: Pid,
     /// Its name.
     pub name: String,
@@ -215,21 +217,21 @@ pub struct Survivor {
     pub returns: Returns,
 }
 
-/// A process that holds the port though everybody who did was ended.
+/// A new holder of the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taker {
-    /// It.
+    /// Its id.
     pub pid: Pid,
     /// Its name.
     pub name: String,
-    /// What started it, and did so before.
+    /// What started it, if that started the old holder, too.
     pub starter: Option<String>,
     /// How to keep it from coming back.
     pub remedies: Vec<Remedy>,
 }
 
 impl Report {
-    /// What it amounts to for a caller.
+    /// The exit code.
     pub fn exit(&self) -> Exit {
         match self.outcome {
             Outcome::AlreadyFree if self.options.expect_held => Exit::No,
@@ -238,7 +240,8 @@ impl Report {
     }
 }
 
-/// Finds out who holds the ports that `request` asks about, and takes hold of everybody who is to be ended.
+/// Finds out who holds the ports of `request`, and opens handles to the processes that are to be
+/// ended.
 pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
     let diagnosis = look(&request)?;
     let surroundings = Surroundings::read(diagnosis.host.euid, diagnosis.processes.iter().map(|process| process.pid));
@@ -247,14 +250,14 @@ pub fn prepare(request: Request, options: Options) -> Result<Prepared, Error> {
     let signalled = plan.holders.iter().filter(|holder| !holder.is_stopped_by_keeper);
     let processes: Vec<&Process> =
         signalled.filter_map(|holder| find_process(&diagnosis.processes, holder.pid)).collect();
-    // Most have a shell above them, and little else.
+    // Most have only a shell above them.
     process::allow_descriptors(plan.holders.len() * 4);
     let handles = plan.holders.iter().map(|holder| Handle::open(holder.pid)).collect::<Result<Vec<_>, _>>()?;
     let starters = Starters::of(&processes, &surroundings)?;
     Ok(Prepared { diagnosis, plan, handles, starters, request, options, surroundings })
 }
 
-/// Looks at the ports. What is being done is not offered.
+/// Looks at the ports. Remedies that this command itself carries out are left out.
 fn look(request: &Request) -> Result<Diagnosis, Error> {
     let mut diagnosis = check(request)?;
     for finding in diagnosis.ports.iter_mut().flat_map(|port| &mut port.verdict.findings) {
@@ -274,7 +277,7 @@ impl Prepared {
         &self.options
     }
 
-    /// What it comes to without doing anything, if nothing is to be done or nothing can be done.
+    /// The outcome if nothing is to be done, or nothing can be done.
     pub fn foregone(&self) -> Option<Outcome> {
         let is_unknown = self.diagnosis.exit() == Exit::Unknown;
         match () {
@@ -285,12 +288,12 @@ impl Prepared {
         }
     }
 
-    /// Whether somebody would come back after nobody looks any more.
+    /// Whether a holder would come back after the port is no longer watched.
     fn is_in_vain(&self) -> bool {
         self.plan.holders.iter().any(|holder| holder.outlasts(self.options.settle))
     }
 
-    /// What a run that only shows the plan comes to.
+    /// The outcome of a dry run.
     pub fn dry_run(&self) -> Outcome {
         match self.foregone() {
             Some(Outcome::Refused) | None if !self.plan.refusals.is_empty() || self.is_in_vain() => {

@@ -1,10 +1,10 @@
-//! Waits until ports listen, or are free.
+//! Waits until somebody listens on ports, or until they are free.
 //!
-//! The story of `portcheck 8080 --wait listening`: each port asked about is a [`Goal`]. Again and again the kernel is asked for
-//! listeners on these ports, which costs little (`look`); a port on another machine is tried by connecting, in threads
-//! of their own (`remote`). Only when a look says that the wait is over, or somebody watches, is the ordinary diagnosis made,
-//! which has the last word. Between two looks this process sleeps in poll(2) on the processes that it watches, so that
-//! their end is known at once.
+//! Each port is a [`Goal`]. The kernel is asked again and again for listeners on these ports, which
+//! is cheap (`look`). Ports of other machines are tried by connecting, in threads of their own
+//! (`remote`). Before a wait ends, or for somebody who watches, the ordinary diagnosis is made, and
+//! decides. Between two looks this process sleeps in poll(2) on the watched processes, so it
+//! notices their end at once.
 
 mod look;
 mod pace;
@@ -34,9 +34,9 @@ use remote::Attempts;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Awaited {
-    /// That something listens there.
+    /// Somebody listens on it.
     Listening,
-    /// That it can be bound.
+    /// It can be bound.
     Free,
 }
 
@@ -45,26 +45,26 @@ pub enum Awaited {
 pub struct Options {
     /// What is waited for.
     pub awaited: Awaited,
-    /// How long at most; for ever if `None`.
+    /// The longest time; no limit if `None`.
     pub timeout: Option<Duration>,
     /// Whether one port is enough.
     pub any: bool,
-    /// Who has to listen there; anybody if `None`. It says nothing of a port that is to be free.
+    /// The process that must listen; any process if `None`. Unused for ports that are to be free.
     pub by: Option<By>,
     /// Processes whose end ends the wait.
     pub pids: Vec<Pid>,
-    /// Whether the name of another machine may come to exist.
+    /// Whether to wait until the name of another machine exists.
     pub wait_for_dns: bool,
 }
 
-/// A port that is waited for, and how far that has come.
+/// A port that is waited for, and its progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Goal {
     /// Where it is.
     pub place: Place,
     /// Whether it is as awaited.
     pub is_met: bool,
-    /// Of one on another machine: how far the tries have come.
+    /// The progress of attempts to connect, for a port of another machine.
     pub progress: Option<Progress>,
 }
 
@@ -73,7 +73,7 @@ pub struct Goal {
 pub enum Place {
     /// On this machine: a target with one port.
     Here(Target),
-    /// On another one.
+    /// On another machine.
     There(Remote),
 }
 
@@ -109,19 +109,19 @@ impl Goal {
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Outcome {
-    /// It is as awaited.
+    /// All goals are met.
     Met,
-    /// The time is over.
+    /// The time ran out.
     Timeout,
     /// A process that was watched has ended.
     ProcessEnded(Pid),
-    /// Another process than the awaited one listens.
+    /// A process other than the awaited one listens.
     TakenByAnother,
-    /// The port may not be bound by this user, so that it can never be seen to be free.
+    /// This user may not bind the port, so it can never be seen to be free.
     Blocked,
-    /// Somebody listens, and who it is cannot be seen.
+    /// Somebody listens, but who it is cannot be seen.
     Unknown,
-    /// A machine was named that does not exist.
+    /// A named machine does not exist.
     UnknownName,
 }
 
@@ -132,7 +132,7 @@ pub struct Report {
     pub options: Options,
     /// How it ended.
     pub outcome: Outcome,
-    /// How far each port came.
+    /// The progress of each port.
     pub goals: Vec<Goal>,
     /// How long it took.
     pub elapsed: Duration,
@@ -141,7 +141,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// What it amounts to for a caller.
+    /// The exit code.
     pub const fn exit(&self) -> Exit {
         match self.outcome {
             Outcome::Met => Exit::Yes,
@@ -152,7 +152,8 @@ impl Report {
     }
 }
 
-/// The protocol that a target means when it names none: what listens, mostly is a TCP server. What is free, has to be so in both.
+/// The protocol of targets that name none: a server to wait for is usually a TCP server. A port is
+/// free only if it is free for both.
 pub fn awaited_targets(awaited: Awaited, protocols: &[Protocol], targets: Vec<Target>) -> Vec<Target> {
     if awaited == Awaited::Free {
         return targets;
@@ -161,11 +162,11 @@ pub fn awaited_targets(awaited: Awaited, protocols: &[Protocol], targets: Vec<Ta
     targets.into_iter().map(|target| Target { protocol: target.protocol.or(Some(usual)), ..target }).collect()
 }
 
-/// Called with the diagnosis whenever the situation changed.
+/// Called with the diagnosis when the situation has changed.
 pub type Watcher<'a> = dyn FnMut(&Diagnosis) + 'a;
 
-/// Waits until `goals` are met. `request` says how to look; its question is made from the goals. `watcher` is called at the
-/// start, and whenever the situation has changed.
+/// Waits until `goals` are met. `request` says how to look; its targets are made from the goals.
+/// `watcher` is called at the start, and when the situation has changed.
 pub fn wait(
     request: &Request,
     options: Options,
@@ -243,7 +244,7 @@ impl End {
     }
 }
 
-/// A wait that goes on.
+/// A running wait.
 struct Wait<'a> {
     request: &'a Request,
     options: &'a Options,
@@ -252,16 +253,16 @@ struct Wait<'a> {
     attempts: Attempts,
 }
 
-/// What a look has come to.
+/// The result of a look.
 enum Looked {
-    /// The wait has ended so, by this diagnosis.
+    /// The wait ends with this outcome and diagnosis.
     Over(Outcome, Diagnosis),
     /// Nothing has happened yet.
     GoOn(Look),
 }
 
 impl Wait<'_> {
-    /// Looks, and has the ordinary diagnosis confirm what was awaited.
+    /// Looks, and lets the ordinary diagnosis confirm that the goals are met.
     fn look_once(&mut self, pace: &mut Pace) -> Result<Looked, Error> {
         let start = Instant::now();
         let (outcome, look) = self.look()?;
@@ -271,12 +272,13 @@ impl Wait<'_> {
         if outcome != Outcome::Met || self.confirm(&diagnosis) {
             return Ok(Looked::Over(outcome, diagnosis));
         }
-        // Such as a lease on a port that can be bound: that may go on for long.
+        // For example, a lease on a port that can be bound. This may last long.
         pace.disagreed(start.elapsed());
         Ok(Looked::GoOn(look))
     }
 
-    /// Looks at every port. How the wait ends, if it does; and what was seen, to be compared with the next time.
+    /// Looks at every port. Returns how the wait ends, if it does, and what was seen, to compare it
+    /// with the next look.
     fn look(&mut self) -> Result<(Option<Outcome>, Look), Error> {
         self.attempts.collect(&mut self.goals);
         let look = self.looker.look(&mut self.goals)?;
@@ -290,31 +292,31 @@ impl Wait<'_> {
         Ok((outcome, look))
     }
 
-    /// Whether so many goals are as `is` says that the wait is over.
+    /// Whether enough goals are as `is` says: one of them with `--any`, else all.
     fn is_for_enough(&self, is: impl Fn(&Goal) -> bool) -> bool {
         if self.options.any { self.goals.iter().any(is) } else { self.goals.iter().all(is) }
     }
 
-    /// Whether machines that do not exist keep the wait from coming to an end.
+    /// Whether the wait cannot end, because machines do not exist.
     fn is_in_vain(&self) -> bool {
         let may_be_met = |goal: &Goal| goal.progress != Some(Progress::UnknownName);
         !self.options.wait_for_dns && !self.is_for_enough(may_be_met)
     }
 
-    /// The ordinary diagnosis of the ports of this machine. As long as a server is awaited, nothing is bound that could be
-    /// in its way just then.
+    /// The ordinary diagnosis of the ports of this machine. While a server is awaited, nothing is
+    /// bound, as that could block the server.
     fn diagnose(&self, is_given_up: bool) -> Result<Diagnosis, Error> {
         let is_here = |goal: &Goal| matches!(goal.place, Place::Here(_));
         if self.goals.iter().any(is_here) {
             let probe = self.request.probe && (is_given_up || self.options.awaited == Awaited::Free);
             return check(&Request { probe, ..self.request.clone() });
         }
-        // A question about no port would be one about all of them.
+        // A request without ports would ask about all of them.
         Ok(Diagnosis::of_no_ports(collect::host(self.request.backend)))
     }
 
-    /// Whether the ordinary diagnosis agrees: between the look and it, a server may have gone, or somebody come. Goals that it does
-    /// not agree with are not met.
+    /// Whether the ordinary diagnosis agrees. After the look, a server may have ended or started.
+    /// Goals that it does not confirm are not met.
     fn confirm(&mut self, diagnosis: &Diagnosis) -> bool {
         let by_port = by_port(diagnosis);
         let agrees = |goal: &Goal| match &goal.place {
@@ -332,7 +334,7 @@ impl Wait<'_> {
     }
 }
 
-/// What a diagnosis says, by port: asking all of it about each of thousands of goals takes long.
+/// The reports by port. Searching all of them for each of thousands of goals would take long.
 fn by_port(diagnosis: &Diagnosis) -> HashMap<u16, Vec<&PortReport>> {
     let mut by_port: HashMap<u16, Vec<&PortReport>> = HashMap::new();
     for port in &diagnosis.ports {
@@ -341,7 +343,7 @@ fn by_port(diagnosis: &Diagnosis) -> HashMap<u16, Vec<&PortReport>> {
     by_port
 }
 
-/// What it says about a target with one port.
+/// The reports on a target with one port.
 fn reports_on<'a>(
     by_port: &HashMap<u16, Vec<&'a PortReport>>,
     target: &Target,

@@ -1,4 +1,5 @@
-//! The verdict `socket-activation`: systemd itself listens, and stopping the service does not free the port.
+//! The verdict `socket-activation`: systemd itself listens, and stopping the service does not free
+//! the port.
 
 use super::holders::groups_where;
 use super::{Detail, Explanation, Observation, Rule, Severity, Statement, Subject, Verb, remedy};

@@ -1,4 +1,5 @@
-//! The verdict `airplay`: macOS itself listens on 5000 and 7000, which development servers like too.
+//! The verdict `airplay`: macOS itself listens on 5000 and 7000, which development servers like
+//! too.
 
 use super::holders::groups_where;
 use super::{Explanation, Facts, Group, Observation, Remedy, RemedyKind, Rule, Severity, Statement, Subject, Verb};

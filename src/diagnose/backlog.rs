@@ -1,4 +1,5 @@
-//! The verdicts `backlog-full` and `accept-queue`: connections wait for a listener that does not accept them.
+//! The verdicts `backlog-full` and `accept-queue`: connections wait for a listener that does not
+//! accept them.
 
 use super::holders::groups_where;
 use super::{Detail, Explanation, Facts, Observation, Rule, Severity, Verb};
@@ -32,7 +33,8 @@ pub static QUEUE: Rule = Rule {
 
 /// The listeners with waiting connections: those over their limit, or the others.
 fn waiting(facts: &Facts<'_>, over_limit: bool) -> Vec<Observation> {
-    // The kernel takes one connection more than the limit before it drops any (sk_acceptq_is_full, include/net/sock.h).
+    // The kernel takes one connection more than the limit before it drops any (sk_acceptq_is_full,
+    // include/net/sock.h).
     let has_queue = |socket: &Socket| match (socket.state, socket.receive_queue, socket.send_queue) {
         (State::Listen, Some(waiting), Some(limit)) => waiting > 0 && (waiting > limit) == over_limit,
         _ => false,

@@ -1,5 +1,6 @@
-//! The verdicts on sockets that no process has in its descriptor table: `descriptor-in-flight`, `call-in-progress`,
-//! `io-uring-descriptor`, `thread-owned`. Every other tool shows such a socket without an owner.
+//! The verdicts on sockets that no process has in its descriptor table: `descriptor-in-flight`,
+//! `call-in-progress`, `io-uring-descriptor`, `thread-owned`. Every other tool shows such a socket
+//! without an owner.
 
 use super::holders::groups_where;
 use super::{Detail, Explanation, Facts, Group, Observation, Remedy, RemedyKind, Rule, Severity, Verb, listener};

@@ -1,4 +1,5 @@
-//! The verdict `bound-not-listening`: a process has bound the port and does nothing with it, which no listing shows.
+//! The verdict `bound-not-listening`: a process has bound the port and does nothing with it, which
+//! no listing shows.
 
 use super::holders::groups_where;
 use super::{Explanation, Facts, Observation, Rule, Severity, listener};
@@ -23,7 +24,8 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
         socket.state == State::Bound
             && (socket.owners.seen().is_some() || socket.owners == Owners::NotAsked)
             && socket.via != Via::IoUring
-            // The verdict `leased` says more of a hold, and knows a better way than ending its process.
+            // The verdict `leased` says more of a hold, and knows a better way than ending its
+            // process.
             && !facts.observed.is_hold(socket)
     };
     groups_where(facts, is_bound).iter().map(|group| listener::held_by(facts, group)).collect()

@@ -79,7 +79,8 @@ impl Group<'_> {
         owners.find_map(|process| Some((process, process.forwarder?)))
     }
 
-    /// What the holder does there: `listens on 127.0.0.1:80`, `has bound [::1]:80 without listening`.
+    /// What the holder does there: `listens on 127.0.0.1:80`, `has bound [::1]:80 without
+    /// listening`.
     pub fn waits(&self) -> (Verb, String) {
         let addresses = self.addresses();
         match self.sockets[0].state {
@@ -108,7 +109,8 @@ impl Group<'_> {
 }
 
 impl Holder {
-    /// The holder as the subject of a sentence: `python3 (pid 4242)`, `probably python3 (pid 4242)`.
+    /// The holder as the subject of a sentence: `python3 (pid 4242)`, `probably python3 (pid
+    /// 4242)`.
     pub fn name(&self, processes: &[Process]) -> String {
         let probably = if matches!(self, Self::Likely(_)) { "probably " } else { "" };
         format!("{probably}{}", self.bare_name(processes))

@@ -1,5 +1,5 @@
-//! The verdicts on leases: `portcheck free` gave the port to somebody who may not have bound it yet,
-//! or a process that is not a lease daemon has the name of its lease.
+//! The verdicts on leases: `portcheck free` gave the port to somebody who may not have bound it
+//! yet, or a process that is not a lease daemon has the name of its lease.
 
 use std::time::Duration;
 
@@ -115,7 +115,8 @@ fn observe(facts: &Facts<'_>, lease: &Lease) -> Observation {
     }
 }
 
-/// ` for bash (pid 4100)`, ` for you (bash, pid 4100)`, or of one whose client is not to be seen, ` for user ada`.
+/// ` for bash (pid 4100)`, ` for you (bash, pid 4100)`, or of one whose client is not to be seen, `
+/// for user ada`.
 fn whom(lease: &Lease) -> String {
     match (&lease.client, &lease.user) {
         (Some(Client { name, pid: Some(pid), .. }), _) if lease.is_own => format!(" for you ({name}, pid {pid})"),

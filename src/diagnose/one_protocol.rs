@@ -1,4 +1,5 @@
-//! The verdicts `udp-only` and `tcp-only`: the port is held for one protocol, and free for the other.
+//! The verdicts `udp-only` and `tcp-only`: the port is held for one protocol, and free for the
+//! other.
 
 use super::{Explanation, Facts, IS, Observation, Prominence, Rule, Severity, Statement, Subject};
 use crate::model::Protocol;

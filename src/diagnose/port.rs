@@ -137,7 +137,8 @@ impl Observed {
     }
 }
 
-/// Whether the process that keeps a lease has the socket. Where it cannot be inspected, its user has to be the same.
+/// Whether the process that keeps a lease has the socket. Where it cannot be inspected, its user
+/// has to be the same.
 fn is_kept_by(lease: &Lease, socket: &Socket) -> bool {
     match socket.owners {
         Owners::Hidden { .. } => lease.kind == LeaseKind::Held && lease.uid.is_some() && lease.uid == socket.uid,

@@ -207,7 +207,8 @@ pub fn stop_container(container: &Container) -> Remedy {
     Remedy::advice(RemedyKind::StopContainer, format!("stop the {runtime} container {id}{pod} {by}"))
 }
 
-/// Stops a unit of systemd, which is called `what`: `its service`. It is named where no command can be offered.
+/// Stops a unit of systemd, which is called `what`: `its service`. It is named where no command can
+/// be offered.
 pub fn stop_unit(what: &str, unit: &Unit) -> Remedy {
     match command::stop_units(unit, [&*unit.name], Caller::Reader) {
         Some(command) => Remedy::run(RemedyKind::StopService, &format!("stop {what}"), command),

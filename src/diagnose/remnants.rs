@@ -1,5 +1,5 @@
-//! The verdicts on connections without a process that still hold their port: `orphaned-connection`, `time-wait`,
-//! `time-wait-stubborn`.
+//! The verdicts on connections without a process that still hold their port: `orphaned-connection`,
+//! `time-wait`, `time-wait-stubborn`.
 
 use std::iter;
 

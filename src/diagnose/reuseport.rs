@@ -1,4 +1,5 @@
-//! The verdicts on sockets that share an address by SO_REUSEPORT: `reuseport-group`, `reuseport-other-user`.
+//! The verdicts on sockets that share an address by SO_REUSEPORT: `reuseport-group`,
+//! `reuseport-other-user`.
 
 use super::{Detail, Explanation, Facts, Observation, Rule, Severity, Statement, Subject, Verb};
 use crate::model::{Pid, Protocol, Socket, State};

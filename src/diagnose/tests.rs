@@ -81,7 +81,8 @@ fn a_holder_is_ended_by_itself_where_its_address_tells_it_apart() {
         ("end web (pid 42)", vec!["portcheck kill 127.0.0.1:62893/tcp".to_owned()])
     );
     assert_eq!(commands(&found[1]), ["portcheck kill [::1]:62893/tcp"]);
-    // With SO_REUSEPORT two may share an address: one is not ended without the other, and that is said.
+    // With SO_REUSEPORT two may share an address: one is not ended without the other, and that is
+    // said.
     let together = [owned("0.0.0.0:62893", &[42]), owned("127.0.0.1:62893", &[43])];
     for finding in &findings(&together, &processes, &[])[..2] {
         assert_eq!(finding.remedies[0].text, "end all that hold the port");

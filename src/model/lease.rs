@@ -21,7 +21,8 @@ pub struct Lease {
     pub client: Option<Client>,
     /// How long it still lasts. `None` if only the end of a process ends it.
     pub expires_in: Option<Duration>,
-    /// Whether it was made for the one who asks: the process that called us, or one that this descends from.
+    /// Whether it was made for the one who asks: the process that called us, or one that this
+    /// descends from.
     pub is_own: bool,
 }
 

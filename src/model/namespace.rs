@@ -7,8 +7,8 @@ use super::Pid;
 pub struct Namespace {
     /// What people call it.
     pub name: NamespaceName,
-    /// The inode of its file, which identifies it. Without privilege it is known only for the namespaces of one's own
-    /// processes.
+    /// The inode of its file, which identifies it. Without privilege it is known only for the
+    /// namespaces of one's own processes.
     pub inode: Option<u64>,
     /// The process in there with the lowest id, if one was seen.
     pub pid: Option<Pid>,
@@ -47,7 +47,8 @@ impl Namespace {
         }
     }
 
-    /// In a sentence: `container shop-web-1`, `network namespace blue`, `the network namespace of nginx (pid 9622)`.
+    /// In a sentence: `container shop-web-1`, `network namespace blue`, `the network namespace of
+    /// nginx (pid 9622)`.
     pub fn phrase(&self) -> String {
         match (&self.name, self.pid) {
             (NamespaceName::Netns(name), _) => format!("network namespace {name}"),

@@ -8,7 +8,8 @@ pub enum Owners {
     /// These processes have a descriptor of it: all that were seen. The leader of a fork group
     /// comes first.
     Known(Vec<Pid>),
-    /// These have a descriptor of it, as [`Self::Known`], and others may that could not be inspected.
+    /// These have a descriptor of it, as [`Self::Known`], and others may that could not be
+    /// inspected.
     Partial {
         /// Never empty.
         pids: Vec<Pid>,
@@ -99,7 +100,8 @@ pub enum Via {
     Thread(Pid),
     /// A file registered with an io_uring (io_uring_register(2)); the descriptor may be closed.
     IoUring,
-    /// A message on its way through a unix socket (`SCM_RIGHTS`, unix(7)): nobody has received it yet.
+    /// A message on its way through a unix socket (`SCM_RIGHTS`, unix(7)): nobody has received it
+    /// yet.
     UnixQueue,
     /// A system call that this thread is in; the descriptor is closed.
     SystemCall(Pid),

@@ -155,7 +155,8 @@ impl Process {
 /// What a process has inherited from a parent that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Legacy {
-    /// Whether its descriptor of the socket survives exec (no `FD_CLOEXEC`, fcntl(2)), as an inherited one does.
+    /// Whether its descriptor of the socket survives exec (no `FD_CLOEXEC`, fcntl(2)), as an
+    /// inherited one does.
     pub survives_exec: bool,
     /// Whether a thread of it runs, or waits in a system call that connections can end. `None` if
     /// that cannot be seen.

@@ -34,7 +34,8 @@ impl Family {
     }
 }
 
-/// The state of a socket: those of RFC 9293 section 3.3.2, and what `CLOSE` stands for in the kernel's tables.
+/// The state of a socket: those of RFC 9293 section 3.3.2, and what `CLOSE` stands for in the
+/// kernel's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
@@ -223,7 +224,8 @@ impl Socket {
         }
     }
 
-    /// The local address and port, with the device if it is bound to one: `[fe80::1%eth0]:80`, `0.0.0.0%eth0:68`.
+    /// The local address and port, with the device if it is bound to one: `[fe80::1%eth0]:80`,
+    /// `0.0.0.0%eth0:68`.
     pub fn local_name(&self) -> String {
         match (&self.device, self.local.ip()) {
             (None, _) => self.local.to_string(),
@@ -238,7 +240,8 @@ impl Socket {
         self.local.ip().to_canonical().is_unspecified()
     }
 
-    /// Whether this socket takes IPv4 traffic: an IPv4 socket, or an IPv6 one that is not restricted to IPv6.
+    /// Whether this socket takes IPv4 traffic: an IPv4 socket, or an IPv6 one that is not
+    /// restricted to IPv6.
     pub fn serves_ipv4(&self) -> bool {
         match self.local.ip() {
             IpAddr::V4(_) => true,

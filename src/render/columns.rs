@@ -37,8 +37,9 @@ enum Concession {
     Leave(Column),
 }
 
-/// From the first to the last, as far as needed: what another column says too gives way first, the command line and the network
-/// namespace last. Port, protocol, address, process and pid are the answer and never go.
+/// From the first to the last, as far as needed: what another column says too gives way first, the
+/// command line and the network namespace last. Port, protocol, address, process and pid are the
+/// answer and never go.
 const CONCESSIONS: &[Concession] = {
     use Column::{Address, Class, Command, Exposure, Namespace, Service, Supervisor, User};
     use Concession::{Leave, Narrow, Stack};
@@ -125,8 +126,8 @@ impl Column {
 /// Enough to recognise a program by; the report shows all of it.
 const LONGEST_COMMAND: usize = 80;
 
-/// Puts the items of a cell into one text. Only items that do not fit side by side are put below each other, each in one
-/// piece.
+/// Puts the items of a cell into one text. Only items that do not fit side by side are put below
+/// each other, each in one piece.
 pub fn text(items: &[String], width: usize) -> String {
     let joined = items.join(", ");
     match items {
@@ -136,8 +137,8 @@ pub fn text(items: &[String], width: usize) -> String {
     }
 }
 
-/// The width that each column gets, 0 for one that is left out: those without content, and as many of the others that
-/// give way as it takes to fit into `limit`.
+/// The width that each column gets, 0 for one that is left out: those without content, and as many
+/// of the others that give way as it takes to fit into `limit`.
 pub fn fit(columns: &[Column], cells: &[Vec<Vec<String>>], limit: Option<u16>) -> Vec<usize> {
     let widest = |index: usize, width: fn(&[String]) -> usize| {
         let content = cells.iter().map(|row| width(&row[index])).max().unwrap_or(0);

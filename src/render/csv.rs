@@ -1,5 +1,5 @@
-//! Comma-separated values (RFC 4180): a heading, then a row for each process on a port, or for each port that was picked,
-//! leased or released. Texts are escaped as for a terminal.
+//! Comma-separated values (RFC 4180): a heading, then a row for each process on a port, or for each
+//! port that was picked, leased or released. Texts are escaped as for a terminal.
 
 use std::io::{self, Write};
 use std::iter::repeat_n;

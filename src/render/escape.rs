@@ -4,9 +4,11 @@ use std::borrow::Cow;
 
 use crate::platform::machine::IS_WINDOWS;
 
-/// Replaces every character that a terminal acts upon or that hides text by its escape: `\n`, `\u{1b}`.
+/// Replaces every character that a terminal acts upon or that hides text by its escape: `\n`,
+/// `\u{1b}`.
 ///
-/// These are control characters, and the invisible ones that reorder or join what stands around them.
+/// These are control characters, and the invisible ones that reorder or join what stands around
+/// them.
 pub fn terminal(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_dangerous) {
         return Cow::Borrowed(text);

@@ -82,7 +82,8 @@ fn conclude(report: &Report, paper: &mut Paper<'_>) -> io::Result<()> {
     paper.coloured(&conclusion(report), colour::of(status))
 }
 
-/// How many processes a plan for several ports ends, and which: `7 processes of 2 users are to be ended: nginx (5), node (2)`.
+/// How many processes a plan for several ports ends, and which: `7 processes of 2 users are to be
+/// ended: nginx (5), node (2)`.
 fn summary(plan: &Plan, paper: &mut Paper<'_>) -> io::Result<()> {
     /// So many names are easy to read.
     const MOST: usize = 8;
@@ -250,7 +251,8 @@ fn conclusion(report: &Report) -> String {
     }
 }
 
-/// `8080/tcp`, `8080 and 8081`, `12 ports`, and how many these are: all of them, or those that are not free.
+/// `8080/tcp`, `8080 and 8081`, `12 ports`, and how many these are: all of them, or those that are
+/// not free.
 fn names(diagnosis: &Diagnosis, all: bool) -> (String, usize) {
     let ports: Vec<&PortReport> =
         diagnosis.ports.iter().filter(|port| all || port.verdict.status != Status::Free).collect();

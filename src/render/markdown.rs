@@ -14,7 +14,8 @@ use crate::diagnose::PortReport;
 const HEADING: [&str; 10] =
     ["Port", "Status", "Service", "Address", "Exposed", "Process", "PID", "User", "Unit/container", "Namespace"];
 
-/// Writes a row for each holder, one for each port without any, and one for all free ports in a row.
+/// Writes a row for each holder, one for each port without any, and one for all free ports in a
+/// row.
 pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);

@@ -1,4 +1,5 @@
-//! Prose for a terminal: escaped, wrapped at words, fields in line. What is meant to be copied is never broken.
+//! Prose for a terminal: escaped, wrapped at words, fields in line. What is meant to be copied is
+//! never broken.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -67,8 +68,8 @@ impl<'a> Paper<'a> {
         writeln!(self.out, "    {0}{name:<12}{0:#}  {value}", colour::FAINT)
     }
 
-    /// A command line as the value of a field. Arguments that do not fit side by side are put below each other, with
-    /// backslashes, so that it can still be pasted.
+    /// A command line as the value of a field. Arguments that do not fit side by side are put below
+    /// each other, with backslashes, so that it can still be pasted.
     pub fn command(&mut self, name: &str, arguments: &[String], length: Length) -> io::Result<()> {
         for (index, line) in command_lines(arguments, self.room(), length).iter().enumerate() {
             match index {
@@ -101,7 +102,8 @@ impl<'a> Paper<'a> {
     }
 }
 
-/// Breaks at spaces only: an address, a range of ports or an option stays in one piece, even if it is too long.
+/// Breaks at spaces only: an address, a range of ports or an option stays in one piece, even if it
+/// is too long.
 pub fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
     textwrap::wrap(text, whole_words(width))
 }
@@ -113,7 +115,8 @@ fn whole_words(width: usize) -> Options<'static> {
         .break_words(false)
 }
 
-/// The lines of a command line in `room` columns, of which the indent of those after the first takes 2.
+/// The lines of a command line in `room` columns, of which the indent of those after the first
+/// takes 2.
 fn command_lines(arguments: &[String], room: usize, length: Length) -> Vec<String> {
     let end = if IS_WINDOWS { "" } else { " \\" };
     let room = room.saturating_sub("  ".len() + end.len());

@@ -1,4 +1,5 @@
-//! One port in words: the answer in the first line, then who holds it, what matters besides, and what to do.
+//! One port in words: the answer in the first line, then who holds it, what matters besides, and
+//! what to do.
 
 mod forward;
 mod headline;
@@ -15,7 +16,8 @@ use crate::diagnose::{Finding, Group, PortReport, Prominence, Severity, Status, 
 use crate::model::{Gap, Hides, ShownBy, Socket};
 use crate::prose;
 
-/// Writes the report on the one port that was asked about: for the addresses of each target, the worst first.
+/// Writes the report on the one port that was asked about: for the addresses of each target, the
+/// worst first.
 pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let paper = &mut Paper::new(style.width, out);
     let mut places = by_place(&diagnosis.ports);
@@ -45,7 +47,8 @@ fn worst(ports: &[&PortReport]) -> Option<Status> {
     ports.iter().map(|port| port.verdict.status).min()
 }
 
-/// Writes what there is to say about a port on the same addresses. What is the same for both protocols is said once.
+/// Writes what there is to say about a port on the same addresses. What is the same for both
+/// protocols is said once.
 fn place(diagnosis: &Diagnosis, mut ports: Vec<&PortReport>, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     ports.sort_by_key(|port| port.verdict.status);
     let mut parts: Vec<Vec<&PortReport>> = Vec::new();

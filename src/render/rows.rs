@@ -1,4 +1,5 @@
-//! The rows of a listing, for every format that has rows: a process on a port, with all the addresses it has there.
+//! The rows of a listing, for every format that has rows: a process on a port, with all the
+//! addresses it has there.
 
 use std::borrow::Cow;
 
@@ -147,8 +148,8 @@ pub fn on_addresses(port: &PortReport, joint: &str) -> String {
     format!(" on {}", addresses.join(&format!(" {joint} ")))
 }
 
-/// What is usually on a port, in a column: what developers use it for in parentheses, since nobody assigned that and
-/// the assigned name would mislead.
+/// What is usually on a port, in a column: what developers use it for in parentheses, since nobody
+/// assigned that and the assigned name would mislead.
 pub fn service(port: &PortReport) -> Option<String> {
     let service = port.observed.service.as_ref()?;
     match service.common_use {

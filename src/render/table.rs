@@ -110,7 +110,8 @@ fn verdict_row(line: &Line<'_>, diagnosis: &Diagnosis) -> (Status, String, Strin
     }
 }
 
-/// Without lines, and without a will of its own where to break cells: an address would not survive it.
+/// Without lines, and without a will of its own where to break cells: an address would not survive
+/// it.
 pub(super) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);

@@ -120,7 +120,8 @@ fn listener(options: &Options) -> String {
     }
 }
 
-/// `8080/tcp`, `8080/tcp and 8081/tcp`, `8080/tcp or 8081/tcp`, `12 ports`, and whether a singular follows.
+/// `8080/tcp`, `8080/tcp and 8081/tcp`, `8080/tcp or 8081/tcp`, `12 ports`, and whether a singular
+/// follows.
 fn names<'a>(goals: impl Iterator<Item = &'a Goal>, joint: &str) -> (String, bool) {
     let goals: Vec<&Goal> = goals.collect();
     let is_any = joint == "or";

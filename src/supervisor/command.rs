@@ -1,8 +1,9 @@
-//! The commands that stop units and containers, as words: the same for those that are printed and those that are executed.
+//! The commands that stop units and containers, as words: the same for those that are printed and
+//! those that are executed.
 //!
-//! Names come from cgroups, unit files and engines, and some of these were chosen by others. A name counts only if it follows the
-//! grammar of whose name it is and needs no escapes, and no name is taken for an option: it stands behind `--`, unless its grammar
-//! has no dash in front.
+//! Names come from cgroups, unit files and engines, and some of these were chosen by others. A name
+//! counts only if it follows the grammar of whose name it is and needs no escapes, and no name is
+//! taken for an option: it stands behind `--`, unless its grammar has no dash in front.
 
 use crate::model::{Container, Engine, EngineContainer, Manager, Runtime, Unit};
 
@@ -15,7 +16,8 @@ pub enum Caller {
     Portcheck,
 }
 
-/// Stops `names`, which are units of the same manager as `unit`. `None` if there is none, or one that follows no grammar.
+/// Stops `names`, which are units of the same manager as `unit`. `None` if there is none, or one
+/// that follows no grammar.
 pub fn stop_units<'a>(unit: &Unit, names: impl IntoIterator<Item = &'a str>, caller: Caller) -> Option<Vec<String>> {
     systemctl("stop", unit, names, caller)
 }
@@ -56,7 +58,8 @@ fn systemctl<'a>(
     (command.len() > options).then_some(command)
 }
 
-/// Stops a container that only a cgroup tells of, which is left to the reader. Not that of another user, of whom only an engine of theirs knows.
+/// Stops a container that only a cgroup tells of, which is left to the reader. Not that of another
+/// user, of whom only an engine of theirs knows.
 pub fn stop_container(container: &Container) -> Option<Vec<String>> {
     let id = container.short_id();
     if container.user.is_some() {
@@ -72,7 +75,8 @@ pub fn stop_container(container: &Container) -> Option<Vec<String>> {
     is_container_name(id).then_some(command)
 }
 
-/// Stops a container by the very engine that knows it, wherever the environment of the tool would lead.
+/// Stops a container by the very engine that knows it, wherever the environment of the tool would
+/// lead.
 pub fn stop_known(container: &EngineContainer, caller: Caller) -> Vec<String> {
     let is_pinned = caller == Caller::Portcheck || !container.engine.is_default;
     let title = container.name.as_deref().filter(|name| is_container_name(name));
@@ -131,8 +135,8 @@ fn is_unit_name(name: &str) -> bool {
         && name.rsplit_once('.').is_some_and(|(stem, kind)| !stem.is_empty() && TYPES.contains(&kind))
 }
 
-/// The names that Docker and Podman allow (`[a-zA-Z0-9][a-zA-Z0-9_.-]*`), ids among them. Those of machines are no wider: they are names of
-/// hosts (`hostname_is_valid`, src/basic/hostname-util.c).
+/// The names that Docker and Podman allow (`[a-zA-Z0-9][a-zA-Z0-9_.-]*`), ids among them. Those of
+/// machines are no wider: they are names of hosts (`hostname_is_valid`, src/basic/hostname-util.c).
 pub fn is_container_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     name.len() < 256 && name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(is_allowed)

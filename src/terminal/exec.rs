@@ -1,4 +1,4 @@
-//! What is said of a command that this process was to become, behind `free` or `wait`, and could not.
+//! Says why this process could not become the command behind `free` or `wait`.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,7 +10,7 @@ use super::complain;
 /// Says why a command could not be started, as a shell does.
 pub fn cannot_run(program: &OsStr, error: &io::Error) -> Exit {
     let name = program.to_string_lossy();
-    // execvp(3) says so too if it may not look into some directory of the PATH.
+    // execvp(3) says this, too, if it may not read a directory of the PATH.
     if !is_found(program) {
         complain(&format!("cannot run '{name}': there is no such command"));
         return Exit::NotFound;
@@ -23,13 +23,13 @@ pub fn cannot_run(program: &OsStr, error: &io::Error) -> Exit {
     Exit::NotExecutable
 }
 
-/// Whether there is such a command: a script may be named without its suffix.
+/// Whether the command exists. A script may be named without its suffix.
 #[cfg(windows)]
 pub fn is_found(program: &OsStr) -> bool {
     which::which(program).is_ok()
 }
 
-/// Whether there is such a file. A name alone is looked for in the PATH.
+/// Whether the file exists. A name alone is looked for in the PATH.
 #[cfg(not(windows))]
 pub fn is_found(program: &OsStr) -> bool {
     let path = std::path::Path::new(program);

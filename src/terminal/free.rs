@@ -1,4 +1,5 @@
-//! `free`, `leases` and `release` at the terminal: pick, become the command or keep the lease, write.
+//! `free`, `leases` and `release` at the terminal: pick, become the command or keep the lease,
+//! write.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,21 +21,21 @@ use crate::render;
 pub struct Picking {
     /// What to pick.
     pub demand: Demand,
-    /// How long a lease lasts; none at all if zero.
+    /// How long a lease lasts; none if zero.
     pub ttl: Duration,
     /// Whether to keep the ports bound.
     pub hold: bool,
-    /// The process whose end ends the lease.
+    /// The process with which the lease ends.
     pub pid: Option<Pid>,
-    /// What the ports are called.
+    /// The names of the ports.
     pub names: Vec<String>,
     /// Where to write them.
     pub env_file: Option<PathBuf>,
-    /// What to become.
+    /// The command to become.
     pub command: Option<(Vec<OsString>, Handover)>,
 }
 
-/// Picks ports. Does not return if that is to become a command, and it works.
+/// Picks ports. Does not return if this process becomes a command.
 pub fn pick(picking: Picking, printing: &Printing) -> Exit {
     try_to_pick(picking, printing).unwrap_or_else(|error| fail(&error, printing))
 }
@@ -44,7 +45,7 @@ pub fn leases(printing: &Printing) -> Exit {
     free::list_leases().map_or_else(|error| fail(&error, printing), |report| tell(report, printing))
 }
 
-/// Ends the leases on these ports.
+/// Releases these ports.
 pub fn release(ports: &[u16], printing: &Printing) -> Exit {
     free::release_leases(ports).map_or_else(|error| fail(&error, printing), |report| tell(report, printing))
 }
@@ -77,7 +78,8 @@ fn pick_for_command(
     Ok(cannot_run(&command[0], &error))
 }
 
-/// Tells the ports last, when all that may fail has been done. Whoever cannot be told has no ports either.
+/// Prints the ports last, after everything that may fail. If they cannot be printed, nothing is
+/// leased.
 fn pick_for_caller(picking: &Picking, host: Host, printing: &Printing) -> Result<Exit, Error> {
     let terms = terms(picking)?;
     let (mut choice, picked) = free::pick(&picking.demand, &host)?;
@@ -120,8 +122,8 @@ fn append(picking: &Picking, ports: &[u16]) -> Result<Appended, Error> {
     }
 }
 
-/// Leaves a lease behind, where one is wanted. Without it a port is still worth having, which is why it is only said if
-/// none can be had; but a hold is what was asked for.
+/// Makes the lease, if one is wanted. Without a lease the port is still useful, so a failure is
+/// only reported. A hold must not fail.
 fn keep(picked: Picked, terms: &Terms, choice: &mut Choice) -> Result<Leased, Error> {
     if terms.ttl == Duration::ZERO || (choice.no_lease.is_some() && !terms.hold) {
         return Ok(Leased::default());
@@ -138,7 +140,7 @@ fn keep(picked: Picked, terms: &Terms, choice: &mut Choice) -> Result<Leased, Er
 fn tell(report: Report, printing: &Printing) -> Exit {
     notes(&report, printing);
     let answer = Answer::Free(report);
-    // The code is settled: what happens to the output changes no answer.
+    // The code is settled: output cannot change it.
     written(answer.exit(), output(&answer, printing))
 }
 
@@ -150,7 +152,7 @@ fn output(answer: &Answer, printing: &Printing) -> io::Result<()> {
     printing.print(answer)
 }
 
-/// What is not for the one who reads the ports: problems, and with `-v` what was excluded.
+/// What readers of the ports do not need: problems, and with `-v` what was excluded.
 fn notes(report: &Report, printing: &Printing) {
     let Some(style) = printing.style.as_ref().filter(|_| !printing.is_json()) else { return };
     for problem in &report.problems {
@@ -165,7 +167,7 @@ fn fail(error: &Error, printing: &Printing) -> Exit {
     printing.fail(error, Command::Free, Backend::Native)
 }
 
-/// Is the process in the background. Nobody reads what it prints, unless it was called by hand.
+/// Runs as the process in the background. Nobody reads its output, unless it was called by hand.
 pub fn keep_leases() -> Exit {
     match free::serve_as_lease_daemon() {
         Ok(()) => Exit::Yes,

@@ -1,4 +1,4 @@
-//! `--kill` at the terminal: shows what will be done, asks, has it done, and writes what came of it.
+//! `portcheck kill` at the terminal: shows the plan, asks, carries it out, and prints the result.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -50,12 +50,12 @@ fn refuse_to_guess(prepared: &Prepared, printing: &Printing) -> Exit {
     Exit::Usage
 }
 
-/// Shows the plan on standard error, where the answer is typed too, as standard output may be a file.
+/// Shows the plan on standard error, as standard output may be a file.
 fn ask(prepared: Prepared, printing: &Printing) -> Result<Report, Error> {
     let quiet = Style::default();
     let style = printing.style.as_ref().unwrap_or(&quiet);
     let mut out = printing.stderr();
-    // So many that a yes may be a mistake are counted by whoever agrees.
+    // So many processes that a yes may be a mistake: then the user types their number.
     let count = prepared.has_to_be_counted().then(|| prepared.plan.holders.len().to_string());
     let question = match &count {
         Some(count) => format!("Type {count} to end these {count} processes: "),
@@ -64,7 +64,7 @@ fn ask(prepared: Prepared, printing: &Printing) -> Result<Report, Error> {
     let shown = render::write_plan(&prepared, style, &mut out).and_then(|()| write!(out, "{question}"));
     drop(out);
     let mut diagnosis = String::new();
-    // Who cannot see the question cannot have meant yes.
+    // A user who cannot see the question cannot have meant yes.
     let is_read = shown.is_ok() && io::stdin().read_line(&mut diagnosis).is_ok();
     let typed = diagnosis.trim().to_ascii_lowercase();
     let is_yes = is_read && count.map_or(matches!(&*typed, "y" | "yes"), |count| typed == count);

@@ -6,10 +6,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 const SIGN: &str = "looking through all processes …";
-/// How long nothing is said.
+/// How long to stay silent.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// While this lives, the sign may be shown. Dropping it wipes the line.
+/// While it lives, the sign may be shown. Dropping it clears the line.
 #[derive(Debug)]
 pub struct Progress {
     /// Closed to end the thread.
@@ -17,7 +17,7 @@ pub struct Progress {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts to wait. Does nothing unless standard error is a terminal.
+/// Starts the delay. Does nothing unless standard error is a terminal.
 pub fn start() -> Option<Progress> {
     if !io::stderr().is_terminal() {
         return None;
@@ -31,7 +31,7 @@ pub fn start() -> Option<Progress> {
         let _ = write!(stderr, "{SIGN}");
         let _ = stderr.flush();
         let _ = wait.recv();
-        // Blanks erase it on every terminal; old consoles of Windows print escape sequences.
+        // Blanks clear it on every terminal. Old consoles of Windows print escape sequences.
         let _ = write!(stderr, "\r{:width$}\r", "", width = SIGN.chars().count());
     };
     let thread = thread::Builder::new().name("progress".to_owned()).spawn(show).ok()?;
@@ -42,7 +42,7 @@ impl Drop for Progress {
     fn drop(&mut self) {
         drop(self.ended.take());
         if let Some(thread) = self.thread.take() {
-            // The line must be gone before the answer is written.
+            // The line must be cleared before the answer is written.
             let _ = thread.join();
         }
     }

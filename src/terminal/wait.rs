@@ -1,4 +1,5 @@
-//! `--wait` at the terminal: tells what is going on, writes how it went, and becomes the command behind `--`.
+//! `portcheck wait` at the terminal: reports progress, prints the result, and becomes the command
+//! behind `--`.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -13,7 +14,7 @@ use crate::platform;
 use crate::render::{self, Style};
 use crate::request::Request;
 
-/// A wait, and what comes after it.
+/// A wait, and what follows it.
 #[derive(Debug)]
 pub struct Waiting {
     /// What is waited for.
@@ -22,9 +23,9 @@ pub struct Waiting {
     pub goals: Vec<Goal>,
     /// The command to become on success; none if empty.
     pub command: Vec<OsString>,
-    /// Whether to tell what is going on although nobody may be at a terminal.
+    /// Whether to report progress even without a terminal.
     pub is_verbose: bool,
-    /// What was asked for and is not waited for.
+    /// What was asked for, but is not waited for.
     pub notes: Vec<String>,
 }
 
@@ -40,19 +41,19 @@ pub fn run(mut request: Request, waiting: Waiting, printing: &Printing) -> Exit 
     }
     let is_watched = printing.style.is_some() && (is_verbose || io::stderr().is_terminal());
     if is_watched {
-        // Who holds a port is worth a look for somebody who watches.
+        // Somebody who watches wants to know who holds the port.
         request.detail = request.detail.max(Detail::Brief);
     }
     let (told_goals, told_options) = (goals.clone(), options.clone());
     let mut tell = |diagnosis: &Diagnosis| {
         let mut out = printing.stderr();
-        // Nothing depends on whether anybody reads it.
+        // It does not matter whether anybody reads it.
         let _ =
             render::write_waiting(&told_goals, &told_options, diagnosis, style, &mut out).and_then(|()| out.flush());
     };
     let watcher: Option<&mut Watcher<'_>> = if is_watched { Some(&mut tell) } else { None };
     match wait(&request, options, goals, watcher) {
-        // Nothing is written before a command takes over: standard output is the command's own.
+        // Nothing is printed before the command runs: standard output is the command's own.
         Ok(Report { outcome: Outcome::Met, .. }) if !command.is_empty() => {
             cannot_run(&command[0], &platform::exec(&command, &[]))
         }

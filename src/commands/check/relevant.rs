@@ -23,8 +23,8 @@ impl Asked<'_> {
         socket.serves(self.family) && self.target.covers(socket)
     }
 
-    /// The `sockets` of a port that count. `attempts` are the answers of bind(2); `None` if it must
-    /// not be asked.
+    /// The `sockets` of a port that count. `attempts` are the results of bind; `None` if it must
+    /// not be tried.
     pub fn relevant(&self, sockets: &[&Socket], attempts: Option<&Vec<Attempt>>) -> Vec<Socket> {
         let covered = || sockets.iter().filter(|socket| self.covers(socket));
         let strays = || sockets.iter().filter(|socket| self.is_stray(socket));
@@ -139,7 +139,7 @@ mod tests {
                 asked(&[("0.0.0.0", Outcome::InUse)]),
                 &[v4_client],
             ),
-            // It may do so, if bind was not asked.
+            // It may do so, if bind was not tried.
             case(&[client(v6_client)], Some("0.0.0.0"), None, &[v6_client]),
             case(&[client(v6_client)], Some("127.0.0.1"), None, &[]),
             // Nobody blocks an address that does not exist.

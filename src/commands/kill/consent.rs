@@ -1,22 +1,22 @@
-//! What somebody has agreed to, and what is too much to be covered by a mere yes.
+//! What the user has agreed to, and when a mere yes is not enough.
 
 use std::collections::BTreeSet;
 
 use super::{Plan, Prepared};
 
-/// More processes than this, of several ports, have to be counted by whoever agrees.
+/// With more processes than this on several ports, the user must give their number.
 const MOST_PROCESSES: usize = 5;
 /// The same for their users.
 const MOST_USERS: usize = 3;
 
-/// Whether somebody has agreed to what is going to be done.
+/// The user's consent to the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consent {
-    /// They are shown it, and asked.
+    /// The plan is shown, and the user is asked.
     Ask,
-    /// Beforehand; perhaps to the end of so many processes, and of no other number.
+    /// It was given beforehand, perhaps for exactly so many processes.
     Given(Option<usize>),
-    /// Nothing is to be changed.
+    /// Nothing must be changed.
     DryRun,
 }
 
@@ -25,12 +25,12 @@ pub enum Consent {
 pub enum Objection {
     /// It is for another number of processes.
     Miscounted {
-        /// That number.
+        /// The number that was given.
         expected: usize,
-        /// How many there are.
+        /// The number of processes in the plan.
         processes: usize,
     },
-    /// It is for so many that their number has to be given.
+    /// There are so many processes that their number must be given.
     Uncounted {
         /// How many processes.
         processes: usize,
@@ -40,7 +40,7 @@ pub enum Objection {
 }
 
 impl Prepared {
-    /// Why the consent that was given beforehand does not cover the plan.
+    /// Why a consent that was given beforehand does not cover the plan.
     pub fn objection(&self) -> Option<Objection> {
         let (processes, users) = (self.plan.holders.len(), users(&self.plan));
         match self.options.consent {
@@ -52,19 +52,19 @@ impl Prepared {
         }
     }
 
-    /// Whether a yes is not enough: the number of processes has to be given, or typed.
+    /// Whether a yes is not enough, and the number of processes must be given or typed.
     pub fn has_to_be_counted(&self) -> bool {
         self.is_about_several_ports() && (self.plan.holders.len() > MOST_PROCESSES || users(&self.plan) > MOST_USERS)
     }
 
-    /// Whether several ports were asked about, such as a range: what holds them is not one server.
+    /// Whether several ports were asked about. Then the holders are not one server.
     pub fn is_about_several_ports(&self) -> bool {
         let mut ports = self.diagnosis.ports.iter().map(|port| port.observed.port);
         ports.next().is_some_and(|first| ports.any(|port| port != first))
     }
 }
 
-/// How many users the processes of a plan have.
+/// The number of users of a plan's processes.
 pub fn users(plan: &Plan) -> usize {
     plan.holders.iter().map(|holder| holder.user.as_deref()).collect::<BTreeSet<_>>().len()
 }

@@ -1,4 +1,4 @@
-//! Does what the plan says, a step after the other.
+//! Carries out the plan, step by step.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -18,13 +18,13 @@ use crate::platform::process::{self, Handle};
 use crate::platform::tool::{self, Ran};
 use crate::request::Request;
 
-/// How long a process may take to end by SIGKILL: only one that waits for hardware takes any time.
+/// How long a process may take to end by SIGKILL. Only one that waits for hardware takes any time.
 const KILL_GRACE: Duration = Duration::from_secs(5);
 
-/// How often those are ended that have the same sockets and were not there before.
+/// How many times newcomers that have the same sockets are ended.
 const ROUNDS: usize = 3;
 
-/// A process that is to be ended, held on to.
+/// A process to end, with a handle to it.
 pub(super) struct Victim {
     pub handle: Handle,
     pub name: String,
@@ -70,7 +70,7 @@ impl Prepared {
 }
 
 impl Prepared {
-    /// Who has started a holder and may do so again.
+    /// What has started a holder and may start it again.
     fn survivors(&self) -> Vec<Survivor> {
         let survivor = |starter: &Starter| {
             let known = self.plan.holders.iter().find_map(|holder| match &holder.keeper {
@@ -86,7 +86,7 @@ impl Prepared {
     }
 }
 
-/// The steps so far, and what they are taken for.
+/// The steps so far, and what they need.
 pub(super) struct Run<'a> {
     request: &'a Request,
     options: &'a Options,
@@ -127,7 +127,7 @@ impl Run<'_> {
         self.steps.push(Step { action, result, reason: Some(reason), took: Duration::ZERO });
     }
 
-    /// Signals everybody in one go, waits for their ends, and forces those that are left.
+    /// Signals all at once, waits for their ends, and sends SIGKILL to those that are left.
     fn end(&mut self, victims: &[Victim]) -> Result<(), Error> {
         let all: Vec<&Victim> = victims.iter().collect();
         let signal = self.options.signal;
@@ -169,7 +169,8 @@ impl Run<'_> {
                 running.push((self.steps.len(), victim));
             }
             self.push(victim, signal, result, reason, Duration::ZERO);
-            // It gets no other signal before it runs again; SIGKILL needs no leave.
+            // A stopped process gets no other signal before it continues. SIGKILL does not need
+            // that.
             if was_stopped && result == StepResult::StillRunning && signal != Signal::Kill {
                 let continued = victim.handle.signal(Signal::Cont);
                 let result = if continued.is_ok() { StepResult::Done } else { StepResult::Failed };
@@ -206,7 +207,7 @@ impl Run<'_> {
         Ok(running)
     }
 
-    /// Sends a signal, if it is still the process that was looked at and still has the socket.
+    /// Sends a signal, if the process is still the same and still has the socket.
     fn send(&self, victim: &Victim, signal: Signal) -> Result<(StepResult, Option<String>), Error> {
         if !self.holds(victim)? {
             return Ok(if victim.handle.is_alive() {
@@ -217,7 +218,7 @@ impl Run<'_> {
         }
         Ok(match victim.handle.signal(signal) {
             Ok(()) => (StepResult::StillRunning, None),
-            // Windows refuses to end what is just ending.
+            // Windows refuses to end a process that is ending.
             Err(_) if victim.handle.has_ended() => (StepResult::Gone, Some("it had ended by itself".to_owned())),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let reason = if IS_WINDOWS {
@@ -231,8 +232,8 @@ impl Run<'_> {
         })
     }
 
-    /// Whether the process still is itself and has the socket: mostly among its descriptors, else wherever the diagnosis
-    /// found it.
+    /// Whether the process is still the same and has the socket: among its descriptors, or where
+    /// the diagnosis found it.
     fn holds(&self, victim: &Victim) -> Result<bool, Error> {
         if victim.handle.has_open(&victim.inodes) {
             return Ok(true);
@@ -242,7 +243,7 @@ impl Run<'_> {
         }
         let pid = victim.handle.pid();
         let now = check(&Request { detail: Detail::Brief, ..self.request.clone() })?;
-        // Where sockets have no inodes, one of the process on the same port is as good.
+        // If sockets have no inodes, any socket of the process on the port counts.
         let is_same = |socket: &Socket| match socket.inode {
             Some(inode) => victim.inodes.contains(&inode),
             None => victim.inodes.is_empty(),
@@ -256,8 +257,9 @@ impl Run<'_> {
         self.steps.push(Step { action, result, reason, took });
     }
 
-    /// Drops what is left of connections, which may be more by now than there was when the plan was made. Again while
-    /// some ended by themselves: one that goes on to TIME_WAIT at that moment is another socket.
+    /// Drops the remnants of connections. There may be more than when the plan was made. Repeats
+    /// this while some ended by themselves, as a connection that goes to TIME_WAIT is another
+    /// socket.
     fn drop_remnants(&mut self) -> Result<(), Error> {
         for _ in 0..ROUNDS {
             let request = Request { detail: Detail::Brief, connections: true, ..self.request.clone() };

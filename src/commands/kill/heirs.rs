@@ -1,7 +1,8 @@
-//! Who came to have a socket of those that were shown, and whether they may be ended with them.
+//! Processes that got a socket of the shown processes, and whether they may be ended, too.
 //!
-//! Consent is a closed set: it covers what was shown and what that forks. A process can pass its socket to any other one
-//! (SCM_RIGHTS, unix(7)), also as an answer to a signal; such a one is named, and never signalled.
+//! Consent covers the processes that were shown, and their children. A process can pass its socket
+//! to any other one (SCM_RIGHTS, unix(7)), even in answer to a signal. Such a process is named, and
+//! never signalled.
 
 use super::execute::{Run, Victim};
 use super::keepers::Keepers;
@@ -14,11 +15,11 @@ use crate::model::{Pid, Process, find_process};
 use crate::platform::process::Handle;
 use crate::request::Request;
 
-/// What to look for: the sockets of those that were shown.
+/// What to look for: the sockets of the shown processes.
 pub struct Heirs<'a> {
     prepared: &'a Prepared,
     inodes: Vec<u64>,
-    /// Whose case is decided.
+    /// Processes that have been judged.
     seen: Vec<Pid>,
 }
 
@@ -29,7 +30,7 @@ impl<'a> Heirs<'a> {
         Self { prepared, inodes: inodes.copied().collect(), seen: holders().map(|holder| holder.pid).collect() }
     }
 
-    /// Adds those to `victims` that may be ended too. Of the others `run` notes why not.
+    /// Adds newcomers that may be ended to `victims`. For the others, `run` notes why not.
     pub fn join(&mut self, victims: &mut Vec<Victim>, run: &mut Run<'_>) -> Result<(), Error> {
         let newcomers = self.newcomers();
         if newcomers.is_empty() {
@@ -38,7 +39,7 @@ impl<'a> Heirs<'a> {
         let now = check(&Request { detail: Detail::Full, ..self.prepared.request.clone() })?;
         for pid in newcomers {
             self.seen.push(pid);
-            // It may be ending just now.
+            // It may be ending.
             let Some(process) = find_process(&now.processes, pid) else { continue };
             let Some(handle) = Handle::open(pid)? else { continue };
             match self.why_not(process, victims, &now) {
@@ -59,10 +60,11 @@ impl<'a> Heirs<'a> {
         found
     }
 
-    /// Why a newcomer is left alone; `None` for one that is to be ended too.
+    /// Why a newcomer is left alone. `None` if it is to be ended, too.
     fn why_not(&self, process: &Process, victims: &[Victim], now: &Diagnosis) -> Option<String> {
         let descends = process.ancestors.iter().any(|ancestor| {
-            // One that lives still has its id, so that the kernel's word on the parents is about this process.
+            // A running process still has its id, so what the kernel says of its parents is about
+            // this process.
             victims.iter().any(|victim| victim.handle.pid() == ancestor.pid && victim.handle.is_alive())
         });
         if !descends {

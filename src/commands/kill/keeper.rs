@@ -1,4 +1,4 @@
-//! Who starts a process again when it ends, and how to stop that properly.
+//! What starts a process again when it ends, and how to stop that properly.
 
 use super::Restarter;
 use super::Surroundings;
@@ -9,22 +9,25 @@ use crate::model::{Container, EngineContainer, Manager, Process, Unit};
 use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
 
-/// Who looks after a process.
+/// What starts a process again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Keeper {
     /// A unit of systemd.
     Unit(Unit),
-    /// A container runtime, and the container as its engine describes it, if that confirms that the process is in there.
+    /// A container runtime, with the container as its engine describes it, if the engine confirms
+    /// it.
     Container(Container, Option<Box<EngineContainer>>),
     /// Another program.
     Program(Restarter),
 }
 
 impl Keeper {
-    /// Who looks after `process`, if anybody is known to. `restarter` is what it descends from.
+    /// What starts `process` again, if anything is known to. `restarter` is a known program among
+    /// its ancestors.
     ///
-    /// A unit or container that portcheck runs in as well is none: it would be stopped with it, and what somebody
-    /// started in a terminal there is not what the unit is for.
+    /// A unit or container that portcheck runs in, too, does not count: stopping it would stop
+    /// portcheck. And a server that was started in a terminal there is not the service of that
+    /// unit.
     pub fn of(process: &Process, surroundings: &Surroundings, restarter: Option<Restarter>) -> Option<Self> {
         if let Some(container) = process.container.as_ref().filter(|own| surroundings.container.as_ref() != Some(*own))
         {
@@ -39,7 +42,7 @@ impl Keeper {
             .map(|unit| Self::Unit(unit.seen_by(surroundings.euid)))
     }
 
-    /// What kind it is, as the JSON names it.
+    /// Its kind, as in the JSON.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Unit(Unit { manager: Manager::System, .. }) => "systemd",
@@ -49,7 +52,7 @@ impl Keeper {
         }
     }
 
-    /// What it is called: `web.service`, `docker container 8f3a0c1d2e4b`.
+    /// Its name: `web.service`, `docker container 8f3a0c1d2e4b`.
     pub fn name(&self) -> String {
         match self {
             Self::Unit(unit) => unit.name.clone(),
@@ -61,7 +64,7 @@ impl Keeper {
         }
     }
 
-    /// What a process is to it, as the beginning of what is said of that process.
+    /// How a process relates to it: the start of a sentence about the process.
     pub fn relation(&self) -> String {
         match self {
             Self::Unit(_) | Self::Container(..) => format!("belongs to {}", self.name()),
@@ -69,7 +72,7 @@ impl Keeper {
         }
     }
 
-    /// The program and arguments that stop what it looks after, where its own tool can be told what that is.
+    /// The program and arguments that stop the process, if the supervisor's tool can be told which.
     pub fn stop_command(&self) -> Option<Vec<String>> {
         match self {
             Self::Unit(unit) => command::stop_units(unit, [&*unit.name], Caller::Portcheck),
@@ -126,7 +129,8 @@ mod tests {
         }
     }
 
-    /// A terminal inside an editor that runs as a unit, or a runner of CI: stopping that would end portcheck too.
+    /// A terminal in an editor that runs as a unit, or a CI runner: stopping the unit would end
+    /// portcheck, too.
     #[test]
     fn what_keeps_portcheck_as_well_is_none() {
         let mut web = process(42, 7, "web");
@@ -140,7 +144,7 @@ mod tests {
         assert_eq!(found.remedy().command.unwrap().join(" "), "docker stop 000000000000");
     }
 
-    /// A cgroup can be called anything by whoever it is delegated to.
+    /// The user of a delegated cgroup chooses the names below it.
     #[test]
     fn only_a_container_that_its_engine_confirms_is_stopped() {
         let mut web = process(42, 7, "web");

@@ -1,4 +1,4 @@
-//! Finds out who starts holders again, and when.
+//! Finds out what starts holders again, and when.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::model::{Ancestor, Pid, Process, Unit, find_process};
 use crate::platform::{process, tool};
 use crate::supervisor::command::show_unit;
 
-/// How soon those come back that wait for nothing, and those of whom nothing is known.
+/// How soon a process comes back if nothing delays it, or nothing is known.
 pub const SOON: Duration = Duration::from_secs(5);
 
 /// How long systemctl may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// When a keeper starts a process again.
+/// When a process is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Returns {
     /// Not by itself.
     Never,
-    /// So long after its end.
+    /// This long after its end.
     After(Duration),
     /// When a file has changed.
     WithFiles,
@@ -43,7 +43,7 @@ impl Returns {
         }
     }
 
-    /// How long the port has to be watched to notice. `None` if there is nothing to notice.
+    /// How long the port must be watched to notice. `None` if nothing comes back.
     pub fn noticed_within(self) -> Option<Duration> {
         match self {
             Self::Never => None,
@@ -58,7 +58,7 @@ impl Returns {
 pub struct Keepers(pub(super) HashMap<Pid, (Keeper, Returns)>);
 
 impl Keepers {
-    /// Those of all processes of an answer.
+    /// The keepers of all processes of an answer.
     pub fn of(diagnosis: &Diagnosis, surroundings: &Surroundings) -> Self {
         let lineages: Vec<Vec<Ancestor>> =
             diagnosis.processes.iter().map(|process| lineage(process, surroundings)).collect();
@@ -74,16 +74,16 @@ impl Keepers {
         Self(keepers)
     }
 
-    /// That of one process.
+    /// The keeper of one process.
     pub fn get(&self, pid: Pid) -> Option<&(Keeper, Returns)> {
         self.0.get(&pid)
     }
 }
 
-/// What was asked already: the processes of a server have one keeper.
+/// Answers that are known already: the processes of a server have one keeper.
 #[derive(Debug, Default)]
 struct Asked {
-    /// By supervisor and what it has started.
+    /// By supervisor and the process that it started.
     jobs: HashMap<(Pid, Pid), Option<Vec<String>>>,
     units: HashMap<Unit, Option<Service>>,
 }
@@ -131,8 +131,8 @@ impl Asked {
     }
 }
 
-/// What one of those that started a process is, if it starts it again. The first process of a container often runs an idle
-/// loop, and adopts whoever is left.
+/// A program among the ancestors that starts processes again. The first process of a container
+/// often runs an idle loop and adopts orphans, so only supervisors count there.
 fn restarter(starter: &Process) -> Option<Restarter> {
     if starter.pid == 1 { Restarter::supervisor(starter) } else { Restarter::of(starter) }
 }
@@ -141,9 +141,9 @@ fn restarter(starter: &Process) -> Option<Restarter> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Service {
     is_restarted: bool,
-    /// `None` for one that cannot be read.
+    /// `None` if it cannot be read.
     delay: Option<Duration>,
-    /// The process whose end is the end of the service; 0 if there is none.
+    /// The process whose end ends the service; 0 if there is none.
     main: Pid,
 }
 
@@ -154,13 +154,13 @@ impl Service {
         let delay = |name: &str| value(name).map_or(Some(Duration::ZERO), |typed| parse_duration(typed).ok());
         Some(Self {
             is_restarted: value("Restart")? != "no",
-            // The latter is longer once it has been restarted several times, if so configured.
+            // The second one is longer after several restarts, if so configured.
             delay: delay("RestartUSec").zip(delay("RestartUSecNext")).map(|(usual, next)| usual.max(next)),
             main: value("MainPID").and_then(|pid| pid.parse().ok()).unwrap_or_default(),
         })
     }
 
-    /// When it comes back once the holders of an answer have ended.
+    /// When the service comes back after the holders have ended.
     fn returns(self, diagnosis: &Diagnosis) -> Returns {
         let main_lives_on = self.main != 0 && find_process(&diagnosis.processes, self.main).is_none();
         match self.delay {

@@ -1,4 +1,4 @@
-//! What to do about a port that is not free though something was done: never what has just failed.
+//! What to do if a port is not free after all. Never offers what has just failed.
 
 use std::iter;
 
@@ -42,7 +42,7 @@ fn after_steps(prepared: &Prepared, steps: &[Step], after: &Diagnosis) -> Vec<Re
             if IS_WINDOWS { ("end it, in an elevated prompt", None) } else { ("end it as root", Some("sudo")) };
         remedies.push(again(text, sudo, None));
     }
-    // One that let go of the port, or has ended since, says so as its reason.
+    // If a process let go of the port or ended meanwhile, its reason says so.
     let is_stubborn = |step: &Step| step.result == StepResult::StillRunning && step.reason.is_none();
     if !prepared.options.force && steps.iter().any(is_stubborn) {
         remedies.push(again("end it with SIGKILL, which it cannot ignore", None, Some("--force")));
@@ -62,7 +62,7 @@ fn after_remnants(prepared: &Prepared, steps: &[Step], after: &Diagnosis) -> Vec
     iter::once(Remedy::advice(RemedyKind::Wait, wait)).chain(drop).collect()
 }
 
-/// The port that is not free, if it is one.
+/// The port that is not free, if there is exactly one.
 fn the_only_one(after: &Diagnosis) -> Option<&PortReport> {
     let mut held = after.ports.iter().filter(|port| port.verdict.status != Status::Free);
     held.next().filter(|_| held.next().is_none())

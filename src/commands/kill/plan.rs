@@ -1,7 +1,7 @@
-//! From a diagnosis to what is to be done about it. Pure.
+//! Turns a diagnosis into a plan. Pure.
 //!
-//! Only who was *seen* to have a socket is ever signalled. Whether to signal is decided for a port as a whole: if one of its
-//! holders may not be ended, ending the others would free nothing.
+//! Only processes that were *seen* to have a socket are ever signalled. The decision is for a port
+//! as a whole: if one holder may not be ended, ending the others would not free the port.
 
 mod refuse;
 
@@ -19,22 +19,22 @@ use crate::supervisor::command::{self, Caller};
 /// What is to be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Who is to be ended: parents before their children.
+    /// Processes to end, parents before their children.
     pub holders: Vec<Holder>,
     /// Supervisors' tools to be run first.
     pub stops: Vec<Stop>,
-    /// What is left of connections, to be dropped.
+    /// Remnants of connections to drop.
     pub remnants: Vec<Socket>,
-    /// Who is left alone, and why.
+    /// Processes that are left alone, and why.
     pub refusals: Vec<Refusal>,
 }
 
-/// A supervisor's tool that is to be run.
+/// A supervisor's tool to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stop {
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// What it stops, where its arguments tell that by an id only: `container web of Docker`.
+    /// What it stops, if the command has only an id: `container web of Docker`.
     pub what: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl From<Vec<String>> for Stop {
     }
 }
 
-/// A process that is to be ended.
+/// A process to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Its id when it was looked at.
@@ -65,17 +65,17 @@ pub struct Holder {
     pub user: Option<String>,
     /// The ports that it holds.
     pub ports: Vec<(u16, Protocol)>,
-    /// The sockets by which it does.
+    /// The sockets by which it holds them.
     pub inodes: Vec<u64>,
-    /// Who looks after it.
+    /// What starts it again.
     pub keeper: Option<Keeper>,
-    /// When that one starts it again.
+    /// When it is started again.
     pub returns: Returns,
-    /// Whether its keeper stops it, so that it gets no signal.
+    /// Whether its supervisor stops it, so it gets no signal.
     pub is_stopped_by_keeper: bool,
 }
 
-/// Somebody who is left alone.
+/// Processes that are left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The port.
@@ -86,40 +86,41 @@ pub struct Refusal {
     pub pids: Vec<Pid>,
     /// Why.
     pub reason: Reason,
-    /// Who would start them again, if that is the reason.
+    /// What would start them again, if that is the reason.
     pub keeper: Option<Keeper>,
     /// What can be done instead.
     pub remedies: Vec<Remedy>,
 }
 
-/// Why somebody is left alone.
+/// Why processes are left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// Who it is, `sshd (pid 812)`, and the rest of a sentence about them.
+    /// Their name, such as `sshd (pid 812)`, and the rest of a sentence about them.
     Said(String, String),
     /// What the diagnosis found of the port.
     Found(Box<Statement>),
 }
 
 impl Holder {
-    /// How long its port has to be watched to notice that it comes back. `None` if nobody brings it back.
+    /// How long its port must be watched to notice that it comes back. `None` if it does not.
     pub fn noticed_within(&self) -> Option<Duration> {
         self.returns.noticed_within().filter(|_| !self.is_stopped_by_keeper)
     }
 
-    /// Whether it would come back, perhaps after nobody looks any more.
+    /// Whether it may come back after the port is no longer watched.
     pub fn outlasts(&self, settle: Duration) -> bool {
         self.noticed_within().is_some_and(|needed| settle < needed)
     }
 }
 
 impl Plan {
-    /// Whether somebody on this port is left alone, so that nothing is done about it.
+    /// Whether processes on this port are left alone, so nothing is done about it.
     pub fn refuses(&self, port: u16, protocol: Protocol) -> bool {
         self.refusals.iter().any(|refusal| (refusal.port, refusal.protocol) == (port, protocol))
     }
 
-    /// Whether nobody was seen on any port that is left alone: it cannot be bound for another reason.
+    /// Whether no process was seen on any port that is left alone. Then a bind fails for another
+    /// reason.
     pub fn has_nobody_to_end(&self) -> bool {
         self.holders.is_empty() && self.refusals.iter().all(|refusal| matches!(refusal.reason, Reason::Found(_)))
     }
@@ -130,7 +131,7 @@ impl Plan {
     }
 }
 
-/// Derives what is to be done about the ports that `answer` found held.
+/// Derives the plan for the ports that the diagnosis found held.
 pub fn plan(
     diagnosis: &Diagnosis,
     surroundings: &Surroundings,
@@ -147,7 +148,7 @@ pub fn plan(
     plan
 }
 
-/// What becomes of processes that are not signalled.
+/// What happens to processes that are not signalled.
 enum Refused {
     /// They are left alone.
     For(Refusal),
@@ -175,7 +176,8 @@ impl Planner<'_> {
         let mut own = Plan::default();
         for group in &groups {
             let is_settled = self.add_group(port, group, &facts, &mut own);
-            // A listener explains the conflict; its connections end with it, or are named in the end.
+            // A listener explains the conflict. Its connections end with it, or are named
+            // afterwards.
             if !is_settled && (is_waiting(group) || !is_explained) {
                 own.refusals.push(self.why_not(port, group, &facts));
             }
@@ -193,7 +195,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Adds what is to be done about one group of sockets, if it is one that can be ended or dropped.
+    /// Adds what to do about one group of sockets, if its processes can be ended or its sockets
+    /// dropped.
     fn add_group(&self, port: &PortReport, group: &Group<'_>, facts: &Facts<'_>, own: &mut Plan) -> bool {
         match &*group.owners {
             Owners::Known(pids) if group.sockets[0].state.is_waiting() || self.options.clients => {
@@ -255,7 +258,7 @@ impl Planner<'_> {
     }
 }
 
-/// Whether a socket is what is left of a connection: no process has it, and only the kernel's timers end it.
+/// Whether a socket is a remnant: no process has it, and only the kernel's timers end it.
 pub fn is_remnant(socket: &Socket) -> bool {
     socket.protocol == Protocol::Tcp
         && socket.owners == Owners::None
@@ -265,7 +268,8 @@ pub fn is_remnant(socket: &Socket) -> bool {
         )
 }
 
-/// Adds a refusal, or its processes to one that says the same: docker-proxy has a process for each family.
+/// Adds a refusal, or adds its processes to an equal one: docker-proxy has a process for each
+/// family.
 fn add_refusal(refusal: Refusal, refusals: &mut Vec<Refusal>) {
     let said = |refusal: &Refusal| match &refusal.reason {
         Reason::Said(_, reason) => Some((reason.clone(), refusal.remedies.clone())),
@@ -279,7 +283,7 @@ fn add_refusal(refusal: Refusal, refusals: &mut Vec<Refusal>) {
     }
 }
 
-/// Adds a holder, or what it holds to the same one.
+/// Adds a holder, or adds what it holds to the same holder.
 fn add_holder(holder: Holder, plan: &mut Plan) {
     let stop = |keeper: &Keeper| match keeper {
         Keeper::Container(_, Some(known)) => Some(Stop::container(known)),
@@ -303,7 +307,7 @@ fn add_stop(stop: Stop, plan: &mut Plan) {
     }
 }
 
-/// Orders holders so that who forks the others comes before them, and does not do so again.
+/// Orders holders so that parents come before their children, and fork no more of them.
 fn parents_first(holders: &mut [Holder], processes: &[Process]) {
     let members: Vec<Pid> = holders.iter().map(|holder| holder.pid).collect();
     let depth = |pid: Pid| {

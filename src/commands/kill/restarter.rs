@@ -1,4 +1,4 @@
-//! Programs that start others again, when these end or when files change.
+//! Programs that start others again when they end, or when files change.
 
 use crate::diagnose::{Remedy, RemedyKind};
 use crate::model::{Pid, Process};
@@ -7,25 +7,26 @@ use crate::platform::process::is_shell;
 /// A program that starts others again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restarter {
-    /// What it is, as the JSON names it: `supervisord`.
+    /// Its kind, as in the JSON: `supervisord`.
     pub kind: &'static str,
     /// Its id.
     pub pid: Pid,
-    /// What people call it: `supervisord`, `a loop in sh`.
+    /// Its name: `supervisord`, `a loop in sh`.
     pub name: String,
-    /// Whether it waits until a file has changed.
+    /// Whether it starts them again when a file changes.
     pub waits_for_files: bool,
-    /// The program and arguments that stop what it has started, where its tool can be told what that is.
+    /// The program and arguments that stop what it has started, if its tool can be told which.
     pub stop: Option<Vec<String>>,
-    /// The same with a word in capitals for what is not known. `None` where the program itself is to be ended.
+    /// The same with a word in capitals for what is not known. `None` if the program itself is to
+    /// be ended.
     pattern: Option<&'static [&'static str]>,
 }
 
-/// Kind, programs, and the words of the tool that stops one of its services. A program is a name or the end of the path
-/// of a script; a star stands for the rest of a name.
+/// Kind, programs, and the words of the tool that stops one of its services. A program is a name,
+/// or the end of a script's path. A star stands for the rest of a name.
 type Supervisor = (&'static str, &'static [&'static str], Option<&'static [&'static str]>);
 
-/// What keeps services running.
+/// Programs that keep services running.
 const SUPERVISORS: &[Supervisor] = &[
     ("supervisord", &["supervisord"], Some(&["supervisorctl", "stop", "NAME"])),
     ("pm2", &["PM2 v*"], Some(&["pm2", "stop", "NAME"])),
@@ -41,7 +42,7 @@ const SUPERVISORS: &[Supervisor] = &[
 /// Kind, programs, and the argument without which they do something else.
 type Watcher = (&'static str, &'static [&'static str], Option<&'static str>);
 
-/// What developers have restart their servers.
+/// Programs that restart a server for developers.
 const WATCHERS: &[Watcher] = &[
     ("nodemon", &["nodemon", "nodemon.js"], None),
     ("node-watch", &["node"], Some("--watch")),
@@ -65,7 +66,7 @@ impl Restarter {
         Self::supervisor(process).or_else(|| Self::watcher(process)).or_else(|| Self::shell_loop(process))
     }
 
-    /// The same for one that runs services, all of which end with it.
+    /// The same for one that runs services, which all end with it.
     pub fn supervisor(process: &Process) -> Option<Self> {
         let is_it = |(_, programs, _): &&Supervisor| programs.iter().any(|program| runs(process, program));
         let &(kind, _, pattern) = SUPERVISORS.iter().find(is_it)?;
@@ -81,8 +82,8 @@ impl Restarter {
         Some(Self { waits_for_files: true, ..Self::new(process, kind, kind.to_owned()) })
     }
 
-    /// A shell that was given a loop to run, as in `sh -c 'while true; do serve; done'`. Only one on its command line can be
-    /// seen: a script file may have changed since it was started.
+    /// A shell that was given a loop, as in `sh -c 'while true; do serve; done'`. Only a loop on
+    /// its command line counts: a script file may have changed since the start.
     fn shell_loop(process: &Process) -> Option<Self> {
         is_loop(&process.command).then(|| Self::new(process, SHELL_LOOP, format!("a loop in {}", process.name)))
     }
@@ -91,12 +92,12 @@ impl Restarter {
         Self { kind, pid: process.pid, name, waits_for_files: false, stop: None, pattern: None }
     }
 
-    /// The same with the command that stops what it has started.
+    /// The same, with the command that stops what it has started.
     pub fn with_stop(self, stop: Option<Vec<String>>) -> Self {
         Self { stop, ..self }
     }
 
-    /// How to stop what it has started, for good.
+    /// How to stop for good what it has started.
     pub fn remedy(&self) -> Remedy {
         let what = if self.kind == SHELL_LOOP { "the loop" } else { &self.name };
         match (&self.stop, self.pattern) {
@@ -112,7 +113,8 @@ impl Restarter {
     }
 }
 
-/// Whether a process is a program of this name, or an interpreter that runs a script at a path with this end.
+/// Whether a process is a program of this name, or an interpreter that runs a script with this end
+/// of its path.
 fn runs(process: &Process, program: &str) -> bool {
     let title = process.command.first().map_or("", String::as_str);
     if let Some(start) = program.strip_suffix('*') {

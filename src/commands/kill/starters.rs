@@ -1,7 +1,9 @@
-//! Who started the holders, and may start them again although it is no known supervisor: a script with a loop, say.
+//! What started the holders, and may start them again without being a known supervisor, such as a
+//! script with a loop.
 //!
-//! Nothing tells beforehand. Afterwards much does: a shell that ran one command, a package manager or a Makefile end with
-//! what they started, and an interactive shell is back at its prompt. Who else still runs may start it again.
+//! Nothing tells beforehand. Afterwards much does: a shell that ran one command, a package manager
+//! or a Makefile ends with what it started, and an interactive shell is back at its prompt. Any
+//! other program that still runs may start the holder again.
 
 use super::Surroundings;
 use crate::collect::{self, Detail};
@@ -10,11 +12,11 @@ use crate::model::{Ancestor, Pid, Process};
 use crate::platform::process::Handle;
 use crate::platform::process::{self, Seat};
 
-/// For each holder who started it, the nearest first.
+/// What started each holder, the nearest first.
 #[derive(Debug, Default)]
 pub struct Starters(Vec<Vec<Starter>>);
 
-/// Somebody who started a holder, or started who did.
+/// A process that started a holder, or an ancestor of it.
 #[derive(Debug)]
 pub struct Starter {
     /// Its name.
@@ -26,7 +28,7 @@ pub struct Starter {
 }
 
 impl Starters {
-    /// Takes hold of those who started `holders`, but for those who are among them.
+    /// Opens handles to what started `holders`, except to the holders themselves.
     pub fn of(holders: &[&Process], surroundings: &Surroundings) -> Result<Self, Error> {
         let mut chains = Vec::new();
         for holder in holders {
@@ -37,7 +39,8 @@ impl Starters {
         Ok(Self(chains))
     }
 
-    /// Those who may start a holder again: of each the nearest that still runs, as who is above it waits for that one.
+    /// Processes that may start a holder again. Of each holder, only the nearest that still runs,
+    /// as those above wait for it.
     pub fn threats(&self) -> Vec<&Starter> {
         let nearest = self.0.iter().filter_map(|chain| chain.iter().find(|starter| !starter.handle.has_ended()));
         let mut threats: Vec<&Starter> = nearest.filter(|starter| !starter.is_at_its_prompt()).collect();
@@ -53,8 +56,9 @@ impl Starter {
         self.handle.pid()
     }
 
-    /// Whether it is an interactive shell that waits for a command, or let the holder run in the background: one that
-    /// runs a loop goes on with the loop's next command. Its jobs are in process groups of their own.
+    /// Whether it is an interactive shell at its prompt, or the holder was its background job. A
+    /// shell that runs a loop has the loop's next command in the foreground. Its jobs have their
+    /// own process groups.
     fn is_at_its_prompt(&self) -> bool {
         if !process::is_shell(&self.name) || self.seat.group == self.job {
             return false;
@@ -65,11 +69,11 @@ impl Starter {
     }
 }
 
-/// Takes hold of those who started `holder`.
+/// Opens handles to what started `holder`.
 fn chain(holder: &Process, surroundings: &Surroundings) -> Result<Vec<Starter>, Error> {
     let mut chain = Vec::new();
     let mut child = process::seat(holder.pid);
-    // The first process adopts whoever is left, and mostly has started none of them.
+    // The first process adopts orphans, and has usually started none of them.
     for ancestor in lineage(holder, surroundings).into_iter().filter(|ancestor| ancestor.pid != 1) {
         let seat = process::seat(ancestor.pid);
         if let (Some(child), Some(seat), Some(handle)) = (child, seat, Handle::open(ancestor.pid)?) {
@@ -80,8 +84,8 @@ fn chain(holder: &Process, surroundings: &Surroundings) -> Result<Vec<Starter>, 
     Ok(chain)
 }
 
-/// Who started `process`, the nearest first: up to a service manager, to what portcheck was started from as well, or to what
-/// opened a terminal. An ssh server, a terminal emulator or tmux starts nothing again.
+/// What started `process`, the nearest first: up to a service manager, to an ancestor of portcheck,
+/// or to what opened a terminal. An ssh server, a terminal emulator or tmux starts nothing again.
 pub fn lineage(process: &Process, surroundings: &Surroundings) -> Vec<Ancestor> {
     let mut lineage = Vec::new();
     let mut child = process.pid;
@@ -97,7 +101,7 @@ pub fn lineage(process: &Process, surroundings: &Surroundings) -> Vec<Ancestor> 
     lineage
 }
 
-/// Whether it starts again only what is a unit of its own, which is known by that.
+/// Whether it starts only units again, which are recognised as such.
 fn is_service_manager(ancestor: &Ancestor) -> bool {
     let described = || collect::describe(vec![ancestor.pid], Detail::Full).unwrap_or_default();
     ancestor.name == "systemd" && described().iter().any(Process::is_service_manager)

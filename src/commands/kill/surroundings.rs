@@ -1,10 +1,10 @@
-//! Where portcheck itself runs: what is never ended with a holder.
+//! Where portcheck itself runs, and what is never ended with a holder.
 
 use crate::collect;
 use crate::model::{Container, Pid, Unit};
 use crate::platform::process::{ids_are_ours, may_signal};
 
-/// Where portcheck itself runs: what must never be ended, and whose supervisor is its own.
+/// Where portcheck itself runs: what must never be ended, and what its own supervisor is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Surroundings {
     /// Its own id.
@@ -17,14 +17,14 @@ pub struct Surroundings {
     pub container: Option<Container>,
     /// Its effective user id.
     pub euid: Option<u32>,
-    /// Those of the processes in question that it may not signal.
+    /// The processes in question that it may not signal.
     pub untouchable: Vec<Pid>,
-    /// Whether the process ids that it reads mean other processes than those that it can signal.
+    /// Whether the ids in /proc stand for other processes than those that it can signal.
     pub reads_foreign_ids: bool,
 }
 
 impl Surroundings {
-    /// Looks around, as the user `euid`, with `pids` in question.
+    /// Looks around, as the user `euid`, with the processes `pids` in question.
     pub fn read(euid: Option<u32>, pids: impl Iterator<Item = Pid>) -> Self {
         let own = std::process::id();
         let supervisor = collect::supervisor_of(own);
@@ -34,7 +34,7 @@ impl Surroundings {
         Self { own, ancestors: collect::ancestors_of(own), unit, container, euid, untouchable, reads_foreign_ids }
     }
 
-    /// Whether `pid` must not be ended: it is portcheck, one of those that it was started from, or the first process.
+    /// Whether `pid` must not be ended: portcheck, one of its ancestors, or the first process.
     pub fn protects(&self, pid: Pid) -> bool {
         pid == 1 || pid == self.own || self.ancestors.contains(&pid)
     }

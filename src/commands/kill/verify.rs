@@ -15,23 +15,24 @@ use crate::platform::process;
 use crate::probe;
 use crate::request::Request;
 
-/// How often to look while what was ended may still be closing its sockets.
+/// How often to check while ended processes may still be closing their sockets.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How long that may take: descriptors that an io_uring has are closed later than the others.
+/// How long that may take. Descriptors in an io_uring are closed later than others.
 const CLOSING: Duration = Duration::from_millis(300);
-/// How often to look whether somebody has come back.
+/// How often to check whether a holder has come back.
 const PACE: Duration = Duration::from_millis(50);
 
-/// What became of the port.
+/// The result.
 pub struct Verified {
     pub outcome: Outcome,
     pub takers: Vec<Taker>,
     pub diagnosis: Diagnosis,
-    /// How long it was free, as far as anybody looked.
+    /// How long it was watched and free.
     pub watched: Duration,
 }
 
-/// Looks whether the ports are free, and stay so for `settle`, or longer while somebody may start a holder again.
+/// Checks that the ports are free, and stay so for `settle`, or longer while something may start a
+/// holder again.
 pub fn verify(prepared: &Prepared) -> Result<Verified, Error> {
     let Prepared { request, diagnosis: before, surroundings, .. } = prepared;
     let watched = if gets_free(request)? { watch(prepared)? } else { Duration::ZERO };
@@ -41,7 +42,7 @@ pub fn verify(prepared: &Prepared) -> Result<Verified, Error> {
     Ok(Verified { outcome, takers, diagnosis, watched })
 }
 
-/// Whether the ports are free once all that was ended has closed its sockets.
+/// Whether the ports become free after the ended processes have closed their sockets.
 fn gets_free(request: &Request) -> Result<bool, Error> {
     let quick = Request { detail: Detail::Nothing, ..request.clone() };
     let start = Instant::now();
@@ -54,9 +55,10 @@ fn gets_free(request: &Request) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Waits until nobody is to be expected any more, or somebody has taken a port. How long they stayed free.
+/// Waits until nothing may come back any more, or somebody has taken a port. Returns how long they
+/// stayed free.
 ///
-/// Nothing is bound to find out: that could be in the way of who comes back, and make it wait for longer.
+/// Nothing is bound meanwhile: that could block a server that comes back, and delay it.
 fn watch(prepared: &Prepared) -> Result<Duration, Error> {
     let Prepared { request, diagnosis: before, starters, options, plan, .. } = prepared;
     let returns = plan.holders.iter().filter_map(Holder::noticed_within).max();
@@ -72,7 +74,7 @@ fn watch(prepared: &Prepared) -> Result<Duration, Error> {
         process::wait_for_exits(&[], Some(left.min(pace)))?;
         let looked = Instant::now();
         let now = check(&glance)?;
-        // To look at many ports takes longer, and must not be all that this machine does.
+        // Looking at many ports takes longer, and must not use the whole machine.
         pace = PACE.max(looked.elapsed() * 10);
         if now.ports.iter().flat_map(|port| &port.observed.sockets).any(|socket| is_taken(before, socket)) {
             return Ok(start.elapsed());
@@ -80,7 +82,8 @@ fn watch(prepared: &Prepared) -> Result<Duration, Error> {
     }
 }
 
-/// Whether nobody has the port any more. A lease that a caller of --free has on it goes on, and is in no server's way.
+/// Whether nobody has the port any more. A lease of `portcheck free` on it goes on, and blocks no
+/// server.
 fn is_freed(port: &PortReport) -> bool {
     let can_bind = || {
         !port.observed.attempts.is_empty()
@@ -90,7 +93,7 @@ fn is_freed(port: &PortReport) -> bool {
         || (port.observed.lease.is_some() && port.observed.sockets.is_empty() && can_bind())
 }
 
-/// What it came to, by comparing the diagnoses before and after.
+/// The outcome, from the diagnoses before and after.
 fn outcome(before: &Diagnosis, after: &Diagnosis) -> Outcome {
     let is_held = |port: &&PortReport| port.verdict.status == Status::Held && !is_freed(port);
     let mut held = after.ports.iter().filter(is_held).peekable();
@@ -114,7 +117,7 @@ fn outcome(before: &Diagnosis, after: &Diagnosis) -> Outcome {
     }
 }
 
-/// Whether a socket that waits on its port was not there before: by its inode, or by its owners where there are none.
+/// Whether a waiting socket was not there before, by its inode, or by its owners if it has none.
 fn is_taken(before: &Diagnosis, socket: &Socket) -> bool {
     let mut known = before.ports.iter().flat_map(|port| &port.observed.sockets);
     let is_known = match (socket.inode, socket.owners.pids()) {
@@ -125,7 +128,7 @@ fn is_taken(before: &Diagnosis, socket: &Socket) -> bool {
     socket.state.is_waiting() && !is_known
 }
 
-/// Who has sockets on the ports that were not there before.
+/// The processes with sockets on the ports that were not there before.
 fn takers(before: &Diagnosis, after: &Diagnosis, surroundings: &Surroundings) -> Vec<Taker> {
     let keepers = Keepers::of(after, surroundings);
     let mut takers: Vec<Taker> = Vec::new();
@@ -142,9 +145,9 @@ fn takers(before: &Diagnosis, after: &Diagnosis, surroundings: &Surroundings) ->
 
 fn taker(before: &Diagnosis, process: &Process, surroundings: &Surroundings, keepers: &Keepers) -> Taker {
     let keeper = keepers.get(process.pid).map(|(keeper, _)| keeper);
-    // What the old and the new holder descend from alike, and portcheck does not.
+    // An ancestor of both the old and the new holder, and not of portcheck.
     let started_before = |ancestor: &&Ancestor| {
-        // One that is started again is the same program: a terminal that both were started in has nothing to do with it.
+        // A process that is started again has the same command. A common terminal does not matter.
         let is_same = |old: &Process| old.command == process.command && !old.command.is_empty();
         let is_its = |old: &Process| is_same(old) && old.ancestors.iter().any(|other| other.pid == ancestor.pid);
         ancestor.pid != 1 && !surroundings.protects(ancestor.pid) && before.processes.iter().any(is_its)

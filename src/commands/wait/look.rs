@@ -1,4 +1,4 @@
-//! One look at the ports of this machine, at the least cost that still tells.
+//! One cheap look at the ports of this machine.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -18,10 +18,10 @@ use crate::probe::{self, Outcome};
 use crate::request::Request;
 use crate::target::{Target, ports_of};
 
-/// Who has to listen.
+/// The process that must listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum By {
-    /// This process, or one that descends from it.
+    /// This process, or a descendant of it.
     Pid(Pid),
     /// A process or program of this name.
     Name(String),
@@ -38,14 +38,14 @@ impl By {
         }
     }
 
-    /// Whether `process` is meant. A name is compared whole: `node` is not `nodemon`.
+    /// Whether `process` is meant. Names are compared as a whole: `node` is not `nodemon`.
     fn is(&self, process: &Process) -> bool {
         match self {
             Self::Pid(pid) => process.pid == *pid || process.ancestors.iter().any(|ancestor| ancestor.pid == *pid),
             Self::Name(name) => {
                 let program = process.exe.as_ref().and_then(|path| path.file_name()).and_then(|file| file.to_str());
                 let called = process.command.first().and_then(|path| path.rsplit(path::is_separator).next());
-                // Windows runs `node.exe` as `node`, and knows no case.
+                // Windows runs `node.exe` as `node`, and ignores case.
                 let is_it = |called: &str| {
                     called == name || (IS_WINDOWS && without_suffix(called).eq_ignore_ascii_case(without_suffix(name)))
                 };
@@ -73,12 +73,12 @@ impl fmt::Display for By {
     }
 }
 
-/// The ports that are held for the one who waits until they are free.
+/// The ports that are held for the process that waits until they are free.
 fn held_for_caller(awaited: Awaited, ports: &PortSet) -> PortSet {
     if awaited != Awaited::Free {
         return PortSet::default();
     }
-    // Where leases cannot be seen, nobody's holds are known.
+    // If leases cannot be seen, no holds are known.
     let leases = free::leases(ports).unwrap_or_default().leases;
     let is_held = |lease: &&Lease| lease.is_own && lease.kind != LeaseKind::Reserved;
     leases.iter().filter(is_held).map(|lease| (lease.port, lease.port)).collect()
@@ -95,7 +95,7 @@ fn connects(target: &Target, family: Option<Family>) -> bool {
 /// Listeners, by port and inode.
 type Listeners = Vec<(u16, Option<u64>)>;
 
-/// What was seen, as far as it makes a difference to somebody who watches.
+/// What was seen, as far as it matters to somebody who watches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Look {
     listeners: Listeners,
@@ -105,30 +105,31 @@ pub struct Look {
 }
 
 impl Look {
-    /// Why it is of no use to wait any longer.
+    /// Why waiting longer is useless.
     pub fn failure(&self) -> Option<super::Outcome> {
         self.failure
     }
 }
 
-/// Looks again and again.
+/// Looks at the ports, again and again.
 pub struct Looker<'a> {
     request: &'a Request,
     options: &'a Options,
     watch: Watch,
     host: Host,
-    /// Per protocol, the ports asked about.
+    /// The ports asked about, by protocol.
     ports: HashMap<Protocol, PortSet>,
-    /// What the owners of these listeners were found to be; they are looked for only when listeners change.
+    /// The verdict on these listeners. Their owners are looked for only when the listeners change.
     judged: Option<(Listeners, Verdict)>,
     is_first: bool,
-    /// The ports that are held for our caller, whose server is known to set SO_REUSEADDR then.
+    /// The ports that are held for our caller. Its server sets SO_REUSEADDR.
     held_for_caller: PortSet,
-    /// Whether each port is tried in every way. Of many, only those that look free are, by the diagnosis in the end.
+    /// Whether each port is tried in every way. Of many ports, only those that look free are tried
+    /// so, by the final diagnosis.
     is_thorough: bool,
 }
 
-/// Whether it is the right one who listens.
+/// Whether the right process listens.
 #[derive(Debug, Clone, Default)]
 struct Verdict {
     /// The goals that are met, by index.
@@ -172,8 +173,9 @@ impl<'a> Looker<'a> {
             goal.is_met = match self.options.awaited {
                 Awaited::Listening => listens || self.answers(target),
                 Awaited::Free => {
-                    // But for the first time, which tells whether we may bind at all, nothing is bound where somebody
-                    // listens: it could be in the way of a server for that moment.
+                    // Where somebody listens, nothing is bound, as that could block a server for a
+                    // moment. The first look is an exception: it finds out whether we may bind at
+                    // all.
                     let can_bind = if listens && !self.is_first { false } else { self.can_bind(target, &mut look) };
                     can_bind && !listens
                 }
@@ -204,17 +206,18 @@ impl<'a> Looker<'a> {
             }
         }
         look.failure = verdict.failure;
-        // A listener that was ending tells nothing about the next one, which may look the same without an inode.
+        // A listener that was ending tells nothing about the next one, which may look the same
+        // without an inode.
         let is_final = !verdict.met.is_empty() || verdict.failure.is_some();
         self.judged = is_final.then(|| (look.listeners.clone(), verdict));
         Ok(())
     }
 
-    /// By ascending port.
+    /// Sorted by port.
     fn listeners(&mut self) -> Result<Vec<Socket>, Error> {
         let mut listeners = Vec::new();
         for (&protocol, ports) in &self.ports {
-            // UDP has no table of its own for who waits, and a bind tells as well.
+            // UDP has no separate table of waiting sockets, and a bind tells as much.
             if protocol == Protocol::Tcp || self.options.awaited == Awaited::Listening {
                 listeners.extend(self.watch.listeners(protocol, ports)?);
             }
@@ -223,8 +226,8 @@ impl<'a> Looker<'a> {
         Ok(listeners)
     }
 
-    /// Whether somebody who is not listed answers on the port. macOS lists the sockets of this user only, so where bind finds a port
-    /// in use that nobody is seen on, connecting to it tells.
+    /// Whether a server that is not listed answers on the port. macOS lists only the sockets of
+    /// this user. So if bind finds the port in use and nobody is seen, portcheck connects to it.
     fn answers(&self, target: &Target) -> bool {
         let is_asked = target.wants(Protocol::Tcp) && self.request.protocols.contains(&Protocol::Tcp);
         if self.host.os != "macos" || self.host.euid == Some(0) || !is_asked {
@@ -235,7 +238,7 @@ impl<'a> Looker<'a> {
     }
 
     fn is_its(&self, target: &Target, socket: &Socket) -> bool {
-        // Whether it takes IPv4 is not told everywhere; bind knows whether it is in the way.
+        // Not every system tells whether it takes IPv4. bind knows whether it blocks the port.
         let is_of_ipv4 = !target.addresses.is_empty() && target.addresses.iter().all(IpAddr::is_ipv4);
         let is_unsure = socket.family == Family::Ipv6 && socket.v6only.is_none() && is_of_ipv4;
         if is_unsure && self.options.awaited == Awaited::Free {
@@ -257,7 +260,7 @@ impl<'a> Looker<'a> {
             let observed =
                 Observed { addresses: target.addresses.clone(), attempts, ..Observed::of(target.first, protocol) };
             let facts = Facts { reuse_address, ..Facts::of(&observed, &self.host) };
-            // Time does not change what this user may do.
+            // Waiting does not change what this user may do.
             if facts.fails_with(Outcome::AccessDenied) || facts.fails_with(Outcome::NotPermitted) {
                 look.failure = Some(super::Outcome::Blocked);
             }
@@ -274,7 +277,7 @@ impl<'a> Looker<'a> {
             let Place::Here(target) = &goal.place else { continue };
             let ports = super::reports_on(&by_port, target);
             let sockets = ports.flat_map(|port| &port.observed.sockets).filter(|socket| socket.state.is_listening());
-            // On Linux, one without an inode is just being closed. Elsewhere there are none.
+            // On Linux, a socket without an inode is being closed. Other systems have no inodes.
             let listeners = sockets.filter(|socket| socket.inode.is_some() || diagnosis.host.os != "linux");
             let owners: Vec<&Owners> = listeners.map(|socket| &socket.owners).collect();
             let is_meant = |pid: &Pid| find_process(&diagnosis.processes, *pid).is_some_and(|process| by.is(process));
@@ -291,7 +294,7 @@ impl<'a> Looker<'a> {
     }
 }
 
-/// The sockets on a port, of those that are sorted by it.
+/// The sockets on a port, from a list that is sorted by port.
 fn at(listeners: &[Socket], port: u16) -> &[Socket] {
     let start = listeners.partition_point(|socket| socket.local.port() < port);
     let count = listeners[start..].partition_point(|socket| socket.local.port() == port);

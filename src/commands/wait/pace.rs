@@ -1,23 +1,25 @@
-//! How often to look: often at first, as most waits are short, and never so often that it costs anybody anything.
+//! How often to look: often at first, as most waits are short, and never so often that it costs
+//! much.
 
 use std::time::Duration;
 
 /// The first pause.
 const FIRST: Duration = Duration::from_millis(5);
-/// The longest pause, as long as looks are cheap: whatever happens is seen within 50 ms.
+/// The longest pause between cheap looks. Every change is seen within 50 ms.
 const LONGEST: Duration = Duration::from_millis(40);
-/// A look that takes a millisecond is followed by a pause of a hundred: at most one per cent of a processor.
+/// A look of one millisecond is followed by a pause of a hundred, so looks use at most one per cent
+/// of a processor.
 const SHARE: u32 = 100;
-/// The longest pause after looks that are not cheap, such as at thousands of ports.
+/// The longest pause after expensive looks, such as at thousands of ports.
 const DEAREST: Duration = Duration::from_secs(1);
 
 /// The pauses between looks.
 #[derive(Debug)]
 pub struct Pace {
     pause: Duration,
-    /// What a look costs: the least that one took, as others were kept waiting by other processes.
+    /// The cost of a look: the least so far, as other processes may have delayed some.
     cost: Duration,
-    /// What a look cost that a diagnosis did not agree with.
+    /// The cost of a look that a diagnosis did not confirm.
     disagreement: Option<Duration>,
 }
 
@@ -33,7 +35,7 @@ impl Pace {
         self.cost = self.cost.min(took);
     }
 
-    /// Notes how long a look took that a diagnosis was asked about, which did not agree.
+    /// Notes how long a look took that a diagnosis did not confirm.
     pub fn disagreed(&mut self, took: Duration) {
         self.disagreement = Some(took);
     }

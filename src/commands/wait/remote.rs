@@ -14,11 +14,12 @@ use crate::error::Error;
 use crate::model::{Family, Protocol};
 use crate::target::{self, Names};
 
-/// How long a connection may take. A machine that answers at all does so sooner; the next try may find it up.
+/// How long a connection may take. A machine that is up answers sooner, and a later attempt may
+/// find it up.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The pauses between tries: the first, and the longest.
+/// The pauses between attempts: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
-/// How many ports are tried at a time. Of more, each thread has several, one after the other.
+/// How many ports are tried at a time. If there are more, each thread has several.
 const MOST_THREADS: usize = 16;
 
 /// A TCP port of another machine.
@@ -37,18 +38,18 @@ impl fmt::Display for Remote {
     }
 }
 
-/// How far the tries at a port of another machine have come.
+/// The progress of attempts on a port of another machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// Others are tried before.
+    /// Other ports are tried first.
     NotTried,
     /// The name of the machine is being looked up, for the first time.
     LookingUp,
     /// The first connection is being made.
     Connecting,
-    /// Nobody has the name of the machine.
+    /// The name does not exist.
     UnknownName,
-    /// The last try came to nothing, for this reason.
+    /// The last attempt failed, for this reason.
     Failed(String),
     /// A server answers at this address.
     Answers(SocketAddr),
@@ -67,7 +68,8 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Reads `db.internal:5432`, `192.0.2.1:80`, `[2001:db8::1]:80` or a URL. `None` if it does not name a machine.
+/// Reads `db.internal:5432`, `192.0.2.1:80`, `[2001:db8::1]:80` or a URL. `None` if it does not
+/// name a machine.
 pub fn parse(typed: &str, names: &Names) -> Option<Result<Vec<Remote>, String>> {
     let text = typed.trim();
     let start = text.find("://").map_or(0, |at| at + 3);
@@ -86,7 +88,7 @@ pub fn parse(typed: &str, names: &Names) -> Option<Result<Vec<Remote>, String>> 
     if !is_host(host) {
         return None;
     }
-    // The rest follows the grammar of targets, as if it were about this machine.
+    // The rest follows the grammar of targets, as if it were this machine.
     let written = if place.starts_with('[') { host.len() + 2 } else { host.len() };
     let at = start + user;
     let local = format!("{}localhost{}", &text[..start], &text[at + written..]);
@@ -103,8 +105,8 @@ pub fn parse(typed: &str, names: &Names) -> Option<Result<Vec<Remote>, String>> 
     Some(Ok(ports.map(|port| Remote { host: host.to_owned(), port }).collect()))
 }
 
-/// Whether it can be a machine: an address, or a name by RFC 1123 with the underscore that many use. Only digits and dots
-/// are a misspelt address.
+/// Whether it can be a machine: an address, or a name by RFC 1123, with underscores, which many
+/// use. Only digits and dots are a misspelt address.
 fn is_host(host: &str) -> bool {
     if host.split('%').next().is_some_and(|address| address.parse::<std::net::IpAddr>().is_ok()) {
         return true;
@@ -119,11 +121,12 @@ fn is_host(host: &str) -> bool {
     name.split('.').all(is_label) && name.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
-/// Tries going on in threads of their own, as looking up a name cannot be interrupted.
+/// Attempts in threads of their own, as looking up a name cannot be interrupted.
 pub struct Attempts(Receiver<(usize, Progress)>);
 
 impl Attempts {
-    /// Starts to try all goals on other machines, at their addresses of `family`; of both if `None`.
+    /// Starts to try all goals on other machines, at their addresses of `family`; of both if
+    /// `None`.
     pub fn start(goals: &[Goal], family: Option<Family>) -> Result<Self, Error> {
         let (sender, receiver) = mpsc::channel();
         let remotes: Vec<(usize, Remote)> = goals
@@ -144,7 +147,7 @@ impl Attempts {
         Ok(Self(receiver))
     }
 
-    /// Notes in `goals` what came of the tries so far.
+    /// Notes the results so far in `goals`.
     pub fn collect(&self, goals: &mut [Goal]) {
         for (index, progress) in self.0.try_iter() {
             let Some(goal) = goals.get_mut(index) else { continue };
@@ -161,13 +164,13 @@ fn try_until_all_answer(mut share: Vec<(usize, Remote)>, family: Option<Family>,
     let mut is_awaited = true;
     loop {
         share.retain(|(index, remote)| {
-            // Nobody waits for the rest, and a try may take long.
+            // Nobody waits for the rest, and an attempt may take long.
             if !is_awaited {
                 return false;
             }
             let mut tell = |progress| is_awaited = sender.send((*index, progress)).is_ok();
             let outcome = try_once(remote, family, |progress| {
-                // Later, why the last try failed says more.
+                // Later on, the reason of the last failure says more.
                 if is_first {
                     tell(progress);
                 }
@@ -185,7 +188,8 @@ fn try_until_all_answer(mut share: Vec<(usize, Remote)>, family: Option<Family>,
     }
 }
 
-/// Tries all addresses of the machine at once. The first that answers, or why the first of them does not.
+/// Tries all addresses of the machine at once. Returns the first that answers, or why the first one
+/// does not.
 fn try_once(remote: &Remote, family: Option<Family>, mut tell: impl FnMut(Progress)) -> Progress {
     tell(Progress::LookingUp);
     let addresses = match look_up(remote) {
@@ -197,8 +201,9 @@ fn try_once(remote: &Remote, family: Option<Family>, mut tell: impl FnMut(Progre
     for &address in &addresses {
         let to_send = sender.clone();
         let attempt = move || to_send.send((address, connect(address)));
-        // Not to be joined: an address that answers must not wait for one that does not. A single one needs no thread, and
-        // where there are no more threads, one after the other is better than none.
+        // The threads are not joined: an address that answers must not wait for one that does not.
+        // A single address needs no thread. Without threads, the addresses are tried one after the
+        // other.
         if addresses.len() == 1 || thread::Builder::new().spawn(attempt.clone()).is_err() {
             // Received below.
             let _ = attempt();
@@ -221,8 +226,8 @@ fn try_once(remote: &Remote, family: Option<Family>, mut tell: impl FnMut(Progre
     Progress::Failed(why)
 }
 
-/// The addresses of the machine, or why there are none. The standard library does not tell a name that does not exist from
-/// name servers that do not answer.
+/// The addresses of the machine, or why there are none. The standard library does not distinguish a
+/// name that does not exist from a name server that does not answer.
 fn look_up(remote: &Remote) -> Result<Vec<SocketAddr>, Progress> {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(&remote.host), None, Some(hints)).map_err(|error| match error.kind() {
@@ -241,8 +246,9 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
 pub fn connect(address: SocketAddr) -> io::Result<()> {
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     if stream.local_addr()? == stream.peer_addr()? {
-        // The kernel picked the port itself for our own end, and so we met ourselves (RFC 9293, simultaneous open). An
-        // ordinary close would keep the port in TIME_WAIT, in the way of the very server that is waited for.
+        // The kernel picked the same port for our own end, so the connection reached itself (RFC
+        // 9293, simultaneous open). An ordinary close would leave a TIME_WAIT, which would block
+        // the awaited server.
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
         return Err(io::Error::new(
             io::ErrorKind::ConnectionRefused,

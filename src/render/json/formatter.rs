@@ -1,4 +1,5 @@
-//! How the JSON is put down: as by serde_json, with what a terminal would act upon written as `\u` escapes.
+//! How the JSON is put down: as by serde_json, with what a terminal would act upon written as `\u`
+//! escapes.
 
 use std::io::{self, Write};
 
@@ -6,7 +7,8 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use crate::render::escape;
 
-/// Escapes what JSON itself lets stand as it is, and a terminal does not. To a parser it is the same string.
+/// Escapes what JSON itself lets stand as it is, and a terminal does not. To a parser it is the
+/// same string.
 pub struct Escaping<F>(F);
 
 impl Escaping<CompactFormatter> {

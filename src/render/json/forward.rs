@@ -32,7 +32,8 @@ pub struct WireForward<'a> {
     pub container: Option<WireForwardContainer<'a>>,
     /// Who listens at the end.
     pub ends_at: Vec<WireServer<'a>>,
-    /// known: the engine or the program's arguments say so; likely: deduced; unknown: the end cannot be seen.
+    /// known: the engine or the program's arguments say so; likely: deduced; unknown: the end
+    /// cannot be seen.
     #[cfg_attr(test, schemars(extend("enum" = Confidence::VARIANTS)))]
     pub confidence: &'static str,
     /// What could not be told, and why.

@@ -1,4 +1,5 @@
-//! What the JSON says of `--free`, `--leases` and `--release`: the types, and how they are made from an answer.
+//! What the JSON says of `--free`, `--leases` and `--release`: the types, and how they are made
+//! from an answer.
 
 #[cfg(test)]
 use crate::model::LeaseKind;
@@ -60,7 +61,8 @@ pub struct WireExcluded {
 #[cfg_attr(test, schemars(rename = "Lease"))]
 pub struct WireLease<'a> {
     pub port: u16,
-    /// reserved: kept from other callers of --free; held: bound as well; command: a command has it for as long as it runs.
+    /// reserved: kept from other callers of --free; held: bound as well; command: a command has it
+    /// for as long as it runs.
     #[cfg_attr(test, schemars(extend("enum" = LeaseKind::VARIANTS)))]
     pub kind: &'static str,
     /// The processes that keep it; empty if they cannot be seen.

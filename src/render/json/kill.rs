@@ -83,8 +83,8 @@ pub struct WirePortName {
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Supervisor"))]
 pub struct WireSupervisor {
-    /// systemd, systemd-user, a container runtime, supervisord, pm2 or another supervisor, nodemon or another program that
-    /// watches files, or shell-loop.
+    /// systemd, systemd-user, a container runtime, supervisord, pm2 or another supervisor, nodemon
+    /// or another program that watches files, or shell-loop.
     pub kind: &'static str,
     pub name: String,
     /// How to stop it properly.
@@ -126,8 +126,9 @@ pub struct WireStep<'a> {
     pub local: Option<WireEndpoint>,
     /// Its other end.
     pub remote: Option<WireEndpoint>,
-    /// done: the process ended, the tool did its work, the remnant is gone. gone, let-go: nothing was done, as the process had
-    /// ended by itself or let the socket go. not-shown: nothing was done, as it got the socket after the plan was shown.
+    /// done: the process ended, the tool did its work, the remnant is gone. gone, let-go: nothing
+    /// was done, as the process had ended by itself or let the socket go. not-shown: nothing was
+    /// done, as it got the socket after the plan was shown.
     #[cfg_attr(test, schemars(extend("enum" = StepResult::VARIANTS)))]
     pub result: &'static str,
     /// Why, where that is not plain.

@@ -1,6 +1,8 @@
-//! The types of the JSON, schema version 1: within it keys are only added, and lists of values only grow.
+//! The types of the JSON, schema version 1: within it keys are only added, and lists of values only
+//! grow.
 //!
-//! They are apart from the model, so that the model may change and the JSON may not. docs/schema is made from them.
+//! They are apart from the model, so that the model may change and the JSON may not. docs/schema is
+//! made from them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -46,7 +48,8 @@ pub struct Envelope<'a> {
     /// What was done; null if the command line was not understood so far.
     #[cfg_attr(test, schemars(extend("enum" = or_null(Command::VARIANTS))))]
     pub command: Option<&'static str>,
-    /// What portcheck exits with: 0 yes, 1 no, 2 wrong command line, 3 cannot tell, 4 failure, 124 timeout.
+    /// What portcheck exits with: 0 yes, 1 no, 2 wrong command line, 3 cannot tell, 4 failure, 124
+    /// timeout.
     pub exit_code: u8,
     /// The machine.
     pub host: WireHost<'a>,
@@ -61,7 +64,8 @@ pub struct Envelope<'a> {
     pub kill: Option<WireKill<'a>>,
     /// How --wait went.
     pub wait: Option<WireWait>,
-    /// Of the command `free`: the ports, what they were chosen from, and the leases; null for the others.
+    /// Of the command `free`: the ports, what they were chosen from, and the leases; null for the
+    /// others.
     pub free: Option<WireFree<'a>>,
     /// Set if the command failed; then the lists are empty.
     pub error: Option<WireError<'a>>,
@@ -226,8 +230,8 @@ pub struct WireNamespace<'a> {
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "KernelUser"))]
 pub struct WireKernelUser<'a> {
-    /// `mptcp-endpoint`, `nfsd`, on Windows `http-sys`, `file-sharing` or `netbios`, or the kind of a network device: `vxlan`, `wireguard`,
-    /// `geneve`, `bareudp`.
+    /// `mptcp-endpoint`, `nfsd`, on Windows `http-sys`, `file-sharing` or `netbios`, or the kind of
+    /// a network device: `vxlan`, `wireguard`, `geneve`, `bareudp`.
     pub kind: &'a str,
     /// The name of the device.
     pub name: Option<&'a str>,
@@ -249,7 +253,8 @@ pub struct WireTimer {
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Owners"))]
 pub struct WireOwners<'a> {
-    /// known: has the descriptor; likely: deduced; kernel; hidden: somebody; none: no process by nature.
+    /// known: has the descriptor; likely: deduced; kernel; hidden: somebody; none: no process by
+    /// nature.
     #[cfg_attr(test, schemars(extend("enum" = ["known", "partial", "likely", "kernel", "hidden", "none"])))]
     pub kind: &'static str,
     pub pids: &'a [u32],

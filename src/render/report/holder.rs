@@ -182,7 +182,8 @@ fn place(group: &Group<'_>, style: &Style, paper: &mut Paper<'_>) -> io::Result<
     Ok(())
 }
 
-/// `all addresses, IPv4 and IPv6; reachable from other machines`, `127.0.0.1 and ::1; this machine only`.
+/// `all addresses, IPv4 and IPv6; reachable from other machines`, `127.0.0.1 and ::1; this machine
+/// only`.
 pub fn addresses(sockets: &[&Socket]) -> String {
     let all_ipv4 = sockets.iter().any(|socket| socket.is_wildcard() && socket.serves_ipv4());
     let all_ipv6 = sockets.iter().any(|socket| socket.is_wildcard() && socket.local.is_ipv6());

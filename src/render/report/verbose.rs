@@ -15,7 +15,8 @@ pub fn port(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
     class(port, paper)
 }
 
-/// Where bind works: `bind: 127.0.0.1 in use · ::1 free`. One word says it if it is the same everywhere.
+/// Where bind works: `bind: 127.0.0.1 in use · ::1 free`. One word says it if it is the same
+/// everywhere.
 fn binds(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
     let plain: Vec<&Attempt> = port.observed.attempts.iter().filter(|attempt| !attempt.reuse_address).collect();
     let word = |attempt: &Attempt| match attempt.outcome {

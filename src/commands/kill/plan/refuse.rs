@@ -1,4 +1,4 @@
-//! Who is left alone, why, and what can be done instead.
+//! Which processes are left alone, why, and what to do instead.
 
 use super::{Holder, Planner, Reason, Refusal, Refused, Stop, is_remnant};
 use crate::commands::kill::{Consent, Keeper, Restarter, Surroundings};
@@ -12,8 +12,8 @@ use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
 
 impl Planner<'_> {
-    /// Why a group of processes that hold the port may not be ended. If one of them may not, the others need not: the socket
-    /// stays.
+    /// Why processes that hold the port may not be ended. If one may not, ending the others would
+    /// not free the socket.
     pub(super) fn refuse(&self, port: &PortReport, group: &Group<'_>, pids: &[Pid]) -> Option<Refused> {
         if let (true, Some(&pid)) = (self.surroundings.reads_foreign_ids, pids.first()) {
             return Some(Refused::For(self.refuse_foreign(port, pids, pid)));
@@ -33,7 +33,7 @@ impl Planner<'_> {
         refusal.map(Refused::For)
     }
 
-    /// A process that keeps a port for a caller of `portcheck free` may keep others for others.
+    /// A process that keeps a port for a caller of `portcheck free` may keep other ports, too.
     fn refuse_lease_daemon(&self, port: &PortReport, pids: &[Pid]) -> Option<Refusal> {
         let lease = port.observed.lease.as_deref()?;
         if lease.kind == LeaseKind::Command || !pids.iter().all(|pid| lease.pids.contains(pid)) {
@@ -60,7 +60,7 @@ impl Planner<'_> {
         Some(Self::refusal(port, pids, self.name(daemon.pid), reason, vec![daemon.remedy()]))
     }
 
-    /// The first process of a machine or container, which nothing survives, portcheck, and what that was started from.
+    /// The first process of a machine or container, portcheck, and what started portcheck.
     fn refuse_own(&self, port: &PortReport, group: &Group<'_>, pids: &[Pid]) -> Option<Refusal> {
         let Surroundings { own, ancestors, .. } = self.surroundings;
         let reason = |&pid: &Pid| match pid {
@@ -73,7 +73,7 @@ impl Planner<'_> {
         Some(Self::refusal(port, pids, self.name(pid), reason.to_owned(), remedies_of(port, group)))
     }
 
-    /// A forwarder is never ended itself: at most the container is stopped that it holds the port for.
+    /// A forwarder is never ended. At most, the container is stopped for which it holds the port.
     fn forwarder(&self, port: &PortReport, group: &Group<'_>, process: &Process, forwarder: Forwarder) -> Refused {
         let facts = self.diagnosis.facts(self.request, &port.observed);
         let mut remedies = forwarded::free_port(&facts, group, process, forwarder);
@@ -96,8 +96,8 @@ impl Planner<'_> {
         Self::refusal(port, pids, self.name(pid), reason.to_owned(), vec![remedy])
     }
 
-    /// Who would come back is left alone, unless somebody is asked and may know better, or the port is watched for long
-    /// enough; and to its keeper, if that is to stop it and cannot be told to.
+    /// A process that would come back is left alone, unless the user was asked, or the port is
+    /// watched for long enough. With `--supervisor`, it is left to its supervisor.
     pub(super) fn refuse_kept(&self, port: &PortReport, holder: &Holder, pids: &[Pid]) -> Option<Refusal> {
         let is_sure = matches!(self.options.consent, Consent::Given(_));
         let is_in_vain = is_sure && holder.outlasts(self.options.settle);
@@ -122,7 +122,7 @@ impl Planner<'_> {
         Some(Refusal { keeper: Some(keeper.clone()), ..refusal })
     }
 
-    /// The others in its group are left alone with it: a parent that goes on would fork them again.
+    /// The others in its group are left alone with it: their parent would fork them again.
     pub(super) fn refuse_untouchable(&self, port: &PortReport, holder: &Holder, facts: &Facts<'_>) -> Option<Refusal> {
         if holder.is_stopped_by_keeper || !self.surroundings.untouchable.contains(&holder.pid) {
             return None;
@@ -134,12 +134,12 @@ impl Planner<'_> {
         Some(Self::refusal(port, &[holder.pid], self.name(holder.pid), reason, vec![remedy]))
     }
 
-    /// A service manager listens in the name of a socket unit (systemd.socket(5)). It is never ended itself, and stopping
-    /// the service alone would not free the port. What is done about the unit.
+    /// A service manager listens for a socket unit (systemd.socket(5)). It is never ended, and
+    /// stopping the service alone would not free the port. So the unit is stopped, or named.
     fn socket_unit(&self, port: &PortReport, group: &Group<'_>, manager: &Process) -> Refused {
         let unit = group.sockets[0].activated_by.as_ref().map(|unit| unit.seen_by(self.diagnosis.host.euid));
         let unit = unit.as_ref();
-        // The services that it has passed the socket on to.
+        // The services to which it has passed the socket.
         let others = group.owners.pids().iter().filter_map(|&pid| find_process(&self.diagnosis.processes, pid));
         let services = others.filter_map(|process| process.unit.as_ref().filter(|unit| supervisor::is_service(unit)));
         let names = unit.into_iter().chain(services).map(|unit| unit.name.as_str());
@@ -156,7 +156,8 @@ impl Planner<'_> {
         Refused::For(Self::refusal(port, group.owners.pids(), self.name(manager.pid), reason, remedies))
     }
 
-    /// Why those who were not seen to hold the port, or hold it in a way that was not asked for, are left alone.
+    /// Why processes are left alone that were not seen to hold the port, or hold it only by a
+    /// connection.
     pub(super) fn why_not(&self, port: &PortReport, group: &Group<'_>, facts: &Facts<'_>) -> Refusal {
         let pids = group.owners.pids();
         let mut remedies = remedies_of(port, group);
@@ -192,7 +193,7 @@ impl Planner<'_> {
         Self::refusal(port, pids, who, reason, remedies)
     }
 
-    /// Nobody was seen on the port: what the diagnosis found worst is the reason.
+    /// Nobody was seen on the port. The worst finding is the reason.
     pub(super) fn refuse_without_holder(port: &PortReport) -> Option<Refusal> {
         let worst = port.verdict.findings.iter().find(|finding| finding.severity <= Severity::Unknown)?;
         Some(Refusal {
@@ -205,7 +206,7 @@ impl Planner<'_> {
         })
     }
 
-    /// Those that could be ended, beside others that could not.
+    /// Processes that could be ended, beside others that could not.
     pub(super) fn refuse_the_others(port: &PortReport, holders: &[Holder]) -> Option<Refusal> {
         let first = holders.first()?;
         let pids: Vec<Pid> = holders.iter().map(|holder| holder.pid).collect();
@@ -226,7 +227,7 @@ impl Planner<'_> {
     }
 }
 
-/// ` in TIME_WAIT for 43 s more`, where the kernel tells.
+/// ` in TIME_WAIT for 43 s more`, if the kernel reports it.
 fn states(group: &Group<'_>) -> String {
     let is_time_wait = group.sockets.iter().all(|socket| socket.state == State::TimeWait);
     let timers = group.sockets.iter().filter_map(|socket| socket.timer);
@@ -238,7 +239,7 @@ fn states(group: &Group<'_>) -> String {
     }
 }
 
-/// What the diagnosis advises about a group.
+/// The remedies of the diagnosis for a group.
 fn remedies_of(port: &PortReport, group: &Group<'_>) -> Vec<Remedy> {
     let is_about = |finding: &&Finding| finding.severity <= Severity::Warning && finding.pids == group.owners.pids();
     let all = port.verdict.findings.iter().filter(is_about).flat_map(|finding| &finding.remedies);
