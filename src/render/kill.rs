@@ -73,7 +73,7 @@ fn dry_run(report: &Report, paper: &mut Paper<'_>) -> io::Result<()> {
         _ if report.plan.has_nobody_to_end() => {
             "nothing was done: this was a dry run, and no process was seen that could be ended"
         }
-        _ => "nothing was done: this was a dry run, and not every holder can be ended",
+        _ => "nothing was done: this was a dry run, and the port would not become free",
     })
 }
 

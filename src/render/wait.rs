@@ -40,7 +40,7 @@ fn situation(diagnosis: &Diagnosis, paper: &mut Paper<'_>) -> io::Result<()> {
     }
     match &conflicts[..] {
         [] if diagnosis.ports.is_empty() => Ok(()),
-        [] => paper.sentence("  now: nobody holds it"),
+        [] => paper.sentence("  now: free"),
         several if several.len() > MOST => paper.sentence(&format!("  and {} more", several.len() - MOST)),
         _ => Ok(()),
     }

@@ -321,7 +321,7 @@ fn live_connections_leave_remnants_that_are_named_or_dropped() {
         drop(client);
         until("it is in TIME_WAIT", || codes(&json(&["8080/tcp"])["ports"][0]) == ["time-wait"]);
         let refused = run(&["8080/tcp", "--kill"]);
-        assert!(refused.code == 1 && refused.stdout.contains("in TIME_WAIT for "), "{refused:?}");
+        assert!(refused.code == 1 && refused.stdout.contains("1 closed connection holds it for "), "{refused:?}");
         assert!(refused.stdout.contains("--remnants"), "{refused:?}");
         // It is free for a server that sets SO_REUSEADDR.
         assert_eq!(outcome(&json(&["8080/tcp", "--kill", "--reuse-addr"])), (&value!("already-free"), &value!(0)));

@@ -289,7 +289,7 @@ fn ctrl_c_leaves_nothing_behind_and_is_130_to_a_shell() {
         else {
             return;
         };
-        terminal.expect("nobody holds it");
+        terminal.expect("now: free");
         terminal.type_bytes(b"\x03");
         terminal.end();
         assert!(terminal.said.contains("code=130"), "{}", terminal.said);

@@ -182,12 +182,13 @@ impl Planner<'_> {
                 if are_remnants && port.observed.protocol == Protocol::Tcp && !self.options.remnants {
                     remedies.extend(remedy::drop_remnants(facts));
                 }
-                let what = if group.sockets.len() == 1 {
-                    "what is left of a connection"
-                } else {
-                    "what is left of connections"
+                let closed = if are_remnants { "closed " } else { "" };
+                let (noun, holds) = match group.sockets.len() {
+                    1 => ("connection", "holds"),
+                    _ => ("connections", "hold"),
                 };
-                (what.to_owned(), format!("holds it{}: there is no process to end", states(group)))
+                let who = format!("{} {closed}{noun}", group.sockets.len());
+                (who, format!("{holds} it{}: there is no process to end", states(group)))
             }
         };
         Self::refusal(port, pids, who, reason, remedies)
@@ -227,13 +228,13 @@ impl Planner<'_> {
     }
 }
 
-/// ` in TIME_WAIT for 43 s more`, if the kernel reports it.
+/// ` for 43 s more (TIME_WAIT)`, if the kernel reports it.
 fn states(group: &Group<'_>) -> String {
     let is_time_wait = group.sockets.iter().all(|socket| socket.state == State::TimeWait);
     let timers = group.sockets.iter().filter_map(|socket| socket.timer);
     let left = timers.map(|timer| timer.expires_in).max();
     match (is_time_wait, left) {
-        (true, Some(left)) => format!(" in TIME_WAIT for {} s more", left.as_millis().div_ceil(1000)),
+        (true, Some(left)) => format!(" for {} s more (TIME_WAIT)", left.as_millis().div_ceil(1000)),
         (false, Some(left)) => format!(", usually for {} s more", left.as_millis().div_ceil(1000)),
         (_, None) => String::new(),
     }
