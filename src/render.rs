@@ -19,10 +19,11 @@ use std::io::{self, Write};
 
 use crate::answer::Answer;
 use crate::commands::diagnosis::Diagnosis;
-use crate::commands::exit::Command;
-use crate::commands::free::Report;
 use crate::diagnose::Rule;
-pub use json::ErrorKind;
+pub use free::choice as write_choice;
+pub use json::{ErrorKind, error as write_error};
+pub use kill::plan as write_plan;
+pub use wait::now as write_waiting;
 
 /// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::VariantNames)]
@@ -81,44 +82,12 @@ fn ports(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Resul
     if is_one_port(diagnosis) { report::write(diagnosis, style, out) } else { table::verdicts(diagnosis, style, out) }
 }
 
-/// Writes what is going to be done to free ports, before it is done.
-pub fn write_plan(prepared: &crate::commands::kill::Prepared, style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    kill::plan(prepared, style, out)
-}
-
-/// Writes a few lines on what is waited for, and what is there now.
-pub fn write_waiting(
-    goals: &[crate::commands::wait::Goal],
-    options: &crate::commands::wait::Options,
-    diagnosis: &Diagnosis,
-    style: &Style,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    wait::now(goals, options, diagnosis, style, out)
-}
-
 /// Writes what the rules are about: one in full, several a line each.
 pub fn write_explanation(rules: &[&Rule], out: &mut dyn Write) -> io::Result<()> {
     match rules {
         [rule] => explain::one(rule, out),
         rules => explain::list(rules, out),
     }
-}
-
-/// Writes what the ports that were picked were chosen from, and why not from others.
-pub fn write_choice(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    free::choice(report, out)
-}
-
-/// Writes the envelope of a command that failed.
-pub fn write_error(
-    kind: ErrorKind,
-    message: &str,
-    command: Option<Command>,
-    host: &crate::model::Host,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    json::error(kind, message, command, host, out)
 }
 
 fn is_one_port(diagnosis: &Diagnosis) -> bool {

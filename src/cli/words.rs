@@ -92,7 +92,7 @@ impl Line {
     /// The command that the first operand names.
     pub fn command_word<'a>(&self, definition: &'a Command) -> Option<&'a str> {
         let first = self.words.iter().find(|word| word.kind == Kind::Operand)?;
-        find_command(first.text(), definition)
+        definition.get_subcommands().map(Command::get_name).find(|known| *known == first.text())
     }
 
     /// The arguments with their command first.
@@ -151,11 +151,6 @@ impl OldForm {
             Value::None | Value::Operand => value.into_iter().collect(),
         }
     }
-}
-
-/// The command of this name.
-pub fn find_command<'a>(name: &str, definition: &'a Command) -> Option<&'a str> {
-    definition.get_subcommands().map(Command::get_name).find(|known| *known == name)
 }
 
 fn is_option(argument: &OsStr) -> bool {

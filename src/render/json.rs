@@ -62,7 +62,7 @@ pub fn document(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     pretty(&envelope, out)
 }
 
-/// The same envelope around an error.
+/// Writes the envelope of a command that failed.
 pub fn error(
     kind: ErrorKind,
     message: &str,
