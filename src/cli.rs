@@ -161,6 +161,7 @@ impl Action {
     /// Requires what clap has no words for.
     fn obey_rules(&self) -> Result<(), Stop> {
         match self {
+            Self::Check(check) => rules::obey(check::RULES, &**check),
             Self::List(list) => rules::obey(list::RULES, &**list),
             Self::Free(free) => rules::obey(free::RULES, &**free),
             Self::Wait(wait) => rules::obey(wait::RULES, &**wait),

@@ -58,7 +58,8 @@ use std::net::IpAddr;
 
 use crate::error::Error;
 use crate::model::{
-    Backend, Circumstances, Diversion, Family, Gap, Host, InterfaceAddress, Pid, Process, Protocol, Snapshot, Socket,
+    Backend, Circumstances, Diversion, Family, Gap, Host, InterfaceAddress, Namespace, Pid, Process, Protocol,
+    Snapshot, Socket,
 };
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
@@ -87,12 +88,54 @@ pub struct Scope {
 
 /// In which network namespaces to look. Only Linux has more than one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is one"))]
 pub enum Namespaces {
     /// Only in our own.
     Own,
     /// In every one of this machine.
     All,
+    /// Only in another one.
+    Inside(Inside),
+}
+
+/// Another network namespace, which is looked at from inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inside {
+    /// Which one.
+    pub namespace: Namespace,
+    /// How it can be looked at.
+    pub access: Access,
+}
+
+/// How another network namespace can be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// This thread has entered it.
+    Entered,
+    /// It could not be entered, but anybody may read what this process sees.
+    Text(Pid),
+    /// Not at all.
+    Refused,
+}
+
+impl Namespaces {
+    /// The one that is looked at, if it is not our own.
+    pub const fn inside(&self) -> Option<&Namespace> {
+        match self {
+            Self::Own | Self::All => None,
+            Self::Inside(inside) => Some(&inside.namespace),
+        }
+    }
+
+    /// Whether the kernel can be asked what is so in there: whether bind works, and who has leases.
+    pub fn can_be_asked(&self) -> bool {
+        !matches!(self, Self::Inside(inside) if inside.access != Access::Entered)
+    }
+}
+
+/// Finds the network namespace that `typed` names, and moves this thread into it if it may. `None` if it is our own. An error
+/// is what is wrong with `typed`.
+pub fn enter(typed: &str) -> Result<Option<Inside>, String> {
+    native::enter(typed)
 }
 
 /// How much to learn about the processes that own a socket.

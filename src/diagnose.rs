@@ -15,6 +15,7 @@ mod connections;
 mod denied;
 mod device;
 mod diverted;
+mod elsewhere;
 mod ephemeral;
 mod excluded;
 mod facts;
@@ -124,6 +125,7 @@ pub static RULES: &[&Rule] = &[
     &browser::RULE,
     &reach::LOOPBACK_ONLY,
     &reach::EXPOSED,
+    &elsewhere::RULE,
     &one_protocol::UDP,
     &one_protocol::TCP,
     &free::RULE,

@@ -82,6 +82,9 @@ pub enum Error {
          mount -t proc proc /proc"
     )]
     ForeignProcesses(u32),
+    /// A network namespace could be found and not looked at.
+    #[error("only root can look into {0}")]
+    NoEntry(String),
     /// No processes can be held on to on this platform, so none is ended or waited for.
     #[error("portcheck cannot end or watch processes on {0}: kill and wait work on Linux, macOS and Windows")]
     NoActions(&'static str),

@@ -4,9 +4,11 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::common::{self, Look, Narrow, Output};
+use super::common::{self, Look, Narrow, Output, Where};
 use super::names::AllFormats;
+use super::rules::Rule;
 use super::{Stop, Wish, targets};
+use crate::model::Backend;
 use crate::render::Style;
 use crate::request::Request;
 use crate::terminal::Printing;
@@ -21,22 +23,33 @@ pub struct CheckArgs {
     #[arg(long, help_heading = "Selecting")]
     all: bool,
     #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
     look: Look,
     #[command(flatten)]
     output: Output<AllFormats>,
 }
 
+/// What does not go together.
+pub const RULES: &[Rule<CheckArgs>] = &[Rule {
+    example: "8080 --in blue --backend portable",
+    is_broken: |check| check.place.needs_native() && matches!(check.look.backend, Backend::Portable),
+    message: common::NEEDS_NATIVE,
+}];
+
 impl CheckArgs {
     /// What it asks; `typed` is the command line.
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
+        let namespaces = self.place.namespaces()?;
         let targets = targets::resolve(&self.targets, &self.narrow)?;
         let request = Request {
             connections: self.all,
             detail: self.output.detail(&targets),
             quick: self.look.quick,
             backend: self.look.backend,
-            probe: !self.look.no_probe,
+            probe: !self.look.no_probe && namespaces.can_be_asked(),
             reuse_address: self.look.reuse_addr,
+            namespaces,
             ..common::request(targets, &self.narrow)
         };
         let style = self.output.style(typed).map(|style| Style { connections: self.all, ..style });

@@ -6,9 +6,9 @@ use std::marker::PhantomData;
 use clap::{Args, ColorChoice};
 use strum::VariantNames;
 
-use super::caller;
 use super::names::{Formats, named};
-use crate::collect::{Detail, Namespaces};
+use super::{Stop, caller};
+use crate::collect::{self, Detail, Namespaces};
 use crate::model::{Backend, Family, Protocol};
 use crate::query;
 use crate::render::{Format, Style};
@@ -75,21 +75,31 @@ impl Narrow {
 #[command(next_help_heading = "Where")]
 pub struct Where {
     /// In every network namespace of this machine: in containers, too
-    #[arg(short = 'A', long)]
+    #[arg(short = 'A', long, conflicts_with = "inside")]
     all_namespaces: bool,
+    /// From inside another one: a container, a pid, a name of 'ip netns' or a file
+    #[arg(long = "in", value_name = "WHERE")]
+    inside: Option<String>,
 }
 
 impl Where {
-    /// What it means.
-    pub const fn namespaces(&self) -> Namespaces {
-        if self.all_namespaces { Namespaces::All } else { Namespaces::Own }
+    /// What it means on this machine. What is read afterwards is read inside.
+    pub fn namespaces(&self) -> Result<Namespaces, Stop> {
+        match &self.inside {
+            Some(typed) => Ok(collect::enter(typed).map_err(Stop::Usage)?.map_or(Namespaces::Own, Namespaces::Inside)),
+            None if self.all_namespaces => Ok(Namespaces::All),
+            None => Ok(Namespaces::Own),
+        }
     }
 
     /// Whether only the native backend can look there.
     pub const fn needs_native(&self) -> bool {
-        self.all_namespaces
+        self.all_namespaces || self.inside.is_some()
     }
 }
+
+/// What is said of the other backend then.
+pub const NEEDS_NATIVE: &str = "the portable backend sees one network namespace only: leave --backend out";
 
 /// How to print. `F` is the formats that a command has.
 #[derive(Debug, Args)]

@@ -26,7 +26,8 @@ pub const AFTER: &str = concat!(
 Common options:
   --tcp, --udp, -4, -6   One protocol, one IP version
   --all                  Show connections, too
-  -A, --all-namespaces   List every network namespace: containers, too
+  -A, --all-namespaces   In every network namespace: in containers, too
+  --in WHERE             In a container, or where this process or 'ip netns' name is
   --exposed              List only what other machines can reach
   --process NAME, --user USER, --pid PID
                          List only what these hold

@@ -58,12 +58,13 @@ pub struct ListArgs {
 pub const RULES: &[Rule<ListArgs>] = &[Rule {
     example: "list --all-namespaces --backend portable",
     is_broken: |list| list.place.needs_native() && matches!(list.backend, Backend::Portable),
-    message: "the portable backend sees one network namespace only: leave --backend out",
+    message: common::NEEDS_NATIVE,
 }];
 
 impl ListArgs {
     /// What it asks; `typed` is the command line.
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
+        let namespaces = self.place.namespaces()?;
         let filter =
             Filter { pids: self.pid, process: self.process, user: self.user, class: self.class, exposed: self.exposed };
         require_owners(&filter)?;
@@ -73,7 +74,7 @@ impl ListArgs {
             detail: self.output.detail(&[]),
             backend: self.backend,
             probe: !self.no_probe,
-            namespaces: self.place.namespaces(),
+            namespaces,
             ..common::request(Vec::new(), &self.narrow)
         };
         let style = self.output.style(typed).map(|style| Style { connections: self.all, ..style });

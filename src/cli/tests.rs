@@ -85,7 +85,8 @@ fn each_rule_between_options_is_obeyed() {
     let free = free::RULES.iter().map(|rule| (rule.example, rule.message));
     let wait = wait::RULES.iter().map(|rule| (rule.example, rule.message));
     let list = list::RULES.iter().map(|rule| (rule.example, rule.message));
-    for (example, message) in free.chain(wait).chain(list) {
+    let check = check::RULES.iter().map(|rule| (rule.example, rule.message));
+    for (example, message) in free.chain(wait).chain(list).chain(check) {
         assert_eq!(usage(example), message, "{example}");
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use super::{BindFailure, Detail, Namespaces, Scope, native};
+use super::{BindFailure, Detail, Inside, Namespaces, Scope, native};
 use crate::error::Error;
 use crate::model::{Backend, Circumstances, Diversion, Gap, InterfaceAddress, Pid, Protocol, Socket};
 use crate::port_set::PortSet;
@@ -73,6 +73,11 @@ pub fn started_at(_pid: Pid) -> Option<SystemTime> {
 /// See [`super::supervisor_of`]. None is known.
 pub fn supervisor_of(_pid: Pid) -> Supervisor {
     Supervisor::default()
+}
+
+/// See [`super::enter`]. These systems have one network namespace.
+pub fn enter(_typed: &str) -> Result<Option<Inside>, String> {
+    Err("--in works on Linux only: this system has no network namespaces".to_owned())
 }
 
 /// See [`super::drop_remnants`].

@@ -58,7 +58,7 @@ use sock_diag::{Entry, States};
 use tables::Tables;
 use view::View;
 
-use super::{BindFailure, Detail, Scope, leaders_first, processes};
+use super::{BindFailure, Detail, Inside, Scope, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{
     Circumstances, Diversion, Gap, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy, Snapshot, Socket,
@@ -136,48 +136,62 @@ pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
     read_processes(Path::new(PROC), pids, detail, &mut Users::default())
 }
 
+/// See [`super::enter`].
+pub fn enter(typed: &str) -> Result<Option<Inside>, String> {
+    namespaces::enter(Path::new(PROC), typed)
+}
+
 /// See [`super::snapshot`].
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
     let proc = Path::new(PROC);
-    let host = host();
-    let mut view = View::open(proc, scope);
-    let mut entries = view.read(scope)?;
+    let host = if scope.namespaces.can_be_asked() { host() } else { host().without_limits() };
+    let mut view = View::open(proc, scope)?;
+    let entries = view.read(scope)?;
     if scope.protocols.contains(&Protocol::Tcp) {
         view.own().check_bound_sockets(host.release.as_deref());
     }
-
-    let mut gaps;
-    let mut sockets;
-    let mut processes = Vec::new();
-    if scope.detail == Detail::Nothing {
-        gaps = view.into_gaps();
-        sockets = join(entries, |_| None, |_| (None, Owners::NotAsked.into()));
+    let mut snapshot = if scope.detail == Detail::Nothing {
+        let sockets = join(entries, |_| None, |_| (None, Owners::NotAsked.into()));
+        Snapshot { host, sockets, processes: Vec::new(), gaps: view.into_gaps() }
     } else {
-        let search = search::search(proc, &mut view, scope, &mut entries)?;
-        gaps = view.into_gaps();
-        gaps.extend(gaps_of(&search, !entries.is_empty(), &host));
-        let hierarchy = Hierarchy::find(proc);
-        let cgroups = hierarchy.as_ref().map(|hierarchy| cgroup_paths(proc, hierarchy, scope, &entries, &search.sweep));
-        let mut attribution = Attribution::new(proc, &search, hierarchy.as_ref());
-        let mut users = Users::default();
-        sockets = join(
-            entries,
-            |uid| users.name(uid),
-            |entry| {
-                let path = entry.cgroup_id.and_then(|id| cgroups.as_ref()?.get(&id).cloned());
-                let attributed = attribution.owners_of(entry, path.as_deref());
-                (path, attributed)
-            },
-        );
-        let owners = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
-        processes = read_processes(proc, owners, scope.detail, &mut users)?;
-        if scope.detail == Detail::Full {
-            look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
-            gaps.extend(socket_units::assign(&mut sockets, &processes));
+        with_owners(scope, host, view, entries)?
+    };
+    // Last, as all else that was read inside compares like with like.
+    if let Some(namespace) = scope.namespaces.inside() {
+        for socket in &mut snapshot.sockets {
+            socket.namespace = Some(Box::new(namespace.clone()));
         }
-        engines::assign(proc, &mut sockets, &mut processes);
-        leaders_first(&mut sockets, &processes);
     }
+    Ok(snapshot)
+}
+
+/// Looks for the owners of the sockets in `entries`, and describes them.
+fn with_owners(scope: &Scope, host: Host, mut view: View<'_>, mut entries: Vec<Entry>) -> Result<Snapshot, Error> {
+    let proc = Path::new(PROC);
+    let search = search::search(proc, &mut view, scope, &mut entries)?;
+    let mut gaps = view.into_gaps();
+    gaps.extend(gaps_of(&search, !entries.is_empty(), &host));
+    let hierarchy = Hierarchy::find(proc);
+    let cgroups = hierarchy.as_ref().map(|hierarchy| cgroup_paths(proc, hierarchy, scope, &entries, &search.sweep));
+    let mut attribution = Attribution::new(proc, &search, hierarchy.as_ref());
+    let mut users = Users::default();
+    let mut sockets = join(
+        entries,
+        |uid| users.name(uid),
+        |entry| {
+            let path = entry.cgroup_id.and_then(|id| cgroups.as_ref()?.get(&id).cloned());
+            let attributed = attribution.owners_of(entry, path.as_deref());
+            (path, attributed)
+        },
+    );
+    let owners = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
+    let mut processes = read_processes(proc, owners, scope.detail, &mut users)?;
+    if scope.detail == Detail::Full {
+        look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
+        gaps.extend(socket_units::assign(&mut sockets, &processes));
+    }
+    engines::assign(proc, &mut sockets, &mut processes);
+    leaders_first(&mut sockets, &processes);
     Ok(Snapshot { host, sockets, processes, gaps })
 }
 

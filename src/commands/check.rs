@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::diagnosis::{Diagnosis, by_port};
-use crate::collect::{self, Detail, Scope};
+use crate::collect::{self, Detail, Namespaces, Scope};
 use crate::commands::free::{self, Leases};
 use crate::diagnose::Observed;
 use crate::error::Error;
@@ -34,7 +34,8 @@ const MOST_DIVERSIONS: usize = 64;
 /// Adds the rules of the firewall that send what arrives for a port elsewhere. What its holder does
 /// by itself is told already.
 fn find_diversions(request: &Request, ports: &mut [Observed], snapshot: &mut Snapshot) {
-    if request.detail < Detail::Full || request.backend == Backend::Portable || ports.len() > MOST_DIVERSIONS {
+    let is_asked = request.detail == Detail::Full && request.backend == Backend::Native;
+    if !is_asked || !request.namespaces.can_be_asked() || ports.len() > MOST_DIVERSIONS {
         return;
     }
     let names: Vec<(u16, Protocol)> = ports.iter().map(|port| (port.port, port.protocol)).collect();
@@ -75,7 +76,7 @@ fn observe(request: &Request, scope: &Scope) -> Result<(Vec<Observed>, Snapshot)
 /// Looks at the ports of `scope`, for these `questions`.
 fn look(request: &Request, scope: &Scope, questions: usize) -> Result<(Vec<Observed>, Snapshot), Error> {
     // Leases are read first: a lease daemon answers only once it has all sockets that it holds.
-    let leases = free::leases(&target::ports_of(&scope.targets));
+    let leases = leases_here(request, &target::ports_of(&scope.targets));
     let mut snapshot = collect::snapshot(scope)?;
     let leases = join_leases(request, leases, &mut snapshot);
     let mut ports = observe_all(request, &scope.targets, questions, &snapshot);
@@ -116,8 +117,11 @@ fn observe_all(request: &Request, targets: &[Target], questions: usize, snapshot
         for port in target.ports() {
             for &protocol in request.protocols.iter().filter(|&&protocol| target.wants(protocol)) {
                 if asked.insert((port, protocol, &target.addresses, &target.zone)) {
-                    let sockets: &[&Socket] = by_port.get(&(port, protocol, None)).map_or(&[], Vec::as_slice);
-                    all.push(looker.observe(port, protocol, sockets));
+                    let sockets: &[&Socket] =
+                        by_port.get(&(port, protocol, request.namespaces.inside())).map_or(&[], Vec::as_slice);
+                    let observed = looker.observe(port, protocol, sockets);
+                    let elsewhere = looker.elsewhere(port, protocol, snapshot);
+                    all.push(Observed { elsewhere, ..observed });
                 }
             }
         }
@@ -159,6 +163,7 @@ impl Looker<'_> {
         let asked = relevant::Asked { target, family: request.family, spots: &self.spots };
         let attempts = self.bind(port, protocol, sockets.iter().any(|socket| asked.covers(socket)));
         let observed = Observed {
+            namespace: request.namespaces.inside().cloned().map(Box::new),
             addresses: target.addresses.clone(),
             zone: target.zone.clone(),
             sockets: asked.relevant(sockets, request.probe.then_some(&attempts)),
@@ -167,6 +172,22 @@ impl Looker<'_> {
         };
         let attempts_elsewhere = self.bind_elsewhere(&observed);
         Observed { attempts_elsewhere, ..observed }
+    }
+
+    /// The sockets that wait on the port in other network namespaces, if these were looked at.
+    fn elsewhere(&self, port: u16, protocol: Protocol, snapshot: &Snapshot) -> Vec<Socket> {
+        if self.request.namespaces != Namespaces::All {
+            return Vec::new();
+        }
+        let is_it = |socket: &&Socket| {
+            (socket.local.port(), socket.protocol) == (port, protocol)
+                && socket.namespace.is_some()
+                && socket.state.is_waiting()
+                && socket.serves(self.request.family)
+        };
+        let mut found: Vec<Socket> = snapshot.sockets.iter().filter(is_it).cloned().collect();
+        found.sort_by(|a, b| (&a.namespace, a.local, a.inode).cmp(&(&b.namespace, b.local, b.inode)));
+        found
     }
 
     /// Tries bind: everywhere and in every way, unless there are many ports.
@@ -194,8 +215,13 @@ impl Looker<'_> {
 
 /// The leases on `ports`, joined with the snapshot. Without ports, no lease daemon is asked.
 pub fn leases_on(request: &Request, ports: &PortSet, snapshot: &mut Snapshot) -> Leases {
-    let leases = if ports.is_empty() { Ok(Leases::default()) } else { free::leases(ports) };
-    join_leases(request, leases, snapshot)
+    join_leases(request, leases_here(request, ports), snapshot)
+}
+
+/// The leases on `ports`, if the kernel can be asked for them in the network namespace in question.
+fn leases_here(request: &Request, ports: &PortSet) -> Result<Leases, Error> {
+    let is_asked = !ports.is_empty() && request.namespaces.can_be_asked();
+    if is_asked { free::leases(ports) } else { Ok(Leases::default()) }
 }
 
 /// Joins the leases with the snapshot: adds the processes that keep them or their names, or a gap.

@@ -16,6 +16,8 @@ use crate::request::Request;
 pub struct Diagnosis {
     /// The machine.
     pub host: Host,
+    /// The network namespace that was looked at, if it was not our own.
+    pub inside: Option<Box<Namespace>>,
     /// A report for each port and protocol.
     pub ports: Vec<PortReport>,
     /// The owners, by ascending pid.
@@ -38,19 +40,21 @@ impl Diagnosis {
             }
         }
         let Snapshot { host, processes, gaps, .. } = snapshot;
-        let mut diagnosis = Self { processes, gaps, circumstances, ..Self::of_no_ports(host) };
-        // The limits that were read are those of our own namespace.
+        let inside = request.namespaces.inside().cloned().map(Box::new);
+        let mut diagnosis = Self { inside, processes, gaps, circumstances, ..Self::of_no_ports(host) };
+        // The limits that were read are those of the namespace that was looked at.
         let elsewhere = diagnosis.host.without_limits();
         diagnosis.ports = ports
             .into_iter()
             .map(|observed| {
-                let host = if observed.namespace.is_none() { &diagnosis.host } else { &elsewhere };
+                let is_here = observed.namespace == diagnosis.inside;
+                let host = if is_here { &diagnosis.host } else { &elsewhere };
                 let verdict = diagnose(&Facts { host, ..diagnosis.facts(request, &observed) }).into();
                 PortReport { observed, verdict }
             })
             .collect();
-        let owners =
-            diagnosis.ports.iter().flat_map(|port| &port.observed.sockets).flat_map(|socket| socket.owners.pids());
+        let sockets = diagnosis.ports.iter().flat_map(|port| port.observed.everywhere());
+        let owners = sockets.flat_map(|socket| socket.owners.pids());
         let found = diagnosis.ports.iter().flat_map(|port| &port.verdict.findings).flat_map(|finding| &finding.pids);
         let shown: HashSet<Pid> = owners.chain(found).copied().collect();
         diagnosis.processes.retain(|process| shown.contains(&process.pid));
@@ -61,6 +65,7 @@ impl Diagnosis {
     pub fn of_no_ports(host: Host) -> Self {
         Self {
             host,
+            inside: None,
             ports: Vec::new(),
             processes: Vec::new(),
             gaps: Vec::new(),

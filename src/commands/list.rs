@@ -8,7 +8,7 @@ use crate::classify::{Class, Exposure};
 use crate::collect::{self, Detail, Scope};
 use crate::diagnose::Observed;
 use crate::error::Error;
-use crate::model::{Pid, Process, Snapshot, Socket, State, find_process};
+use crate::model::{Namespace, Pid, Process, Snapshot, Socket, State, find_process};
 use crate::port_set::PortSet;
 use crate::request::{Filter, Request, Sort};
 
@@ -31,7 +31,8 @@ pub fn list(request: &Request, filter: &Filter, sort: Sort) -> Result<Listing, E
 }
 
 fn listed(request: &Request, filter: &Filter, sort: Sort, mut snapshot: Snapshot) -> Diagnosis {
-    let leases = check::leases_on(request, &bound_ports(&snapshot), &mut snapshot);
+    let inside = request.namespaces.inside();
+    let leases = check::leases_on(request, &bound_ports(inside, &snapshot), &mut snapshot);
     let observe = |((port, protocol, namespace), sockets): (Key<'_>, Vec<&Socket>)| {
         let is_shown = |socket: &&Socket| {
             socket.serves(request.family)
@@ -39,7 +40,7 @@ fn listed(request: &Request, filter: &Filter, sort: Sort, mut snapshot: Snapshot
                 && fits(filter, socket, &snapshot.processes)
         };
         let sockets: Vec<Socket> = sockets.into_iter().filter(is_shown).cloned().collect();
-        let lease = leases.on(port).filter(|_| namespace.is_none()).cloned().map(Box::new);
+        let lease = leases.on(port).filter(|_| namespace == inside).cloned().map(Box::new);
         let namespace = namespace.cloned().map(Box::new);
         (!sockets.is_empty()).then(|| Observed { namespace, sockets, lease, ..Observed::of(port, protocol) })
     };
@@ -50,8 +51,8 @@ fn listed(request: &Request, filter: &Filter, sort: Sort, mut snapshot: Snapshot
 }
 
 /// The ports that a hold of `portcheck free` may have bound.
-fn bound_ports(snapshot: &Snapshot) -> PortSet {
-    let is_bound = |socket: &&Socket| socket.state == State::Bound && socket.namespace.is_none();
+fn bound_ports(inside: Option<&Namespace>, snapshot: &Snapshot) -> PortSet {
+    let is_bound = |socket: &&Socket| socket.state == State::Bound && socket.namespace.as_deref() == inside;
     let bound = snapshot.sockets.iter().filter(is_bound);
     bound.map(|socket| (socket.local.port(), socket.local.port())).collect()
 }

@@ -29,6 +29,8 @@ pub struct Observed {
     pub service: Option<Box<Service>>,
     /// The sockets that hold it on these addresses.
     pub sockets: Vec<Socket>,
+    /// The sockets that have it in other network namespaces, and block nothing here.
+    pub elsewhere: Vec<Socket>,
     /// What bind(2) answered; empty if it was not asked.
     pub attempts: Vec<Attempt>,
     /// What bind(2) answered on addresses that were not asked about; empty if those asked about can
@@ -59,6 +61,7 @@ impl Observed {
             is_one_of_several_places: false,
             service: None,
             sockets: Vec::new(),
+            elsewhere: Vec::new(),
             attempts: Vec::new(),
             attempts_elsewhere: Vec::new(),
             other_is_free: false,
@@ -106,6 +109,11 @@ impl Observed {
     /// Whether a socket keeps the port for our caller.
     pub fn is_own_hold(&self, socket: &Socket) -> bool {
         self.is_held_for_caller() && self.is_hold(socket)
+    }
+
+    /// Its sockets in all network namespaces that were looked at, our own first.
+    pub fn everywhere(&self) -> impl Iterator<Item = &Socket> {
+        self.sockets.iter().chain(&self.elsewhere)
     }
 
     /// The sockets that are worth showing: beside a server, what keeps the port for it is not.

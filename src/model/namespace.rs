@@ -55,7 +55,7 @@ impl Namespace {
             (NamespaceName::Container(name), _) => format!("container {name}"),
             (NamespaceName::Process(name), Some(pid)) => format!("the network namespace of {name} (pid {pid})"),
             (NamespaceName::Process(name), None) => format!("the network namespace of {name}"),
-            (NamespaceName::File(_), _) => format!("network namespace {}", self.title()),
+            (NamespaceName::File(path), _) => format!("network namespace {path}"),
         }
     }
 
@@ -104,6 +104,6 @@ mod tests {
         let phrase = "the network namespace of nginx (pid 9)";
         assert_eq!(process, expect("of nginx (9)", phrase, "9", "nsenter -t 9 -n"));
         let file = all(NamespaceName::File("/run/x".into()), None);
-        assert_eq!(file, expect("net:[7]", "network namespace net:[7]", "/run/x", "nsenter --net=/run/x"));
+        assert_eq!(file, expect("net:[7]", "network namespace /run/x", "/run/x", "nsenter --net=/run/x"));
     }
 }

@@ -95,7 +95,7 @@ pub fn error(
 pub fn lines(diagnosis: &Diagnosis, out: &mut dyn Write) -> io::Result<()> {
     for answered in &diagnosis.ports {
         let mut pids: Vec<u32> =
-            answered.observed.sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
+            answered.observed.everywhere().flat_map(|socket| socket.owners.pids()).copied().collect();
         pids.sort_unstable();
         pids.dedup();
         let processes = pids.iter().filter_map(|&pid| find_process(&diagnosis.processes, pid)).map(process).collect();
@@ -146,7 +146,7 @@ fn port<'a>(report: &'a PortReport, processes: &[model::Process]) -> WirePort<'a
         bind: report.observed.attempts.iter().map(bind).collect(),
         bind_elsewhere: report.observed.attempts_elsewhere.iter().map(bind).collect(),
         findings: report.verdict.findings.iter().map(|found| finding(found, processes)).collect(),
-        sockets: report.observed.sockets.iter().map(socket).collect(),
+        sockets: report.observed.everywhere().map(socket).collect(),
         forwards: forward::forwards(&report.observed),
     }
 }

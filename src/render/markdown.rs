@@ -30,7 +30,8 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
             Line::One(port) => add_port(port, diagnosis, style, &mut table),
         }
     }
-    if diagnosis.ports.iter().all(|port| port.observed.namespace.is_none())
+    let is_elsewhere = |port: &PortReport| port.observed.namespace != diagnosis.inside;
+    if !diagnosis.ports.iter().any(is_elsewhere)
         && let Some(namespaces) = table.column_mut(HEADING.len() - 1)
     {
         namespaces.set_constraint(ColumnConstraint::Hidden);

@@ -149,7 +149,7 @@ fn remedies(ports: &[&PortReport], paper: &mut Paper<'_>) -> io::Result<()> {
 
 /// What was kept from sight, each said once.
 pub fn notes(diagnosis: &Diagnosis, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
-    let is_unsure = |port: &PortReport| port.observed.sockets.iter().any(|socket| socket.owners.is_unsure());
+    let is_unsure = |port: &PortReport| port.observed.everywhere().any(|socket| socket.owners.is_unsure());
     let unsure = diagnosis.ports.iter().any(is_unsure);
     let matters = |gap: &Gap| match gap.kind.hides {
         Hides::Sockets => true,

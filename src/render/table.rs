@@ -11,14 +11,20 @@ use super::rows::{Line, Row, lines, name, on, range, rows};
 use super::{Style, colour, escape, report};
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::list::Listing;
-use crate::diagnose::{PortReport, Status};
+use crate::diagnose::{Finding, PortReport, Prominence, Severity, Status};
 use crate::model::{Gap, Owners};
 use crate::prose;
 
 /// What is in use.
 pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let diagnosis = &listing.diagnosis;
-    let rows = rows(diagnosis, style);
+    let mut rows = rows(diagnosis, style);
+    if diagnosis.inside.is_some() {
+        // It is the same everywhere.
+        for row in &mut rows {
+            row.namespace = None;
+        }
+    }
     if rows.is_empty() {
         match listing.connections_left_out {
             0 => writeln!(out, "nothing to show: no socket matches")?,
@@ -70,6 +76,9 @@ pub fn verdicts(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io
     let rows: Vec<(Status, String, String)> =
         lines(&diagnosis.ports).iter().map(|line| verdict_row(line, diagnosis)).collect();
     write_verdicts(&rows, style, out)?;
+    for port in diagnosis.ports.iter().filter(|port| !port.observed.elsewhere.is_empty()) {
+        elsewhere(port, diagnosis, &mut Paper::new(style.width, out))?;
+    }
     if style.verbose {
         for port in diagnosis.ports.iter().filter(|port| port.verdict.status != Status::Free) {
             writeln!(out)?;
@@ -97,6 +106,13 @@ fn write_verdicts(rows: &[(Status, String, String)], style: &Style, out: &mut dy
         writeln!(out, "{colour}{word}{colour:#}{}", rest.trim_end())?;
     }
     Ok(())
+}
+
+/// What is good to know of a port that other network namespaces have as well.
+fn elsewhere(port: &PortReport, diagnosis: &Diagnosis, paper: &mut Paper<'_>) -> io::Result<()> {
+    let is_told = |finding: &&Finding| finding.severity == Severity::Info && finding.prominence == Prominence::Always;
+    let mut findings = port.verdict.findings.iter().filter(is_told);
+    findings.try_for_each(|finding| paper.sentence(&prose::sentence(finding, &diagnosis.processes)))
 }
 
 fn verdict_row(line: &Line<'_>, diagnosis: &Diagnosis) -> (Status, String, String) {
@@ -132,8 +148,11 @@ pub(super) fn print(table: &Table, out: &mut dyn Write) -> io::Result<()> {
 
 /// What was kept from sight, once, and the command that would show more, if one would.
 fn notes(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(inside) = &diagnosis.inside {
+        writeln!(out, "looked at from inside: {}", escape::terminal(&inside.phrase()))?;
+    }
     report::notes(diagnosis, style, &mut Paper::new(style.width, out))?;
-    let unsure = |port: &PortReport| port.observed.sockets.iter().any(|socket| socket.owners.is_unsure());
+    let unsure = |port: &PortReport| port.observed.everywhere().any(|socket| socket.owners.is_unsure());
     let root_would_see = diagnosis.gaps.iter().any(Gap::hides_owners_from_us_only);
     if root_would_see && diagnosis.ports.iter().any(unsure) {
         let elevated = if diagnosis.host.os == "windows" { ", in an elevated prompt" } else { "" };

@@ -2,6 +2,7 @@
 //! as well, so only what a test made itself is compared.
 
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,7 +11,9 @@ use serde_json::{Value, json as value};
 use crate::common::docker::Docker;
 use crate::common::netns::{Crowd, Netns, inode};
 use crate::common::role::Role;
-use crate::common::{Background, Run, in_namespace, is_root, json, json_as_nobody, portcheck_as_nobody, run, skip};
+use crate::common::{
+    Background, Run, in_namespace, is_root, json, json_as_nobody, owners, portcheck_as_nobody, run, skip,
+};
 
 /// Ports that no other test listens on.
 const PORTS: [u16; 5] = [23_891, 23_892, 23_893, 23_894, 23_895];
@@ -159,6 +162,106 @@ fn a_namespace_that_ends_during_the_look_is_no_error() {
     });
 }
 
+/// The one port of one protocol in an answer, with its owners and the answers of bind.
+#[track_caller]
+fn the_port(answer: &Value) -> (&Value, Vec<u32>, bool) {
+    let [port] = &answer["ports"].as_array().unwrap()[..] else { panic!("{answer:#}") };
+    (&port["status"], owners(port), !port["bind"].as_array().unwrap().is_empty())
+}
+
+#[test]
+fn a_look_from_inside_is_by_name_process_or_file() {
+    in_namespace(|| {
+        let Some(blue) = Netns::add() else { return };
+        let role = blue.playing("listen 127.0.0.1:23896");
+        let own = TcpListener::bind("127.0.0.1:23899").unwrap();
+        let path = blue.path();
+        for place in [&*blue.name, &role.pid().to_string(), path.to_str().unwrap()] {
+            let answer = json(&["--in", place, "23896/tcp"]);
+            assert_eq!(the_port(&answer), (&value!("held"), vec![role.pid()], true), "{answer:#}");
+            let port = &answer["ports"][0];
+            assert_eq!(
+                (&port["namespace"], &port["namespace"]["inode"]),
+                (&port["sockets"][0]["namespace"], &value!(blue.inode()))
+            );
+            // bind is asked inside, too: what is held here is free there.
+            let answer = json(&["--in", place, "23899/tcp"]);
+            assert_eq!(the_port(&answer), (&value!("free"), vec![], true), "{answer:#}");
+            let list = json(&["--in", place]);
+            assert_eq!(the_port(&list), (&value!("held"), vec![role.pid()], false), "{list:#}");
+        }
+        let report = run(&["--in", &blue.name, "23896/tcp"]);
+        let expected = format!("23896/tcp in network namespace {} is in use: ", blue.name);
+        assert!(report.first_line().starts_with(&expected), "{report:?}");
+        let report = run(&["--in", &role.pid().to_string(), "23899/tcp"]).stdout;
+        assert!(report.starts_with("23899/tcp in the network namespace of "), "{report}");
+        assert!(
+            run(&["--in", &blue.name])
+                .stdout
+                .contains(&format!("looked at from inside: network namespace {}", blue.name))
+        );
+
+        // The command that ends it runs inside, and looks again.
+        let answer = json(&["--in", &blue.name, "23896/tcp"]);
+        let command = answer["ports"][0]["findings"][0]["remedies"][0]["command"].as_str().unwrap();
+        let ended = Command::new("sh").arg("-c").arg(format!("{command} --yes")).output().unwrap();
+        assert!(ended.status.success(), "{command}: {ended:?}");
+        assert_eq!(the_port(&json(&["--in", &blue.name, "23896/tcp"])).0, "free");
+
+        // Our own namespace is none of the others.
+        let answer = json(&["--in", &std::process::id().to_string(), "23899/tcp"]);
+        assert_eq!(the_port(&answer), (&value!("held"), vec![std::process::id()], true));
+        assert_eq!(answer["ports"][0]["sockets"][0]["namespace"], Value::Null);
+        drop(own);
+    });
+}
+
+#[test]
+fn without_privilege_a_look_from_inside_says_what_it_does_not_tell() {
+    in_namespace(|| {
+        let Some(blue) = Netns::add() else { return };
+        let role = blue.playing("listen 127.0.0.1:23896");
+        let pid = role.pid().to_string();
+        let answer = json_as_nobody(&["--in", &pid, "23896/tcp"]);
+        assert_eq!(the_port(&answer), (&value!("held"), vec![], false), "{answer:#}");
+        assert_eq!(answer["ports"][0]["sockets"][0]["owners"]["kind"], "hidden");
+        let codes: Vec<&Value> = answer["gaps"].as_array().unwrap().iter().map(|gap| &gap["code"]).collect();
+        assert!(codes.contains(&&value!("other-namespaces")), "{codes:?}");
+        // A bound socket may be there all the same.
+        let answer = json_as_nobody(&["--in", &pid, "23897/tcp"]);
+        assert_eq!(the_port(&answer), (&value!("unknown"), vec![], false), "{answer:#}");
+        assert_eq!(answer["exit_code"], 3);
+        let refused = Run::from(portcheck_as_nobody(&["--in", &blue.name, "23896/tcp"]).output().unwrap());
+        let message = format!("portcheck: only root can look into network namespace {}\n", blue.name);
+        assert_eq!((refused.code, refused.stderr), (4, message));
+    });
+}
+
+#[test]
+fn what_is_not_there_is_a_mistake_in_one_line() {
+    for (place, message) in [
+        ("nonesuch", "no container, pid, network namespace or file called 'nonesuch'"),
+        ("4194305", "no container, pid, network namespace or file called '4194305'"),
+        ("/nonesuch/net", "no container, pid, network namespace or file called '/nonesuch/net'"),
+        ("..", "no container, pid, network namespace or file called '..'"),
+        ("/etc/passwd", "'/etc/passwd' is no file of a network namespace"),
+        ("/proc/self/ns/mnt", "'/proc/self/ns/mnt' is no file of a network namespace"),
+    ] {
+        for arguments in [&["--in", place][..], &["8080", "--in", place]] {
+            let run = run(arguments);
+            assert_eq!((run.code, &*run.stdout), (2, ""), "{run:?}");
+            assert_eq!(run.stderr, format!("portcheck: {message}\n"));
+        }
+        let answer = json(&["--in", place, "8080"]);
+        assert_eq!((&answer["error"]["kind"], &answer["error"]["message"]), (&value!("usage"), &value!(message)));
+    }
+    for refused in
+        [&["kill", "8080", "--in", "1"][..], &["wait", "8080", "--for", "free", "--in", "1"], &["-A", "--in", "1"]]
+    {
+        assert_eq!(run(refused).code, 2, "{refused:?}");
+    }
+}
+
 #[test]
 fn a_container_is_called_by_its_name() {
     in_namespace(|| {
@@ -171,7 +274,20 @@ fn a_container_is_called_by_its_name() {
         let [port] = inside[..] else { panic!("{answer:#}") };
         assert_eq!((&port["port"], &port["protocol"]), (&value!(80), &value!("tcp")));
         let table = run(&["-A"]).stdout;
-        let rows: Vec<&str> = table.lines().filter(|row| row.contains(&format!(" {name} "))).collect();
-        assert!(rows.len() == 1 && rows[0].trim_start().starts_with("80 "), "{table}");
+        let rows: Vec<&str> = table.lines().filter(|row| row.trim_start().starts_with("80 ")).collect();
+        assert_eq!(rows.iter().filter(|row| row.contains(&format!(" {name} "))).count(), 1, "{table}");
+
+        let pid = port["sockets"][0]["owners"]["pids"][0].as_u64().unwrap();
+        let id = docker.docker(&["inspect", "--format", "{{.Id}}", &name]);
+        for place in [&*name, &id[..12], &*id] {
+            let answer = json(&["--in", place, "80/tcp"]);
+            let (status, owners, is_asked) = the_port(&answer);
+            assert_eq!((status, is_asked), (&value!("held"), true));
+            assert_eq!(owners, [u32::try_from(pid).unwrap()], "{answer:#}");
+        }
+        let report = run(&["--in", &name, "80"]);
+        let expected = format!("80/tcp in container {name} is in use: ");
+        assert!(report.first_line().starts_with(&expected), "{report:?}");
+        assert!(report.stdout.contains(&format!("stop {name}")) || report.stdout.contains("docker"), "{report:?}");
     });
 }

@@ -4,6 +4,7 @@
 //! namespace, its /proc/PID/net/tcp does: anybody may stat it, and each namespace has another inode of it.
 
 mod files;
+mod inside;
 mod naming;
 mod reading;
 
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
+pub use inside::enter;
 pub use naming::{container, give_names, process};
 pub use reading::{By, Reading, read_all};
 

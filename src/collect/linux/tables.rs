@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::host;
 use super::netlink::Failure;
@@ -15,17 +15,17 @@ use crate::port_set::PortSet;
 
 /// Access to the tables, and what they were found not to show.
 #[derive(Debug)]
-pub struct Tables<'a> {
-    proc: &'a Path,
+pub struct Tables {
+    proc: PathBuf,
     /// `None` after netlink was refused.
     diag: Option<SockDiag>,
     gaps: Vec<Gap>,
 }
 
-impl<'a> Tables<'a> {
+impl Tables {
     /// Opens netlink, or else uses the text under `proc`.
-    pub fn open(proc: &'a Path) -> Self {
-        let mut tables = Self { proc, diag: None, gaps: Vec::new() };
+    pub fn open(proc: &Path) -> Self {
+        let mut tables = Self { proc: proc.to_owned(), diag: None, gaps: Vec::new() };
         match SockDiag::open() {
             Ok(diag) => tables.diag = Some(diag),
             Err(error) => tables.give_up_netlink(&error),
@@ -35,7 +35,7 @@ impl<'a> Tables<'a> {
 
     /// The text alone, under `proc`: the directory of a process shows the tables of its network
     /// namespace.
-    pub fn text(proc: &'a Path) -> Self {
+    pub fn text(proc: PathBuf) -> Self {
         Self { proc, diag: None, gaps: Vec::new() }
     }
 
@@ -104,7 +104,7 @@ impl<'a> Tables<'a> {
                 Err(Failure::Failed(error)) => return Err(error),
             }
         }
-        match proc_net::read(self.proc, table, ports)? {
+        match proc_net::read(&self.proc, table, ports)? {
             Some(entries) => {
                 if table.protocol == Protocol::Tcp {
                     self.add(bound_sockets_unlisted("/proc/net/tcp does not list them"));
@@ -210,7 +210,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("net")).unwrap();
         std::fs::write(root.path().join("net/tcp"), "header\n").unwrap();
-        let mut tables = Tables { proc: root.path(), diag: None, gaps: Vec::new() };
+        let mut tables = Tables { proc: root.path().to_owned(), diag: None, gaps: Vec::new() };
         assert!(tables.read(Protocol::Tcp, States::ALL, &PortSet::all()).unwrap().is_empty());
         assert!(tables.read(Protocol::Udp, States::ALL, &PortSet::all()).is_err());
         let gaps: Vec<_> = tables.into_gaps().iter().map(|gap| gap.kind).collect();

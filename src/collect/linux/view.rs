@@ -7,7 +7,7 @@ use super::namespaces::{self, By, Neighbour, Reading};
 use super::search::may_be_ours;
 use super::sock_diag::Entry;
 use super::tables::Tables;
-use crate::collect::{self, Detail, Scope};
+use crate::collect::{Access, Detail, Inside, Namespaces, Scope};
 use crate::error::Error;
 use crate::model::{Gap, Namespace, ShownBy, Socket, gap};
 
@@ -15,7 +15,9 @@ use crate::model::{Gap, Namespace, ShownBy, Socket, gap};
 #[derive(Debug)]
 pub struct View<'a> {
     proc: &'a Path,
-    own: Tables<'a>,
+    own: Tables,
+    /// The namespace of `own`, if it is only seen from outside.
+    outside: Option<Box<Namespace>>,
     others: Vec<Neighbour>,
     /// What could not be seen of the others.
     gaps: Vec<String>,
@@ -23,9 +25,12 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// Opens the tables that `scope` asks for. Other namespaces are not even looked for unless they are in it.
-    pub fn open(proc: &'a Path, scope: &Scope) -> Self {
-        let mut view = Self { proc, own: Tables::open(proc), others: Vec::new(), gaps: Vec::new() };
-        if scope.namespaces == collect::Namespaces::All {
+    pub fn open(proc: &'a Path, scope: &Scope) -> Result<Self, Error> {
+        if let Namespaces::Inside(inside) = &scope.namespaces {
+            return Self::of(proc, inside);
+        }
+        let mut view = Self::own_alone(proc, Tables::open(proc));
+        if scope.namespaces == Namespaces::All {
             match namespaces::find(proc) {
                 Ok(found) => view.others = found,
                 Err(error) => view.gaps.push(format!("other network namespaces could not be looked for: {error}")),
@@ -34,17 +39,35 @@ impl<'a> View<'a> {
                 namespaces::give_names(proc, &mut view.others);
             }
         }
-        view
+        Ok(view)
+    }
+
+    const fn own_alone(proc: &'a Path, own: Tables) -> Self {
+        Self { proc, own, outside: None, others: Vec::new(), gaps: Vec::new() }
+    }
+
+    /// The tables of the namespace that is looked at from inside, in place of our own.
+    fn of(proc: &'a Path, inside: &Inside) -> Result<Self, Error> {
+        let phrase = inside.namespace.phrase();
+        match inside.access {
+            Access::Entered => Ok(Self::own_alone(proc, Tables::open(proc))),
+            Access::Text(pid) => Ok(Self {
+                outside: Some(Box::new(inside.namespace.clone())),
+                gaps: vec![format!("whether bind works in {phrase}, which was read from /proc/{pid}/net")],
+                ..Self::own_alone(proc, Tables::text(proc.join(pid.to_string())))
+            }),
+            Access::Refused => Err(Error::NoEntry(phrase)),
+        }
     }
 
     /// The tables of our own namespace.
-    pub fn own(&mut self) -> &mut Tables<'a> {
+    pub fn own(&mut self) -> &mut Tables {
         &mut self.own
     }
 
     /// Reads the sockets that `scope` asks for.
     pub fn read(&mut self, scope: &Scope) -> Result<Vec<Entry>, Error> {
-        let mut entries = self.own.read_scope(scope)?;
+        let mut entries = self.read_own(scope)?;
         let neighbours: Vec<&Neighbour> = self.others.iter().collect();
         let readings = namespaces::read_all(self.proc, scope, &neighbours);
         self.gaps.extend(gaps(self.proc, &neighbours, &readings));
@@ -52,10 +75,20 @@ impl<'a> View<'a> {
         Ok(entries)
     }
 
+    fn read_own(&mut self, scope: &Scope) -> Result<Vec<Entry>, Error> {
+        let mut entries = self.own.read_scope(scope)?;
+        if self.outside.is_some() {
+            for entry in &mut entries {
+                entry.socket.namespace.clone_from(&self.outside);
+            }
+        }
+        Ok(entries)
+    }
+
     /// Reads again where the sockets of `doubtful` are.
     pub fn read_again(&mut self, scope: &Scope, doubtful: &[&Socket]) -> Result<Vec<Entry>, Error> {
         let wanted: HashSet<Option<&Namespace>> = doubtful.iter().map(|socket| socket.namespace.as_deref()).collect();
-        let mut entries = if wanted.contains(&None) { self.own.read_scope(scope)? } else { Vec::new() };
+        let mut entries = if wanted.contains(&self.outside.as_deref()) { self.read_own(scope)? } else { Vec::new() };
         let neighbours: Vec<&Neighbour> =
             self.others.iter().filter(|neighbour| wanted.contains(&Some(&neighbour.namespace))).collect();
         let readings = namespaces::read_all(self.proc, scope, &neighbours);
@@ -93,7 +126,7 @@ fn gaps(proc: &Path, neighbours: &[&Neighbour], readings: &[Option<Reading>]) ->
     if !unread.is_empty() {
         let is_any_nameless = neighbours.iter().any(|neighbour| neighbour.namespace.inode.is_none());
         gaps.push(if is_any_nameless {
-            format!("which network namespaces are called {} could not be seen", some(&unread))
+            format!("which network namespaces are called {}", some(&unread))
         } else {
             format!("these network namespaces could not be read: {}", some(&unread))
         });

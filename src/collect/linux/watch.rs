@@ -11,7 +11,7 @@ use crate::port_set::PortSet;
 
 /// Access to the tables that stays open.
 #[derive(Debug)]
-pub struct Watch(Tables<'static>);
+pub struct Watch(Tables);
 
 impl Watch {
     /// Opens the tables.

@@ -26,9 +26,10 @@ impl Headline<'_> {
 pub fn free(ports: &[&PortReport]) -> String {
     let first = ports[0];
     let place = on_addresses(first, "and");
+    let inside = inside(first);
     let answer = match ports {
-        [_, _, ..] => format!("{}{place} is free (tcp and udp)", first.observed.port),
-        _ => format!("{}{place} is free", first.observed.name()),
+        [_, _, ..] => format!("{}{place}{inside} is free (tcp and udp)", first.observed.port),
+        _ => format!("{}{place}{inside} is free", first.observed.name()),
     };
     let remnants = ports.iter().any(|port| !port.observed.sockets.is_empty());
     let answer = if remnants { format!("{answer} to a server that sets SO_REUSEADDR") } else { answer };
@@ -36,6 +37,12 @@ pub fn free(ports: &[&PortReport]) -> String {
         Some(usual) => format!("{answer} · {usual}"),
         None => answer,
     }
+}
+
+/// ` in container shop-web-1`, for a port that is looked at from inside.
+fn inside(port: &PortReport) -> String {
+    let namespace = port.observed.namespace.as_ref();
+    namespace.map(|namespace| format!(" in {}", namespace.phrase())).unwrap_or_default()
 }
 
 /// What is usually on a port: `http-alt; often Tomcat, Spring, Jenkins`.
@@ -69,7 +76,7 @@ fn waiting(port: &PortReport) -> Vec<Group<'_>> {
 pub fn of<'a>(ports: &[&'a PortReport], diagnosis: &Diagnosis) -> Headline<'a> {
     let first = ports[0];
     let names: Vec<String> = ports.iter().map(|port| port.observed.name()).collect();
-    let names = format!("{}{}", names.join(" and "), on(first, "or"));
+    let names = format!("{}{}{}", names.join(" and "), on(first, "or"), inside(first));
     let is = if ports.len() == 1 { "is" } else { "are" };
     match first.verdict.status {
         Status::Held => {}

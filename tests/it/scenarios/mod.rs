@@ -13,6 +13,7 @@ mod health;
 mod leases;
 mod listeners;
 mod mixed;
+mod namespaces;
 mod owners;
 mod sandboxes;
 mod stage;
@@ -51,6 +52,7 @@ fn all() -> impl Iterator<Item = &'static Scenario> {
         health::ALL,
         leases::ALL,
         mixed::ALL,
+        namespaces::ALL,
     ]
     .into_iter()
     .flatten()

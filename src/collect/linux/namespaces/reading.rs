@@ -87,7 +87,7 @@ impl Neighbour {
     fn read_text(&self, proc: &Path, scope: &Scope) -> Option<Vec<Entry>> {
         let root = File::open(proc).ok()?;
         let read =
-            |pid: Pid| -> Result<Vec<Entry>, Error> { Tables::text(&proc.join(pid.to_string())).read_elsewhere(scope) };
+            |pid: Pid| -> Result<Vec<Entry>, Error> { Tables::text(proc.join(pid.to_string())).read_elsewhere(scope) };
         self.pids.iter().find_map(|&pid| {
             let entries = self.has(&root, pid).then(|| read(pid).ok())??;
             // Its id may have become another's meanwhile.

@@ -1,0 +1,51 @@
+//! The verdict `other-namespace`: the port is in use in another network namespace, which is no conflict.
+
+use super::{
+    Detail, Explanation, Facts, Group, Holder, Observation, Phrase, Rule, Severity, Statement, Subject, Verb, groups,
+};
+use crate::model::Pid;
+
+pub static RULE: Rule = Rule {
+    code: "other-namespace",
+    severity: Severity::Info,
+    explanation: Explanation {
+        what: "The port is in use in another network namespace, such as that of a container. That is no conflict here.",
+        why: "Each network namespace has ports of its own. A container usually has a namespace of its own.",
+        detection: "With -A, the sockets of every network namespace are read. One of another namespace waits on the \
+                    port.",
+        remedy: "Nothing to do. `portcheck --in WHERE PORT` looks at the port from inside the other namespace.",
+    },
+    check,
+};
+
+/// So many holders are named.
+const MOST: usize = 3;
+
+fn check(facts: &Facts<'_>) -> Vec<Observation> {
+    let groups = groups(&facts.observed.elsewhere);
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    let (subject, verb) = (Subject::port(facts), Verb("is in use elsewhere, which is no conflict:", ""));
+    let named = groups.iter().take(MOST).enumerate();
+    let mut object: Vec<Phrase> = named.flat_map(|(index, group)| holder(group, index > 0)).collect();
+    match groups.len().saturating_sub(MOST) {
+        0 => {}
+        more => object.push(format!(", and {more} more").into()),
+    }
+    let mut pids: Vec<Pid> = groups.iter().flat_map(|group| group.owners.pids()).copied().collect();
+    pids.sort_unstable();
+    pids.dedup();
+    let mut names: Vec<String> =
+        groups.iter().filter_map(|group| Some(group.sockets[0].namespace.as_ref()?.title())).collect();
+    names.dedup();
+    let details = vec![("namespaces", Detail::Text(names.join(", ")))];
+    vec![Observation { pids, details, ..Observation::of(Statement { subject, verb, object }) }]
+}
+
+/// `nginx (pid 9622) in container shop-web-1`.
+fn holder(group: &Group<'_>, follows: bool) -> Vec<Phrase> {
+    let place = group.sockets[0].namespace.as_ref().map(|namespace| format!(" in {}", namespace.phrase()));
+    let comma = follows.then(|| Phrase::from(", "));
+    comma.into_iter().chain([Phrase::Holder(Holder::from(group))]).chain(place.map(Phrase::from)).collect()
+}
