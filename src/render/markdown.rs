@@ -30,7 +30,8 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
             Line::One(port) => add_port(port, diagnosis, style, &mut table),
         }
     }
-    let is_elsewhere = |port: &PortReport| port.observed.namespace != diagnosis.inside;
+    let is_elsewhere =
+        |port: &PortReport| port.observed.everywhere().any(|socket| socket.namespace != diagnosis.inside);
     if !diagnosis.ports.iter().any(is_elsewhere)
         && let Some(namespaces) = table.column_mut(HEADING.len() - 1)
     {
@@ -40,7 +41,7 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
 }
 
 fn is_unused(run: &[PortReport]) -> bool {
-    run.iter().all(|port| port.observed.sockets.is_empty())
+    run.iter().all(|port| port.observed.everywhere().next().is_none())
 }
 
 fn add_port(port: &PortReport, diagnosis: &Diagnosis, style: &Style, table: &mut Table) {

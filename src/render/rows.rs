@@ -52,9 +52,10 @@ pub fn rows<'a>(diagnosis: &'a Diagnosis, style: &Style) -> Vec<Row<'a>> {
 /// The rows of one port.
 pub fn rows_of<'a>(port: &'a PortReport, processes: &'a [Process], style: &Style) -> Vec<Row<'a>> {
     if style.connections {
-        return port.observed.sockets.iter().map(|socket| row(port, &Group::of(socket), processes)).collect();
+        return port.observed.everywhere().map(|socket| row(port, &Group::of(socket), processes)).collect();
     }
-    groups(port.observed.shown_sockets()).iter().map(|group| row(port, group, processes)).collect()
+    let sockets = port.observed.shown_sockets().chain(&port.observed.elsewhere);
+    groups(sockets).iter().map(|group| row(port, group, processes)).collect()
 }
 
 fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) -> Row<'a> {

@@ -12,6 +12,7 @@ use super::cgroup::Hierarchy;
 use super::elsewhere::Elsewhere;
 use super::engines::proxies::{self, Proxy};
 use super::kernel_sockets::KernelPort;
+use super::namespaces;
 use super::owners::Sweep;
 use super::partial::Others;
 use super::search::may_be_ours;
@@ -77,12 +78,24 @@ impl<'a> Attribution<'a> {
     /// Who holds the socket `entry`, created in `cgroup`.
     pub fn owners_of(&mut self, entry: &Entry, cgroup: Option<&str>) -> Attributed {
         let mut attributed = self.attribute(entry, cgroup);
+        self.leave_out_outsiders(&mut attributed, &entry.socket);
         if let Owners::Known(pids) = &mut attributed.owners
             && let Some(reason) = self.others.besides(pids, &entry.socket, cgroup)
         {
             attributed.owners = Owners::Partial { pids: std::mem::take(pids), reason };
         }
         attributed
+    }
+
+    /// Leaves out likely owners that are in another network namespace than the socket.
+    fn leave_out_outsiders(&self, attributed: &mut Attributed, socket: &Socket) {
+        let (Owners::Likely { pids, .. }, Some(namespace)) = (&mut attributed.owners, &socket.namespace) else {
+            return;
+        };
+        pids.retain(|&pid| namespaces::may_be_in(self.proc, pid, namespace));
+        if pids.is_empty() {
+            *attributed = Owners::Hidden { reason: self.why_hidden() }.into();
+        }
     }
 
     fn attribute(&mut self, entry: &Entry, cgroup: Option<&str>) -> Attributed {

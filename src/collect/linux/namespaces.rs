@@ -123,6 +123,12 @@ fn table_of(root: impl AsFd, process: impl std::fmt::Display) -> Option<u64> {
     Some(table.st_ino)
 }
 
+/// Whether a process may be in a network namespace, as far as it tells.
+pub fn may_be_in(proc: &Path, pid: Pid, namespace: &Namespace) -> bool {
+    let told = File::open(proc).ok().and_then(|root| inode_of(root, pid).ok());
+    told.is_none() || namespace.inode.is_none() || told == namespace.inode
+}
+
 impl Neighbour {
     /// The processes in it, ascending.
     pub fn pids(&self) -> &[Pid] {

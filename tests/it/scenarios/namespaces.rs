@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use crate::common::netns::Netns;
+use crate::common::run;
 use crate::scenarios::scenarios;
 use crate::scenarios::stage::Stage;
 
@@ -19,6 +20,10 @@ fn a_port_in_use_elsewhere(stage: &Stage) -> Result<(), String> {
     let look = stage.look(&all);
     look.is("free", &["other-namespace", "free"], &[role.pid()]);
     assert_eq!(look.finding("other-namespace")["pids"][0], role.pid());
+    let csv = run(&["-A", "23898/tcp", "--format", "csv"]).stdout;
+    assert!(csv.lines().nth(1).is_some_and(|row| row.ends_with(&format!(",{}", blue.name))), "{csv}");
+    let markdown = run(&["-A", "23898", "--format", "markdown"]).stdout;
+    assert!(markdown.contains("Namespace") && markdown.contains(&blue.name), "{markdown}");
     let listener = TcpListener::bind("127.0.0.1:23898").unwrap();
     let look = stage.look(&all);
     look.says("held", &["listener", "other-namespace"]);
