@@ -54,7 +54,6 @@ mod common;
 pub use native::Watch;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use crate::error::Error;
 use crate::model::{
@@ -185,9 +184,7 @@ pub fn circumstances(failure: BindFailure) -> Circumstances {
 /// The rules of the firewall that send what arrives for `ports` of this machine elsewhere, and what
 /// keeps us from reading them.
 pub fn diversions(ports: &[(u16, Protocol)]) -> (Vec<Diversion>, Option<Gap>) {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    let local: Vec<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).collect();
-    native::diversions(ports, &local)
+    native::diversions(ports)
 }
 
 /// The sockets that wait on `ports`, without their owners: TCP sockets that listen, and UDP sockets

@@ -2,7 +2,6 @@
 //! units, and no program may drop the sockets of others.
 
 use std::io;
-use std::net::IpAddr;
 use std::time::SystemTime;
 
 use super::{BindFailure, Detail, Inside, Namespaces, Scope, native};
@@ -56,7 +55,7 @@ pub fn circumstances(_failure: BindFailure, addresses: Vec<InterfaceAddress>) ->
 }
 
 /// See [`super::diversions`]. Other firewalls are not read.
-pub fn diversions(_ports: &[(u16, Protocol)], _local: &[IpAddr]) -> (Vec<Diversion>, Option<Gap>) {
+pub fn diversions(_ports: &[(u16, Protocol)]) -> (Vec<Diversion>, Option<Gap>) {
     (Vec::new(), None)
 }
 

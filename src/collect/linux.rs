@@ -38,7 +38,6 @@ mod watch;
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::SystemTime;
@@ -99,8 +98,8 @@ pub fn supervisor_of(pid: Pid) -> supervisor::Supervisor {
 }
 
 /// See [`super::diversions`].
-pub fn diversions(ports: &[(u16, Protocol)], local: &[IpAddr]) -> (Vec<Diversion>, Option<Gap>) {
-    nat::diversions(Path::new(PROC), ports, local)
+pub fn diversions(ports: &[(u16, Protocol)]) -> (Vec<Diversion>, Option<Gap>) {
+    nat::diversions(Path::new(PROC), ports)
 }
 
 /// When a process started, more precisely than sysinfo reports it.

@@ -33,10 +33,15 @@ struct Rules {
 }
 
 /// See [`crate::collect::diversions`].
-pub fn diversions(proc: &Path, ports: &[(u16, Protocol)], local: &[IpAddr]) -> (Vec<Diversion>, Option<Gap>) {
+pub fn diversions(proc: &Path, ports: &[(u16, Protocol)]) -> (Vec<Diversion>, Option<Gap>) {
     let (tables, gap) = read_all(proc);
+    if tables.is_empty() {
+        return (Vec::new(), gap);
+    }
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let local: Vec<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).collect();
     let of_port =
-        |&(port, protocol): &(u16, Protocol)| tables.iter().find_map(|table| table.diverts(port, protocol, local));
+        |&(port, protocol): &(u16, Protocol)| tables.iter().find_map(|table| table.diverts(port, protocol, &local));
     let mut found: Vec<Diversion> = ports.iter().filter_map(of_port).collect();
     engines::find_ends(proc, found.iter_mut().map(|diversion| (diversion.protocol, &mut diversion.forward)));
     (found, gap)
