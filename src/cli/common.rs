@@ -74,10 +74,10 @@ impl Narrow {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where")]
 pub struct Where {
-    /// In every network namespace of this machine: in containers, too
+    /// Look in every network namespace of this machine: in containers, too
     #[arg(short = 'A', long, conflicts_with = "inside")]
     all_namespaces: bool,
-    /// From inside another one: a container, a pid, a name of 'ip netns' or a file
+    /// Look from inside a container, or the network namespace of a pid, 'ip netns' or a file
     #[arg(long = "in", value_name = "WHERE")]
     inside: Option<String>,
 }

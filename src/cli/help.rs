@@ -26,8 +26,8 @@ pub const AFTER: &str = concat!(
 Common options:
   --tcp, --udp, -4, -6   One protocol, one IP version
   --all                  Show connections, too
-  -A, --all-namespaces   In every network namespace: in containers, too
-  --in WHERE             In a container, or where this process or 'ip netns' name is
+  -A, --all-namespaces   Look in every network namespace: in containers, too
+  --in WHERE             Look from inside a container, a pid or an 'ip netns'
   --exposed              List only what other machines can reach
   --process NAME, --user USER, --pid PID
                          List only what these hold
