@@ -49,3 +49,36 @@ fn holder(group: &Group<'_>, follows: bool) -> Vec<Phrase> {
     let comma = follows.then(|| Phrase::from(", "));
     comma.into_iter().chain([Phrase::Holder(Holder::from(group))]).chain(place.map(Phrase::from)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Observed;
+    use super::*;
+    use crate::model::{Protocol, Socket};
+    use crate::prose;
+    use crate::testing::{host, namespace, owned, process};
+
+    fn observed(namespaces: &[&str]) -> Observed {
+        let socket =
+            |name: &&str| Socket { namespace: Some(Box::new(namespace(name))), ..owned("0.0.0.0:8080", &[42]) };
+        Observed { elsewhere: namespaces.iter().map(socket).collect(), ..Observed::of(8080, Protocol::Tcp) }
+    }
+
+    fn said(namespaces: &[&str]) -> Vec<String> {
+        let (observed, host, processes) = (observed(namespaces), host(), [process(42, 1, "nginx")]);
+        let facts = Facts { processes: &processes, ..Facts::of(&observed, &host) };
+        check(&facts).iter().map(|observation| prose::whole(&observation.statement, &processes)).collect()
+    }
+
+    #[test]
+    fn a_few_holders_elsewhere_are_named_in_one_sentence() {
+        assert_eq!(said(&[]), [""; 0]);
+        let start = "8080/tcp is in use elsewhere, which is no conflict:";
+        assert_eq!(said(&["blue"]), [format!("{start} nginx (pid 42) in network namespace blue")]);
+        let [sentence] = &said(&["a", "b", "c", "d", "e"])[..] else { panic!() };
+        assert!(
+            sentence.ends_with("network namespace c, and 2 more") && !sentence.contains("namespace d"),
+            "{sentence}"
+        );
+    }
+}

@@ -205,6 +205,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_namespace_goes_last_and_the_address_never() {
+        let columns = [Column::Port, Column::Namespace, Column::Address, Column::Command];
+        let row = ["8080", "shop-web-1", "172.17.0.2", "/usr/sbin/httpd -f -p 80"].map(|text| vec![text.to_owned()]);
+        let cells = [row.to_vec()];
+        let left = |limit: u16| -> Vec<Column> {
+            let widths = fit(&columns, &cells, Some(limit));
+            columns.into_iter().zip(widths).filter(|&(_, width)| width > 0).map(|(column, _)| column).collect()
+        };
+        assert_eq!(left(60), columns);
+        assert_eq!(left(32), [Column::Port, Column::Namespace, Column::Address]);
+        assert_eq!(left(20), [Column::Port, Column::Address]);
+        assert_eq!(fit(&columns, &cells, Some(20))[2], 10);
+    }
+
+    #[test]
     fn items_stand_below_each_other_only_where_they_have_to() {
         let items = ["127.0.0.1".to_owned(), "fe80::1%eth0".to_owned()];
         assert_eq!(text(&items, 23), "127.0.0.1, fe80::1%eth0");

@@ -11,8 +11,9 @@ use serde_json::{Value, json as value};
 use crate::common::docker::Docker;
 use crate::common::netns::{Crowd, Netns, inode};
 use crate::common::role::Role;
+use crate::common::server::until;
 use crate::common::{
-    Background, Run, in_namespace, is_root, json, json_as_nobody, owners, portcheck_as_nobody, run, skip,
+    Background, Run, in_namespace, is_root, json, json_as_nobody, owners, portcheck, portcheck_as_nobody, run, skip,
 };
 
 /// Ports that no other test listens on.
@@ -234,6 +235,41 @@ fn without_privilege_a_look_from_inside_says_what_it_does_not_tell() {
         let refused = Run::from(portcheck_as_nobody(&["--in", &blue.name, "23896/tcp"]).output().unwrap());
         let message = format!("portcheck: only root can look into network namespace {}\n", blue.name);
         assert_eq!((refused.code, refused.stderr), (4, message));
+    });
+}
+
+/// A process can call itself anything.
+const HOSTILE: &str = "
+import ctypes, signal, socket
+libc = ctypes.CDLL(None)
+libc.unshare(0x40000000)
+listener = socket.socket()
+listener.bind(('0.0.0.0', 23900))
+listener.listen()
+open('/proc/self/comm', 'w').write('\\x1b[31mred\\n')
+signal.pause()
+";
+
+#[test]
+fn a_hostile_name_of_a_namespace_is_harmless() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to make namespaces");
+        }
+        let hostile = Background::spawn(Command::new("python3").args(["-c", HOSTILE]));
+        let comm = format!("/proc/{}/comm", hostile.pid());
+        until("it has its name", || std::fs::read_to_string(&comm).is_ok_and(|name| name.starts_with('\x1b')));
+        let pid = hostile.pid().to_string();
+
+        for arguments in
+            [&["-A"][..], &["-A", "23900"], &["--in", &*pid], &["--in", &*pid, "23900"], &["-A", "--format", "csv"]]
+        {
+            let commands = [portcheck(arguments), portcheck_as_nobody(arguments)];
+            for run in commands.map(|mut command| Run::from(command.output().unwrap())) {
+                assert!(run.stdout.contains("[31mred"), "{run:?}");
+                assert!(!run.stdout.contains('\x1b') && !run.stderr.contains('\x1b'), "{run:?}");
+            }
+        }
     });
 }
 
