@@ -1,7 +1,9 @@
-//! What a port number and a socket's address say by themselves: the class of the port, from where
-//! the socket can be reached, and what is usually there ([`services`]).
+//! What a port number, a socket's address and a command line say by themselves: the class of the port,
+//! from where the socket can be reached, what is usually there ([`services`]), and what a program
+//! runs ([`command_line`]).
 
 pub mod browser;
+pub mod command_line;
 pub mod common_use;
 pub mod iana;
 mod nearest;

@@ -14,6 +14,7 @@ mod lease;
 mod namespace;
 mod owners;
 mod process;
+mod project;
 mod socket;
 
 use std::fmt;
@@ -30,6 +31,7 @@ pub use lease::{Client, Lease, LeaseKind, NameTaken};
 pub use namespace::{Namespace, NamespaceName};
 pub use owners::{Owners, Via};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit, name_or_stand_in};
+pub use project::{Project, ProjectKind, Runner, Task};
 pub use socket::{Family, KernelUser, PortProxy, Socket, State, Timer, TimerKind};
 
 /// A process id, in the pid namespace of this process.

@@ -6,6 +6,7 @@ mod columns;
 mod csv;
 mod explain;
 mod free;
+mod home;
 mod json;
 pub mod kill;
 mod markdown;
@@ -16,6 +17,7 @@ mod table;
 mod wait;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use crate::answer::Answer;
 use crate::commands::diagnosis::Diagnosis;
@@ -57,6 +59,8 @@ pub struct Style {
     pub as_root: String,
     /// Seconds since 1970-01-01 UTC, from which ages are counted.
     pub now: u64,
+    /// The home directory of the reader.
+    pub home: Option<PathBuf>,
 }
 
 /// Writes `answer`. Of the formats only [`Format::Table`] has colours. They are always written: the

@@ -73,6 +73,8 @@ pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
         container: None,
         engine_container: None,
         forwarder: None,
+        project: None,
+        task: None,
     };
     Process { forwarder: Forwarder::of(&process), ..process }
 }

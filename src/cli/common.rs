@@ -144,6 +144,7 @@ impl<F: Formats> Output<F> {
             connections: false,
             as_root: caller::as_root(as_root),
             now: caller::now(),
+            home: std::env::home_dir(),
         })
     }
 

@@ -26,6 +26,7 @@ mod partial;
 mod pids;
 mod proc_net;
 mod program;
+mod projects;
 mod quick;
 mod search;
 mod sock_diag;
@@ -188,6 +189,7 @@ fn with_owners(scope: &Scope, host: Host, mut view: View<'_>, mut entries: Vec<E
     if scope.detail == Detail::Full {
         look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
         gaps.extend(socket_units::assign(&mut sockets, &processes));
+        projects::assign(proc, &mut processes);
     }
     engines::assign(proc, &mut sockets, &mut processes);
     leaders_first(&mut sockets, &processes);

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, Uid, UpdateKind};
 
 use super::{Detail, native};
+use crate::classify::command_line::task;
 use crate::error::Error;
-use crate::model::{Ancestor, Forwarder, Pid, Process, name_or_stand_in};
+use crate::model::{Ancestor, Forwarder, Pid, Process, Task, name_or_stand_in};
 use crate::platform::machine::IS_WINDOWS;
 
 /// More generations than any process has. A bound is needed if ids are reused while we read.
@@ -40,13 +41,20 @@ pub fn details(
     };
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&wanted), false, kind);
     if detail == Detail::Full {
-        refresh_ancestors(&mut system, &wanted, brief);
+        // The command lines of ancestors tell the task.
+        refresh_ancestors(&mut system, &wanted, brief.with_cmd(UpdateKind::OnlyIfNotSet));
     }
     refresh_nameless(&mut system, brief);
 
     let found = wanted.iter().filter_map(|&pid| {
-        let ancestors = if detail == Detail::Full { ancestors(&system, pid) } else { Vec::new() };
-        let found = Process { ancestors, ..describe(system.process(pid)?, &mut user_name) };
+        let own = system.process(pid)?;
+        let mut found = describe(own, &mut user_name);
+        if detail == Detail::Full {
+            found.ancestors = ancestors(&system, pid)
+                .map(|process| Ancestor { pid: process.pid().as_u32(), name: name_of(process) })
+                .collect();
+            found.task = task_of(std::iter::once(own).chain(ancestors(&system, pid)));
+        }
         Some(Process { forwarder: Forwarder::of(&found), ..found })
     });
     Ok(found.collect())
@@ -77,6 +85,8 @@ fn describe(process: &sysinfo::Process, user_name: &mut impl FnMut(&Uid) -> Opti
         container: None,
         engine_container: None,
         forwarder: None,
+        project: None,
+        task: None,
     }
 }
 
@@ -124,17 +134,29 @@ fn start_by_seconds(process: &sysinfo::Process) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-fn ancestors(system: &System, pid: sysinfo::Pid) -> Vec<Ancestor> {
-    let parent_of = |pid: sysinfo::Pid| {
+/// The nearest task among a process and its ancestors, as far up as a shell that somebody types into.
+fn task_of<'a>(line: impl Iterator<Item = &'a sysinfo::Process>) -> Option<Task> {
+    for process in line {
+        let command = command_of(process);
+        if let Some((runner, name)) = task::of(&command) {
+            return Some(Task { runner, name, pid: process.pid().as_u32(), file: None });
+        }
+        if task::is_interactive_shell(&command) {
+            return None;
+        }
+    }
+    None
+}
+
+/// The parent of a process, the parent of that one, and so on.
+fn ancestors(system: &System, pid: sysinfo::Pid) -> impl Iterator<Item = &sysinfo::Process> {
+    let parent_of = move |pid: sysinfo::Pid| {
         let child = system.process(pid)?;
         // Windows keeps the id of a parent that has ended. It may belong to another process by now.
         let is_parent = |parent: &&sysinfo::Process| !IS_WINDOWS || parent.start_time() <= child.start_time();
         system.process(child.parent()?).filter(is_parent)
     };
-    std::iter::successors(parent_of(pid), |process| parent_of(process.pid()))
-        .take(MOST_ANCESTORS)
-        .map(|process| Ancestor { pid: process.pid().as_u32(), name: name_of(process) })
-        .collect()
+    std::iter::successors(parent_of(pid), move |process| parent_of(process.pid())).take(MOST_ANCESTORS)
 }
 
 // Unix only: user ids are numbers there, `true` exists, and a parent lives on.

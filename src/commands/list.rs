@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::check;
 use super::diagnosis::{Diagnosis, Key, by_port};
+use crate::classify::command_line::program;
 use crate::classify::{Class, Exposure};
 use crate::collect::{self, Detail, Scope};
 use crate::diagnose::Observed;
@@ -81,11 +82,13 @@ fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
 }
 
 /// Whether a process has this text in its name or command line, ignoring case. The name of a script
-/// is that of its interpreter.
+/// is that of its interpreter, so what the interpreter runs counts too.
 fn is_called(process: &Process, text: &str) -> bool {
     let text = text.to_lowercase();
     let has = |name: &str| name.to_lowercase().contains(&text);
-    has(&process.name) || has(&process.command.join(" "))
+    has(&process.name)
+        || has(&process.command.join(" "))
+        || program::of(&process.command).is_some_and(|program| has(&program))
 }
 
 /// Which of two ports comes first.

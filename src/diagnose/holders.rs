@@ -118,12 +118,17 @@ impl Holder {
 
     /// The name alone, without how likely it is.
     pub fn bare_name(&self, processes: &[Process]) -> String {
+        self.name_by(processes, |pid| name(pid, processes))
+    }
+
+    /// The same where a single process is called what `name` makes of its id.
+    pub fn name_by(&self, processes: &[Process], name: impl Fn(Pid) -> String) -> String {
         match self {
-            Self::Processes(pids) => name_all(pids, processes),
-            Self::AtLeast(pids) => name_at_least(pids, processes),
+            Self::Processes(pids) => name_all(pids, processes, name),
+            Self::AtLeast(pids) => name_at_least(pids, name),
             Self::Likely(pids) => match &pids[..] {
-                [pid] => name(*pid, processes),
-                [first, others @ ..] => format!("{} or one of {} more", name(*first, processes), others.len()),
+                [pid] => name(*pid),
+                [first, others @ ..] => format!("{} or one of {} more", name(*first), others.len()),
                 [] => "a process".to_owned(),
             },
             Self::Hidden { user, uid, supervisor } => hidden(user.as_deref(), *uid, supervisor),
@@ -185,22 +190,22 @@ fn name(pid: Pid, processes: &[Process]) -> String {
     }
 }
 
-fn name_all(pids: &[Pid], processes: &[Process]) -> String {
+fn name_all(pids: &[Pid], processes: &[Process], name: impl Fn(Pid) -> String) -> String {
     match pids {
         [] => "a process".to_owned(),
-        [pid] => name(*pid, processes),
+        [pid] => name(*pid),
         [leader, others @ ..] => {
             let descends = |pid: Pid| {
                 find_process(processes, pid).is_some_and(|process| {
                     process.ppid == Some(*leader) || process.ancestors.iter().any(|ancestor| ancestor.pid == *leader)
                 })
             };
-            let leader_name = name(*leader, processes);
+            let leader_name = name(*leader);
             if others.iter().all(|&pid| descends(pid)) {
                 let children = if others.len() == 1 { "child" } else { "children" };
                 format!("{leader_name} and {} {children}", others.len())
             } else if let [other] = others {
-                format!("{leader_name} and {}", name(*other, processes))
+                format!("{leader_name} and {}", name(*other))
             } else {
                 format!("{leader_name} and {} more processes", others.len())
             }
@@ -209,10 +214,10 @@ fn name_all(pids: &[Pid], processes: &[Process]) -> String {
 }
 
 /// `nginx (pid 813), 2 more processes and perhaps others`.
-fn name_at_least(pids: &[Pid], processes: &[Process]) -> String {
-    let mut names: Vec<String> = pids.first().map(|&leader| name(leader, processes)).into_iter().collect();
+fn name_at_least(pids: &[Pid], name: impl Fn(Pid) -> String) -> String {
+    let mut names: Vec<String> = pids.first().map(|&leader| name(leader)).into_iter().collect();
     match pids {
-        [_, other] => names.push(name(*other, processes)),
+        [_, other] => names.push(name(*other)),
         [_, others @ ..] if !others.is_empty() => names.push(format!("{} more processes", others.len())),
         _ => {}
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{EngineContainer, Forwarder, Pid};
+use super::{EngineContainer, Forwarder, Pid, Project, Task};
 
 /// Who looks after a process: a unit of systemd.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,6 +138,10 @@ pub struct Process {
     pub engine_container: Option<Box<EngineContainer>>,
     /// What it holds ports for, if not for itself.
     pub forwarder: Option<Forwarder>,
+    /// The project it belongs to.
+    pub project: Option<Project>,
+    /// The task that started it, or that it runs itself.
+    pub task: Option<Task>,
 }
 
 impl Process {

@@ -26,7 +26,8 @@ use formatter::Escaping;
 use parts::{endpoint, remedy};
 use wire::{
     Envelope, Line, WireAncestor, WireBind, WireContainer, WireDetail, WireError, WireFinding, WireGap, WireHost,
-    WireKernelUser, WireNamespace, WireOwners, WirePort, WireProcess, WireService, WireSocket, WireTimer, WireUnit,
+    WireKernelUser, WireNamespace, WireOwners, WirePort, WireProcess, WireProject, WireService, WireSocket, WireTask,
+    WireTimer, WireUnit,
 };
 
 const SCHEMA_VERSION: u32 = 1;
@@ -267,6 +268,17 @@ fn process(process: &model::Process) -> WireProcess<'_> {
             runtime: container.runtime.into_str(),
             id: &container.id,
             pod: container.pod.as_deref(),
+        }),
+        project: process.project.as_ref().map(|project| WireProject {
+            directory: path(&project.directory),
+            name: &project.name,
+            kind: project.kind.into_str(),
+            git_branch: project.git_branch.as_deref(),
+        }),
+        task: process.task.as_ref().map(|task| WireTask {
+            runner: task.runner.into_str(),
+            name: task.name.as_deref(),
+            file: task.file.as_ref().map(path),
         }),
     }
 }

@@ -5,6 +5,7 @@ mod forward;
 mod headline;
 mod holder;
 mod verbose;
+mod words;
 
 use std::io::{self, Write};
 

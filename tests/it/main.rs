@@ -65,6 +65,8 @@ mod privilege;
 mod probe;
 mod program;
 #[cfg(target_os = "linux")]
+mod projects;
+#[cfg(target_os = "linux")]
 mod quick;
 #[cfg(target_os = "linux")]
 mod recipes;

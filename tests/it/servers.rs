@@ -276,7 +276,7 @@ fn two_servers_share_a_port_on_two_addresses() {
         assert_eq!(rows.len(), 2, "{rows:?}");
         for (server, address, full) in [(one, "127.0.0.1", "127.0.0.1:8000"), (another, "::1", "[::1]:8000")] {
             let pid = server.pid();
-            assert_contains(&report, &[&format!("  python3 (pid {pid})\n")]);
+            assert_contains(&report, &[&format!("  http.server (python3, pid {pid})\n")]);
             let row = rows.iter().find(|row| row.contains(&format!(" {pid} "))).unwrap();
             assert!(row.split_whitespace().any(|word| word == address), "{row}");
             let finding = tcp["findings"].as_array().unwrap().iter().find(|finding| finding["pids"][0] == pid).unwrap();

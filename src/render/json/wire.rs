@@ -20,7 +20,7 @@ use crate::commands::exit::Command;
 #[cfg(test)]
 use crate::diagnose::{Severity, Status};
 #[cfg(test)]
-use crate::model::{Backend, Family, Hides, Manager, Protocol, State, TimerKind, Via};
+use crate::model::{Backend, Family, Hides, Manager, ProjectKind, Protocol, Runner, State, TimerKind, Via};
 #[cfg(test)]
 use crate::probe::Outcome;
 #[cfg(test)]
@@ -284,6 +284,36 @@ pub struct WireProcess<'a> {
     pub ancestors: Vec<WireAncestor<'a>>,
     pub unit: Option<WireUnit<'a>>,
     pub container: Option<WireContainer<'a>>,
+    /// The project it belongs to.
+    pub project: Option<WireProject<'a>>,
+    /// The task that started it.
+    pub task: Option<WireTask<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Project"))]
+pub struct WireProject<'a> {
+    pub directory: String,
+    /// The name that the file of its kind gives it, else that of the directory.
+    pub name: &'a str,
+    /// By which file it is known: npm is package.json, compose is compose.yaml.
+    #[cfg_attr(test, schemars(extend("enum" = ProjectKind::VARIANTS)))]
+    pub kind: &'static str,
+    /// The branch that is checked out; null without git, and for a detached HEAD.
+    pub git_branch: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Task"))]
+pub struct WireTask<'a> {
+    #[cfg_attr(test, schemars(extend("enum" = Runner::VARIANTS)))]
+    pub runner: &'static str,
+    /// The script, target or program; null for the default of the runner.
+    pub name: Option<&'a str>,
+    /// The file that defines it, if it was found.
+    pub file: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

@@ -1,5 +1,6 @@
 //! The first line of a report: the answer.
 
+use super::words;
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Finding, Group, Holder, PortReport, Severity, Status, Subject, groups};
 use crate::model::State;
@@ -98,9 +99,11 @@ pub fn of<'a>(ports: &[&'a PortReport], diagnosis: &Diagnosis) -> Headline<'a> {
     }
     let is_plain =
         first.observed.sockets.iter().any(|socket| matches!(socket.state, State::Listen | State::Unconnected));
-    let name = |holder: &Holder| holder.name(&diagnosis.processes);
+    let name = |holder: &Holder| words::holder(holder, &diagnosis.processes);
     let who = match &holders[..] {
-        [Holder::Likely(_)] if is_plain => format!(", probably by {}", holders[0].bare_name(&diagnosis.processes)),
+        [Holder::Likely(_)] if is_plain => {
+            format!(", probably by {}", words::bare_holder(&holders[0], &diagnosis.processes))
+        }
         [holder] if is_plain && *holder != Holder::Kernel => format!(": {}", name(holder)),
         [] | [_] => return reason(first, &format!("{names} {is} in use"), diagnosis),
         [one, another] => format!(": {}, and {}", name(one), name(another)),

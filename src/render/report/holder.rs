@@ -1,13 +1,15 @@
 //! The rows on whoever holds a port: command, directory, age, place.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::forward;
+use super::{forward, words};
 use crate::classify::Exposure;
 use crate::commands::diagnosis::Diagnosis;
-use crate::diagnose::{Group, enumerate};
+use crate::diagnose::{Group, Holder, enumerate};
 use crate::model::{ForwardKind, Owners, Pid, Process, Socket, State, find_process};
+use crate::render::home;
 use crate::render::paper::{Length, Paper};
 use crate::render::rows::name_supervisor;
 use crate::render::{Style, colour, escape};
@@ -22,7 +24,7 @@ pub fn write(
     paper: &mut Paper<'_>,
 ) -> io::Result<()> {
     if count > 1 {
-        let name = escape::terminal(&group.holder(&diagnosis.processes)).into_owned();
+        let name = escape::terminal(&words::holder(&Holder::from(group), &diagnosis.processes)).into_owned();
         writeln!(paper.out, "  {0}{name}{0:#}", colour::STRONG)?;
     }
     if let Some(forward) = &group.sockets[0].forward
@@ -73,14 +75,31 @@ fn process(process: &Process, style: &Style, paper: &mut Paper<'_>) -> io::Resul
     if let Some(exe) = process.exe.as_ref().filter(|_| style.verbose) {
         paper.field("program", &exe.to_string_lossy())?;
     }
-    if let Some(cwd) = &process.cwd {
-        paper.field("directory", &cwd.to_string_lossy())?;
-    }
+    whereabouts(process, style, paper)?;
     if let Some(started) = started(process, style) {
         paper.field("started", &started)?;
     }
     if let Some(name) = name_supervisor(process.container.as_ref(), process.unit.as_ref()) {
         paper.field("runs in", &name)?;
+    }
+    Ok(())
+}
+
+/// Writes about the project, or the working directory where there is none or another one.
+fn whereabouts(process: &Process, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+    if let Some(project) = &process.project {
+        let branch = project.git_branch.as_ref().map(|branch| format!(", branch {branch}")).unwrap_or_default();
+        paper.field("project", &format!("{}{branch}", home::path(&project.directory, style)))?;
+    }
+    let is_told = |cwd: &&PathBuf| process.project.as_ref().is_none_or(|project| project.directory != **cwd);
+    // The project says enough of a directory below it.
+    if let Some(cwd) = process.cwd.as_ref().filter(is_told).filter(|_| style.verbose || process.project.is_none()) {
+        paper.field("directory", &home::path(cwd, style))?;
+    }
+    if let Some((task, file)) =
+        process.task.as_ref().filter(|_| style.verbose).and_then(|task| Some((task, task.file.as_ref()?)))
+    {
+        paper.field("task", &format!("{}, defined in {}", task.title(), home::path(file, style)))?;
     }
     Ok(())
 }
