@@ -2,6 +2,7 @@
 
 pub mod escape;
 
+mod also;
 mod columns;
 mod csv;
 mod explain;

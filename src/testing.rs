@@ -75,6 +75,8 @@ pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
         forwarder: None,
         project: None,
         task: None,
+        also_holds: Vec::new(),
+        clients: None,
     };
     Process { forwarder: Forwarder::of(&process), ..process }
 }

@@ -15,6 +15,7 @@ mod engines;
 pub mod fuzzing;
 mod generic;
 mod holder;
+mod holdings;
 mod host;
 mod kernel_sockets;
 mod links;
@@ -52,6 +53,7 @@ use crate::platform::proc::Stat;
 use attribute::{Attributed, Attribution};
 use cgroup::Hierarchy;
 use holder::Holder;
+use holdings::Holdings;
 use owners::Sweep;
 use search::Search;
 use sock_diag::{Entry, States};
@@ -169,6 +171,7 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
 fn with_owners(scope: &Scope, host: Host, mut view: View<'_>, mut entries: Vec<Entry>) -> Result<Snapshot, Error> {
     let proc = Path::new(PROC);
     let search = search::search(proc, &mut view, scope, &mut entries)?;
+    let holdings = Holdings::read(view.own(), scope, &entries, &host);
     let mut gaps = view.into_gaps();
     gaps.extend(gaps_of(&search, !entries.is_empty(), &host));
     let hierarchy = Hierarchy::find(proc);
@@ -190,6 +193,9 @@ fn with_owners(scope: &Scope, host: Host, mut view: View<'_>, mut entries: Vec<E
         look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
         gaps.extend(socket_units::assign(&mut sockets, &processes));
         projects::assign(proc, &mut processes);
+        if let Some(holdings) = holdings {
+            holdings.assign(proc, &mut processes);
+        }
     }
     engines::assign(proc, &mut sockets, &mut processes);
     leaders_first(&mut sockets, &processes);

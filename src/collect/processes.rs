@@ -87,6 +87,8 @@ fn describe(process: &sysinfo::Process, user_name: &mut impl FnMut(&Uid) -> Opti
         forwarder: None,
         project: None,
         task: None,
+        also_holds: Vec::new(),
+        clients: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{EngineContainer, Forwarder, Pid, Project, Task};
+use super::{EngineContainer, Forwarder, Pid, Project, Protocol, Task};
 
 /// Who looks after a process: a unit of systemd.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,6 +142,10 @@ pub struct Process {
     pub project: Option<Project>,
     /// The task that started it, or that it runs itself.
     pub task: Option<Task>,
+    /// The ports that it waits on besides those that were asked about.
+    pub also_holds: Vec<(u16, Protocol)>,
+    /// How many connections there are to its listeners that were asked about. `None` if unknown.
+    pub clients: Option<usize>,
 }
 
 impl Process {

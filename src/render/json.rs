@@ -26,8 +26,8 @@ use formatter::Escaping;
 use parts::{endpoint, remedy};
 use wire::{
     Envelope, Line, WireAncestor, WireBind, WireContainer, WireDetail, WireError, WireFinding, WireGap, WireHost,
-    WireKernelUser, WireNamespace, WireOwners, WirePort, WireProcess, WireProject, WireService, WireSocket, WireTask,
-    WireTimer, WireUnit,
+    WireKernelUser, WireNamespace, WireOwners, WirePort, WirePortName, WireProcess, WireProject, WireService,
+    WireSocket, WireTask, WireTimer, WireUnit,
 };
 
 const SCHEMA_VERSION: u32 = 1;
@@ -280,6 +280,12 @@ fn process(process: &model::Process) -> WireProcess<'_> {
             name: task.name.as_deref(),
             file: task.file.as_ref().map(path),
         }),
+        also_holds: process
+            .also_holds
+            .iter()
+            .map(|&(port, protocol)| WirePortName { port, protocol: protocol.into_str() })
+            .collect(),
+        clients: process.clients,
     }
 }
 

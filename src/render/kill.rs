@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 
+use super::also;
 use super::paper::{Length, Paper};
 use super::rows::on;
 use super::{Style, colour, escape};
@@ -126,6 +127,9 @@ fn intentions(plan: &Plan, signal: crate::platform::Signal, paper: &mut Paper<'_
         // The workers of a server mostly have one command line.
         if !holder.command.is_empty() && shown.replace(&holder.command) != Some(&holder.command) {
             paper.command("command", &holder.command, Length::Short)?;
+        }
+        if let Some(text) = also::sentence("the same process", &holder.also_holds, holder.clients) {
+            paper.field("also", &text)?;
         }
     }
     for (keeper, returns) in keepers(&plan.holders) {

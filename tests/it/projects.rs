@@ -281,3 +281,35 @@ fn a_directory_in_another_mount_namespace_is_not_ours() {
         assert_eq!(process["project"], value!(null));
     });
 }
+
+/// Other ports of the same process, and its clients, end together with it.
+#[test]
+fn what_else_ends_is_said_before_it_ends() {
+    in_namespace(|| {
+        if !has("python3") {
+            return skip("no python3");
+        }
+        let script = "import socket, sys\nopen = [socket.create_server(('127.0.0.1', port)) for port in (3000, 9229)]\n\
+                      udp = socket.socket(type=socket.SOCK_DGRAM); udp.bind(('127.0.0.1', 9230))\nsys.stdin.read()";
+        let mut server = Command::new("python3");
+        let mut server = server.args(["-c", script]).stdin(Stdio::piped()).spawn().unwrap();
+        until_it_listens(9229);
+        let quiet = json(&["3000"]);
+        let (_, process) = holder(&quiet, 3000);
+        let others = value!([{"port": 9229, "protocol": "tcp"}, {"port": 9230, "protocol": "udp"}]);
+        assert_eq!((&process["also_holds"], &process["clients"]), (&others, &value!(0)));
+        let clients: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect("127.0.0.1:3000").unwrap()).collect();
+        let (_, process) = holder(&json(&["3000"]), 3000);
+        assert_eq!((&process["also_holds"], &process["clients"]), (&others, &value!(3)));
+        let also = "    also          the same process listens on 9229/tcp and 9230/udp; 3 clients are connected\n";
+        assert!(run(&["3000"]).stdout.contains(also), "{:?}", run(&["3000"]));
+        let plan = run(&["kill", "3000", "--dry-run"]);
+        assert!(plan.stdout.contains(also), "{plan:?}");
+        // A port that was asked about is no other one.
+        let both = json(&["3000", "9229/tcp"]);
+        assert_eq!(holder(&both, 3000).1["also_holds"], value!([{"port": 9230, "protocol": "udp"}]));
+        drop(clients);
+        drop(server.stdin.take());
+        server.wait().unwrap();
+    });
+}

@@ -73,6 +73,10 @@ pub struct Holder {
     pub returns: Returns,
     /// Whether its supervisor stops it, so it gets no signal.
     pub is_stopped_by_keeper: bool,
+    /// The ports that it waits on besides those that were asked about.
+    pub also_holds: Vec<(u16, Protocol)>,
+    /// How many clients are connected to it. `None` if unknown.
+    pub clients: Option<usize>,
 }
 
 /// Processes that are left alone.
@@ -243,6 +247,8 @@ impl Planner<'_> {
             user,
             ports: vec![(port.observed.port, port.observed.protocol)],
             inodes,
+            also_holds: process.map(|process| process.also_holds.clone()).unwrap_or_default(),
+            clients: process.and_then(|process| process.clients),
             is_stopped_by_keeper: self.options.supervisor
                 && keeper.as_ref().is_some_and(|keeper: &Keeper| keeper.stop_command().is_some()),
             keeper,

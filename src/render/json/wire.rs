@@ -288,6 +288,19 @@ pub struct WireProcess<'a> {
     pub project: Option<WireProject<'a>>,
     /// The task that started it.
     pub task: Option<WireTask<'a>>,
+    /// The ports that it waits on besides those that were asked about.
+    pub also_holds: Vec<WirePortName>,
+    /// How many connections there are to its listeners that were asked about; null if that was not asked.
+    pub clients: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "PortName"))]
+pub struct WirePortName {
+    pub port: u16,
+    #[cfg_attr(test, schemars(extend("enum" = Protocol::VARIANTS)))]
+    pub protocol: &'static str,
 }
 
 #[derive(Debug, Serialize)]

@@ -9,10 +9,10 @@ use crate::classify::Exposure;
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Group, Holder, enumerate};
 use crate::model::{ForwardKind, Owners, Pid, Process, Socket, State, find_process};
-use crate::render::home;
 use crate::render::paper::{Length, Paper};
 use crate::render::rows::name_supervisor;
 use crate::render::{Style, colour, escape};
+use crate::render::{also, home};
 use crate::supervisor;
 
 /// Writes the rows of one of `count` groups. One that is alone was named in the first line.
@@ -82,7 +82,10 @@ fn process(process: &Process, style: &Style, paper: &mut Paper<'_>) -> io::Resul
     if let Some(name) = name_supervisor(process.container.as_ref(), process.unit.as_ref()) {
         paper.field("runs in", &name)?;
     }
-    Ok(())
+    match also::sentence("the same process", &process.also_holds, process.clients) {
+        Some(text) => paper.field("also", &text),
+        None => Ok(()),
+    }
 }
 
 /// Writes about the project, or the working directory where there is none or another one.
