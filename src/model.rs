@@ -16,6 +16,7 @@ mod owners;
 mod process;
 mod project;
 mod socket;
+mod virtual_host;
 
 use std::fmt;
 
@@ -33,6 +34,7 @@ pub use owners::{Owners, Via};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit, name_or_stand_in};
 pub use project::{Project, ProjectKind, Runner, Task};
 pub use socket::{Family, KernelUser, PortProxy, Socket, State, Timer, TimerKind};
+pub use virtual_host::VirtualHost;
 
 /// A process id, in the pid namespace of this process.
 pub type Pid = u32;

@@ -36,6 +36,7 @@ mod system_call;
 mod tables;
 pub mod unix_sockets;
 mod view;
+mod virtual_hosts;
 mod watch;
 
 use std::collections::HashMap;
@@ -45,6 +46,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 pub use destroy::drop_remnants;
+pub use virtual_hosts::of as virtual_hosts;
 pub use watch::Watch;
 
 pub use super::unix::{is_process, is_user};

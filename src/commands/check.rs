@@ -1,6 +1,7 @@
 //! `portcheck 8080`: looks at the targets' ports, their sockets, their leases and what bind says,
 //! and has them judged.
 
+mod beyond;
 mod relevant;
 
 use std::collections::HashSet;
@@ -11,7 +12,7 @@ use crate::collect::{self, Detail, Namespaces, Scope};
 use crate::commands::free::{self, Leases};
 use crate::diagnose::Observed;
 use crate::error::Error;
-use crate::model::{Backend, Diversion, Family, Pid, Protocol, Snapshot, Socket, find_process, gap};
+use crate::model::{Family, Pid, Protocol, Snapshot, Socket, find_process, gap};
 use crate::platform::machine;
 use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Spot};
@@ -24,32 +25,8 @@ const MOST_LOOKS: usize = 5;
 /// Says of every port of the targets whether it can be bound, and why not.
 pub fn check(request: &Request) -> Result<Diagnosis, Error> {
     let (mut ports, mut snapshot) = observe(request, &request.scope())?;
-    find_diversions(request, &mut ports, &mut snapshot);
+    beyond::add(request, &mut ports, &mut snapshot);
     Ok(Diagnosis::judge(request, ports, snapshot))
-}
-
-/// More ports than these are not looked up in the firewall.
-const MOST_DIVERSIONS: usize = 64;
-
-/// Adds the rules of the firewall that send what arrives for a port elsewhere. What its holder does
-/// by itself is told already.
-fn find_diversions(request: &Request, ports: &mut [Observed], snapshot: &mut Snapshot) {
-    let is_asked = request.detail == Detail::Full && request.backend == Backend::Native;
-    if !is_asked || !request.namespaces.can_be_asked() || ports.len() > MOST_DIVERSIONS {
-        return;
-    }
-    let names: Vec<(u16, Protocol)> = ports.iter().map(|port| (port.port, port.protocol)).collect();
-    let (found, gap) = collect::diversions(&names);
-    snapshot.gaps.extend(gap);
-    for port in ports {
-        let is_told = |diversion: &Diversion| {
-            let mut forwards = port.sockets.iter().filter_map(|socket| socket.forward.as_deref());
-            forwards.any(|forward| forward.leads_where(&diversion.forward))
-        };
-        let mut own =
-            found.iter().filter(|diversion| (diversion.port, diversion.protocol) == (port.port, port.protocol));
-        port.diversion = own.find(|diversion| !is_told(diversion)).cloned().map(Box::new);
-    }
 }
 
 /// Looks at every port of the targets, until the holders of those in use are found.

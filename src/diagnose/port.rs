@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use super::{Finding, Severity};
 use crate::classify::Class;
 use crate::classify::services::Service;
-use crate::model::{Diversion, Lease, LeaseKind, NameTaken, Namespace, Owners, Pid, Protocol, Socket, State};
+use crate::model::{
+    Diversion, Lease, LeaseKind, NameTaken, Namespace, Owners, Pid, Protocol, Socket, State, VirtualHost,
+};
 use crate::probe::{Attempt, Outcome};
 
 /// What was observed of one port of one protocol.
@@ -42,6 +44,8 @@ pub struct Observed {
     pub lease: Option<Box<Lease>>,
     /// The rule of the firewall that sends what arrives for it elsewhere, if the rules were read.
     pub diversion: Option<Box<Diversion>>,
+    /// The sites that a web server serves on it.
+    pub virtual_hosts: Vec<VirtualHost>,
     /// Who has the name of its lease without being a lease daemon.
     pub name_taken: Option<Box<NameTaken>>,
 }
@@ -67,6 +71,7 @@ impl Observed {
             other_is_free: false,
             lease: None,
             diversion: None,
+            virtual_hosts: Vec::new(),
             name_taken: None,
         }
     }

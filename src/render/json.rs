@@ -27,7 +27,7 @@ use parts::{endpoint, remedy};
 use wire::{
     Envelope, Line, WireAncestor, WireBind, WireContainer, WireDetail, WireError, WireFinding, WireGap, WireHost,
     WireKernelUser, WireNamespace, WireOwners, WirePort, WirePortName, WireProcess, WireProject, WireService,
-    WireSocket, WireTask, WireTimer, WireUnit,
+    WireSocket, WireTask, WireTimer, WireUnit, WireVirtualHost,
 };
 
 const SCHEMA_VERSION: u32 = 1;
@@ -149,6 +149,17 @@ fn port<'a>(report: &'a PortReport, processes: &[model::Process]) -> WirePort<'a
         findings: report.verdict.findings.iter().map(|found| finding(found, processes)).collect(),
         sockets: report.observed.everywhere().map(socket).collect(),
         forwards: forward::forwards(&report.observed),
+        virtual_hosts: report.observed.virtual_hosts.iter().map(virtual_host).collect(),
+    }
+}
+
+fn virtual_host(host: &model::VirtualHost) -> WireVirtualHost<'_> {
+    WireVirtualHost {
+        server: host.server,
+        names: &host.names,
+        file: host.file.to_string_lossy().into_owned(),
+        line: host.line,
+        loaded: if host.is_newer { "as on disk, newer than the server" } else { "as on disk" },
     }
 }
 

@@ -34,6 +34,45 @@ fn assert_contains(text: &str, expected: &[&str]) {
     }
 }
 
+/// Three sites on one port, two of them in a file of their own.
+#[test]
+fn the_virtual_hosts_of_nginx_are_told_with_file_and_line() {
+    in_namespace(|| {
+        let Some(nginx) = program("nginx") else { return skip("no nginx") };
+        let directory = tempfile::tempdir().unwrap();
+        let prefix = directory.path();
+        let (file, sites) = (prefix.join("nginx.conf"), prefix.join("sites.conf"));
+        let site = |name: &str| format!("server {{ listen 127.0.0.1:8080; server_name {name}; }}\n");
+        std::fs::write(&sites, format!("{}\n{}", site("a.example"), site("b.example www.b.example"))).unwrap();
+        let own = format!("http {{ include sites.conf;\n{}", site("_"));
+        std::fs::write(&file, nginx_config(8081).replacen("http {", &own, 1)).unwrap();
+        let mut command = Command::new(nginx);
+        command.arg("-p").arg(prefix).arg("-c").arg(&file);
+        let _server = Server::start(command, "start worker process ", 3);
+        let hosts = || json(&["8080/tcp"])["ports"][0]["virtual_hosts"].clone();
+        let host = |names: &[&str], file: &std::path::Path, line: u64, loaded: &str| value!({"server": "nginx", "names": names, "file": file, "line": line, "loaded": loaded});
+        let line = std::fs::read_to_string(&file).unwrap().lines().position(|line| line.contains("8080")).unwrap();
+        let line = u64::try_from(line).unwrap() + 1;
+        let found = hosts();
+        let expected = [
+            host(&["a.example"], &sites, 1, "as on disk"),
+            host(&["b.example", "www.b.example"], &sites, 3, "as on disk"),
+            host(&[], &file, line, "as on disk"),
+        ];
+        assert_eq!(found, value!(expected));
+        let report = run(&["8080/tcp", "-v"]).stdout;
+        let sentence = format!("nginx serves b.example and www.b.example: {}, line 3", sites.display());
+        assert!(report.replace("\n  ", " ").contains(&sentence), "{report}");
+        std::fs::File::options()
+            .append(true)
+            .open(&sites)
+            .unwrap()
+            .set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(60))
+            .unwrap();
+        assert_eq!(hosts()[0]["loaded"], "as on disk, newer than the server");
+    });
+}
+
 #[test]
 fn nginx_is_its_master_and_the_workers() {
     in_namespace(|| {

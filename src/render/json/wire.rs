@@ -115,6 +115,23 @@ pub struct WirePort<'a> {
     pub sockets: Vec<WireSocket<'a>>,
     /// Where what arrives at the port is passed on to.
     pub forwards: Vec<WireForward<'a>>,
+    /// The sites that a web server serves on the port.
+    pub virtual_hosts: Vec<WireVirtualHost<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "VirtualHost"))]
+pub struct WireVirtualHost<'a> {
+    /// `nginx`, `apache`, `caddy`.
+    pub server: &'static str,
+    /// The names that it answers to; empty for any.
+    pub names: &'a [String],
+    /// Where it is defined.
+    pub file: String,
+    pub line: usize,
+    /// `as on disk`; `as on disk, newer than the server` if the server may not have read the file yet.
+    pub loaded: &'static str,
 }
 
 #[derive(Debug, Serialize)]

@@ -3,16 +3,25 @@
 use std::borrow::Cow;
 use std::io;
 
-use crate::diagnose::{PortReport, name_spot, name_spots};
-use crate::model::Socket;
+use crate::diagnose::{PortReport, enumerate, name_spot, name_spots};
+use crate::model::{Socket, VirtualHost};
 use crate::probe::{Attempt, Outcome};
 use crate::render::colour;
 use crate::render::paper::Paper;
 
-/// Writes what bind said, and what kind of port it is.
+/// Writes what bind said, what kind of port it is, and which sites a web server serves there.
 pub fn port(port: &PortReport, paper: &mut Paper<'_>) -> io::Result<()> {
     binds(port, paper)?;
-    class(port, paper)
+    class(port, paper)?;
+    port.observed.virtual_hosts.iter().try_for_each(|host| virtual_host(host, paper))
+}
+
+/// `nginx serves shop.example: /etc/nginx/conf.d/shop.conf, line 4`.
+fn virtual_host(host: &VirtualHost, paper: &mut Paper<'_>) -> io::Result<()> {
+    let names = if host.names.is_empty() { "any name".to_owned() } else { enumerate(&host.names, "and") };
+    let newer = if host.is_newer { "; the file is newer than the server" } else { "" };
+    let VirtualHost { server, file, line, .. } = host;
+    paper.sentence(&format!("{server} serves {names}: {}, line {line}{newer}", file.display()))
 }
 
 /// Where bind works: `bind: 127.0.0.1 in use · ::1 free`. One word says it if it is the same

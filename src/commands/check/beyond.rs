@@ -1,0 +1,44 @@
+//! What a report tells besides sockets: rules of the firewall, and the sites of web servers.
+
+use crate::collect::{self, Detail};
+use crate::diagnose::Observed;
+use crate::model::{Backend, Diversion, Process, Protocol, Snapshot, find_process};
+use crate::request::Request;
+
+/// About more ports than these, only sockets are told.
+const MOST: usize = 64;
+
+/// Adds it where all details are asked for.
+pub fn add(request: &Request, ports: &mut [Observed], snapshot: &mut Snapshot) {
+    let is_asked = request.detail == Detail::Full && request.backend == Backend::Native;
+    if is_asked && request.namespaces.can_be_asked() && ports.len() <= MOST {
+        add_diversions(ports, snapshot);
+        add_virtual_hosts(ports, &snapshot.processes);
+    }
+}
+
+/// Adds the rules of the firewall that send what arrives for a port elsewhere. What its holder does
+/// by itself is told already.
+fn add_diversions(ports: &mut [Observed], snapshot: &mut Snapshot) {
+    let names: Vec<(u16, Protocol)> = ports.iter().map(|port| (port.port, port.protocol)).collect();
+    let (found, gap) = collect::diversions(&names);
+    snapshot.gaps.extend(gap);
+    for port in ports {
+        let is_told = |diversion: &Diversion| {
+            let mut forwards = port.sockets.iter().filter_map(|socket| socket.forward.as_deref());
+            forwards.any(|forward| forward.leads_where(&diversion.forward))
+        };
+        let is_own = |diversion: &&Diversion| (diversion.port, diversion.protocol) == (port.port, port.protocol);
+        let mut own = found.iter().filter(is_own);
+        port.diversion = own.find(|diversion| !is_told(diversion)).cloned().map(Box::new);
+    }
+}
+
+fn add_virtual_hosts(ports: &mut [Observed], processes: &[Process]) {
+    for port in ports.iter_mut().filter(|port| port.protocol == Protocol::Tcp) {
+        let listening = port.sockets.iter().filter(|socket| socket.state.is_listening());
+        let pids = listening.flat_map(|socket| socket.owners.pids());
+        let holders: Vec<&Process> = pids.filter_map(|&pid| find_process(processes, pid)).collect();
+        port.virtual_hosts = collect::virtual_hosts(&holders, port.port);
+    }
+}
