@@ -67,9 +67,35 @@ fn the_virtual_hosts_of_nginx_are_told_with_file_and_line() {
             .append(true)
             .open(&sites)
             .unwrap()
-            .set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(60))
+            .set_modified(std::time::SystemTime::now() + std::time::Duration::from_mins(1))
             .unwrap();
         assert_eq!(hosts()[0]["loaded"], "as on disk, newer than the server");
+    });
+}
+
+#[test]
+fn the_virtual_hosts_of_apache_are_told_with_file_and_line() {
+    in_namespace(|| {
+        let Some(apache) = program("apache2") else { return skip("no apache2") };
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().display();
+        let file = directory.path().join("apache.conf");
+        let module = |name: &str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
+        let modules = module("mpm_event") + &module("authz_core");
+        let text = format!(
+            "ServerRoot {root}\nDefaultRuntimeDir {root}\nPidFile {root}/pid\nErrorLog /dev/stderr\n{modules}\
+             User nobody\nGroup nogroup\nServerName localhost\nListen 127.0.0.1:8080\n\
+             <VirtualHost 127.0.0.1:8080>\nServerName a.example\nServerAlias www.a.example\n</VirtualHost>\n"
+        );
+        std::fs::write(&file, &text).unwrap();
+        let mut command = Command::new(apache);
+        command.arg("-d").arg(directory.path()).arg("-f").arg(&file).arg("-DFOREGROUND");
+        let _server = Server::start(command, "resuming normal operations", 1);
+        let line = text.lines().position(|line| line.starts_with("<VirtualHost")).unwrap() + 1;
+        let names = ["a.example", "www.a.example"];
+        let expected =
+            value!([{"server": "apache", "names": names, "file": file, "line": line, "loaded": "as on disk"}]);
+        assert_eq!(json(&["8080/tcp"])["ports"][0]["virtual_hosts"], expected);
     });
 }
 
