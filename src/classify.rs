@@ -5,6 +5,7 @@
 pub mod browser;
 pub mod command_line;
 pub mod common_use;
+pub mod forwards;
 pub mod iana;
 mod nearest;
 pub mod services;

@@ -5,6 +5,7 @@
 //! backend of its own. Windows and macOS use the portable one, and add what the system says
 //! besides. On other systems `unsupported` returns an error.
 
+mod forwards;
 mod processes;
 
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "windows"))]
@@ -150,6 +151,14 @@ pub enum Detail {
 
 /// Reads what `scope` asks for.
 pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
+    let mut snapshot = look(scope)?;
+    if scope.detail == Detail::Full {
+        forwards::assign(scope, &mut snapshot, |scope| look(scope).ok());
+    }
+    Ok(snapshot)
+}
+
+fn look(scope: &Scope) -> Result<Snapshot, Error> {
     match scope.backend {
         #[cfg(target_os = "linux")]
         Backend::Portable => {

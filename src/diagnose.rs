@@ -40,6 +40,7 @@ mod reuseport;
 mod self_connect;
 mod split_localhost;
 mod statement;
+mod tunnels;
 mod unseen;
 mod windows_services;
 
@@ -50,6 +51,7 @@ pub use holders::{Group, enumerate, groups, name_spot, name_spots};
 pub use port::{Observed, Place, PortReport, Status, Verdict};
 pub use remedy::{Remedy, RemedyKind};
 pub use statement::{Holder, IS, Phrase, Statement, Subject, Verb};
+pub use tunnels::{leads_to, place};
 
 /// The text of a rule, from which `docs/verdicts.md` is made.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +98,7 @@ pub static RULES: &[&Rule] = &[
     &remnants::TIME_WAIT_STUBBORN,
     &remnants::TIME_WAIT,
     &published::RULE,
+    &tunnels::FORWARDER,
     &listener::RULE,
     &reuseport::OTHER_USER,
     &overlap::WILDCARD,
@@ -114,6 +117,7 @@ pub static RULES: &[&Rule] = &[
     &inherited::RULE,
     &beyond_descriptors::THREAD,
     &device::RULE,
+    &tunnels::DEAD,
     &holder_state::STOPPED,
     &holder_state::DELETED,
     &backlog::FULL,

@@ -25,7 +25,7 @@ use crate::port_set::PortSet;
 pub use circumstances::{Circumstances, ExcludedRange, InterfaceAddress, Sandbox};
 pub use container::{Compose, Engine, EngineContainer, PublishedPort};
 pub use diversion::Diversion;
-pub use forward::{Confidence, Destination, Forward, ForwardKind, Server, Untold};
+pub use forward::{Confidence, Destination, Forward, ForwardKind, Server, SshServer, Through, Untold};
 pub use forwarder::{Forwarder, Proxied};
 pub use gap::{Gap, Hides, ShownBy};
 pub use lease::{Client, Lease, LeaseKind, NameTaken};

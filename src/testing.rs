@@ -93,13 +93,11 @@ pub fn engine_container(name: &str) -> EngineContainer {
 /// What publishes a port of `container`.
 pub fn published(container: EngineContainer) -> Box<Forward> {
     Box::new(Forward {
-        kind: ForwardKind::Published,
-        by: "docker".to_owned(),
         to: Some(Destination { host: "172.17.0.2".to_owned(), port: 80, namespace: None }),
         container: Some(Box::new(container)),
         ends_at: vec![Server { pid: 9622, name: "httpd".to_owned() }],
         confidence: Confidence::Known,
-        untold: None,
+        ..Forward::new(ForwardKind::Published, "docker")
     })
 }
 

@@ -46,7 +46,11 @@ pub fn free_port(facts: &Facts<'_>, group: &Group<'_>, process: &Process, forwar
 }
 
 /// Why the forwarder of `group` is never ended, as the rest of a sentence about it.
-pub fn reason(group: &Group<'_>, forwarder: Forwarder) -> String {
+pub fn reason(group: &Group<'_>, process: &Process, forwarder: Forwarder) -> String {
+    if forwarder == Forwarder::SshSession {
+        let user = process.user.as_ref().map(|user| format!(" of {user}")).unwrap_or_default();
+        return format!("is never ended itself: ending it would end the whole ssh login{user}, with all its tunnels");
+    }
     let Some(forward) = &group.sockets[0].forward else {
         return forwarder.reason();
     };

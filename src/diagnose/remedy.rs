@@ -6,6 +6,7 @@ use std::iter;
 use std::net::IpAddr;
 
 use super::{Facts, Group, forwarded};
+use crate::classify::forwards::Program;
 use crate::model::{Container, Forwarder, Gap, Manager, Owners, Process, Socket, Unit};
 use crate::port_set::PortSet;
 use crate::supervisor;
@@ -116,8 +117,8 @@ fn end<'a>(facts: &Facts<'a>, group: &Group<'a>, leader: Option<&Process>) -> Re
     let overlaps = |other: &&Socket| own.iter().any(|&(address, _)| other.overlaps(address));
     // All holders of the port are ended. If addresses distinguish them, only this one.
     let (text, command) = if others.is_empty() {
-        let text = if group.owners.pids().len() == 1 { "end it" } else { "end all of them" };
-        (text.to_owned(), facts.kill())
+        let is_one = group.owners.pids().len() == 1;
+        (if is_one { end_it(leader) } else { "end all of them".to_owned() }, facts.kill())
     } else if !is_waiting || others.iter().any(overlaps) {
         ("end all that hold the port".to_owned(), facts.kill())
     } else {
@@ -125,6 +126,19 @@ fn end<'a>(facts: &Facts<'a>, group: &Group<'a>, leader: Option<&Process>) -> Re
     };
     let clients = (!is_waiting).then(|| "--clients".to_owned());
     Remedy::run(RemedyKind::EndProcess, &text, sudo(facts, leader).into_iter().chain(command).chain(clients))
+}
+
+/// To end a process, and with it all its forwards.
+fn end_it(process: Option<&Process>) -> String {
+    const NUMBERS: [&str; 10] = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    match process.and_then(Program::of).map_or(0, |program| program.each_once().len()) {
+        0 | 1 => "end it".to_owned(),
+        2 => "end it (this ends both forwards)".to_owned(),
+        count => match NUMBERS.get(count) {
+            Some(number) => format!("end it (this ends all {number} forwards)"),
+            None => format!("end it (this ends all {count} forwards)"),
+        },
+    }
 }
 
 /// Ends the holder of a connection, which may be doing something else entirely.

@@ -13,10 +13,17 @@ pub struct Forward {
     pub by: String,
     /// Where it goes. `None` if that cannot be seen.
     pub to: Option<Destination>,
+    /// The same where that is no port: the path of a unix socket, or the name of something that has
+    /// no port of its own.
+    pub to_place: Option<String>,
+    /// What stands between both ends.
+    pub through: Option<Through>,
     /// The container that it goes to.
     pub container: Option<Box<EngineContainer>>,
     /// Who listens at the destination.
     pub ends_at: Vec<Server>,
+    /// Whether the destination is on this machine, and nobody listens there.
+    pub is_dead: bool,
     /// How sure all this is.
     pub confidence: Confidence,
     /// What could not be told, if anything.
@@ -40,6 +47,33 @@ pub enum ForwardKind {
     Proxy,
     /// DNAT in the firewall, without any socket.
     Rule,
+}
+
+/// What stands between both ends of a forward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Through {
+    /// A server of ssh, from which the destination is reached.
+    Ssh(SshServer),
+    /// A proxy of SOCKS or HTTP, at this host.
+    Proxy(String),
+    /// A namespace of Kubernetes, in which the destination is.
+    Kubernetes(String),
+    /// A service on the internet.
+    Cloud(&'static str),
+}
+
+/// A server of ssh, as the command line of a client names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshServer {
+    /// The user there.
+    pub user: Option<String>,
+    /// Its address, or its name.
+    pub host: String,
+    /// The port that it is reached at.
+    pub port: u16,
+    /// Whether nothing stands between, so that the host is the one that this machine knows by that
+    /// name.
+    pub is_direct: bool,
 }
 
 /// How sure a forward is.
@@ -91,6 +125,22 @@ pub struct Untold {
 }
 
 impl Forward {
+    /// One of which nothing else is known.
+    pub fn new(kind: ForwardKind, by: &str) -> Self {
+        Self {
+            kind,
+            by: by.to_owned(),
+            to: None,
+            to_place: None,
+            through: None,
+            container: None,
+            ends_at: Vec::new(),
+            is_dead: false,
+            confidence: Confidence::Unknown,
+            untold: None,
+        }
+    }
+
     /// Whether another one leads to the same place.
     pub fn leads_where(&self, other: &Self) -> bool {
         match (&self.container, &other.container) {

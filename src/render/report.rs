@@ -4,6 +4,7 @@
 mod forward;
 mod headline;
 mod holder;
+mod tunnel;
 mod verbose;
 mod words;
 

@@ -79,6 +79,8 @@ mod servers;
 #[cfg(target_os = "linux")]
 mod supervisors;
 #[cfg(target_os = "linux")]
+mod tunnels;
+#[cfg(target_os = "linux")]
 mod wait;
 #[cfg(target_os = "linux")]
 mod wait_names;

@@ -52,15 +52,7 @@ struct Engines<'a> {
 
 /// A port that an engine publishes, of which nothing else is known yet.
 fn published(runtime: Runtime) -> Forward {
-    Forward {
-        kind: ForwardKind::Published,
-        by: runtime.into_str().to_owned(),
-        to: None,
-        container: None,
-        ends_at: Vec::new(),
-        confidence: Confidence::Unknown,
-        untold: None,
-    }
+    Forward::new(ForwardKind::Published, runtime.into_str())
 }
 
 /// The same without a container, and why.

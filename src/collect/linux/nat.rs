@@ -108,15 +108,7 @@ impl Rules {
             to.port = port;
         }
         let confidence = if to.is_some() { Confidence::Known } else { Confidence::Unknown };
-        let forward = Forward {
-            kind: ForwardKind::Rule,
-            by: self.backend.to_owned(),
-            to,
-            container: None,
-            ends_at: Vec::new(),
-            confidence,
-            untold: None,
-        };
+        let forward = Forward { to, confidence, ..Forward::new(ForwardKind::Rule, self.backend) };
         let (family, table) = (self.family.to_owned(), self.name.clone());
         let (chain, position) = (chain.to_owned(), rule.position);
         Some(Diversion { port, protocol, forward, backend: self.backend, family, table, chain, position })

@@ -36,6 +36,7 @@ const SUPERVISORS: &[Supervisor] = &[
     ("daemontools", &["supervise"], Some(&["svc", "-d", "DIRECTORY"])),
     ("openrc", &["supervise-daemon"], Some(&["rc-service", "NAME", "stop"])),
     ("circus", &["circusd"], Some(&["circusctl", "stop", "NAME"])),
+    ("autossh", &["autossh"], None),
     ("forever", &["forever/bin/monitor"], Some(&["forever", "stop", "ID"])),
 ];
 

@@ -12,7 +12,7 @@ use super::parts::{WireEndpoint, endpoint};
 use crate::diagnose::{Observed, groups};
 #[cfg(test)]
 use crate::model::{Confidence, ForwardKind};
-use crate::model::{EngineContainer, Forward, Socket};
+use crate::model::{EngineContainer, Forward, Socket, SshServer, Through};
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -29,6 +29,10 @@ pub struct WireForward<'a> {
     pub listen: WireEndpoint,
     /// Where it goes; null if that cannot be seen.
     pub to: Option<WireDestination<'a>>,
+    /// Where it goes, if that is no port: the path of a unix socket, or a name.
+    pub to_place: Option<&'a str>,
+    /// What stands between: `root@db.example` of ssh, a proxy, a namespace of Kubernetes, a service.
+    pub through: Option<String>,
     pub container: Option<WireForwardContainer<'a>>,
     /// Who listens at the end.
     pub ends_at: Vec<WireServer<'a>>,
@@ -108,10 +112,21 @@ fn of(forward: &Forward, pids: Vec<u32>, listen: WireEndpoint) -> WireForward<'_
         pids,
         listen,
         to: forward.to.as_ref().map(|to| WireDestination { address: &to.host, port: to.port, namespace: to.namespace }),
+        to_place: forward.to_place.as_deref(),
+        through: forward.through.as_ref().map(through),
         container: forward.container.as_deref().map(container),
         ends_at: forward.ends_at.iter().map(|server| WireServer { pid: server.pid, name: &server.name }).collect(),
         confidence: forward.confidence.into_str(),
         untold: forward.untold.as_ref().map(|untold| &*untold.reason),
+    }
+}
+
+fn through(through: &Through) -> String {
+    match through {
+        Through::Ssh(SshServer { user: Some(user), host, .. }) => format!("{user}@{host}"),
+        Through::Ssh(SshServer { user: None, host, .. }) | Through::Proxy(host) => host.clone(),
+        Through::Kubernetes(namespace) => namespace.clone(),
+        Through::Cloud(name) => (*name).to_owned(),
     }
 }
 

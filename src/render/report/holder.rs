@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::{forward, words};
+use super::{forward, tunnel, words};
 use crate::classify::Exposure;
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Group, Holder, enumerate};
@@ -32,6 +32,10 @@ pub fn write(
     {
         return forward::write(forward, group, diagnosis, style, paper);
     }
+    if count == 1 && group.sockets[0].forward.is_some() {
+        // The first line names the forward.
+        paper.field("process", &group.holder(&diagnosis.processes))?;
+    }
     owners(group, diagnosis, style, paper)?;
     match &*group.owners {
         Owners::Partial { reason, .. } => paper.field("perhaps also", reason)?,
@@ -39,7 +43,8 @@ pub fn write(
         Owners::Hidden { reason } => hidden(group.sockets[0], reason, paper)?,
         _ => {}
     }
-    place(group, style, paper)
+    place(group, style, paper)?;
+    tunnel::write(group, diagnosis, paper)
 }
 
 /// Writes about the processes. The leader speaks for the others, unless all is asked for.

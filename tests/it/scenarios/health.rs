@@ -1,9 +1,11 @@
 //! Servers that hold the port as they should, but do not answer, or run an old build.
 
 use std::net::TcpStream;
+use std::process::Command;
 
 use crate::common::cgroup::Cgroup;
 use crate::common::role::{Role, listening};
+use crate::common::server::{Server, program};
 use crate::scenarios::scenarios;
 use crate::scenarios::stage::{Stage, need_root, wait_until};
 
@@ -11,6 +13,7 @@ scenarios! {
     connections_that_nobody_accepts: rows ["37", "38"], proves ["accept-queue", "backlog-full"];
     a_stopped_holder: rows ["39"], proves ["stopped-holder"];
     a_frozen_holder: rows ["39"], proves ["stopped-holder"];
+    a_forward_to_nobody: rows [], proves ["forwarder", "dead-forward"];
     a_program_that_was_replaced: rows ["42"], proves ["deleted-executable"];
 }
 
@@ -61,6 +64,20 @@ fn a_frozen_holder(stage: &Stage) -> Result<(), String> {
     wait_until("it runs on", || !is_frozen());
     stage.expect("8080/tcp", "held", &["listener"], &[server.pid()]);
     drop(server);
+    Ok(())
+}
+
+fn a_forward_to_nobody(stage: &Stage) -> Result<(), String> {
+    let socat = program("socat").ok_or("no socat")?;
+    let mut command = Command::new(socat);
+    command.args(["-d", "-d", "TCP4-LISTEN:8080,bind=127.0.0.1", "TCP:127.0.0.1:8081"]);
+    let socat = Server::start(command, "listening on", 1);
+    let look = stage.expect("8080/tcp", "held", &["forwarder", "dead-forward"], &[socat.pid()]);
+    assert_eq!(look.finding("dead-forward")["details"]["to"], "127.0.0.1:8081");
+    let (server, _) = Role::playing("listen 127.0.0.1:8081");
+    let look = stage.expect("8080/tcp", "held", &["forwarder"], &[socat.pid()]);
+    assert_eq!(look.port["forwards"][0]["ends_at"][0]["pid"], server.pid());
+    look.cure("forwarder");
     Ok(())
 }
 

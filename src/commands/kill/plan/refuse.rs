@@ -84,7 +84,7 @@ impl Planner<'_> {
             }
             remedies.push(remedy::let_portcheck_stop_it());
         }
-        let reason = forwarded::reason(group, forwarder);
+        let reason = forwarded::reason(group, process, forwarder);
         Refused::For(Self::refusal(port, group.owners.pids(), self.name(process.pid), reason, remedies))
     }
 
