@@ -87,7 +87,8 @@ impl Tables {
         Ok(entries)
     }
 
-    fn read_table(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Vec<Entry>, Error> {
+    /// The same of one table.
+    pub fn read_table(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Vec<Entry>, Error> {
         if let Some(diag) = &mut self.diag {
             match diag.dump(table, states, ports) {
                 Ok(dump) => {
