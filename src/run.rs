@@ -58,7 +58,7 @@ fn look(
     printing: &Printing,
     answer: impl FnOnce() -> Result<Answer, Error>,
 ) -> Exit {
-    let progress = terminal::start_progress();
+    let progress = terminal::start_progress(terminal::LOOKING);
     let answered = answer();
     drop(progress);
     match answered {

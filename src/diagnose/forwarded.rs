@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use super::{Facts, Group, Remedy, RemedyKind, remedy};
+use super::{Facts, Group, Remedy, RemedyKind, published, remedy};
 use crate::model::{Engine, EngineContainer, Forward, Forwarder, Process, Runtime};
 use crate::supervisor;
 use crate::supervisor::command::{self, Caller};
@@ -45,23 +45,25 @@ pub fn free_port(facts: &Facts<'_>, group: &Group<'_>, process: &Process, forwar
     }
 }
 
-/// Why the forwarder of `group` is never ended, as the rest of a sentence about it.
-pub fn reason(group: &Group<'_>, process: &Process, forwarder: Forwarder) -> String {
+/// Why `process`, the forwarder of `group` called `name`, is never ended: a subject, and the rest of
+/// a sentence about it.
+pub fn why_never_ended(group: &Group<'_>, name: String, process: &Process, forwarder: Forwarder) -> (String, String) {
     if forwarder == Forwarder::SshSession {
         let user = process.user.as_ref().map(|user| format!(" of {user}")).unwrap_or_default();
-        return format!("is never ended itself: ending it would end the whole ssh login{user}, with all its tunnels");
+        let reason =
+            format!("is never ended itself: ending it would end the whole ssh login{user}, with all its tunnels");
+        return (name, reason);
     }
     let Some(forward) = &group.sockets[0].forward else {
-        return forwarder.reason();
+        return (name, forwarder.reason());
     };
     match (&forward.untold, &forward.container) {
-        (Some(untold), _) => format!("{}; {}", forwarder.reason(), untold.reason),
-        (None, Some(container)) => format!(
-            "holds the port for container {} of {}, and is never ended itself",
-            container.title(),
-            container.engine.runtime.title()
-        ),
-        (None, None) => forwarder.reason(),
+        (Some(untold), _) => (name, format!("{}; {}", forwarder.reason(), untold.reason)),
+        (None, Some(container)) => {
+            let reason = format!("publishes the port, and {name} is never ended itself");
+            (published::name(container), reason)
+        }
+        (None, None) => (name, forwarder.reason()),
     }
 }
 

@@ -2,18 +2,18 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::{Printing, complain, start_progress, write_error};
+use super::{LOOKING, Printing, complain, start_progress, write_error};
 use crate::answer::Answer;
 use crate::commands::exit::{Command, Exit};
 use crate::commands::kill::{Consent, Options, Outcome, Prepared, Report, prepare};
 use crate::error::Error;
-use crate::render::{self, ErrorKind, Style};
+use crate::render::{self, ErrorKind, Style, escape};
 use crate::request::Request;
 
 /// Frees the ports that `request` asks about.
 pub fn run(request: Request, options: Options, printing: &Printing) -> Exit {
     let backend = request.backend;
-    let progress = start_progress();
+    let progress = start_progress(LOOKING);
     let prepared = prepare(request, options);
     drop(progress);
     let prepared = match prepared {
@@ -26,7 +26,7 @@ pub fn run(request: Request, options: Options, printing: &Printing) -> Exit {
             Ok(prepared.untouched(outcome))
         }
         (Some(outcome), _) => Ok(prepared.untouched(outcome)),
-        (None, Consent::Given(_)) => prepared.execute(),
+        (None, Consent::Given(_)) => execute(prepared),
         (None, Consent::Ask) if !can_ask() => return refuse_to_guess(&prepared, printing),
         (None, Consent::Ask) => ask(prepared, printing),
     };
@@ -34,6 +34,19 @@ pub fn run(request: Request, options: Options, printing: &Printing) -> Exit {
         Ok(report) => printing.finish(&Answer::Kill(Box::new(report))),
         Err(error) => printing.fail(&error, Command::Kill, backend),
     }
+}
+
+/// Carries the plan out. Docker gives a container ten seconds to end.
+fn execute(prepared: Prepared) -> Result<Report, Error> {
+    let stops = prepared.plan.stops.iter().filter_map(|stop| stop.what.as_ref().or_else(|| stop.command.last()));
+    let ends = prepared.plan.holders.iter().filter(|holder| !holder.is_stopped_by_keeper);
+    let ends = ends.map(|holder| format!("{} (pid {})", holder.name, holder.pid));
+    let names: Vec<String> = stops.cloned().chain(ends).collect();
+    let _progress = match &names[..] {
+        [only] => start_progress(format!("waiting for {} to end …", escape::terminal(only))),
+        _ => start_progress(format!("waiting for {} processes and containers to end …", names.len())),
+    };
+    prepared.execute()
 }
 
 fn can_ask() -> bool {
@@ -68,5 +81,5 @@ fn ask(prepared: Prepared, printing: &Printing) -> Result<Report, Error> {
     let is_read = shown.is_ok() && io::stdin().read_line(&mut diagnosis).is_ok();
     let typed = diagnosis.trim().to_ascii_lowercase();
     let is_yes = is_read && count.map_or(matches!(&*typed, "y" | "yes"), |count| typed == count);
-    if is_yes { prepared.execute() } else { Ok(prepared.untouched(Outcome::Declined)) }
+    if is_yes { execute(prepared) } else { Ok(prepared.untouched(Outcome::Declined)) }
 }

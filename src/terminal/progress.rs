@@ -1,11 +1,12 @@
-//! A sign of life on the terminal while a look takes longer than a second.
+//! A sign of life on the terminal while something takes longer than a second.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-const SIGN: &str = "looking through all processes …";
+/// What a look at the sockets does for so long.
+pub const LOOKING: &str = "looking through all processes …";
 /// How long to stay silent.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -17,8 +18,9 @@ pub struct Progress {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts the delay. Does nothing unless standard error is a terminal.
-pub fn start() -> Option<Progress> {
+/// Starts the delay before `sign` is shown. Does nothing unless standard error is a terminal.
+pub fn start(sign: impl Into<String>) -> Option<Progress> {
+    let sign = sign.into();
     if !io::stderr().is_terminal() {
         return None;
     }
@@ -28,11 +30,11 @@ pub fn start() -> Option<Progress> {
             return;
         }
         let mut stderr = io::stderr();
-        let _ = write!(stderr, "{SIGN}");
+        let _ = write!(stderr, "{sign}");
         let _ = stderr.flush();
         let _ = wait.recv();
         // Blanks clear it on every terminal. Old consoles of Windows print escape sequences.
-        let _ = write!(stderr, "\r{:width$}\r", "", width = SIGN.chars().count());
+        let _ = write!(stderr, "\r{:width$}\r", "", width = sign.chars().count());
     };
     let thread = thread::Builder::new().name("progress".to_owned()).spawn(show).ok()?;
     Some(Progress { ended: Some(ended), thread: Some(thread) })

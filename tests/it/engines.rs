@@ -161,7 +161,7 @@ fn the_proxies_of_a_container_are_one_server_and_never_ended() {
         assert!(!report.contains("kill") && !report.contains("$("), "{report}");
         survives(&docker, "4000/tcp");
         let refused = run(&["4000/tcp", "--kill", "--yes"]).stdout;
-        assert!(refused.contains("holds the port for container web of Docker, and is never ended itself"), "{refused}");
+        assert!(refused.contains("publishes the port, and docker-proxy (pid"), "{refused}");
         assert!(!refused.contains("left alone, too") && refused.contains("--supervisor"), "{refused}");
         let plan = run(&["4000/tcp", "--kill", "--supervisor", "--dry-run"]).stdout;
         assert!(plan.contains("that stops container web of Docker"), "{plan}");

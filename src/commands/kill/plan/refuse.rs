@@ -84,8 +84,8 @@ impl Planner<'_> {
             }
             remedies.push(remedy::let_portcheck_stop_it());
         }
-        let reason = forwarded::reason(group, process, forwarder);
-        Refused::For(Self::refusal(port, group.owners.pids(), self.name(process.pid), reason, remedies))
+        let (who, reason) = forwarded::why_never_ended(group, self.name(process.pid), process, forwarder);
+        Refused::For(Self::refusal(port, group.owners.pids(), who, reason, remedies))
     }
 
     fn refuse_foreign(&self, port: &PortReport, pids: &[Pid], pid: Pid) -> Refusal {

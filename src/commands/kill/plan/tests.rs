@@ -203,7 +203,7 @@ fn a_container_is_refused_once_and_stopped_once() {
     };
     let proxies = || vec![process(42, 7, "docker-proxy"), process(43, 7, "docker-proxy")];
     let plan = plan_of(sockets(), proxies(), &options());
-    refused(&plan, "holds the port for container web of Docker, and is never ended itself");
+    refused(&plan, "publishes the port, and docker-proxy (pid 42) is never ended itself");
     assert_eq!((plan.refusals.len(), &plan.refusals[0].pids[..]), (1, &[42, 43][..]));
     let plan = plan_of(sockets(), proxies(), &Options { supervisor: true, ..options() });
     assert_eq!((plan.stops.len(), plan.refusals.len(), plan.holders.len()), (1, 0, 0));
