@@ -34,6 +34,7 @@ mod sock_diag;
 mod socket_units;
 mod system_call;
 mod tables;
+mod unit_files;
 pub mod unix_sockets;
 mod view;
 mod virtual_hosts;
@@ -194,6 +195,7 @@ fn with_owners(scope: &Scope, host: Host, mut view: View<'_>, mut entries: Vec<E
     if scope.detail == Detail::Full {
         look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
         gaps.extend(socket_units::assign(&mut sockets, &processes));
+        unit_files::assign(&mut sockets, &mut processes);
         projects::assign(proc, &mut processes);
         if let Some(holdings) = holdings {
             holdings.assign(proc, &mut processes);

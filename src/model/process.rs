@@ -132,6 +132,8 @@ pub struct Process {
     pub ancestors: Vec<Ancestor>,
     /// The unit of systemd it belongs to.
     pub unit: Option<Unit>,
+    /// The files that define that unit: its own, then its drop-ins.
+    pub unit_files: Vec<PathBuf>,
     /// The container it runs in.
     pub container: Option<Container>,
     /// The same as its engine describes it, who confirms that the process is in there.

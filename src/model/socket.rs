@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Forward, Namespace, Owners, Protocol, Unit, Via};
@@ -187,6 +188,8 @@ pub struct Socket {
     pub kernel_user: Option<KernelUser>,
     /// The socket unit for which systemd opened it.
     pub activated_by: Option<Unit>,
+    /// The files that define that unit: its own, then its drop-ins.
+    pub unit_files: Vec<PathBuf>,
     /// Where its holder passes on what arrives, if it is known to do so.
     pub forward: Option<Box<Forward>>,
     /// Where a service of Windows forwards connections to (`netsh interface portproxy`).
@@ -218,6 +221,7 @@ impl Socket {
             via: Via::Descriptor,
             kernel_user: None,
             activated_by: None,
+            unit_files: Vec::new(),
             forward: None,
             forwards_to: None,
             namespace: None,

@@ -9,6 +9,7 @@ mod wait;
 mod wire;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::Serializer;
@@ -224,7 +225,7 @@ fn socket(socket: &model::Socket) -> WireSocket<'_> {
         mptcp: socket.mptcp,
         owners: owners(socket),
         kernel_user: socket.kernel_user.as_ref().map(kernel_user),
-        socket_unit: socket.activated_by.as_ref().map(unit),
+        socket_unit: socket.activated_by.as_ref().map(|of| unit(of, &socket.unit_files)),
         forwards_to: socket.forwards_to.as_ref().map(|forward| &*forward.target),
         namespace: socket.namespace.as_deref().map(namespace),
     }
@@ -274,7 +275,7 @@ fn process(process: &model::Process) -> WireProcess<'_> {
             .iter()
             .map(|ancestor| WireAncestor { pid: ancestor.pid, name: &ancestor.name })
             .collect(),
-        unit: process.unit.as_ref().map(unit),
+        unit: process.unit.as_ref().map(|of| unit(of, &process.unit_files)),
         container: process.container.as_ref().map(|container| WireContainer {
             runtime: container.runtime.into_str(),
             id: &container.id,
@@ -300,8 +301,9 @@ fn process(process: &model::Process) -> WireProcess<'_> {
     }
 }
 
-fn unit(unit: &model::Unit) -> WireUnit<'_> {
-    WireUnit { name: &unit.name, manager: unit.manager.into_str() }
+fn unit<'a>(unit: &'a model::Unit, files: &[PathBuf]) -> WireUnit<'a> {
+    let files = files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
+    WireUnit { name: &unit.name, manager: unit.manager.into_str(), files }
 }
 
 fn gap(gap: &model::Gap) -> WireGap<'_> {

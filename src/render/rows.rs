@@ -7,7 +7,7 @@ use super::Style;
 use crate::classify::Exposure;
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Group, PortReport, Status, groups, published};
-use crate::model::{Container, Manager, Owners, Process, Protocol, Socket, State, Unit, find_process};
+use crate::model::{Container, EngineContainer, Manager, Owners, Process, Protocol, Socket, State, Unit, find_process};
 use crate::supervisor::{self, Supervisor};
 
 /// A row: text that is not yet escaped.
@@ -107,13 +107,23 @@ fn address(socket: &Socket) -> String {
 
 fn supervisor_of(leader: Option<&Process>, socket: &Socket) -> Option<String> {
     if let Some(container) = socket.forward.as_ref().and_then(|forward| forward.container.as_ref()) {
-        return Some(format!("{} {}", container.engine.runtime.into_str(), container.title()));
+        return Some(engine_and_name(container));
     }
     if let Some(process) = leader {
-        return name_supervisor(process.container.as_ref(), process.unit.as_ref());
+        return supervisor_of_process(process);
     }
     let Supervisor { unit, container } = supervisor::of_cgroup(socket.cgroup.as_deref()?);
     name_supervisor(container.as_ref(), unit.as_ref())
+}
+
+/// `docker shop-web-1` if its engine names the container; else as [`name_supervisor`] has it.
+pub fn supervisor_of_process(process: &Process) -> Option<String> {
+    let named = process.engine_container.as_deref().map(engine_and_name);
+    named.or_else(|| name_supervisor(process.container.as_ref(), process.unit.as_ref()))
+}
+
+fn engine_and_name(container: &EngineContainer) -> String {
+    format!("{} {}", container.engine.runtime.into_str(), container.title())
 }
 
 /// `docker 8f3a0c1d2e4b`, `nginx.service`, `api.service (user)`.

@@ -26,6 +26,9 @@ pub use inside::find_ends;
 /// How long all engines together may take.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// The engine's process is nearer to those in a container than this.
+const MOST_ANCESTORS: usize = 64;
+
 /// Names the containers behind `sockets`, and those that `processes` certainly run in.
 pub fn assign(proc: &Path, sockets: &mut [Socket], processes: &mut [Process]) {
     let mut engines = Engines::new(proc);
@@ -201,16 +204,21 @@ impl<'a> Engines<'a> {
 
     /// The nearest ancestor that watches the container `id`, and its arguments.
     fn monitor_of(&self, process: &Process, id: &str) -> Option<(Program, Vec<String>)> {
-        process.ancestors.iter().find_map(|ancestor| {
-            let program = Program::read(self.proc, ancestor.pid)?;
+        let mut pid = process.ppid?;
+        for _ in 0..MOST_ANCESTORS {
+            let program = Program::read(self.proc, pid)?;
             let name = match &*program.name {
-                "conmon" => "-c",
-                shim if shim.starts_with("containerd-shim") => "-id",
-                _ => return None,
+                "conmon" => Some("-c"),
+                shim if shim.starts_with("containerd-shim") => Some("-id"),
+                _ => None,
             };
-            let arguments = ask::arguments(self.proc, ancestor.pid);
-            (option(&arguments, name) == Some(id)).then_some((program, arguments))
-        })
+            let arguments = name.map(|name| (name, ask::arguments(self.proc, pid)));
+            match arguments {
+                Some((name, arguments)) if option(&arguments, name) == Some(id) => return Some((program, arguments)),
+                _ => pid = program.parent,
+            }
+        }
+        None
     }
 
     /// The engines of root that run.

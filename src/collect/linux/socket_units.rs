@@ -41,13 +41,7 @@ impl SocketUnits {
     /// Reads the units of `manager` below `root`. A user's units are also in the home directory, if
     /// given.
     pub fn read(root: &Path, manager: Manager, home: Option<&Path>) -> Self {
-        let directories = match manager {
-            Manager::System => SYSTEM,
-            Manager::User => USER,
-        };
-        let own = home.map(|home| home.join(".config/systemd/user"));
-        let directories: Vec<PathBuf> =
-            own.into_iter().chain(directories.iter().map(|directory| root.join(directory))).collect();
+        let directories = directories(root, manager, home);
         let mut units: Vec<(String, Vec<Listen>)> = Vec::new();
         for directory in &directories {
             for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -74,6 +68,17 @@ impl SocketUnits {
     }
 }
 
+/// The directories of a manager's units below `root`, the strongest first. A user's are also in the home
+/// directory, if given.
+pub fn directories(root: &Path, manager: Manager, home: Option<&Path>) -> Vec<PathBuf> {
+    let directories = match manager {
+        Manager::System => SYSTEM,
+        Manager::User => USER,
+    };
+    let own = home.map(|home| home.join(".config/systemd/user"));
+    own.into_iter().chain(directories.iter().map(|directory| root.join(directory))).collect()
+}
+
 /// The text of a unit or drop-in, following a link. Empty if that is not a unit file.
 fn read_unit(path: &Path) -> String {
     let bytes = fs::canonicalize(path).and_then(|path| foreign::read(&path)).unwrap_or_default();
@@ -93,7 +98,7 @@ impl Listen {
 
 /// The drop-ins `NAME.socket.d/*.conf` of all directories, by their names. Of two with the same
 /// name the stronger one counts.
-fn drop_ins(directories: &[PathBuf], unit: &str) -> Vec<PathBuf> {
+pub fn drop_ins(directories: &[PathBuf], unit: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
     for directory in directories {
         for entry in fs::read_dir(directory.join(format!("{unit}.d"))).into_iter().flatten().flatten() {

@@ -362,6 +362,8 @@ pub struct WireUnit<'a> {
     /// Whose service manager: `systemctl`, or `systemctl --user`.
     #[cfg_attr(test, schemars(extend("enum" = Manager::VARIANTS)))]
     pub manager: &'static str,
+    /// The files that define it: its own, then its drop-ins.
+    pub files: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]

@@ -8,9 +8,9 @@ use super::{forward, tunnel, words};
 use crate::classify::Exposure;
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Group, Holder, enumerate};
-use crate::model::{ForwardKind, Owners, Pid, Process, Socket, State, find_process};
+use crate::model::{ForwardKind, Owners, Pid, Process, Protocol, Socket, State, find_process};
 use crate::render::paper::{Length, Paper};
-use crate::render::rows::name_supervisor;
+use crate::render::rows::{name_supervisor, supervisor_of_process};
 use crate::render::{Style, colour, escape};
 use crate::render::{also, home};
 use crate::supervisor;
@@ -84,10 +84,15 @@ fn process(process: &Process, style: &Style, paper: &mut Paper<'_>) -> io::Resul
     if let Some(started) = started(process, style) {
         paper.field("started", &started)?;
     }
-    if let Some(name) = name_supervisor(process.container.as_ref(), process.unit.as_ref()) {
+    if let Some(name) = supervisor_of_process(process) {
         paper.field("runs in", &name)?;
     }
-    match also::sentence("the same process", &process.also_holds, process.clients) {
+    for file in process.unit_files.iter().filter(|_| style.verbose) {
+        paper.field("defined in", &home::path(file, style))?;
+    }
+    let others: Vec<(u16, Protocol)> =
+        process.also_holds.iter().copied().filter(|(port, _)| !tunnel::tells_of(process, *port)).collect();
+    match also::sentence("the same process", &others, process.clients) {
         Some(text) => paper.field("also", &text),
         None => Ok(()),
     }

@@ -38,6 +38,12 @@ fn others(process: &Process, socket: &Socket) -> Option<String> {
     (!texts.is_empty()).then(|| format!("the same {} forwards {}", program.name, enumerate(&texts, "and")))
 }
 
+/// Whether the row on what else a program forwards tells of this port.
+pub fn tells_of(process: &Process, port: u16) -> bool {
+    let is_it = |told: &&Told| matches!(told.listen, Listen::Here(_, own) if own == port);
+    Program::of(process).is_some_and(|program| program.each_once().iter().any(is_it))
+}
+
 /// One of them: `1080 (SOCKS)`, `5433 to db:5432`.
 fn text(told: &Told, by: &str) -> String {
     let forward = told.forward(by);

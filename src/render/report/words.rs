@@ -2,7 +2,7 @@
 //! (node, pid 9937)`, `http.server (python3, pid 4242)`, `nginx (pid 812)`.
 
 use crate::classify::command_line::program;
-use crate::diagnose::Holder;
+use crate::diagnose::{Holder, published};
 use crate::model::{Pid, Process, Task, find_process};
 
 /// The name of a holder, with how likely it is.
@@ -20,11 +20,13 @@ pub fn bare_holder(holder: &Holder, processes: &[Process]) -> String {
 fn name(pid: Pid, processes: &[Process]) -> String {
     let Some(process) = find_process(processes, pid) else { return format!("pid {pid}") };
     let own = &process.name;
-    let Some(runs) = runs(process) else { return format!("{own} (pid {pid})") };
+    let container = process.engine_container.as_deref();
+    let container = container.map(|container| format!(" in {}", published::name(container))).unwrap_or_default();
+    let Some(runs) = runs(process) else { return format!("{own} (pid {pid}){container}") };
     let project = process.project.as_ref().map(|project| format!(" of {}", project.name)).unwrap_or_default();
     // `gunicorn app:app` needs no second name.
     let other = if runs.split(' ').next() == Some(own) { String::new() } else { format!("{own}, ") };
-    format!("{runs}{project} ({other}pid {pid})")
+    format!("{runs}{project} ({other}pid {pid}){container}")
 }
 
 /// The task that a process belongs to, or what its interpreter runs.
