@@ -57,14 +57,14 @@ fn unknown(argument: &str, command: &str, definition: &Command) -> String {
     if !argument.starts_with('-') {
         let help = format!("portcheck {command} --help");
         return match command {
-            "list" => format!("the list takes no TARGET: portcheck {argument}"),
+            "list" => format!("portcheck list takes no port: use portcheck {argument}"),
             _ => format!("'{argument}' is one word too many: see {help}"),
         };
     }
     let others = commands_with(argument, definition);
     match others.len() {
         0 => {}
-        1..=3 => return format!("{argument} goes with {}", others.join(", or ")),
+        1..=3 => return format!("portcheck {command} has no {argument}: it goes with {}", others.join(", or ")),
         _ => return format!("{argument} does not go with portcheck {command}"),
     }
     match super::suggest::option(argument, command, definition) {
@@ -75,11 +75,14 @@ fn unknown(argument: &str, command: &str, definition: &Command) -> String {
 
 /// The commands that have this option, as people are told of them.
 fn commands_with(option: &str, definition: &Command) -> Vec<String> {
-    let has_it = |command: &&Command| {
+    let find = |command: &Command| {
         let mut options = command.get_arguments().filter(|known: &&Arg| !known.is_hide_set());
-        options.any(|known| words::is_called(known, option))
+        let found = options.find(|known| words::is_called(known, option))?;
+        let value = found.get_value_names().filter(|_| found.get_action().takes_values()).and_then(<[_]>::first);
+        let value = value.map(|value| format!(" {value}")).unwrap_or_default();
+        Some(phrase(command.get_name(), &format!("{option}{value}")))
     };
-    definition.get_subcommands().filter(has_it).map(|command| phrase(command.get_name(), option)).collect()
+    definition.get_subcommands().filter_map(find).collect()
 }
 
 fn phrase(command: &str, option: &str) -> String {

@@ -128,7 +128,8 @@ impl Holder {
             Self::AtLeast(pids) => name_at_least(pids, name),
             Self::Likely(pids) => match &pids[..] {
                 [pid] => name(*pid),
-                [first, others @ ..] => format!("{} or one of {} more", name(*first), others.len()),
+                [first, _] => format!("{} or 1 other process", name(*first)),
+                [first, others @ ..] => format!("{} or one of {} others", name(*first), others.len()),
                 [] => "a process".to_owned(),
             },
             Self::Hidden { user, uid, supervisor } => hidden(user.as_deref(), *uid, supervisor),

@@ -46,14 +46,16 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
             service.and_then(|service| service.common_use).unwrap_or_default().to_owned(),
         ];
         let rows = rows_of(port, &diagnosis.processes, style);
-        if rows.is_empty() {
-            let start = start.into_iter().chain([asked(port).join(" ")]);
+        if rows.iter().all(|row| row.status != port.verdict.status) {
+            let start = start.iter().cloned().chain([asked(port).join(" ")]);
             writer.write_record(start.map(|text| cell(&text)).chain(repeat_n(String::new(), 10)))?;
-            continue;
         }
         for row in rows {
+            let [port, protocol, _, class, service, common] = &start;
+            let status = row.status.into_str().to_owned();
             let rest = columns(&row);
-            writer.write_record(start.iter().chain(&rest).map(|text| cell(text)))?;
+            let start = [port, protocol, &status, class, service, common];
+            writer.write_record(start.into_iter().chain(&rest).map(|text| cell(text)))?;
         }
     }
     writer.flush()

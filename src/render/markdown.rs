@@ -48,9 +48,9 @@ fn add_port(port: &PortReport, diagnosis: &Diagnosis, style: &Style, table: &mut
     let start =
         [port.observed.name(), port.verdict.status.into_str().to_owned(), cell(&service(port).unwrap_or_default())];
     let rows = rows_of(port, &diagnosis.processes, style);
-    if rows.is_empty() {
-        table.add_row(start.into_iter().chain([asked(port).join(", ")]).chain(repeat_n(String::new(), 6)));
-        return;
+    if rows.iter().all(|row| row.status != port.verdict.status) {
+        let start = start.iter().cloned().chain([asked(port).join(", ")]);
+        table.add_row(start.chain(repeat_n(String::new(), 6)));
     }
     for row in rows {
         let pids: Vec<String> = row.owners.pids().iter().map(ToString::to_string).collect();
@@ -63,7 +63,9 @@ fn add_port(port: &PortReport, diagnosis: &Diagnosis, style: &Style, table: &mut
             cell(row.supervisor.as_deref().unwrap_or_default()),
             cell(row.namespace.as_deref().unwrap_or_default()),
         ];
-        table.add_row(start.iter().chain(&rest));
+        let [name, _, service] = &start;
+        let status = row.status.into_str().to_owned();
+        table.add_row([name, &status, service].into_iter().chain(&rest));
     }
 }
 

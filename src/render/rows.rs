@@ -15,6 +15,8 @@ use crate::supervisor::{self, Supervisor};
 pub struct Row<'a> {
     /// The port and protocol it belongs to.
     pub port: &'a PortReport,
+    /// The status there: a port that is free here may be held in another network namespace.
+    pub status: Status,
     /// The local addresses, without the port.
     pub addresses: Vec<String>,
     /// The state of the sockets; several if they differ.
@@ -60,6 +62,7 @@ pub fn rows_of<'a>(port: &'a PortReport, processes: &'a [Process], style: &Style
 
 fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) -> Row<'a> {
     let first = group.sockets[0];
+    let is_elsewhere = port.observed.elsewhere.iter().any(|socket| std::ptr::eq(socket, first));
     let leader = group.owners.pids().first().and_then(|&pid| find_process(processes, pid));
     let mut addresses: Vec<String> = Vec::new();
     let mut states = Vec::new();
@@ -75,6 +78,7 @@ fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) ->
     let user = leader.and_then(|process| process.user.clone().or_else(|| process.uid.map(|uid| uid.to_string())));
     Row {
         port,
+        status: if is_elsewhere { Status::Held } else { port.verdict.status },
         addresses,
         states,
         peer: first.remote.map(|peer| peer.to_string()),

@@ -486,7 +486,7 @@ fn mistakes_are_one_line_each() {
         (&["8080", "--free"], "--prefer 8080"),
         (&["8080", "--", "true"], "portcheck free"),
         (&["8080", "--hold"], "portcheck free"),
-        (&["--all", "--ttl", "5s"], "--ttl goes with portcheck free"),
+        (&["--all", "--ttl", "5s"], "it goes with portcheck free"),
         (&["--free", "--ttl", "5s", "--", "true"], "--ttl"),
         (&["--free", "--pid", "1", "--", "true"], "--pid"),
         (&["--free", "--range", "30000-20000"], "write 20000-30000"),

@@ -280,8 +280,8 @@ fn what_is_not_there_is_a_mistake_in_one_line() {
         ("4194305", "no container, pid, network namespace or file called '4194305'"),
         ("/nonesuch/net", "no container, pid, network namespace or file called '/nonesuch/net'"),
         ("..", "no container, pid, network namespace or file called '..'"),
-        ("/etc/passwd", "'/etc/passwd' is no file of a network namespace"),
-        ("/proc/self/ns/mnt", "'/proc/self/ns/mnt' is no file of a network namespace"),
+        ("/etc/passwd", "'/etc/passwd' is not a network namespace"),
+        ("/proc/self/ns/mnt", "'/proc/self/ns/mnt' is not a network namespace"),
     ] {
         for arguments in [&["--in", place][..], &["8080", "--in", place]] {
             let run = run(arguments);

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json as value};
 
@@ -44,7 +44,10 @@ fn a_process_without_a_name_is_called_by_its_program() {
 #[test]
 fn a_process_never_started_before_it_did() {
     in_namespace(|| {
-        let before = SystemTime::now();
+        // Times are printed in whole milliseconds.
+        let now = SystemTime::now();
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let before = now - Duration::from_nanos(u64::from(since.subsec_nanos() % 1_000_000));
         let (_role, _) = Role::playing("listen 127.0.0.1:8080");
         for backend in ["native", "portable"] {
             let answer = json(&["8080/tcp", "--backend", backend]);

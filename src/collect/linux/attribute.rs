@@ -171,7 +171,9 @@ impl<'a> Attribution<'a> {
             return Some(attributed);
         }
         if elsewhere.carriers.is_empty() {
-            return self.in_calls(&elsewhere.calls.possible(socket, members.as_deref()));
+            // A thread in poll is no evidence against a process that could not be inspected.
+            let is_evidence = self.sees_all || members.is_some();
+            return is_evidence.then(|| self.in_calls(&elsewhere.calls.possible(socket, members.as_deref())))?;
         }
         let unseen = self.nobody_seen();
         let reason =

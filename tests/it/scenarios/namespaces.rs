@@ -21,7 +21,7 @@ fn a_port_in_use_elsewhere(stage: &Stage) -> Result<(), String> {
     look.is("free", &["other-namespace", "free"], &[role.pid()]);
     assert_eq!(look.finding("other-namespace")["pids"][0], role.pid());
     let csv = run(&["-A", "23898/tcp", "--format", "csv"]).stdout;
-    assert!(csv.lines().nth(1).is_some_and(|row| row.ends_with(&format!(",{}", blue.name))), "{csv}");
+    assert!(csv.lines().nth(2).is_some_and(|row| row.ends_with(&format!(",{}", blue.name))), "{csv}");
     let markdown = run(&["-A", "23898", "--format", "markdown"]).stdout;
     assert!(markdown.contains("Namespace") && markdown.contains(&blue.name), "{markdown}");
     let listener = TcpListener::bind("127.0.0.1:23898").unwrap();

@@ -190,13 +190,21 @@ fn a_system_call_in_progress(stage: &Stage) -> Result<(), String> {
         let server = Script::start(IN_A_CALL, &[protocol, call, then])?;
         let target = format!("8080/{protocol}");
         let look = stage.look(&[&target]);
+        let is_on_many = call == "poll" || then == "another-socket";
+        if is_on_many && look.misses("unreadable-processes") {
+            // Such a call is no evidence against a process that could not be inspected.
+            look.says("held", &["hidden-owner"]);
+            drop(server);
+            becomes_free(&target);
+            continue;
+        }
         look.says("held", &["call-in-progress"]);
         let owners = &look.port["sockets"][0]["owners"];
         assert_eq!((&owners["kind"], &owners["via"]), (&"likely".into(), &"system-call".into()));
         let thread = server.said.trim();
         assert!(owners["reason"].as_str().unwrap().contains(&format!("thread {thread} is in {call}")), "{owners:#}");
         let pids = numbers(&owners["pids"]);
-        if call == "poll" || then == "another-socket" {
+        if is_on_many {
             // Other threads may be in such a call, too.
             assert!(pids.contains(&server.pid()), "{owners:#}");
         } else {
@@ -366,7 +374,11 @@ fn a_socket_unit(stage: &Stage) -> Result<(), String> {
     look.is("held", &["listener", "socket-activation"], &[1]);
     assert_eq!(
         look.port["sockets"][0]["socket_unit"],
-        serde_json::json!({"name": "portcheck-test.socket", "manager": "system"})
+        serde_json::json!({
+            "name": "portcheck-test.socket",
+            "manager": "system",
+            "files": ["/run/systemd/system/portcheck-test.socket"],
+        })
     );
     assert_eq!(look.commands("socket-activation"), ["sudo systemctl stop -- portcheck-test.socket"]);
     assert_eq!(look.commands("listener"), [""; 0], "nobody is to kill process 1");

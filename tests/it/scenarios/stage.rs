@@ -124,6 +124,11 @@ impl Look {
         assert_eq!(codes(port), expected, "{answer:#}");
     }
 
+    /// Whether there is a gap with this code.
+    pub fn misses(&self, code: &str) -> bool {
+        self.answer["gaps"].as_array().unwrap().iter().any(|gap| gap["code"] == code)
+    }
+
     /// The finding with this code.
     #[track_caller]
     pub fn finding(&self, code: &str) -> &Value {

@@ -51,7 +51,7 @@ pub fn enter(proc: &Path, typed: &str) -> Result<Option<Inside>, String> {
 }
 
 fn other_file(typed: &str) -> String {
-    format!("'{typed}' is no file of a network namespace")
+    format!("'{typed}' is not a network namespace")
 }
 
 fn named(proc: &Path, root: &File, typed: &str) -> Result<Option<Neighbour>, String> {
