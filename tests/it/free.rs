@@ -350,7 +350,7 @@ fn jobs_in_a_small_range_never_fail() {
             });
             let job = || {
                 for _ in 0..10 {
-                    let port = pick_one(&["--range", "20300-20399", "--ttl", "2s"]);
+                    let port = pick_one(&["--range", "20300-20399", "--ttl", "1m"]);
                     drop(bind(Ipv4Addr::UNSPECIFIED, port, Type::STREAM, false).unwrap());
                     assert_eq!(run(&["--release", &port.to_string()]).code, 0);
                 }

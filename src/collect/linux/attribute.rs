@@ -9,7 +9,7 @@ use std::path::Path;
 use super::Search;
 use super::calls::Call;
 use super::cgroup::Hierarchy;
-use super::elsewhere::Elsewhere;
+use super::elsewhere::{Carriers, Elsewhere};
 use super::engines::proxies::{self, Proxy};
 use super::kernel_sockets::KernelPort;
 use super::namespaces;
@@ -170,15 +170,22 @@ impl<'a> Attribution<'a> {
         if let Some(attributed) = self.in_calls(&elsewhere.calls.on_closed(socket, members.as_deref())) {
             return Some(attributed);
         }
-        if elsewhere.carriers.is_empty() {
-            // A thread in poll is no evidence against a process that could not be inspected.
-            let is_evidence = self.sees_all || members.is_some();
-            return is_evidence.then(|| self.in_calls(&elsewhere.calls.possible(socket, members.as_deref())))?;
+        let mut carriers = elsewhere.carriers(self.proc, socket, Carriers::Near);
+        if carriers.is_empty() {
+            // A thread in poll is no evidence where a process could not be inspected.
+            if !self.sees_all && members.is_none() {
+                return None;
+            }
+            let calling = self.in_calls(&elsewhere.calls.possible(socket, members.as_deref()));
+            carriers = elsewhere.carriers(self.proc, socket, Carriers::All);
+            if calling.is_some() || carriers.is_empty() {
+                return calling;
+            }
         }
         let unseen = self.nobody_seen();
         let reason =
             format!("{unseen} has a descriptor of it, and descriptors wait in the queue of a unix socket there");
-        let owners = Owners::Likely { pids: elsewhere.carriers.clone(), reason };
+        let owners = Owners::Likely { pids: carriers, reason };
         Some(Attributed { via: Via::UnixQueue, ..owners.into() })
     }
 

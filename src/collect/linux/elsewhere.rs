@@ -11,8 +11,8 @@ use std::path::Path;
 
 use super::calls::Calls;
 use super::owners::{self, DIRECTORY_BUFFER};
-use super::pids;
-use crate::model::{Pid, Via};
+use super::{namespaces, pids};
+use crate::model::{Pid, Socket, Via};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -21,9 +21,39 @@ pub struct Elsewhere {
     pub found: HashMap<u64, Holding>,
     /// Processes with descriptors in the queue of a unix socket (`scm_fds` in its fdinfo, since
     /// Linux 5.7). A socket that was not found may be among these descriptors.
-    pub carriers: Vec<Pid>,
+    carriers: Vec<Carrier>,
     /// System calls that may hold a socket.
     pub calls: Calls,
+}
+
+/// A process with descriptors in the queue of a unix socket.
+#[derive(Debug)]
+struct Carrier {
+    pid: Pid,
+    /// The inode of its network namespace; `None` if it does not tell.
+    namespace: Option<u64>,
+}
+
+/// Which carriers are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carriers {
+    /// Those in the network namespace of the socket: descriptors rarely go farther.
+    Near,
+    /// All of them.
+    All,
+}
+
+impl Elsewhere {
+    /// The processes that may carry `socket`.
+    pub fn carriers(&self, proc: &Path, socket: &Socket, which: Carriers) -> Vec<Pid> {
+        let home = match &socket.namespace {
+            Some(namespace) => namespace.inode,
+            None => File::open(proc).ok().and_then(|root| namespaces::inode_of(root, "thread-self").ok()),
+        };
+        let is_near = |carrier: &Carrier| home.is_none() || carrier.namespace.is_none() || carrier.namespace == home;
+        let meant = self.carriers.iter().filter(|carrier| which == Carriers::All || is_near(carrier));
+        meant.map(|carrier| carrier.pid).collect()
+    }
 }
 
 /// Who has a socket, and how.
@@ -58,7 +88,7 @@ pub fn look(proc: &Path, wanted: &[u64]) -> Elsewhere {
             });
         }
         if look_at_fdinfo(proc, pid, &mut |inode| found(inode, Via::IoUring)) {
-            elsewhere.carriers.push(pid);
+            elsewhere.carriers.push(Carrier { pid, namespace: namespaces::inode_of(&root, pid).ok() });
         }
         elsewhere.calls.add(proc, pid, &threads);
     }
@@ -125,11 +155,11 @@ mod tests {
         let own = std::process::id();
         assert_eq!(owners::sweep(proc, &[inode]).unwrap().owners_of(inode).count(), 0);
         let elsewhere = look(proc, &[inode]);
-        assert!(elsewhere.carriers.contains(&own), "{elsewhere:?}");
+        assert!(elsewhere.carriers.iter().any(|carrier| carrier.pid == own), "{elsewhere:?}");
         assert!(!elsewhere.found.contains_key(&inode));
         // The socket ends together with the queue.
         drop(there);
-        assert!(!look(proc, &[inode]).carriers.contains(&own));
+        assert!(!look(proc, &[inode]).carriers.iter().any(|carrier| carrier.pid == own));
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn by_processes(root: &File, pids: &[Pid]) -> Vec<Found> {
 }
 
 /// The inode of the namespace of a process, by its name in `root` (/proc). Other users may not ask.
-fn inode_of(root: impl AsFd, process: impl std::fmt::Display) -> Result<u64, Errno> {
+pub fn inode_of(root: impl AsFd, process: impl std::fmt::Display) -> Result<u64, Errno> {
     let mut link = [MaybeUninit::uninit(); 32];
     let (target, _) = rustix::fs::readlinkat_raw(root, format!("{process}/ns/net"), &mut link)?;
     parse_namespace_link(target).ok_or(Errno::INVAL)
