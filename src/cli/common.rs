@@ -74,10 +74,10 @@ impl Narrow {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where")]
 pub struct Where {
-    /// Look in every network namespace of this machine: in containers, too
+    /// Look in all network namespaces of this machine: in containers, too
     #[arg(short = 'A', long, conflicts_with = "inside")]
     all_namespaces: bool,
-    /// Look from inside a container, or the network namespace of a pid, 'ip netns' or a file
+    /// Look from inside WHERE: a container, a pid, a name of 'ip netns' or a namespace file
     #[arg(long = "in", value_name = "WHERE")]
     inside: Option<String>,
 }

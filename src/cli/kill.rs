@@ -36,7 +36,7 @@ pub struct KillArgs {
     /// Send SIGKILL to processes that have not ended by then
     #[arg(long)]
     force: bool,
-    /// Also end processes that hold the port by a connection, while nobody listens there
+    /// Also end processes whose own connection uses the port, while nobody listens there
     #[arg(long)]
     clients: bool,
     /// Let supervisors stop the holders they run: systemctl, docker, podman, supervisorctl, pm2
@@ -45,7 +45,7 @@ pub struct KillArgs {
     /// Drop what is left of connections without a process (needs root)
     #[arg(long)]
     remnants: bool,
-    /// How long the port must stay free; at least 5s while a program that started a holder runs
+    /// How long the port must stay free; 5s if the program that started a holder still runs
     #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = parse_duration, allow_hyphen_values = true)]
     settle: Duration,
     /// Fail if nobody holds the port

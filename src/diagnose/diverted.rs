@@ -10,11 +10,11 @@ pub static RULE: Rule = Rule {
     code: "rule-diverts",
     severity: Severity::Warning,
     explanation: Explanation {
-        what: "A rule of the firewall sends connections that other machines make to the port elsewhere.",
+        what: "A firewall rule redirects connections from other machines, so they do not reach this port.",
         why: "Address translation (DNAT, REDIRECT) comes before the local sockets. Docker without proxies, CNI's host ports \
-              and kube-proxy's node ports work so, as do port forwardings on a router. Bind works all the same.",
-        detection: "The tables of type nat are printed by nft or iptables-save, as root, and the way of a new connection to \
-                    the port is followed from the chain prerouting. Conditions on interface or source count as met.",
+              and kube-proxy's node ports work this way. So does port forwarding on a router. Bind still works.",
+        detection: "As root, portcheck prints the nat tables with nft or iptables-save. It follows a new connection through \
+                    them, starting at prerouting. Conditions on interface or source count as met.",
         remedy: "Take another port, or remove the rule by what made it. Connections from this machine itself are not \
                  affected.",
     },

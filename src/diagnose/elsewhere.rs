@@ -11,8 +11,8 @@ pub static RULE: Rule = Rule {
     explanation: Explanation {
         what: "The port is in use in another network namespace, such as that of a container. That is no conflict here.",
         why: "Each network namespace has ports of its own. A container usually has a namespace of its own.",
-        detection: "With -A, the sockets of every network namespace are read. One of another namespace waits on the \
-                    port.",
+        detection: "With -A, the sockets of all network namespaces that portcheck finds are read. One of them holds the \
+                    port. Without root, sockets that do not listen are missed.",
         remedy: "Nothing to do. `portcheck --in WHERE PORT` looks at the port from inside the other namespace.",
     },
     check,

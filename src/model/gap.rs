@@ -108,8 +108,9 @@ kinds! {
         "Other processes with the same socket. `--quick` stops at the first one.",
         "Leave `--quick` out.";
     OTHER_NAMESPACES: "other-namespaces", Owners,
-        "Who holds sockets in other network namespaces, and which sockets are bound there without listening. \
-         Without privilege, these namespaces are read from /proc/PID/net. Those without a process cannot be read so.",
+        "Without root, other network namespaces are read from /proc/PID/net. This shows neither the holders nor \
+         sockets that are bound without listening, and bind is not tried. A namespace without a process is not shown \
+         at all.",
         "Ask as root.";
     NETLINK_UNAVAILABLE: "netlink-unavailable", Details,
         "The device, the cgroup and IPV6_V6ONLY of sockets. A sandbox or the kernel refuses sock_diag.",
