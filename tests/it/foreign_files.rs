@@ -58,6 +58,9 @@ fn unit_files_of_a_user_neither_hang_nor_fill_anybody() {
             port(&answer, 8123, "tcp")["sockets"][0]["socket_unit"].clone()
         };
         assert_eq!(unit_for(0), value!(null), "root takes no user's word");
-        assert_eq!(unit_for(MALLORY), value!({"name": "d.socket", "manager": "user"}));
+        assert_eq!(
+            unit_for(MALLORY),
+            value!({"name": "d.socket", "manager": "user", "files": [units.join("d.socket")]})
+        );
     });
 }

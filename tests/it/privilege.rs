@@ -136,7 +136,7 @@ fn the_cgroup_names_the_likely_process_and_its_unit() {
         assert_eq!(tcp["sockets"][0]["owners"]["kind"], "likely");
         assert!(tcp["sockets"][0]["owners"]["reason"].as_str().unwrap().contains(&path));
         assert_eq!(tcp["sockets"][0]["cgroup"], path.as_str());
-        assert_eq!(answer["processes"][0]["unit"], value!({"name": unit, "manager": "system"}));
+        assert_eq!(answer["processes"][0]["unit"], value!({"name": unit, "manager": "system", "files": []}));
         let commands: Vec<&str> = tcp["findings"][0]["remedies"]
             .as_array()
             .unwrap()
