@@ -21,6 +21,7 @@ mod families;
 mod firewall;
 #[cfg(target_os = "linux")]
 mod foreign_files;
+#[cfg(target_os = "linux")]
 mod free;
 #[cfg(target_os = "linux")]
 mod free_caller;
