@@ -5,11 +5,11 @@ mod forward;
 mod free;
 mod kill;
 mod parts;
+mod process;
 mod wait;
 mod wire;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::Serializer;
@@ -25,10 +25,10 @@ use crate::probe::Attempt;
 use crate::prose;
 use formatter::Escaping;
 use parts::{endpoint, remedy};
+use process::{process, unit};
 use wire::{
-    Envelope, Line, WireAncestor, WireBind, WireContainer, WireDetail, WireError, WireFinding, WireGap, WireHost,
-    WireKernelUser, WireNamespace, WireOwners, WirePort, WirePortName, WireProcess, WireProject, WireService,
-    WireSocket, WireTask, WireTimer, WireUnit, WireVirtualHost,
+    Envelope, Line, WireBind, WireDetail, WireError, WireFinding, WireGap, WireHost, WireKernelUser, WireNamespace,
+    WireOwners, WirePort, WireService, WireSocket, WireTimer, WireVirtualHost,
 };
 
 const SCHEMA_VERSION: u32 = 1;
@@ -255,55 +255,6 @@ fn owners(socket: &model::Socket) -> WireOwners<'_> {
     };
     let via = (!owners.pids().is_empty()).then(|| socket.via.into_str());
     WireOwners { kind: owners.kind(), pids: owners.pids(), reason, via }
-}
-
-fn process(process: &model::Process) -> WireProcess<'_> {
-    let started = process.started_at.and_then(|start| jiff::Timestamp::try_from(start).ok());
-    let path = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
-    WireProcess {
-        pid: process.pid,
-        ppid: process.ppid,
-        name: &process.name,
-        exe: process.exe.as_ref().map(path),
-        command: &process.command,
-        cwd: process.cwd.as_ref().map(path),
-        user: process.user.as_deref(),
-        uid: process.uid,
-        started_at: started.map(|start| format!("{start:.3}")),
-        ancestors: process
-            .ancestors
-            .iter()
-            .map(|ancestor| WireAncestor { pid: ancestor.pid, name: &ancestor.name })
-            .collect(),
-        unit: process.unit.as_ref().map(|of| unit(of, &process.unit_files)),
-        container: process.container.as_ref().map(|container| WireContainer {
-            runtime: container.runtime.into_str(),
-            id: &container.id,
-            pod: container.pod.as_deref(),
-        }),
-        project: process.project.as_ref().map(|project| WireProject {
-            directory: path(&project.directory),
-            name: &project.name,
-            kind: project.kind.into_str(),
-            git_branch: project.git_branch.as_deref(),
-        }),
-        task: process.task.as_ref().map(|task| WireTask {
-            runner: task.runner.into_str(),
-            name: task.name.as_deref(),
-            file: task.file.as_ref().map(path),
-        }),
-        also_holds: process
-            .also_holds
-            .iter()
-            .map(|&(port, protocol)| WirePortName { port, protocol: protocol.into_str() })
-            .collect(),
-        clients: process.clients,
-    }
-}
-
-fn unit<'a>(unit: &'a model::Unit, files: &[PathBuf]) -> WireUnit<'a> {
-    let files = files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
-    WireUnit { name: &unit.name, manager: unit.manager.into_str(), files }
 }
 
 fn gap(gap: &model::Gap) -> WireGap<'_> {

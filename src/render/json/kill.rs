@@ -10,7 +10,7 @@ use serde::Serialize;
 #[cfg(test)]
 use strum::VariantNames;
 
-use super::parts::{WireEndpoint, WireRemedy, endpoint, remedy};
+use super::parts::{WireEndpoint, WirePortName, WireRemedy, endpoint, port_name, remedy};
 use crate::commands::kill::{Action, Holder, Keeper, Refusal, Report, Step, Taker};
 use crate::duration::milliseconds;
 use crate::model::Process;
@@ -68,15 +68,6 @@ pub struct WireHolder<'a> {
     pub ports: Vec<WirePortName>,
     /// Who looks after it, and may start it again.
     pub supervisor: Option<WireSupervisor>,
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[cfg_attr(test, schemars(rename = "PortName"))]
-pub struct WirePortName {
-    pub port: u16,
-    #[cfg_attr(test, schemars(extend("enum" = Protocol::VARIANTS)))]
-    pub protocol: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -166,13 +157,12 @@ pub fn kill(report: &Report) -> WireKill<'_> {
 }
 
 fn holder(holder: &Holder) -> WireHolder<'_> {
-    let ports = holder.ports.iter().map(|&(port, protocol)| WirePortName { port, protocol: protocol.into_str() });
     WireHolder {
         pid: holder.pid,
         name: &holder.name,
         command: &holder.command,
         user: holder.user.as_deref(),
-        ports: ports.collect(),
+        ports: holder.ports.iter().copied().map(port_name).collect(),
         supervisor: holder.keeper.as_ref().map(supervisor),
     }
 }

@@ -12,6 +12,7 @@ use strum::VariantNames;
 use crate::diagnose::Remedy;
 #[cfg(test)]
 use crate::diagnose::RemedyKind;
+use crate::model::Protocol;
 use crate::render::escape;
 
 #[derive(Debug, Serialize)]
@@ -43,6 +44,19 @@ pub struct WireEndpoint {
 
 pub fn endpoint(address: SocketAddr) -> WireEndpoint {
     WireEndpoint { address: address.ip().to_string(), port: address.port() }
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "PortName"))]
+pub struct WirePortName {
+    pub port: u16,
+    #[cfg_attr(test, schemars(extend("enum" = Protocol::VARIANTS)))]
+    pub protocol: &'static str,
+}
+
+pub fn port_name((port, protocol): (u16, Protocol)) -> WirePortName {
+    WirePortName { port, protocol: protocol.into_str() }
 }
 
 /// The values of a list in the schema that may also be null.

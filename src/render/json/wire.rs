@@ -20,7 +20,7 @@ use crate::commands::exit::Command;
 #[cfg(test)]
 use crate::diagnose::{Severity, Status};
 #[cfg(test)]
-use crate::model::{Backend, Family, Hides, Manager, ProjectKind, Protocol, Runner, State, TimerKind, Via};
+use crate::model::{Backend, Family, Hides, Protocol, State, TimerKind, Via};
 #[cfg(test)]
 use crate::probe::Outcome;
 #[cfg(test)]
@@ -34,6 +34,7 @@ use super::forward::WireForward;
 use super::free::WireFree;
 use super::kill::WireKill;
 use super::parts::{WireEndpoint, WireRemedy};
+use super::process::{WireProcess, WireUnit};
 use super::wait::WireWait;
 
 /// The one document that every command prints with --json.
@@ -280,100 +281,6 @@ pub struct WireOwners<'a> {
     /// By what they have it; null if there is nobody to be named.
     #[cfg_attr(test, schemars(extend("enum" = or_null(Via::VARIANTS))))]
     pub via: Option<&'static str>,
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[cfg_attr(test, schemars(rename = "Process"))]
-pub struct WireProcess<'a> {
-    pub pid: u32,
-    pub ppid: Option<u32>,
-    pub name: &'a str,
-    pub exe: Option<String>,
-    /// The command line, argument by argument; empty if unknown.
-    pub command: &'a [String],
-    pub cwd: Option<String>,
-    pub user: Option<&'a str>,
-    pub uid: Option<u32>,
-    /// RFC 3339, in UTC.
-    pub started_at: Option<String>,
-    /// The parent first.
-    pub ancestors: Vec<WireAncestor<'a>>,
-    pub unit: Option<WireUnit<'a>>,
-    pub container: Option<WireContainer<'a>>,
-    /// The project it belongs to.
-    pub project: Option<WireProject<'a>>,
-    /// The task that started it.
-    pub task: Option<WireTask<'a>>,
-    /// The ports that it waits on besides those that were asked about.
-    pub also_holds: Vec<WirePortName>,
-    /// How many connections there are to its listeners that were asked about; null if that was not asked.
-    pub clients: Option<usize>,
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[cfg_attr(test, schemars(rename = "PortName"))]
-pub struct WirePortName {
-    pub port: u16,
-    #[cfg_attr(test, schemars(extend("enum" = Protocol::VARIANTS)))]
-    pub protocol: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[cfg_attr(test, schemars(rename = "Project"))]
-pub struct WireProject<'a> {
-    pub directory: String,
-    /// The name that the file of its kind gives it, else that of the directory.
-    pub name: &'a str,
-    /// By which file it is known: npm is package.json, compose is compose.yaml.
-    #[cfg_attr(test, schemars(extend("enum" = ProjectKind::VARIANTS)))]
-    pub kind: &'static str,
-    /// The branch that is checked out; null without git, and for a detached HEAD.
-    pub git_branch: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[cfg_attr(test, schemars(rename = "Task"))]
-pub struct WireTask<'a> {
-    #[cfg_attr(test, schemars(extend("enum" = Runner::VARIANTS)))]
-    pub runner: &'static str,
-    /// The script, target or program; null for the default of the runner.
-    pub name: Option<&'a str>,
-    /// The file that defines it, if it was found.
-    pub file: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[cfg_attr(test, schemars(rename = "Ancestor"))]
-pub struct WireAncestor<'a> {
-    pub pid: u32,
-    pub name: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[cfg_attr(test, schemars(rename = "Unit"))]
-pub struct WireUnit<'a> {
-    pub name: &'a str,
-    /// Whose service manager: `systemctl`, or `systemctl --user`.
-    #[cfg_attr(test, schemars(extend("enum" = Manager::VARIANTS)))]
-    pub manager: &'static str,
-    /// The files that define it: its own, then its drop-ins.
-    pub files: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(JsonSchema))]
-#[cfg_attr(test, schemars(rename = "Container"))]
-pub struct WireContainer<'a> {
-    pub runtime: &'static str,
-    pub id: &'a str,
-    /// The uid of the Kubernetes pod around it.
-    pub pod: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
