@@ -2,7 +2,7 @@
 
 use super::{
     Detail, Explanation, Facts, Observation, Phrase, Remedy, RemedyKind, Rule, Severity, Statement, Subject, Verb,
-    published,
+    place, published,
 };
 use crate::model::Diversion;
 
@@ -27,9 +27,9 @@ fn check(facts: &Facts<'_>) -> Vec<Observation> {
 
 fn observation(facts: &Facts<'_>, diversion: &Diversion) -> Observation {
     let Diversion { forward, family, table, chain, position, .. } = diversion;
-    let target = forward.to.as_ref().map(|to| format!("{}:{}", bracketed(&to.host), to.port));
+    let target = forward.to.as_ref().map(place);
     let container = forward.container.as_ref().map(|container| format!(" ({})", published::name(container)));
-    let place = format!("table {family} {table}, chain {chain}, rule {position}");
+    let rule = format!("table {family} {table}, chain {chain}, rule {position}");
     let to = target.clone().unwrap_or_else(|| "another place".to_owned());
     let statement = Statement::new(
         Subject::Thing("a firewall rule".to_owned()),
@@ -37,7 +37,7 @@ fn observation(facts: &Facts<'_>, diversion: &Diversion) -> Observation {
         "connections from other machines to ",
     )
     .and(Phrase::port(facts))
-    .and(format!(": they reach {to}{} ({place})", container.unwrap_or_default()));
+    .and(format!(": they reach {to}{} ({rule})", container.unwrap_or_default()));
     let text = |name, value: &str| (name, Detail::Text(value.to_owned()));
     let mut details =
         vec![text("backend", diversion.backend), text("family", family), text("table", table), text("chain", chain)];
@@ -61,8 +61,4 @@ fn show(diversion: &Diversion) -> Vec<String> {
         }
         _ => [iptables, "-t", "nat", "-S", chain].map(str::to_owned).to_vec(),
     }
-}
-
-fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }

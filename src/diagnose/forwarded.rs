@@ -11,14 +11,13 @@ use crate::supervisor::command::{self, Caller};
 /// `process` does.
 pub fn free_port(facts: &Facts<'_>, group: &Group<'_>, process: &Process, forwarder: Forwarder) -> Vec<Remedy> {
     let forward = group.sockets[0].forward.as_deref();
-    if let Some(container) = forward.and_then(Forward::confirmed_container) {
-        return vec![stop_known(container)];
-    }
-    // Who may not ask the engine for its containers may not stop one either.
     if let Some(container) = forward.and_then(|forward| forward.container.as_deref()) {
-        let sudo = (facts.host.euid != Some(0)).then(|| "sudo".to_owned());
-        let command = sudo.into_iter().chain(command::stop_known(container, Caller::Reader));
-        return vec![Remedy::run(RemedyKind::StopContainer, "stop it", command)];
+        let mut remedy = stop_known(container);
+        // Who may not ask the engine for its containers may not stop one either.
+        if forward.and_then(Forward::confirmed_container).is_none() && facts.host.euid != Some(0) {
+            remedy.command = remedy.command.map(|command| remedy::as_root(command).collect());
+        }
+        return vec![remedy];
     }
     let engine = forward.and_then(|forward| forward.untold.as_ref()?.engine.as_ref());
     match forwarder {

@@ -32,7 +32,7 @@ fn published(socket: &crate::model::Socket) -> Option<&Forward> {
 fn observation(facts: &Facts<'_>, group: &Group<'_>, forward: &Forward) -> Observation {
     let subject = Subject::Thing(match &forward.container {
         Some(container) => name(container),
-        None => format!("a container of {}", title(&forward.by)),
+        None => format!("a container of {}", forward.by.parse().map_or_else(|_| forward.by.clone(), title)),
     });
     let statement = Statement::new(subject, Verb("publishes", "publish"), Phrase::port(facts));
     let container = forward.container.as_ref();
@@ -56,11 +56,6 @@ pub fn name(container: &EngineContainer) -> String {
     }
 }
 
-/// The name of an engine as its makers write it.
-pub fn title(engine: &str) -> String {
-    let runtimes = [Runtime::Docker, Runtime::Podman, Runtime::Containerd, Runtime::Kubernetes];
-    runtimes
-        .into_iter()
-        .find(|runtime| runtime.into_str() == engine)
-        .map_or_else(|| engine.to_owned(), |runtime| runtime.title().to_owned())
+fn title(engine: Runtime) -> String {
+    engine.title().to_owned()
 }

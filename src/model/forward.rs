@@ -1,5 +1,6 @@
 //! Forwards: where a holder passes on what arrives at a port.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use super::{Engine, EngineContainer, Pid};
@@ -113,6 +114,13 @@ pub struct Server {
     pub pid: Pid,
     /// Its name.
     pub name: String,
+}
+
+impl fmt::Display for Server {
+    /// `httpd (pid 9622)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pid {})", self.name, self.pid)
+    }
 }
 
 /// What could not be told of a forward.

@@ -238,6 +238,12 @@ impl Socket {
         }
     }
 
+    /// Whether it has this address and port, and no other.
+    pub fn is_at(&self, protocol: Protocol, address: SocketAddr) -> bool {
+        // The scope of an IPv6 address is no part of it.
+        (self.protocol, self.local.ip(), self.local.port()) == (protocol, address.ip(), address.port())
+    }
+
     /// Whether it is bound to every address of a family: `0.0.0.0`, `::`, or `::ffff:0.0.0.0`, the
     /// IPv4 wildcard of an IPv6 socket.
     pub const fn is_wildcard(&self) -> bool {

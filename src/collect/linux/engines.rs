@@ -11,6 +11,7 @@ pub mod proxies;
 
 use std::collections::HashMap;
 use std::env;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -100,14 +101,11 @@ impl<'a> Engines<'a> {
 
     /// docker-proxy says by its arguments what it holds. That counts if it holds just this, and the engine says the same.
     fn behind_proxy(&mut self, socket: &Socket, process: &Process) -> Forward {
-        let holds = |proxied: &Proxied| {
-            proxied.protocol == socket.protocol
-                && (proxied.listen.ip(), proxied.listen.port()) == (socket.local.ip(), socket.local.port())
-        };
+        let holds = |proxied: &Proxied| socket.is_at(proxied.protocol, proxied.listen);
         let (Some(proxied), Some(engine)) = (Proxied::of(process).filter(holds), process.ppid) else {
             return untold(Runtime::Docker, because("its arguments name another port".to_owned()));
         };
-        let fits = |port: &PublishedPort| is_on(port, socket) && port.to == proxied.to.port();
+        let fits = |port: &PublishedPort| socket.is_at(port.protocol, port.listen) && port.to == proxied.to.port();
         let to = Some(Destination::from(proxied.to));
         match self.publisher(engine, socket, fits) {
             Ok((container, _)) => for_container(Runtime::Docker, container, to),
@@ -117,14 +115,10 @@ impl<'a> Engines<'a> {
 
     /// Without proxies, dockerd has the socket itself.
     fn behind_engine(&mut self, engine: Pid, socket: &Socket) -> Forward {
-        match self.publisher(engine, socket, |port| is_on(port, socket)) {
+        match self.publisher(engine, socket, |port| socket.is_at(port.protocol, port.listen)) {
             Ok((container, port)) => {
-                let to = container.address.map(|address| Destination {
-                    host: address.to_string(),
-                    port: port.to,
-                    namespace: None,
-                });
-                for_container(Runtime::Docker, container, to)
+                let to = container.address.map(|address| SocketAddr::new(address, port.to));
+                for_container(Runtime::Docker, container, to.map(Destination::from))
             }
             Err(why) => untold(Runtime::Docker, why),
         }
@@ -247,11 +241,6 @@ impl<'a> Engines<'a> {
 /// Why the helper of a rootless engine names no container.
 fn does_not_tell(program: &Program) -> String {
     format!("{} does not tell which one", program.name)
-}
-
-/// Whether a container that publishes `port` does so by `socket`.
-fn is_on(port: &PublishedPort, socket: &Socket) -> bool {
-    (port.protocol, port.listen.ip(), port.listen.port()) == (socket.protocol, socket.local.ip(), socket.local.port())
 }
 
 /// What follows the argument `name`.

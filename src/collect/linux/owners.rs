@@ -168,6 +168,15 @@ pub fn sockets_of(
     Ok(())
 }
 
+/// The inodes of all sockets that a process has descriptors of. `None` if these cannot be read.
+pub fn sockets_of_process(proc: &Path, pid: Pid) -> Option<Vec<u64>> {
+    let mut inodes = Vec::new();
+    let mut buffer = vec![MaybeUninit::uninit(); DIRECTORY_BUFFER];
+    let root = File::open(proc).ok()?;
+    sockets_of(root, &format!("{pid}/fd"), &mut buffer, |inode| inodes.push(inode)).ok()?;
+    Some(inodes)
+}
+
 /// How many processors this process may use. The standard library also reads the limits of the
 /// cgroup, which costs more than the sweep of a small machine.
 pub fn processors() -> usize {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::{Gap, Manager, Owners, Pid, Process, Protocol, Socket, Unit, find_process, gap};
-use crate::platform::foreign;
+use crate::platform::{foreign, users};
 
 /// The directories of units, the strongest first (systemd.unit(5)).
 const SYSTEM: &[&str] = &[
@@ -163,13 +163,16 @@ pub fn assign(sockets: &mut [Socket], processes: &[Process]) -> Option<Gap> {
     None
 }
 
-/// Reads the units of a manager. Units in another user's home directory are that user's word, and
-/// are not read.
+/// Reads the units of a manager.
 fn read_units(of: (Manager, Option<u32>)) -> ((Manager, Option<u32>), SocketUnits) {
     let (manager, user) = of;
-    let own = user.filter(|&user| user == rustix::process::geteuid().as_raw());
-    let home = own.and_then(crate::platform::users::home_of);
-    (of, SocketUnits::read(Path::new("/"), manager, home.as_deref()))
+    (of, SocketUnits::read(Path::new("/"), manager, own_home(user).as_deref()))
+}
+
+/// The home directory of `user`, if that is who asks. Units in another user's home directory are
+/// that user's word, and are not read.
+pub fn own_home(user: Option<u32>) -> Option<PathBuf> {
+    user.filter(|&user| user == rustix::process::geteuid().as_raw()).and_then(users::home_of)
 }
 
 /// The manager that opened a socket, and its user if it is a user's manager. It is one of the

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::socket_units::{directories, drop_ins};
+use super::socket_units::{directories, drop_ins, own_home};
 use crate::model::{Manager, Process, Socket, Unit};
-use crate::platform::{foreign, users};
+use crate::platform::foreign;
 
 /// How long file systems get to answer.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -35,9 +35,11 @@ pub fn assign(sockets: &mut [Socket], processes: &mut [Process]) {
 /// The file of a unit in the strongest directory that has one, and the drop-ins of all. Empty for units
 /// without a file, such as the scopes of sessions.
 fn of(root: &Path, unit: &Unit) -> Vec<PathBuf> {
-    let own = unit.user.or_else(|| (unit.manager == Manager::User).then(|| rustix::process::geteuid().as_raw()));
-    let home = own.filter(|&user| user == rustix::process::geteuid().as_raw()).and_then(users::home_of);
-    let directories = directories(root, unit.manager, home.as_deref());
+    let user = match unit.manager {
+        Manager::User => unit.user.or_else(|| Some(rustix::process::geteuid().as_raw())),
+        Manager::System => None,
+    };
+    let directories = directories(root, unit.manager, own_home(user).as_deref());
     // An instance, web@1.service, is made by its template, web@.service.
     let template = unit.name.split_once('@').zip(unit.name.rsplit_once('.'));
     let template = template.map(|((stem, _), (_, kind))| format!("{stem}@.{kind}"));

@@ -4,8 +4,8 @@ use std::io;
 
 use super::holder;
 use crate::commands::diagnosis::Diagnosis;
-use crate::diagnose::{Group, enumerate, published};
-use crate::model::{Confidence, EngineContainer, Forward, Pid, Server, find_process};
+use crate::diagnose::{Group, enumerate};
+use crate::model::{Confidence, EngineContainer, Forward, Pid, find_process};
 use crate::render::Style;
 use crate::render::paper::Paper;
 
@@ -18,7 +18,7 @@ pub fn write(
     paper: &mut Paper<'_>,
 ) -> io::Result<()> {
     if let Some(container) = &forward.container {
-        paper.field("container", &described(container, &forward.by))?;
+        paper.field("container", &described(container))?;
     }
     if let Some(text) = passage(forward, group) {
         paper.field("forwards", &text)?;
@@ -35,20 +35,21 @@ pub fn write(
 }
 
 /// `shop-web-1, image shop:1, Docker`.
-fn described(container: &EngineContainer, engine: &str) -> String {
+fn described(container: &EngineContainer) -> String {
     let image = container.image.as_ref().map(|image| format!(", image {image}")).unwrap_or_default();
-    format!("{}{image}, {}", container.title(), published::title(engine))
+    format!("{}{image}, {}", container.title(), container.engine.runtime.title())
 }
 
 /// `8081 -> 80 inside, where httpd (pid 9622) listens`.
 fn passage(forward: &Forward, group: &Group<'_>) -> Option<String> {
     let to = forward.to.as_ref()?;
     let probably = if forward.confidence == Confidence::Known { "" } else { "probably " };
-    let name = |server: &Server| format!("{} (pid {})", server.name, server.pid);
     let there = match &forward.ends_at[..] {
         [] => String::new(),
-        [server] => format!(", where {probably}{} listens", name(server)),
-        servers => format!(", where {} listen", enumerate(&servers.iter().map(name).collect::<Vec<_>>(), "and")),
+        [server] => format!(", where {probably}{server} listens"),
+        servers => {
+            format!(", where {} listen", enumerate(&servers.iter().map(ToString::to_string).collect::<Vec<_>>(), "and"))
+        }
     };
     Some(format!("{} -> {} inside{there}", group.sockets[0].local.port(), to.port))
 }

@@ -15,8 +15,7 @@ pub fn write(group: &Group<'_>, diagnosis: &Diagnosis, paper: &mut Paper<'_>) ->
     let socket = group.sockets[0];
     let owners = group.owners.pids().iter().filter_map(|&pid| find_process(&diagnosis.processes, pid));
     if let Some(forward) = &socket.forward {
-        let servers: Vec<String> =
-            forward.ends_at.iter().map(|server| format!("{} (pid {})", server.name, server.pid)).collect();
+        let servers: Vec<String> = forward.ends_at.iter().map(ToString::to_string).collect();
         if let Some(to) = forward.to.as_ref().filter(|_| !servers.is_empty()) {
             paper.field("ends at", &format!("{}, on {}", enumerate(&servers, "and"), place(to)))?;
         }

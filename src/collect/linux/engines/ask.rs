@@ -11,11 +11,11 @@ use std::time::Instant;
 
 use nix::sys::socket::{getsockopt, sockopt};
 
+use super::super::owners;
 use super::super::program::Program;
 use super::{docker, http};
 use crate::model::{Engine, EngineContainer, Pid, Runtime};
 use crate::platform::foreign;
-use crate::platform::proc::parse_socket_link;
 
 /// What one engine said: the engine and its containers, or why it said nothing.
 pub type Answer = Result<(Engine, Vec<EngineContainer>), (Option<Engine>, String)>;
@@ -75,13 +75,8 @@ fn socket_of(proc: &Path, pid: Pid, listening: &[PathBuf]) -> Option<PathBuf> {
 
 /// The paths of the unix sockets on which a process waits. `None` if its descriptors cannot be read.
 fn listening(proc: &Path, pid: Pid) -> Option<Vec<PathBuf>> {
-    let directory = proc.join(pid.to_string());
-    let links = fs::read_dir(directory.join("fd"))
-        .ok()?
-        .flatten()
-        .filter_map(|entry| parse_socket_link(fs::read_link(entry.path()).ok()?.as_os_str().as_encoded_bytes()));
-    let inodes: Vec<u64> = links.collect();
-    let table = fs::read_to_string(directory.join("net/unix")).ok()?;
+    let inodes = owners::sockets_of_process(proc, pid)?;
+    let table = fs::read_to_string(proc.join(pid.to_string()).join("net/unix")).ok()?;
     let rows = table.lines().filter_map(parse_listening);
     Some(rows.filter(|(inode, _)| inodes.contains(inode)).map(|(_, path)| path).collect())
 }

@@ -5,9 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::super::sock_diag::Table;
-use super::super::{namespaces, proc_net};
+use super::super::{namespaces, owners, proc_net};
 use crate::model::{Confidence, Container, EngineContainer, Family, Forward, Pid, Protocol, Server};
-use crate::platform::proc::parse_socket_link;
 use crate::port_set::PortSet;
 
 /// Adds to forwards the namespaces that they lead to, and who listens there.
@@ -91,7 +90,10 @@ impl Inside<'_> {
         if inodes.is_empty() {
             return;
         }
-        let has_it = |pid: &&Pid| has_one_of(proc, **pid, &inodes);
+        let has_it = |pid: &&Pid| {
+            let own = owners::sockets_of_process(proc, **pid).unwrap_or_default();
+            own.iter().any(|inode| inodes.contains(inode))
+        };
         forward.ends_at = self.pids.iter().filter(has_it).map(|&pid| server(proc, pid)).collect();
         if forward.ends_at.is_empty() {
             forward.ends_at.extend(self.pids.first().map(|&pid| server(proc, pid)));
@@ -102,23 +104,16 @@ impl Inside<'_> {
     /// The inodes of the sockets that wait on a port here.
     fn listening(&self, proc: &Path, protocol: Protocol, port: u16) -> Vec<u64> {
         let ports: PortSet = std::iter::once((port, port)).collect();
-        let of = |pid: &Pid| {
+        // The first process may have ended by now.
+        let of = |pid: &Pid| -> Option<Vec<u64>> {
             let directory = proc.join(pid.to_string());
-            let read = |family| proc_net::read(&directory, Table { protocol, family }, &ports).ok().flatten();
-            let entries = [Family::Ipv4, Family::Ipv6].into_iter().filter_map(read).flatten();
+            let read = |family| proc_net::read(&directory, Table { protocol, family }, &ports);
+            let entries = read(Family::Ipv4).ok()?.into_iter().chain(read(Family::Ipv6).ok()?).flatten();
             let waiting = entries.filter(|entry| entry.socket.state.is_listening());
-            Some(waiting.filter_map(|entry| entry.socket.inode).collect::<Vec<u64>>())
+            Some(waiting.filter_map(|entry| entry.socket.inode).collect())
         };
         self.pids.iter().find_map(of).unwrap_or_default()
     }
-}
-
-/// Whether a process has a descriptor of one of these sockets.
-fn has_one_of(proc: &Path, pid: Pid, inodes: &[u64]) -> bool {
-    let Ok(links) = fs::read_dir(proc.join(pid.to_string()).join("fd")) else { return false };
-    let mut links = links.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
-    links
-        .any(|link| parse_socket_link(link.as_os_str().as_encoded_bytes()).is_some_and(|inode| inodes.contains(&inode)))
 }
 
 fn server(proc: &Path, pid: Pid) -> Server {

@@ -21,8 +21,7 @@ pub struct Proxy {
 impl Proxy {
     /// Whether it says that it holds `socket`.
     pub fn claims(&self, socket: &Socket) -> bool {
-        let Proxied { protocol, listen, .. } = self.joins;
-        protocol == socket.protocol && (listen.ip(), listen.port()) == (socket.local.ip(), socket.local.port())
+        socket.is_at(self.joins.protocol, self.joins.listen)
     }
 }
 
