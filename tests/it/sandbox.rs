@@ -125,7 +125,10 @@ fn a_proc_that_hides_others_is_a_gap() {
             .args(["8080/tcp", "--json"]);
         let answer = json_of(command);
         assert_eq!(codes(port(&answer, 8080, "tcp")), ["hidden-owner"]);
-        assert_eq!(answer["gaps"][0]["code"], "invisible-processes", "{answer:#}");
+        assert!(
+            answer["gaps"].as_array().unwrap().iter().any(|gap| gap["code"] == "invisible-processes"),
+            "{answer:#}"
+        );
     });
 }
 

@@ -6,13 +6,15 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::CWD;
+
 use super::Search;
 use super::calls::Call;
 use super::cgroup::Hierarchy;
 use super::elsewhere::{Carriers, Elsewhere};
 use super::engines::proxies::{self, Proxy};
 use super::kernel_sockets::KernelPort;
-use super::namespaces;
+use super::namespaces::{self, Home};
 use super::owners::Sweep;
 use super::partial::Others;
 use super::search::may_be_ours;
@@ -89,10 +91,11 @@ impl<'a> Attribution<'a> {
 
     /// Leaves out likely owners that are in another network namespace than the socket.
     fn leave_out_outsiders(&self, attributed: &mut Attributed, socket: &Socket) {
-        let (Owners::Likely { pids, .. }, Some(namespace)) = (&mut attributed.owners, &socket.namespace) else {
+        let (Owners::Likely { pids, .. }, Some(_)) = (&mut attributed.owners, &socket.namespace) else {
             return;
         };
-        pids.retain(|&pid| namespaces::may_be_in(self.proc, pid, namespace));
+        let home = Home::of(self.proc, socket);
+        pids.retain(|&pid| home.may_be(namespaces::inode_of(CWD, self.proc.join(pid.to_string()).display()).ok()));
         if pids.is_empty() {
             *attributed = Owners::Hidden { reason: self.why_hidden() }.into();
         }
@@ -167,17 +170,18 @@ impl<'a> Attribution<'a> {
         }
         let members = self.hierarchy.zip(cgroup.filter(|&path| path != "/"));
         let members = members.map(|(hierarchy, path)| hierarchy.members(path));
-        if let Some(attributed) = self.in_calls(&elsewhere.calls.on_closed(socket, members.as_deref())) {
+        let home = Home::of(self.proc, socket);
+        if let Some(attributed) = self.in_calls(&elsewhere.calls.on_closed(socket, home, members.as_deref())) {
             return Some(attributed);
         }
-        let mut carriers = elsewhere.carriers(self.proc, socket, Carriers::Near);
+        let mut carriers = elsewhere.carriers(home, Carriers::Near);
         if carriers.is_empty() {
             // A thread in poll is no evidence where a process could not be inspected.
             if !self.sees_all && members.is_none() {
                 return None;
             }
-            let calling = self.in_calls(&elsewhere.calls.possible(socket, members.as_deref()));
-            carriers = elsewhere.carriers(self.proc, socket, Carriers::All);
+            let calling = self.in_calls(&elsewhere.calls.possible(socket, home, members.as_deref()));
+            carriers = elsewhere.carriers(home, Carriers::All);
             if calling.is_some() || carriers.is_empty() {
                 return calling;
             }

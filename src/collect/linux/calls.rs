@@ -7,6 +7,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::CWD;
+
+use super::namespaces::{self, Home};
 use super::system_call::SystemCall;
 use crate::model::{Pid, Socket, State};
 use crate::platform::proc::parse_socket_link;
@@ -32,6 +35,8 @@ pub struct Call {
     /// The descriptor of the call, if it is closed, or leads to what is no socket. Otherwise
     /// another thread may have closed it.
     closed: Option<u32>,
+    /// The inode of the thread's network namespace; `None` if it does not tell.
+    namespace: Option<u64>,
 }
 
 impl Calls {
@@ -45,9 +50,10 @@ impl Calls {
             let directory = proc.join(format!("{pid}/task/{thread}"));
             match SystemCall::read(&directory) {
                 Ok(call) => self.found.extend(call.and_then(|call| {
-                    let (name, closed) = judge(proc, &directory, call, threads.len() > 1)?;
+                    let (name, closed) = judge(&directory, call, threads.len() > 1)?;
                     let uid = fs::metadata(&directory).ok()?.uid();
-                    Some(Call { pid, thread, name, uid, closed })
+                    let namespace = namespaces::inode_of(CWD, directory.display()).ok();
+                    Some(Call { pid, thread, name, uid, closed, namespace })
                 })),
                 // Only another thread could have closed a descriptor during a call.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied && threads.len() > 1 => {
@@ -60,28 +66,30 @@ impl Calls {
         }
     }
 
-    /// The calls on a descriptor that has been closed, which can be that of the socket: they are by
-    /// its user, or by `members` of the cgroup where it was created.
-    pub fn on_closed(&self, socket: &Socket, members: Option<&[Pid]>) -> Vec<&Call> {
+    /// The calls on a descriptor that has been closed, which can be that of the socket of `home`:
+    /// they are by its user, or by `members` of the cgroup where it was created.
+    pub fn on_closed(&self, socket: &Socket, home: Home, members: Option<&[Pid]>) -> Vec<&Call> {
         let is_near = |call: &Call| call.is_by_user_of(socket) || members.is_some_and(|pids| pids.contains(&call.pid));
-        self.found.iter().filter(|call| call.closed.is_some() && call.fits(socket) && is_near(call)).collect()
+        let fits = |call: &&Call| call.closed.is_some() && call.fits(socket, home) && is_near(call);
+        self.found.iter().filter(fits).collect()
     }
 
     /// The calls that may be on the socket, the most probable first: they are by its user, and by
     /// `members` of its cgroup.
-    pub fn possible(&self, socket: &Socket, members: Option<&[Pid]>) -> Vec<&Call> {
+    pub fn possible(&self, socket: &Socket, home: Home, members: Option<&[Pid]>) -> Vec<&Call> {
         let is_near = |call: &Call| call.is_by_user_of(socket) && members.is_none_or(|pids| pids.contains(&call.pid));
-        let mut possible: Vec<&Call> =
-            self.found.iter().filter(|call| call.closed.is_none() && call.fits(socket) && is_near(call)).collect();
+        let fits = |call: &&Call| call.closed.is_none() && call.fits(socket, home) && is_near(call);
+        let mut possible: Vec<&Call> = self.found.iter().filter(fits).collect();
         possible.sort_by_key(|call| call.is_on_many());
         possible
     }
 }
 
 impl Call {
-    /// Whether such a call can wait on the socket. Only accept waits on a listener.
-    fn fits(&self, socket: &Socket) -> bool {
-        self.is_on_many() || self.name.starts_with("accept") == (socket.state == State::Listen)
+    /// Whether such a call can wait on the socket of `home`. Only accept waits on a listener.
+    fn fits(&self, socket: &Socket, home: Home) -> bool {
+        let is_possible = self.is_on_many() || self.name.starts_with("accept") == (socket.state == State::Listen);
+        is_possible && home.may_be(self.namespace)
     }
 
     fn is_by_user_of(&self, socket: &Socket) -> bool {
@@ -137,11 +145,10 @@ const WITH_MANY: &[(libc::c_long, &str)] = &[
 
 /// The name of a call, and its descriptor if that has been closed. `None` if it cannot be on a
 /// socket that has lost its descriptor.
-fn judge(proc: &Path, thread: &Path, call: SystemCall, has_others: bool) -> Option<(&'static str, Option<u32>)> {
+fn judge(thread: &Path, call: SystemCall, has_others: bool) -> Option<(&'static str, Option<u32>)> {
     // Only another thread can have closed a descriptor that this one has.
-    let is_possible = || has_others && is_in_our_network(proc, thread);
     if let Some(name) = name_in(WITH_MANY, call) {
-        return is_possible().then_some((name, None));
+        return has_others.then_some((name, None));
     }
     let on_socket = name_in(WITH_SOCKET, call);
     let name = on_socket.or_else(|| name_in(WITH_FILE, call))?;
@@ -150,7 +157,7 @@ fn judge(proc: &Path, thread: &Path, call: SystemCall, has_others: bool) -> Opti
     let number = call.first_argument as u32;
     let is_closed = match fs::read_link(thread.join("fd").join(number.to_string())) {
         Ok(link) if parse_socket_link(link.as_os_str().as_encoded_bytes()).is_some() => {
-            return is_possible().then_some((name, None));
+            return has_others.then_some((name, None));
         }
         Ok(_) => on_socket.is_some(),
         Err(error) => error.kind() == ErrorKind::NotFound,
@@ -162,9 +169,4 @@ fn judge(proc: &Path, thread: &Path, call: SystemCall, has_others: bool) -> Opti
 
 fn name_in(calls: &[(libc::c_long, &'static str)], call: SystemCall) -> Option<&'static str> {
     calls.iter().find(|&&(number, _)| number == call.number).map(|&(_, name)| name)
-}
-
-fn is_in_our_network(proc: &Path, thread: &Path) -> bool {
-    let namespace = |directory: &Path| fs::read_link(directory.join("ns/net")).ok();
-    namespace(thread).is_some_and(|theirs| namespace(&proc.join("self")) == Some(theirs))
 }

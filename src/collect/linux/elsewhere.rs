@@ -10,9 +10,10 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use super::calls::Calls;
+use super::namespaces::Home;
 use super::owners::{self, DIRECTORY_BUFFER};
 use super::{namespaces, pids};
-use crate::model::{Pid, Socket, Via};
+use crate::model::{Pid, Via};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -44,15 +45,10 @@ pub enum Carriers {
 }
 
 impl Elsewhere {
-    /// The processes that may carry `socket`.
-    pub fn carriers(&self, proc: &Path, socket: &Socket, which: Carriers) -> Vec<Pid> {
-        let home = match &socket.namespace {
-            Some(namespace) => namespace.inode,
-            None => File::open(proc).ok().and_then(|root| namespaces::inode_of(root, "thread-self").ok()),
-        };
-        let is_near = |carrier: &Carrier| home.is_none() || carrier.namespace.is_none() || carrier.namespace == home;
-        let meant = self.carriers.iter().filter(|carrier| which == Carriers::All || is_near(carrier));
-        meant.map(|carrier| carrier.pid).collect()
+    /// The processes that may carry a socket of `home`.
+    pub fn carriers(&self, home: Home, which: Carriers) -> Vec<Pid> {
+        let is_meant = |carrier: &&Carrier| which == Carriers::All || home.may_be(carrier.namespace);
+        self.carriers.iter().filter(is_meant).map(|carrier| carrier.pid).collect()
     }
 }
 

@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 
 pub use inside::enter;
@@ -24,7 +24,7 @@ pub use reading::{By, Reading, read_all};
 
 use super::pids::{is_gone, list_pids};
 use crate::error::Error;
-use crate::model::{Namespace, NamespaceName, Pid};
+use crate::model::{Namespace, NamespaceName, Pid, Socket};
 use crate::platform::proc::parse_namespace_link;
 
 /// A network namespace that is not our own, and the ways into it.
@@ -123,10 +123,23 @@ fn table_of(root: impl AsFd, process: impl std::fmt::Display) -> Option<u64> {
     Some(table.st_ino)
 }
 
-/// Whether a process may be in a network namespace, as far as it tells.
-pub fn may_be_in(proc: &Path, pid: Pid, namespace: &Namespace) -> bool {
-    let told = File::open(proc).ok().and_then(|root| inode_of(root, pid).ok());
-    told.is_none() || namespace.inode.is_none() || told == namespace.inode
+/// The inode of the network namespace of a socket; `None` if it cannot be told.
+#[derive(Debug, Clone, Copy)]
+pub struct Home(Option<u64>);
+
+impl Home {
+    /// Where `socket` is: in its own namespace, or in ours.
+    pub fn of(proc: &Path, socket: &Socket) -> Self {
+        match &socket.namespace {
+            Some(namespace) => Self(namespace.inode),
+            None => Self(inode_of(CWD, proc.join("thread-self").display()).ok()),
+        }
+    }
+
+    /// Whether what is in `namespace` may be here, as far as both can be told.
+    pub fn may_be(self, namespace: Option<u64>) -> bool {
+        self.0.is_none() || namespace.is_none() || namespace == self.0
+    }
 }
 
 impl Neighbour {

@@ -215,8 +215,12 @@ fn a_system_call_in_progress(stage: &Stage) -> Result<(), String> {
         drop(server);
         becomes_free(&target);
     }
-    // Beside threads that wait for other sockets, and as the ordinary user of the process.
+    // Beside threads that wait for other sockets, beside the same in another network namespace, and
+    // as the ordinary user of the process.
     let (_other, _) = Role::playing("accept 127.0.0.1:8081");
+    let mut away = Command::new("unshare");
+    away.args(["-n", "sh", "-c", "ip link set lo up && exec python3 \"$@\"", "sh"]);
+    let _away = Script::spawn(away, IN_A_CALL, &["tcp", "accept", "closed"])?;
     let server = Script::start(IN_A_CALL, &["tcp", "accept", "closed"])?;
     stage.expect("8080/tcp", "held", &["call-in-progress"], &[server.pid()]);
     drop(server);
