@@ -293,6 +293,8 @@ fn read_processes(proc: &Path, pids: Vec<Pid>, detail: Detail, users: &mut Users
             process.unit = process.unit.take().or(found.unit);
             process.container = process.container.take().or(found.container);
         }
+        let by_monitor = || engines::container_by_monitor(proc, process.pid);
+        process.container = process.container.take().or_else(by_monitor);
         if process.container.is_some() {
             process.unit = None;
         }

@@ -11,6 +11,14 @@ use crate::supervisor::command::{self, Caller};
 /// `process` does.
 pub fn free_port(facts: &Facts<'_>, group: &Group<'_>, process: &Process, forwarder: Forwarder) -> Vec<Remedy> {
     let forward = group.sockets[0].forward.as_deref();
+    let is_others = |uid: &u32| *uid != 0 && Some(*uid) != facts.host.euid;
+    // No engine of another user answers to us.
+    if let (Forwarder::Engine(runtime), Some(user)) = (forwarder, process.uid.filter(is_others)) {
+        let container = forward.and_then(|forward| forward.container.as_ref());
+        let name = container.map(|container| format!(" {}", container.title())).unwrap_or_default();
+        let text = format!("stop its container{name} with {} as its user (uid {user})", runtime.into_str());
+        return vec![Remedy::advice(RemedyKind::StopContainer, text)];
+    }
     if let Some(container) = forward.and_then(|forward| forward.container.as_deref()) {
         let mut remedy = stop_known(container);
         // Who may not ask the engine for its containers may not stop one either.

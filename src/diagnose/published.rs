@@ -11,9 +11,11 @@ pub static RULE: Rule = Rule {
         what: "A container engine holds the port and passes on what arrives to a container.",
         why: "The container was started with a published port (`docker run -p 8081:80`, `ports:` in a compose file). \
               The engine holds the port here: Docker by docker-proxy or dockerd, Podman by conmon or rootlessport.",
-        detection: "The holder of the socket is a part of an engine. The engine names the container, over its own \
-                    socket. If that socket cannot be used, portcheck deduces the container from docker-proxy's \
-                    arguments and the cgroups of the processes behind the address.",
+        detection: "The holder of the socket is a part of an engine. Docker names the container, over its own socket. \
+                    If that socket cannot be used, portcheck deduces the container from docker-proxy's arguments and \
+                    the cgroups of the processes behind the address. Podman leaves a process with each container, \
+                    conmon, whose arguments name it. The port inside is then told by the firewall's rules, or is the \
+                    only one that is listened on there.",
         remedy: "Stop the container, or publish another port. The engine's own process is never ended, as it may hold \
                  ports for others.",
     },

@@ -323,6 +323,9 @@ fn of_podman_only_the_container_is_stopped() {
         until("both listen", || holders(4000).len() == 1 && holders(4001).len() == 1);
         let report = run(&["4000/tcp"]).stdout;
         assert!(report.contains("conmon") && report.contains("podman stop web"), "{report}");
+        let forward = &port(&json(&["4000/tcp"]), 4000, "tcp")["forwards"][0].clone();
+        assert_eq!((&forward["container"]["id"], &forward["to"]["port"]), (&value!(web), &value!(80)), "{forward:#}");
+        assert_eq!(forward["ends_at"][0]["name"], "busybox", "{forward:#}");
         let refused = json(&["4000/tcp", "--kill", "--yes", "--force"]);
         assert_eq!((&refused["kill"]["outcome"], &refused["kill"]["steps"]), (&value!("refused"), &value!([])));
         for (target, id, others) in [("4000/tcp", &web, "host"), ("4001/tcp", &host, "")] {

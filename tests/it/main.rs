@@ -72,6 +72,8 @@ mod quick;
 #[cfg(target_os = "linux")]
 mod recipes;
 #[cfg(target_os = "linux")]
+mod rootless;
+#[cfg(target_os = "linux")]
 mod sandbox;
 #[cfg(target_os = "linux")]
 mod scenarios;

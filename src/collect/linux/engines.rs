@@ -7,21 +7,23 @@ mod ask;
 mod docker;
 mod http;
 mod inside;
+mod podman;
 pub mod proxies;
 
 use std::collections::HashMap;
-use std::env;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::namespaces::{self, Neighbour};
 use super::pids;
 use super::program::Program;
 use crate::model::{
-    Confidence, Destination, Engine, EngineContainer, Forward, ForwardKind, Forwarder, Pid, Process, Proxied,
+    Confidence, Container, Destination, EngineContainer, Forward, ForwardKind, Forwarder, Pid, Process, Proxied,
     PublishedPort, Runtime, Socket, Untold, find_process,
 };
 use ask::Answer;
+use inside::Inside;
 pub use inside::find_ends;
 
 /// How long all engines together may take.
@@ -48,10 +50,10 @@ pub fn assign(proc: &Path, sockets: &mut [Socket], processes: &mut [Process]) {
 /// The engines that were asked so far.
 struct Engines<'a> {
     proc: &'a Path,
-    euid: u32,
     deadline: Option<Instant>,
     answers: HashMap<Pid, Answer>,
-    dockerds: Option<Vec<Pid>>,
+    dockerds: Option<Vec<(Pid, u32)>>,
+    neighbours: Option<Vec<Neighbour>>,
 }
 
 /// A port that an engine publishes, of which nothing else is known yet.
@@ -77,8 +79,7 @@ fn for_container(runtime: Runtime, container: EngineContainer, to: Option<Destin
 
 impl<'a> Engines<'a> {
     fn new(proc: &'a Path) -> Self {
-        let euid = rustix::process::geteuid().as_raw();
-        Self { proc, euid, deadline: None, answers: HashMap::new(), dockerds: None }
+        Self { proc, deadline: None, answers: HashMap::new(), dockerds: None, neighbours: None }
     }
 
     /// Where `process` passes on what arrives at `socket`; `None` if it is no forwarder of an engine.
@@ -89,9 +90,11 @@ impl<'a> Engines<'a> {
                 let program = Program::read(self.proc, process.pid)?;
                 match &*program.name {
                     "dockerd" => Some(self.behind_engine(process.pid, socket)),
-                    "conmon" => Some(self.behind_conmon(&program, process)),
-                    "rootlessport" => Some(untold(Runtime::Podman, because(does_not_tell(&program)))),
-                    "rootlesskit" => Some(untold(Runtime::Docker, because(does_not_tell(&program)))),
+                    "conmon" | "rootlessport" => {
+                        let found = self.behind_podman(socket, &program, process);
+                        found.or_else(|| Some(untold(Runtime::Podman, because(does_not_tell(&program)))))
+                    }
+                    "rootlesskit" => Some(self.behind_rootlesskit(socket, &program, process.pid)),
                     _ => None,
                 }
             }
@@ -124,6 +127,20 @@ impl<'a> Engines<'a> {
         }
     }
 
+    /// The engine of a user runs below rootlesskit, which has the sockets.
+    fn behind_rootlesskit(&mut self, socket: &Socket, helper: &Program, pid: Pid) -> Forward {
+        let proc = self.proc;
+        // Between them is the first process of its namespaces.
+        let is_below = |engine: &Pid| {
+            let parent = podman::parent(proc, *engine);
+            parent.is_some_and(|parent| parent == pid || podman::parent(proc, parent) == Some(pid))
+        };
+        match self.dockerds(helper.uid).into_iter().find(is_below) {
+            Some(engine) => self.behind_engine(engine, socket),
+            None => untold(Runtime::Docker, because(does_not_tell(helper))),
+        }
+    }
+
     /// The one container of the engine `pid` with a port that `fits`, and that port; else a forward without one, which says why.
     fn publisher(
         &mut self,
@@ -151,80 +168,72 @@ impl<'a> Engines<'a> {
         Err(Untold { engine: Some(engine.clone()), reason })
     }
 
-    /// conmon has the sockets of one container, and its id and name among its arguments. Podman has no engine that runs: conmon is what
-    /// it leaves with a container.
-    fn behind_conmon(&self, program: &Program, process: &Process) -> Forward {
-        match self.conmons_container(program, &process.command) {
-            Some(container) => for_container(Runtime::Podman, container, None),
-            None => {
-                let reason = format!("it belongs to the Podman of another user (uid {})", program.uid);
-                untold(Runtime::Podman, because(reason))
-            }
+    /// What is held for a container of Podman, whose processes are those that the holder started, or that it is among.
+    fn behind_podman(&mut self, socket: &Socket, program: &Program, process: &Process) -> Option<Forward> {
+        let (proc, pid) = (self.proc, process.pid);
+        let is_inside = |other: Pid| other == pid || podman::parent(proc, other) == Some(pid);
+        let inside = Inside::around(self.neighbours(), is_inside);
+        let mut forward = match &*program.name {
+            "conmon" => podman::behind_conmon(program, &process.command),
+            _ => podman::behind_helper(proc, program, inside.as_ref()?.pids)?,
+        };
+        if let Some(inside) = inside.filter(|_| forward.container.is_some()) {
+            inside.complete(proc, &mut forward, socket.protocol);
         }
+        Some(forward)
     }
 
-    fn conmons_container(&self, program: &Program, arguments: &[String]) -> Option<EngineContainer> {
-        let id = option(arguments, "-c").filter(|id| is_id(id))?;
-        let engine = || Engine {
-            runtime: Runtime::Podman,
-            socket: None,
-            is_default: ["CONTAINER_HOST", "CONTAINER_CONNECTION"].iter().all(|name| env::var_os(name).is_none()),
-        };
-        (program.uid == self.euid).then(|| EngineContainer {
-            name: option(arguments, "-n").map(str::to_owned),
-            ..EngineContainer::by_id(Some(engine()), Runtime::Podman, id.to_owned())
-        })
+    fn neighbours(&mut self) -> &[Neighbour] {
+        let proc = self.proc;
+        self.neighbours.get_or_insert_with(|| namespaces::find(proc).unwrap_or_default())
     }
 
     /// The container that `process` certainly runs in: the one that its cgroup names, if the process descends from what watches
     /// that container for its engine, and the engine knows it.
     fn container_of(&mut self, process: &Process) -> Option<EngineContainer> {
         let container = process.container.as_ref()?;
-        let (program, arguments) = self.monitor_of(process, &container.id)?;
+        let monitor = self.monitor_of(process, &container.id)?;
         match container.runtime {
-            Runtime::Docker if program.uid == 0 && container.user.is_none() => {
+            // The part of the cgroups that a user named is that user's.
+            Runtime::Docker if container.user.is_none_or(|user| user == monitor.program.uid) => {
                 let mut found: Vec<EngineContainer> = Vec::new();
-                for pid in self.dockerds() {
+                for pid in self.dockerds(monitor.program.uid) {
                     let Ok((_, containers)) = self.ask(pid) else { continue };
                     found.extend(containers.iter().find(|known| known.id == container.id).cloned());
                 }
                 // Of two engines with the same container, nothing tells which.
                 found.pop().filter(|_| found.is_empty())
             }
-            Runtime::Podman => self.conmons_container(&program, &arguments),
+            Runtime::Podman => podman::own_container(&monitor.program, &monitor.arguments),
             _ => None,
         }
     }
 
-    /// The nearest ancestor that watches the container `id`, and its arguments.
-    fn monitor_of(&self, process: &Process, id: &str) -> Option<(Program, Vec<String>)> {
+    /// The nearest ancestor that watches the container `id`.
+    fn monitor_of(&self, process: &Process, id: &str) -> Option<Monitor> {
         let mut pid = process.ppid?;
         for _ in 0..MOST_ANCESTORS {
-            let program = Program::read(self.proc, pid)?;
-            let name = match &*program.name {
-                "conmon" => Some("-c"),
-                shim if shim.starts_with("containerd-shim") => Some("-id"),
-                _ => None,
-            };
-            let arguments = name.map(|name| (name, ask::arguments(self.proc, pid)));
-            match arguments {
-                Some((name, arguments)) if option(&arguments, name) == Some(id) => return Some((program, arguments)),
-                _ => pid = program.parent,
+            match Monitor::read(self.proc, pid) {
+                Some(monitor) if monitor.id() == Some(id) => return Some(monitor),
+                _ => pid = podman::parent(self.proc, pid)?,
             }
         }
         None
     }
 
-    /// The engines of root that run.
-    fn dockerds(&mut self) -> Vec<Pid> {
+    /// The engines of a user that run.
+    fn dockerds(&mut self, user: u32) -> Vec<Pid> {
         let proc = self.proc;
-        let is_dockerd =
-            |&pid: &Pid| Program::read(proc, pid).is_some_and(|program| program.name == "dockerd" && program.uid == 0);
-        let list = || -> Option<Vec<Pid>> {
-            let directory = pids::open_directory(rustix::fs::CWD, proc.to_str()?).ok()?;
-            Some(pids::list_pids(directory).ok()?.into_iter().filter(is_dockerd).collect())
+        let dockerd = |pid: Pid| {
+            let program = Program::read(proc, pid).filter(|program| program.name == "dockerd")?;
+            Some((pid, program.uid))
         };
-        self.dockerds.get_or_insert_with(|| list().unwrap_or_default()).clone()
+        let list = || -> Option<Vec<(Pid, u32)>> {
+            let directory = pids::open_directory(rustix::fs::CWD, proc.to_str()?).ok()?;
+            Some(pids::list_pids(directory).ok()?.into_iter().filter_map(dockerd).collect())
+        };
+        let all = self.dockerds.get_or_insert_with(|| list().unwrap_or_default());
+        all.iter().filter(|&&(_, uid)| uid == user).map(|&(pid, _)| pid).collect()
     }
 
     /// What the engine `pid` says, which is asked once.
@@ -236,6 +245,41 @@ impl<'a> Engines<'a> {
         }
         &self.answers[&pid]
     }
+}
+
+/// What watches one container for its engine.
+struct Monitor {
+    program: Program,
+    arguments: Vec<String>,
+}
+
+impl Monitor {
+    /// `None` for other programs.
+    fn read(proc: &Path, pid: Pid) -> Option<Self> {
+        let program = Program::read(proc, pid)?;
+        let is_it = program.name == "conmon" || program.name.starts_with("containerd-shim");
+        is_it.then(|| Self { program, arguments: ask::arguments(proc, pid) })
+    }
+
+    fn id(&self) -> Option<&str> {
+        option(&self.arguments, if self.program.name == "conmon" { "-c" } else { "-id" }).filter(|id| is_id(id))
+    }
+
+    fn runtime(&self) -> Runtime {
+        match option(&self.arguments, "-namespace") {
+            _ if self.program.name == "conmon" => Runtime::Podman,
+            Some("moby") => Runtime::Docker,
+            _ => Runtime::Containerd,
+        }
+    }
+}
+
+/// The container of a process that the monitor of one started, by the monitor's word. It counts as its user's.
+pub fn container_by_monitor(proc: &Path, pid: Pid) -> Option<Container> {
+    let parent = podman::parent(proc, pid).filter(|&parent| parent > 1)?;
+    let monitor = Monitor::read(proc, parent)?;
+    let user = Some(monitor.program.uid).filter(|&uid| uid != 0);
+    Some(Container { runtime: monitor.runtime(), id: monitor.id()?.to_owned(), pod: None, user })
 }
 
 /// Why the helper of a rootless engine names no container.
@@ -251,25 +295,4 @@ fn option<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
 
 fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(line: &str) -> Vec<String> {
-        line.split(' ').map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn conmon_names_its_container_only_to_its_own_user() {
-        let id = "8f".repeat(32);
-        let arguments = words(&format!("/usr/bin/conmon --api-version 1 -c {id} -u {id} -r /usr/bin/runc -n web"));
-        let engines = Engines::new(Path::new("/proc"));
-        let program = |uid| Program { name: "conmon".to_owned(), uid, parent: 1 };
-        let found = engines.conmons_container(&program(engines.euid), &arguments).unwrap();
-        assert_eq!((&*found.id, found.title(), found.engine.runtime), (&*id, "web", Runtime::Podman));
-        assert_eq!(engines.conmons_container(&program(engines.euid + 1), &arguments), None);
-        assert_eq!(engines.conmons_container(&program(engines.euid), &words("conmon -c --version")), None);
-    }
 }

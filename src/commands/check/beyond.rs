@@ -2,7 +2,7 @@
 
 use crate::collect::{self, Detail};
 use crate::diagnose::Observed;
-use crate::model::{Backend, Diversion, Process, Protocol, Snapshot, find_process};
+use crate::model::{Backend, Confidence, Diversion, Forward, Process, Protocol, Snapshot, find_process};
 use crate::request::Request;
 
 /// About more ports than these, only sockets are told.
@@ -24,6 +24,7 @@ fn add_diversions(ports: &mut [Observed], snapshot: &mut Snapshot) {
     let (found, gap) = collect::diversions(&names);
     snapshot.gaps.extend(gap);
     for port in ports {
+        learn_from_rules(port, &found);
         let is_told = |diversion: &Diversion| {
             let mut forwards = port.sockets.iter().filter_map(|socket| socket.forward.as_deref());
             forwards.any(|forward| forward.leads_where(&diversion.forward))
@@ -31,6 +32,23 @@ fn add_diversions(ports: &mut [Observed], snapshot: &mut Snapshot) {
         let is_own = |diversion: &&Diversion| (diversion.port, diversion.protocol) == (port.port, port.protocol);
         let mut own = found.iter().filter(is_own);
         port.diversion = own.find(|diversion| !is_told(diversion)).cloned().map(Box::new);
+    }
+}
+
+/// A rule tells for certain where a port leads that was deduced from its container so far.
+fn learn_from_rules(port: &mut Observed, found: &[Diversion]) {
+    let (number, protocol) = (port.port, port.protocol);
+    for forward in port.sockets.iter_mut().filter_map(|socket| socket.forward.as_deref_mut()) {
+        let same = |diversion: &&Diversion| {
+            let id = |forward: &Forward| forward.container.as_ref().map(|container| container.id.clone());
+            (diversion.port, diversion.protocol) == (number, protocol) && id(&diversion.forward) == id(forward)
+        };
+        let is_deduced = forward.container.is_some() && forward.confidence != Confidence::Known || forward.to.is_none();
+        if let Some(rule) = found.iter().find(same).filter(|_| is_deduced && forward.container.is_some()) {
+            forward.to.clone_from(&rule.forward.to);
+            forward.ends_at.clone_from(&rule.forward.ends_at);
+            forward.confidence = rule.forward.confidence;
+        }
     }
 }
 

@@ -40,18 +40,18 @@ fn described(container: &EngineContainer) -> String {
     format!("{}{image}, {}", container.title(), container.engine.runtime.title())
 }
 
-/// `8081 -> 80 inside, where httpd (pid 9622) listens`.
+/// `8081 -> 80 inside, where httpd (pid 9622) listens`, or `probably` so.
 fn passage(forward: &Forward, group: &Group<'_>) -> Option<String> {
     let to = forward.to.as_ref()?;
     let probably = if forward.confidence == Confidence::Known { "" } else { "probably " };
     let there = match &forward.ends_at[..] {
         [] => String::new(),
-        [server] => format!(", where {probably}{server} listens"),
+        [server] => format!(", where {server} listens"),
         servers => {
             format!(", where {} listen", enumerate(&servers.iter().map(ToString::to_string).collect::<Vec<_>>(), "and"))
         }
     };
-    Some(format!("{} -> {} inside{there}", group.sockets[0].local.port(), to.port))
+    Some(format!("{probably}{} -> {} inside{there}", group.sockets[0].local.port(), to.port))
 }
 
 /// ` (docker-proxy, pids 9400 and 9406)`.

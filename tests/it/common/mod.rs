@@ -9,6 +9,7 @@ pub mod pids;
 pub mod podman;
 pub mod programs;
 pub mod role;
+pub mod rootless;
 pub mod seccomp;
 pub mod server;
 pub mod terminal;

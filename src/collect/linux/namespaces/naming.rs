@@ -9,6 +9,9 @@ use crate::collect::linux::{Users, cgroup, engines, read_processes};
 use crate::model::{Container, NamespaceName, Pid, Process, name_or_stand_in};
 use crate::supervisor;
 
+/// Of so many processes of a namespace the container is looked for.
+const MOST_ASKED: usize = 8;
+
 /// Gives each of `neighbours` a name. Engines are asked only if a container is in one.
 pub fn give_names(proc: &Path, neighbours: &mut [Neighbour]) {
     let mut contained: Vec<(usize, Pid, Container)> = Vec::new();
@@ -18,8 +21,10 @@ pub fn give_names(proc: &Path, neighbours: &mut [Neighbour]) {
             continue;
         }
         let Some(pid) = neighbour.namespace.pid else { continue };
-        match container(proc, pid) {
-            Some(container) => {
+        // The helper of a rootless engine may have come first.
+        let in_container = |&pid: &Pid| Some((pid, container(proc, pid)?));
+        match neighbour.pids.iter().take(MOST_ASKED).find_map(in_container) {
+            Some((pid, container)) => {
                 neighbour.namespace.name = NamespaceName::Container(container.short_id().to_owned());
                 contained.push((index, pid, container));
             }
@@ -51,9 +56,10 @@ pub fn name_of(described: &[Process], pid: Pid, container: &Container) -> Option
     known.name.clone()
 }
 
-/// The container that a process is in, by its cgroup.
+/// The container that a process is in, by its cgroup, or else by what started it.
 pub fn container(proc: &Path, pid: Pid) -> Option<Container> {
-    cgroup::of_process(proc, pid).iter().find_map(|path| supervisor::of_cgroup(path).container)
+    let by_cgroup = cgroup::of_process(proc, pid).iter().find_map(|path| supervisor::of_cgroup(path).container);
+    by_cgroup.or_else(|| engines::container_by_monitor(proc, pid))
 }
 
 /// The name of a process, which it can set at will.
