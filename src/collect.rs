@@ -59,7 +59,7 @@ use std::collections::HashMap;
 use crate::error::Error;
 use crate::model::{
     Backend, Circumstances, Diversion, Family, Gap, Host, InterfaceAddress, Namespace, Pid, Process, Protocol,
-    Snapshot, Socket, VirtualHost,
+    Snapshot, Socket,
 };
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
@@ -194,12 +194,6 @@ pub fn circumstances(failure: BindFailure) -> Circumstances {
 /// keeps us from reading them.
 pub fn diversions(ports: &[(u16, Protocol)]) -> (Vec<Diversion>, Option<Gap>) {
     native::diversions(ports)
-}
-
-/// The sites that `holders`, the processes of one web server, serve on `port`, by its configuration
-/// on disk. Empty for other programs.
-pub fn virtual_hosts(holders: &[&Process], port: u16) -> Vec<VirtualHost> {
-    native::virtual_hosts(holders, port)
 }
 
 /// The sockets that wait on `ports`, without their owners: TCP sockets that listen, and UDP sockets

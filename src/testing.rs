@@ -75,6 +75,7 @@ pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
         engine_container: None,
         forwarder: None,
         project: None,
+        virtual_hosts: Vec::new(),
         task: None,
         also_holds: Vec::new(),
         clients: None,

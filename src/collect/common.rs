@@ -6,9 +6,7 @@ use std::time::SystemTime;
 
 use super::{BindFailure, Detail, Inside, Namespaces, Scope, native};
 use crate::error::Error;
-use crate::model::{
-    Backend, Circumstances, Diversion, Gap, InterfaceAddress, Pid, Process, Protocol, Socket, VirtualHost,
-};
+use crate::model::{Backend, Circumstances, Diversion, Gap, InterfaceAddress, Pid, Process, Protocol, Socket};
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
 use crate::target::Target;
@@ -59,11 +57,6 @@ pub fn circumstances(_failure: BindFailure, addresses: Vec<InterfaceAddress>) ->
 /// See [`super::diversions`]. Other firewalls are not read.
 pub fn diversions(_ports: &[(u16, Protocol)]) -> (Vec<Diversion>, Option<Gap>) {
     (Vec::new(), None)
-}
-
-/// See [`super::virtual_hosts`]. Configurations are read on Linux only.
-pub fn virtual_hosts(_holders: &[&Process], _port: u16) -> Vec<VirtualHost> {
-    Vec::new()
 }
 
 /// See [`super::owners_of`]. These systems have no inodes.

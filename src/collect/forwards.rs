@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::{Detail, Namespaces, Scope};
 use crate::classify::forwards::Program;
 use crate::model::{
-    Forward, ForwardKind, Forwarder, Hides, Process, Protocol, Server, Snapshot, Socket, SshServer, State, Through,
-    find_process,
+    Confidence, Destination, Forward, ForwardKind, Forwarder, Hides, Process, Protocol, Server, Snapshot, Socket,
+    SshServer, State, Through, VirtualHost, find_process,
 };
 use crate::platform::machine;
 use crate::supervisor;
@@ -56,11 +56,36 @@ fn forward(process: &Process, socket: &Socket) -> Option<Forward> {
     if process.forwarder == Some(Forwarder::SshSession) {
         return Some(Forward::new(ForwardKind::RemoteForward, "sshd"));
     }
+    if let Some(forward) = configured(process, socket) {
+        return Some(forward);
+    }
     let program = Program::of(process)?;
     match program.on(socket.protocol, socket.local.ip(), socket.local.port()) {
         Some(told) => Some(told.forward(program.name)),
         None => Some(Forward::new(program.otherwise?, program.name)),
     }
+}
+
+/// The same by the configuration of `process`, which may have changed since it was read.
+fn configured(process: &Process, socket: &Socket) -> Option<Forward> {
+    let passes = |host: &&VirtualHost| host.is_on(socket.local.port()) && !host.passes_to.is_empty();
+    let host = process.virtual_hosts.iter().find(passes).filter(|_| socket.protocol == Protocol::Tcp)?;
+    let forward = Forward::new(ForwardKind::Proxy, host.server);
+    let place = match &host.passes_to[..] {
+        _ if host.is_newer => return Some(forward),
+        // It depends on what arrives.
+        places if places.iter().any(|place| place.contains('$')) => return Some(forward),
+        [place] => place,
+        several => {
+            return Some(Forward { to_place: Some(several.join(", ")), confidence: Confidence::Likely, ..forward });
+        }
+    };
+    let to = place.rsplit_once(':').and_then(|(name, port)| {
+        let host = name.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Some(Destination { host, port: port.parse().ok()?, namespace: None })
+    });
+    let to_place = to.is_none().then(|| place.clone());
+    Some(Forward { to, to_place, confidence: Confidence::Likely, ..forward })
 }
 
 /// The other end of a forward, where it is on this machine.

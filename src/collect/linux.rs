@@ -47,7 +47,6 @@ use std::path::Path;
 use std::time::SystemTime;
 
 pub use destroy::drop_remnants;
-pub use virtual_hosts::of as virtual_hosts;
 pub use watch::Watch;
 
 pub use super::unix::{is_process, is_user};
@@ -197,6 +196,7 @@ fn with_owners(scope: &Scope, host: Host, mut view: View<'_>, mut entries: Vec<E
         gaps.extend(socket_units::assign(&mut sockets, &processes));
         unit_files::assign(&mut sockets, &mut processes);
         projects::assign(proc, &mut processes);
+        virtual_hosts::assign(&mut processes);
         if let Some(holdings) = holdings {
             holdings.assign(proc, &mut processes);
         }

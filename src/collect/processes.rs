@@ -87,6 +87,7 @@ fn describe(process: &sysinfo::Process, user_name: &mut impl FnMut(&Uid) -> Opti
         engine_container: None,
         forwarder: None,
         project: None,
+        virtual_hosts: Vec::new(),
         task: None,
         also_holds: Vec::new(),
         clients: None,

@@ -6,8 +6,7 @@ use crate::error::Error;
 use crate::model::{Host, Pid, Process, Snapshot};
 
 pub use super::common::{
-    Watch, circumstances, diversions, drop_remnants, enter, owners_of, started_at, supervisor_of, virtual_hosts,
-    waiting,
+    Watch, circumstances, diversions, drop_remnants, enter, owners_of, started_at, supervisor_of, waiting,
 };
 
 /// See [`super::snapshot`].

@@ -15,9 +15,7 @@ use crate::model::{
     Socket, find_process, gap,
 };
 
-pub use super::common::{
-    Watch, diversions, drop_remnants, enter, owners_of, started_at, supervisor_of, virtual_hosts, waiting,
-};
+pub use super::common::{Watch, diversions, drop_remnants, enter, owners_of, started_at, supervisor_of, waiting};
 
 /// The process under which the kernel and its drivers are listed.
 const SYSTEM: Pid = 4;

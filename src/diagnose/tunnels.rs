@@ -15,11 +15,12 @@ pub static FORWARDER: Rule = Rule {
     severity: Severity::Conflict,
     explanation: Explanation {
         what: "A process holds the port to pass on what arrives to another place: a tunnel of ssh, socat, kubectl \
-               port-forward, systemd-socket-proxyd, haproxy.",
+               port-forward, systemd-socket-proxyd, haproxy, a stream of nginx, cloudflared, ngrok.",
         why: "Somebody opened a tunnel or a forward, and it is still there. It takes the port like any server. Often \
               it was sent to the background and forgotten.",
         detection: "The program file of the holder is one that forwards, and its command line names the port, or the \
-                    program holds ports for nothing else. Host names are not looked up. Where the command line does \
+                    program holds ports for nothing else. For haproxy and nginx, its configuration on disk \
+                    tells the destination. Host names are not looked up. Where the command line does \
                     not tell, as with a forward from ssh_config or one that was added later, the destination is \
                     unknown. What a session of sshd holds for `ssh -R` leads to a place that only the client knows.",
         remedy: "End the process, if nobody needs the forward any more. That ends all other forwards of the same \

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{EngineContainer, Forwarder, Pid, Project, Protocol, Task};
+use super::{EngineContainer, Forwarder, Pid, Project, Protocol, Task, VirtualHost};
 
 /// Who looks after a process: a unit of systemd.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,6 +142,8 @@ pub struct Process {
     pub forwarder: Option<Forwarder>,
     /// The project it belongs to.
     pub project: Option<Project>,
+    /// What it is told to serve, by its configuration on disk.
+    pub virtual_hosts: Vec<VirtualHost>,
     /// The task that started it, or that it runs itself.
     pub task: Option<Task>,
     /// The ports that it waits on besides those that were asked about.

@@ -7,7 +7,8 @@ use crate::common::cgroup::Cgroup;
 use crate::common::programs::{Postgres, nginx_config};
 use crate::common::server::{Server, children, holders, program, with_own_run};
 use crate::common::{
-    Run, codes, in_namespace, json, json_as_nobody, numbers, owners, port, portcheck_as_nobody, run, skip,
+    Background, Run, codes, in_namespace, json, json_as_nobody, numbers, owners, port, portcheck_as_nobody, run, skip,
+    until_it_listens,
 };
 use serde_json::{Value, json as value};
 
@@ -96,6 +97,50 @@ fn the_virtual_hosts_of_apache_are_told_with_file_and_line() {
         let expected =
             value!([{"server": "apache", "names": names, "file": file, "line": line, "loaded": "as on disk"}]);
         assert_eq!(json(&["8080/tcp"])["ports"][0]["virtual_hosts"], expected);
+    });
+}
+
+/// Proxies of connections: where they lead is in their configuration.
+#[test]
+fn what_nginx_and_haproxy_pass_on_to_is_told() {
+    in_namespace(|| {
+        let module = std::path::Path::new("/usr/lib/nginx/modules/ngx_stream_module.so");
+        let (Some(nginx), Some(haproxy), true) = (program("nginx"), program("haproxy"), module.exists()) else {
+            return skip("no nginx with streams, or no haproxy");
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let (streams, frontends) = (directory.path().join("nginx.conf"), directory.path().join("haproxy.cfg"));
+        let text = format!(
+            "load_module {};\ndaemon off;\npid {}/pid;\nerror_log stderr notice;\nevents {{}}\nstream {{ upstream db {{ \
+             server 127.0.0.1:8090; }} server {{ listen 127.0.0.1:8080; proxy_pass db; }} }}\n",
+            module.display(),
+            directory.path().display()
+        );
+        std::fs::write(&streams, text).unwrap();
+        let text = "defaults\n  mode tcp\n  timeout client 5s\n  timeout server 5s\n  timeout connect 5s\n\
+                    frontend web\n  bind 127.0.0.1:8081\n  default_backend shop\nbackend shop\n  server one 127.0.0.1:8090\n";
+        std::fs::write(&frontends, text).unwrap();
+        let mut command = Command::new(nginx);
+        command.arg("-c").arg(&streams);
+        let _nginx = Server::start(command, "start worker process ", 1);
+        let _haproxy = Background::spawn(Command::new(haproxy).arg("-f").arg(&frontends));
+        until_it_listens(8081);
+        for (number, by) in [(8080, "nginx"), (8081, "haproxy")] {
+            let look = || json(&[&format!("{number}/tcp")])["ports"][0].clone();
+            let forward = |port: &Value| port["forwards"][0].clone();
+            // Nobody listens at the other end yet.
+            let dead = look();
+            assert_eq!(codes(&dead), ["forwarder", "dead-forward"], "{dead:#}");
+            let _end = std::net::TcpListener::bind("127.0.0.1:8090").unwrap();
+            let told = forward(&look());
+            assert_eq!((&told["kind"], &told["by"]), (&value!("proxy"), &value!(by)));
+            let to = value!({"address": "127.0.0.1", "port": 8090, "namespace": null});
+            assert_eq!((&told["to"], &told["confidence"]), (&to, &value!("likely")));
+            assert_eq!(told["ends_at"][0]["pid"], std::process::id(), "{told:#}");
+            let report = run(&[&format!("{number}/tcp")]);
+            let line = format!("{number}/tcp is in use: {by} forwards it to 127.0.0.1:8090");
+            assert_eq!(report.first_line(), line);
+        }
     });
 }
 

@@ -1,56 +1,83 @@
-//! The virtual hosts of web servers, read from their configuration as it is on disk.
+//! What web servers and proxies are told to serve, read from their configuration as it is on disk.
 //!
 //! Files are read as the user who asks, and no server is started or asked.
 
 mod apache;
 mod caddy;
+mod haproxy;
 mod nginx;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::model::{Process, VirtualHost};
+use crate::model::{Pid, Process, VirtualHost, find_process};
 use crate::platform::foreign;
 
 /// So many files belong to one server at most.
 const MOST_FILES: usize = 256;
 
-/// A site as its file describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Site {
-    /// The names that it answers to.
-    names: Vec<String>,
-    /// The ports that it is served on.
-    ports: Vec<(u16, u16)>,
-    file: PathBuf,
-    line: usize,
-}
+/// How long the files of all servers may take, as on a file system that no longer answers.
+const PATIENCE: Duration = Duration::from_millis(300);
 
-/// The sites that `holders`, the processes of one server, serve on `port`.
-pub fn of(holders: &[&Process], port: u16) -> Vec<VirtualHost> {
-    let Some((server, sites)) = holders.iter().find_map(|holder| sites_of(holder)) else { return Vec::new() };
-    let youngest = holders.iter().filter_map(|holder| holder.started_at).max();
-    let is_on = |site: &Site| site.ports.iter().any(|&(first, last)| (first..=last).contains(&port));
-    let host = |site: Site| {
-        let changed = fs::metadata(&site.file).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-        let is_newer = youngest.is_some_and(|youngest| changed > youngest);
-        VirtualHost { server, names: site.names, file: site.file, line: site.line, is_newer }
+/// Adds to servers what their configurations tell. Each is read once.
+pub fn assign(processes: &mut [Process]) {
+    // Workers have it from their master. In a container, its files are not here.
+    let is_worker = |process: &Process| {
+        let master = process.ppid.and_then(|parent| find_process(processes, parent));
+        master.is_some_and(|master| master.exe == process.exe)
     };
-    sites.into_iter().filter(is_on).map(host).collect()
+    let server = |process: &Process| Server::of(process).filter(|_| process.container.is_none() && !is_worker(process));
+    let servers: Vec<(Pid, Server)> =
+        processes.iter().filter_map(|process| Some((process.pid, server(process)?))).collect();
+    if servers.is_empty() {
+        return;
+    }
+    let read = move || servers.into_iter().map(|(pid, server)| (pid, server.hosts())).collect::<Vec<_>>();
+    for (pid, mut hosts) in foreign::within(PATIENCE, read).unwrap_or_default() {
+        let youngest = youngest_of(pid, processes);
+        for host in &mut hosts {
+            let changed = fs::metadata(&host.file).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+            host.is_newer = youngest.is_some_and(|youngest| changed > youngest);
+        }
+        if let Some(process) = processes.iter_mut().find(|process| process.pid == pid) {
+            process.virtual_hosts = hosts;
+        }
+    }
 }
 
-/// The sites of a web server. In a container, its files are not here.
-fn sites_of(process: &Process) -> Option<(&'static str, Vec<Site>)> {
-    if process.container.is_some() {
-        return None;
+/// When the youngest process of a server started: it, or one of its workers.
+fn youngest_of(server: Pid, processes: &[Process]) -> Option<SystemTime> {
+    let own = processes.iter().filter(|process| process.pid == server || process.ppid == Some(server));
+    own.filter_map(|process| process.started_at).max()
+}
+
+/// A program with a configuration that can be read here.
+struct Server {
+    program: String,
+    command: Vec<String>,
+    cwd: Option<PathBuf>,
+}
+
+impl Server {
+    fn of(process: &Process) -> Option<Self> {
+        let program = process.exe.as_ref()?.file_name()?.to_str()?.trim_end_matches(" (deleted)").to_owned();
+        matches!(&*program, "nginx" | "apache2" | "httpd" | "caddy" | "haproxy").then(|| Self {
+            program,
+            command: process.command.clone(),
+            cwd: process.cwd.clone(),
+        })
     }
-    let program = process.exe.as_ref()?.file_name()?.to_str()?;
-    match program.trim_end_matches(" (deleted)") {
-        "nginx" => Some(("nginx", nginx::sites(&process.command, &mut Files::default())?)),
-        "apache2" | "httpd" => Some(("apache", apache::sites(&process.command, &mut Files::default())?)),
-        "caddy" => Some(("caddy", caddy::sites(&process.command, process.cwd.as_deref(), &mut Files::default())?)),
-        _ => None,
+
+    fn hosts(&self) -> Vec<VirtualHost> {
+        let (command, cwd, files) = (&self.command[..], self.cwd.as_deref(), &mut Files::default());
+        let hosts = match &*self.program {
+            "nginx" => nginx::hosts(command, files),
+            "caddy" => caddy::hosts(command, cwd, files),
+            "haproxy" => haproxy::hosts(command, cwd, files),
+            _ => apache::hosts(command, files),
+        };
+        hosts.unwrap_or_default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::collect::{self, Detail};
 use crate::diagnose::Observed;
-use crate::model::{Backend, Confidence, Diversion, Forward, Process, Protocol, Snapshot, find_process};
+use crate::model::{Backend, Confidence, Diversion, Forward, Pid, Process, Protocol, Snapshot, find_process};
 use crate::request::Request;
 
 /// About more ports than these, only sockets are told.
@@ -52,11 +52,15 @@ fn learn_from_rules(port: &mut Observed, found: &[Diversion]) {
     }
 }
 
+/// Adds what the configurations of the holders tell of each port.
 fn add_virtual_hosts(ports: &mut [Observed], processes: &[Process]) {
     for port in ports.iter_mut().filter(|port| port.protocol == Protocol::Tcp) {
         let listening = port.sockets.iter().filter(|socket| socket.state.is_listening());
-        let pids = listening.flat_map(|socket| socket.owners.pids());
-        let holders: Vec<&Process> = pids.filter_map(|&pid| find_process(processes, pid)).collect();
-        port.virtual_hosts = collect::virtual_hosts(&holders, port.port);
+        let mut pids: Vec<Pid> = listening.flat_map(|socket| socket.owners.pids()).copied().collect();
+        pids.sort_unstable();
+        pids.dedup();
+        let holders = pids.iter().filter_map(|&pid| find_process(processes, pid));
+        let hosts = holders.flat_map(|holder| &holder.virtual_hosts);
+        port.virtual_hosts = hosts.filter(|host| host.is_on(port.port)).cloned().collect();
     }
 }

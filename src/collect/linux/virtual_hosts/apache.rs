@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Files, Site, first_of, option};
+use super::{Files, first_of, option};
+use crate::model::VirtualHost;
 
 /// Where the configuration is unless it is named: in Debian, Red Hat, BSD and macOS.
 const PLACES: [&str; 5] = [
@@ -17,7 +18,7 @@ const PLACES: [&str; 5] = [
 const DEEPEST: usize = 16;
 
 /// The sites of an Apache with this command line.
-pub fn sites(command: &[String], files: &mut Files) -> Option<Vec<Site>> {
+pub fn hosts(command: &[String], files: &mut Files) -> Option<Vec<VirtualHost>> {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     let root = option(&words, "-d").map(PathBuf::from);
     let named = option(&words, "-f").map(|file| root.clone().unwrap_or_default().join(file));
@@ -32,13 +33,13 @@ struct Reader<'a> {
     files: &'a mut Files,
     /// What includes are relative to (`ServerRoot`).
     root: PathBuf,
-    sites: Vec<Site>,
+    sites: Vec<VirtualHost>,
 }
 
 impl Reader<'_> {
     fn file(&mut self, path: &Path, deeper: usize) {
         let Some(text) = self.files.read(path) else { return };
-        let mut site: Option<Site> = None;
+        let mut site: Option<VirtualHost> = None;
         for (index, line) in text.lines().enumerate() {
             let words = shlex::split(line.trim()).unwrap_or_default();
             let Some((directive, values)) = words.split_first() else { continue };
@@ -53,7 +54,7 @@ impl Reader<'_> {
                 }
                 "<virtualhost" => {
                     let ports = values.iter().filter_map(|place| port(place)).map(|port| (port, port)).collect();
-                    site = Some(Site { names: Vec::new(), ports, file: path.to_owned(), line: index + 1 });
+                    site = Some(VirtualHost { ports, ..VirtualHost::at("apache", path, index + 1) });
                 }
                 "</virtualhost>" => self.sites.extend(site.take()),
                 "servername" | "serveralias" => {
@@ -92,7 +93,7 @@ mod tests {
             </VirtualHost>\n<VirtualHost 127.0.0.1:81>\n</VirtualHost>\n<virtualhost\n";
         std::fs::write(directory.path().join("sites-enabled/shop.conf"), site).unwrap();
         let command = ["apache2", "-f", main.to_str().unwrap(), "-k", "start"].map(str::to_owned);
-        let found = sites(&command, &mut Files::default()).unwrap();
+        let found = hosts(&command, &mut Files::default()).unwrap();
         assert_eq!(found.len(), 2, "{found:#?}");
         assert_eq!(
             (&*found[0].names, found[0].line),

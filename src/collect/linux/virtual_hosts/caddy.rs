@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Files, Site, first_of, option};
+use super::{Files, first_of, option};
+use crate::model::VirtualHost;
 
 /// Where the Caddyfile is unless it is named.
 const PLACES: [&str; 1] = ["/etc/caddy/Caddyfile"];
 
 /// The sites of a Caddy with this command line and working directory.
-pub fn sites(command: &[String], cwd: Option<&Path>, files: &mut Files) -> Option<Vec<Site>> {
+pub fn hosts(command: &[String], cwd: Option<&Path>, files: &mut Files) -> Option<Vec<VirtualHost>> {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     let named = option(&words, "--config").or_else(|| option(&words, "-c")).map(PathBuf::from);
     let own = || cwd.map(|cwd| cwd.join("Caddyfile")).filter(|file| file.is_file());
@@ -18,7 +19,7 @@ pub fn sites(command: &[String], cwd: Option<&Path>, files: &mut Files) -> Optio
     Some(parse(&text, &file))
 }
 
-fn parse(text: &str, file: &Path) -> Vec<Site> {
+fn parse(text: &str, file: &Path) -> Vec<VirtualHost> {
     let mut sites = Vec::new();
     let mut depth = 0_usize;
     for (index, line) in text.lines().enumerate() {
@@ -31,12 +32,9 @@ fn parse(text: &str, file: &Path) -> Vec<Site> {
             line.strip_suffix('{').filter(|head| depth == 0 && !head.starts_with('(') && !head.is_empty())
         {
             let places: Vec<&str> = head.split([',', ' ']).filter(|place| !place.is_empty()).collect();
-            sites.push(Site {
-                names: places.iter().filter_map(|place| name(place)).collect(),
-                ports: places.iter().map(|place| port(place)).map(|port| (port, port)).collect(),
-                file: file.to_owned(),
-                line: index + 1,
-            });
+            let names = places.iter().filter_map(|place| name(place)).collect();
+            let ports = places.iter().map(|place| port(place)).map(|port| (port, port)).collect();
+            sites.push(VirtualHost { names, ports, ..VirtualHost::at("caddy", file, index + 1) });
         }
         depth += usize::from(line.ends_with('{'));
         depth = depth.saturating_sub(usize::from(line == "}"));

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Files, Site, first_of, option};
+use super::{Files, first_of, option};
+use crate::model::VirtualHost;
 
 /// Where the configuration is unless it is named: in Debian and Red Hat, BSD and macOS, and as nginx itself has it.
 const PLACES: [&str; 4] = [
@@ -16,7 +17,7 @@ const PLACES: [&str; 4] = [
 const DEEPEST: usize = 32;
 
 /// The sites of an nginx with this command line. The master's is its title: `nginx: master process nginx -c FILE`.
-pub fn sites(command: &[String], files: &mut Files) -> Option<Vec<Site>> {
+pub fn hosts(command: &[String], files: &mut Files) -> Option<Vec<VirtualHost>> {
     let words: Vec<&str> = command.iter().flat_map(|argument| argument.split_ascii_whitespace()).collect();
     if words.contains(&"worker") {
         return None;
@@ -26,7 +27,13 @@ pub fn sites(command: &[String], files: &mut Files) -> Option<Vec<Site>> {
     let file = named.filter(|file| file.is_absolute()).or_else(|| first_of(&PLACES))?;
     let mut sites = Vec::new();
     let base = file.parent().unwrap_or(Path::new("/")).to_owned();
-    Reader { files, base: &base, sites: &mut sites }.file(&file, DEEPEST);
+    let mut reader = Reader { files, base: &base, sites: &mut sites, upstreams: Vec::new() };
+    reader.file(&file, DEEPEST);
+    let upstreams = reader.upstreams;
+    for site in &mut sites {
+        let group = |name: &String| upstreams.iter().find(|(own, _)| own == name).map(|(_, servers)| servers.clone());
+        site.passes_to = site.passes_to.iter().flat_map(|to| group(to).unwrap_or_else(|| vec![to.clone()])).collect();
+    }
     Some(sites)
 }
 
@@ -46,7 +53,9 @@ struct Reader<'a> {
     files: &'a mut Files,
     /// What includes are relative to.
     base: &'a Path,
-    sites: &'a mut Vec<Site>,
+    sites: &'a mut Vec<VirtualHost>,
+    /// Groups of servers by name.
+    upstreams: Vec<(String, Vec<String>)>,
 }
 
 impl Reader<'_> {
@@ -61,7 +70,7 @@ impl Reader<'_> {
         &mut self,
         tokens: &mut impl Iterator<Item = &'t (Token, usize)>,
         path: &Path,
-        mut site: Option<&mut Site>,
+        mut site: Option<&mut VirtualHost>,
         deeper: usize,
     ) {
         let mut words: Vec<&str> = Vec::new();
@@ -79,12 +88,18 @@ impl Reader<'_> {
                 Token::Close => return,
                 Token::Open if deeper == 0 => return,
                 Token::Open if words == ["server"] => {
-                    let mut own = Site { names: Vec::new(), ports: Vec::new(), file: path.to_owned(), line: start };
+                    let mut own = VirtualHost::at("nginx", path, start);
                     self.block(tokens, path, Some(&mut own), deeper - 1);
                     if own.ports.is_empty() {
                         own.ports.push((80, 80));
                     }
                     self.sites.push(own);
+                    words.clear();
+                }
+                Token::Open if words.first() == Some(&"upstream") => {
+                    let mut own = VirtualHost::at("nginx", path, start);
+                    self.block(tokens, path, Some(&mut own), deeper - 1);
+                    self.upstreams.push((words.get(1).copied().unwrap_or_default().to_owned(), own.passes_to));
                     words.clear();
                 }
                 Token::Open => {
@@ -95,7 +110,7 @@ impl Reader<'_> {
         }
     }
 
-    fn directive(&mut self, words: &[&str], site: Option<&mut Site>, deeper: usize) {
+    fn directive(&mut self, words: &[&str], site: Option<&mut VirtualHost>, deeper: usize) {
         match (words, site) {
             (["include", pattern], site) if deeper > 0 => {
                 // What a server includes is part of it.
@@ -106,6 +121,8 @@ impl Reader<'_> {
                     }
                 }
             }
+            // In a server of `stream`, and in an upstream.
+            (["proxy_pass", place] | ["server", place, ..], Some(site)) => site.passes_to.push((*place).to_owned()),
             (["listen", place, ..], Some(site)) => site.ports.extend(ports(place)),
             (["server_name", names @ ..], Some(site)) => {
                 let named = names.iter().filter(|name| !matches!(**name, "" | "_"));
@@ -192,16 +209,22 @@ mod tests {
         std::fs::create_dir(directory.path().join("sites")).unwrap();
         let text = "user www; # server { listen 1; }\nhttp {\n  include sites/*.conf;\n  server {\n    listen 80 default_server;\n    \
             listen [::]:80; listen unix:/x;\n    server_name shop.example \"www.shop.example\" _;\n    location / { \
-            content_by_lua_block { x = {1; 2} } return 404; }\n  }\n}\nstream { server { listen 127.0.0.1:5000-5010; } }\n";
+            content_by_lua_block { x = {1; 2} } return 404; }\n  }\n}\nstream { upstream db { server 10.0.0.1:5432 weight=5; }\n server { listen 127.0.0.1:5000-5010; proxy_pass db; } }\n";
         std::fs::write(&main, text).unwrap();
         std::fs::write(directory.path().join("sites/a.conf"), "\nserver { server_name a; }\n").unwrap();
         // A circle, which nginx would refuse.
         std::fs::write(directory.path().join("sites/b.conf"), "include ../nginx.conf;").unwrap();
         let command = [format!("nginx: master process nginx -c {}", main.display())];
-        let sites = sites(&command, &mut Files::default()).unwrap();
-        let found: Vec<String> =
-            sites.iter().map(|site| format!("{} {:?} {}", site.names.join(" "), site.ports, site.line)).collect();
-        let expected = ["a [(80, 80)] 2", "shop.example www.shop.example [(80, 80), (80, 80)] 4", " [(5000, 5010)] 11"];
+        let sites = hosts(&command, &mut Files::default()).unwrap();
+        let found: Vec<String> = sites
+            .iter()
+            .map(|site| format!("{} {:?} {} {:?}", site.names.join(" "), site.ports, site.line, site.passes_to))
+            .collect();
+        let expected = [
+            "a [(80, 80)] 2 []",
+            "shop.example www.shop.example [(80, 80), (80, 80)] 4 []",
+            " [(5000, 5010)] 12 [\"10.0.0.1:5432\"]",
+        ];
         assert_eq!(found, expected);
     }
 
@@ -212,16 +235,15 @@ mod tests {
         {
             let tokens = tokens(text);
             let mut sites = Vec::new();
-            let mut reader = Reader { files: &mut Files::default(), base: Path::new("/"), sites: &mut sites };
+            let mut files = Files::default();
+            let mut reader =
+                Reader { files: &mut files, base: Path::new("/"), sites: &mut sites, upstreams: Vec::new() };
             reader.block(&mut tokens.iter(), Path::new("x"), None, DEEPEST);
         }
         let deep = "a {".repeat(100_000);
         let tokens = tokens(&deep);
-        Reader { files: &mut Files::default(), base: Path::new("/"), sites: &mut Vec::new() }.block(
-            &mut tokens.iter(),
-            Path::new("x"),
-            None,
-            DEEPEST,
-        );
+        let (mut files, mut sites) = (Files::default(), Vec::new());
+        let mut reader = Reader { files: &mut files, base: Path::new("/"), sites: &mut sites, upstreams: Vec::new() };
+        reader.block(&mut tokens.iter(), Path::new("x"), None, DEEPEST);
     }
 }
