@@ -7,13 +7,14 @@ use clap::Args;
 use super::common::{self, Look, Narrow, Output, Where};
 use super::names::AllFormats;
 use super::rules::Rule;
-use super::{Stop, Wish, targets};
+use super::{Stop, Wish, help, targets};
 use crate::model::Backend;
 use crate::render::Style;
 use crate::request::Request;
 use crate::terminal::Printing;
 
 #[derive(Debug, Args)]
+#[command(after_help = help::styled(help::CHECK))]
 pub struct CheckArgs {
     #[arg(value_name = "TARGET", required = true, help = common::TARGET)]
     targets: Vec<String>,

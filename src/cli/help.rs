@@ -69,6 +69,20 @@ fn is_heading(text: &str) -> bool {
     ["Usage", "Commands", "Common options", "Examples", "Exit codes"].contains(&text)
 }
 
+/// Examples of `portcheck list`.
+pub const LIST: &str = "\
+Examples:
+  portcheck list --process node         What node processes listen on
+  portcheck list --all-namespaces       What is in use in containers, too
+  portcheck list --exposed --json       What other machines can reach, for a script";
+
+/// Examples of `portcheck check`.
+pub const CHECK: &str = "\
+Examples:
+  portcheck check 8080 5432/tcp         Who holds each of them
+  portcheck check 3000-3010             A line for each
+  portcheck check 80 --in shop-web-1    Who holds port 80 inside a container";
+
 /// Examples of `portcheck kill`.
 pub const KILL: &str = "\
 Examples:

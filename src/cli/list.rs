@@ -8,7 +8,7 @@ use strum::VariantNames;
 use super::common::{self, Narrow, Output, Where};
 use super::names::{AllFormats, named, parse_pid};
 use super::rules::Rule;
-use super::{Stop, Wish};
+use super::{Stop, Wish, help};
 use crate::classify::Class;
 use crate::collect;
 use crate::model::Backend;
@@ -17,7 +17,7 @@ use crate::request::{Filter, Request, Sort};
 use crate::terminal::Printing;
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Selecting")]
+#[command(next_help_heading = "Selecting", after_help = help::styled(help::LIST))]
 pub struct ListArgs {
     #[command(flatten)]
     narrow: Narrow,

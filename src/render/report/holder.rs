@@ -241,7 +241,7 @@ pub fn addresses(sockets: &[&Socket]) -> String {
             "; in its network namespace only"
         }
         Some(Exposure::Loopback) | None => "; this machine only",
-        Some(Exposure::Namespace) => "; reachable in its network namespace",
+        Some(Exposure::Namespace) => " of its network namespace",
         Some(Exposure::Interface | Exposure::All) => "; reachable from other machines",
     };
     format!("{}{through}{reach}", enumerate(&places, "and"))
