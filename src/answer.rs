@@ -2,7 +2,7 @@
 
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::{Command, Exit};
-use crate::commands::{free, kill, list, wait};
+use crate::commands::{connections, free, kill, list, wait};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub enum Answer {
     Check(Diagnosis),
     /// Of what is in use.
     List(list::Listing),
+    /// Of who is connected to whom.
+    Connections(Box<connections::Report>),
     /// Of ports that were picked, leased or released.
     Free(free::Report),
     /// Of ports that were to be freed.
@@ -25,6 +27,7 @@ impl Answer {
         match self {
             Self::Check(diagnosis) => diagnosis,
             Self::List(listing) => &listing.diagnosis,
+            Self::Connections(report) => &report.diagnosis,
             Self::Free(free) => &free.diagnosis,
             Self::Kill(report) => &report.diagnosis,
             Self::Wait(report) => &report.diagnosis,
@@ -36,6 +39,7 @@ impl Answer {
         match self {
             Self::Check(_) => Command::Check,
             Self::List(_) => Command::List,
+            Self::Connections(_) => Command::Connections,
             Self::Free(_) => Command::Free,
             Self::Kill(_) => Command::Kill,
             Self::Wait(_) => Command::Wait,
@@ -47,7 +51,7 @@ impl Answer {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Check(diagnosis) => diagnosis.exit(),
-            Self::List(_) => Exit::Yes,
+            Self::List(_) | Self::Connections(_) => Exit::Yes,
             Self::Free(free) if free.is_done => Exit::Yes,
             Self::Free(_) => Exit::No,
             Self::Kill(report) => report.exit(),

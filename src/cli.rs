@@ -7,6 +7,7 @@
 mod caller;
 mod check;
 mod common;
+mod connections;
 mod explain;
 mod free;
 mod habits;
@@ -30,7 +31,7 @@ use clap::{ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcomm
 
 use crate::commands::kill::Options;
 use crate::diagnose::Rule;
-use crate::request::{Filter, Request, Sort};
+use crate::request::{Filter, Request, Sort, Wanted};
 use crate::terminal::Printing;
 use crate::terminal::free::Picking;
 use crate::terminal::wait::Waiting;
@@ -60,6 +61,8 @@ pub enum Action {
     Check(Box<check::CheckArgs>),
     /// List what is in use: the same as 'portcheck'
     List(Box<list::ListArgs>),
+    /// List who is connected to whom, with both ends named
+    Connections(Box<connections::ConnectionsArgs>),
     /// End what holds a port, and verify that it is free
     Kill(Box<kill::KillArgs>),
     /// Pick a port that stays free until it is used
@@ -91,6 +94,8 @@ pub enum Wish {
     Check(Request, Printing),
     /// What is in use.
     List(Request, Filter, Sort, Printing),
+    /// Who is connected to whom.
+    Connections(Request, Box<Wanted>, Printing),
     /// Ports that are to be freed.
     Kill(Request, Options, Printing),
     /// Ports that are waited for.
@@ -147,6 +152,7 @@ pub fn resolve(typed: Typed) -> Result<Wish, Stop> {
     match action {
         Action::Check(check) => check.resolve(&arguments),
         Action::List(list) => list.resolve(&arguments),
+        Action::Connections(connections) => connections.resolve(&arguments),
         Action::Kill(kill) => kill.resolve(),
         Action::Free(free) => free.resolve(),
         Action::Wait(wait) => wait.resolve(),

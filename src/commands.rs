@@ -6,6 +6,8 @@
 //! reused.
 
 pub mod check;
+#[cfg(feature = "cli")]
+pub mod connections;
 pub mod diagnosis;
 pub mod exit;
 pub mod free;

@@ -16,6 +16,7 @@ mod owners;
 mod process;
 mod project;
 mod socket;
+mod tcp_info;
 mod virtual_host;
 
 use std::fmt;
@@ -34,6 +35,7 @@ pub use owners::{Owners, Via};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit, name_or_stand_in};
 pub use project::{Project, ProjectKind, Runner, Task};
 pub use socket::{Family, KernelUser, PortProxy, Socket, State, Timer, TimerKind};
+pub use tcp_info::TcpInfo;
 pub use virtual_host::VirtualHost;
 
 /// A process id, in the pid namespace of this process.

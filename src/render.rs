@@ -4,6 +4,7 @@ pub mod escape;
 
 mod also;
 mod columns;
+mod connections;
 mod csv;
 mod explain;
 mod free;
@@ -72,6 +73,9 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         (Format::Json, _) => json::document(answer, out),
         (_, Answer::Kill(report)) => kill::report(report, style, out),
         (_, Answer::Wait(report)) => wait::report(report, style, out),
+        (Format::Ndjson, Answer::Connections(report)) => json::connection_lines(report, out),
+        (Format::Csv, Answer::Connections(report)) => csv::connections(report, out),
+        (_, Answer::Connections(report)) => connections::write(report, style, out),
         (Format::Ndjson, _) => json::lines(diagnosis, out),
         (Format::Csv, Answer::Free(report)) => csv::leases(report, out),
         (Format::Csv, _) => csv::write(diagnosis, style, out),

@@ -1,9 +1,14 @@
 //! What was asked, in the program's own terms: what the command line means, without any trace of
 //! it.
 
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
 use crate::classify::Class;
 use crate::collect::{Detail, Namespaces, Scope};
-use crate::model::{Backend, Family, Pid, Protocol};
+use crate::model::{Backend, Family, Pid, Protocol, State};
 use crate::target::Target;
 
 /// A question about ports.
@@ -88,4 +93,127 @@ pub enum Sort {
     Pid,
     /// The name of the user; unknown ones last.
     User,
+}
+
+/// What connections are narrowed to, and how they are shown. Every field that is set must fit.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Whose one of the ends is.
+    pub filter: Filter,
+    /// In one of these states; any if empty.
+    pub states: Vec<State>,
+    /// With an end of this machine at one of these places; anywhere if empty.
+    pub local: Vec<Place>,
+    /// With the other end at one of these places; anywhere if empty.
+    pub peer: Vec<Place>,
+    /// What they are counted by.
+    pub by: Option<By>,
+    /// What comes first.
+    pub order: Order,
+    /// Whether that comes last.
+    pub is_reversed: bool,
+}
+
+/// What connections are counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case", const_into_str)]
+pub enum By {
+    /// The process at the end of this machine.
+    Process,
+    /// The address of the other end.
+    Peer,
+    /// The state.
+    State,
+    /// The port of the server.
+    Port,
+}
+
+/// What connections are ordered by; the least comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Order {
+    /// The port of the server, then the client.
+    #[default]
+    Port,
+    /// The name of the process.
+    Process,
+    /// The other end.
+    Peer,
+    /// The state.
+    State,
+    /// Bytes sent.
+    Sent,
+    /// Bytes received.
+    Received,
+    /// The round-trip time.
+    Rtt,
+    /// How long ago data was last sent or received.
+    Idle,
+}
+
+/// Some addresses, and a port of them or all: `10.0.0.0/8`, `192.0.2.1:443`, `:5432`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    network: Option<IpNet>,
+    port: Option<u16>,
+}
+
+impl Place {
+    /// Whether an end of a connection is there.
+    pub fn has(&self, end: SocketAddr) -> bool {
+        self.port.is_none_or(|port| port == end.port())
+            && self.network.is_none_or(|network| network.contains(&end.ip().to_canonical()))
+    }
+}
+
+impl FromStr for Place {
+    type Err = &'static str;
+
+    fn from_str(typed: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str =
+            "is no place: write an address such as 10.0.0.5, 10.0.0.0/8, [fe80::1]:22, 10.0.0.5:443 or :443";
+        // An address of IPv6 without a port has colons, too.
+        let network = |text: &str| {
+            let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+            text.parse().ok().or_else(|| Some(IpNet::from(text.parse::<IpAddr>().ok()?)))
+        };
+        if let Some(network) = network(typed) {
+            return Ok(Self { network: Some(network), port: None });
+        }
+        let (address, port) = typed.rsplit_once(':').ok_or(EXPECTED)?;
+        let port = Some(port.parse().map_err(|_| EXPECTED)?);
+        match address {
+            "" | "*" => Ok(Self { network: None, port }),
+            address => Ok(Self { network: Some(network(address).ok_or(EXPECTED)?), port }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_written_as_people_write_them() {
+        let has = |place: &str, end: &str| place.parse::<Place>().unwrap().has(end.parse().unwrap());
+        for (place, end) in [
+            ("10.0.0.0/8", "10.1.2.3:5"),
+            ("10.1.2.3", "10.1.2.3:5"),
+            ("10.1.2.3:5", "10.1.2.3:5"),
+            (":5", "10.1.2.3:5"),
+            ("*:5", "[::1]:5"),
+            ("::1", "[::1]:5"),
+            ("[::1]:5", "[::1]:5"),
+            ("fe80::/10", "[fe80::7]:5"),
+            ("10.0.0.0/8", "[::ffff:10.1.2.3]:5"),
+        ] {
+            assert!(has(place, end), "{place} {end}");
+        }
+        for (place, end) in [("10.0.0.0/8", "11.1.2.3:5"), (":6", "10.1.2.3:5"), ("10.1.2.3:6", "10.1.2.3:5")] {
+            assert!(!has(place, end), "{place} {end}");
+        }
+        for wrong in ["", "x", "10.0.0.0/99", "10.1.2.3:x", "10.1.2.3:70000", "a:1"] {
+            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
+        }
+    }
 }

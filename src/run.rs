@@ -7,6 +7,7 @@ use crate::answer::Answer;
 use crate::cli::{self, Stop, Wish};
 use crate::collect;
 use crate::commands::check::check;
+use crate::commands::connections::connections;
 use crate::commands::exit::{Command, Exit};
 use crate::commands::list::list;
 use crate::error::Error;
@@ -24,6 +25,9 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Ok(Wish::List(request, filter, sort, printing)) => {
             look(Command::List, &request, &printing, || list(&request, &filter, sort).map(Answer::List))
         }
+        Ok(Wish::Connections(request, wanted, printing)) => look(Command::Connections, &request, &printing, || {
+            connections(&request, &wanted).map(|report| Answer::Connections(Box::new(report)))
+        }),
         Ok(Wish::Kill(request, options, printing)) => terminal::kill::run(request, options, &printing),
         Ok(Wish::Wait(request, wait, printing)) => terminal::wait::run(request, wait, &printing),
         Ok(Wish::Pick(picking, printing)) => terminal::free::pick(*picking, &printing),

@@ -83,6 +83,16 @@ Examples:
   portcheck check 3000-3010             A line for each
   portcheck check 80 --in shop-web-1    Who holds port 80 inside a container";
 
+/// Examples of `portcheck connections`.
+pub const CONNECTIONS: &str = "\
+Examples:
+  portcheck connections 5432            Who is connected to port 5432
+  portcheck connections --by process    How many each process has
+  portcheck connections --peer 10.0.0.0/8 --sort -sent
+
+Each connection is one row. If both its ends are on this machine, both processes are named. SENT and
+RECEIVED are what the client sent and received.";
+
 /// Examples of `portcheck kill`.
 pub const KILL: &str = "\
 Examples:

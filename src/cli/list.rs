@@ -85,7 +85,7 @@ impl ListArgs {
 
 /// The processes and the user that a listing is narrowed to have to exist: an empty list would say
 /// something else.
-fn require_owners(filter: &Filter) -> Result<(), Stop> {
+pub fn require_owners(filter: &Filter) -> Result<(), Stop> {
     if let Some(pid) = filter.pids.iter().find(|&&pid| !collect::is_process(pid)) {
         return Err(Stop::Usage(format!("--pid: no process has the id {pid}")));
     }

@@ -32,6 +32,14 @@ impl Formats for AllFormats {
     const NAMES: &'static [&'static str] = Format::VARIANTS;
 }
 
+/// The formats of lists of something else than ports.
+#[derive(Debug)]
+pub struct ListFormats;
+
+impl Formats for ListFormats {
+    const NAMES: &'static [&'static str] = &["table", "json", "ndjson", "csv"];
+}
+
 /// The formats of commands that do something: no table of ports has room for what they did.
 #[derive(Debug)]
 pub struct ActionFormats;

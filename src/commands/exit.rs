@@ -46,6 +46,8 @@ pub enum Command {
     Check,
     /// What is in use was listed.
     List,
+    /// Connections were listed.
+    Connections,
     /// A port was to be freed.
     Kill,
     /// A port was waited for.

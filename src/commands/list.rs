@@ -66,7 +66,7 @@ fn count_connections(scope: &Scope, filter: &Filter) -> Result<usize, Error> {
 }
 
 /// Whether a socket fits everything that the listing is narrowed to.
-fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
+pub fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
     let owners = || socket.owners.pids().iter().filter_map(|&pid| find_process(processes, pid));
     let has_pid = filter.pids.is_empty() || socket.owners.pids().iter().any(|pid| filter.pids.contains(pid));
     let has_name = filter.process.as_ref().is_none_or(|name| owners().any(|process| is_called(process, name)));

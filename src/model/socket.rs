@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Forward, Namespace, Owners, Protocol, Unit, Via};
+use super::{Forward, Namespace, Owners, Protocol, TcpInfo, Unit, Via};
 
 /// The address family with which a socket was created. Its address does not tell: an IPv6 socket
 /// may hold an IPv4 port.
@@ -37,8 +37,19 @@ impl Family {
 
 /// The state of a socket: those of RFC 9293 section 3.3.2, and what `CLOSE` stands for in the
 /// kernel's tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(strum::VariantNames))]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
 #[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum State {
     /// TCP, waiting for connections.
@@ -178,6 +189,8 @@ pub struct Socket {
     pub send_queue: Option<u32>,
     /// The timer that is running.
     pub timer: Option<Timer>,
+    /// What the kernel measured of a connection, if it was asked.
+    pub tcp_info: Option<TcpInfo>,
     /// Whether it is the TCP side of an MPTCP socket, if the kernel was asked.
     pub mptcp: Option<bool>,
     /// Who has it open.
@@ -216,6 +229,7 @@ impl Socket {
             receive_queue: None,
             send_queue: None,
             timer: None,
+            tcp_info: None,
             mptcp: None,
             owners: Owners::NotAsked,
             via: Via::Descriptor,

@@ -1,6 +1,8 @@
 //! Virtual hosts: what a server is told to serve on a port, by its configuration.
 
-use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
+use std::path::Path;
+use std::path::PathBuf;
 
 /// A site that a server serves on its ports, or a place that it passes on to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,7 @@ pub struct VirtualHost {
 
 impl VirtualHost {
     /// One of which only its place is known.
+    #[cfg(target_os = "linux")]
     pub fn at(server: &'static str, file: &Path, line: usize) -> Self {
         let (names, ports, passes_to) = (Vec::new(), Vec::new(), Vec::new());
         Self { server, names, ports, passes_to, file: file.to_owned(), line, is_newer: false }

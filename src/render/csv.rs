@@ -6,9 +6,11 @@ use std::iter::repeat_n;
 
 use super::rows::{Row, asked, rows_of};
 use super::{Style, escape};
+use crate::commands::connections;
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::free::Report;
 use crate::duration::milliseconds;
+use crate::model::{Socket, find_process};
 
 /// The columns. Scripts go by the names, so new ones are added at the end.
 const HEADING: [&str; 17] = [
@@ -30,6 +32,54 @@ const HEADING: [&str; 17] = [
     "command",
     "namespace",
 ];
+
+/// Writes a row for each connection, from its end on this machine.
+pub fn connections(report: &connections::Report, out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record([
+        "protocol",
+        "state",
+        "local",
+        "remote",
+        "direction",
+        "process",
+        "pids",
+        "peer_process",
+        "peer_pids",
+        "bytes_sent",
+        "bytes_received",
+        "rtt_us",
+        "retransmits",
+    ])?;
+    let owner = |socket: &Socket| -> [String; 2] {
+        let pids = socket.owners.pids();
+        let process = pids.first().and_then(|&pid| find_process(&report.diagnosis.processes, pid));
+        let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+        [process.map(|process| process.name.clone()).unwrap_or_default(), pids.join(" ")]
+    };
+    for connection in &report.connections {
+        let own = &connection.own;
+        let start = [
+            own.protocol.to_string(),
+            own.state.to_string(),
+            own.local.to_string(),
+            own.remote.map(|remote| remote.to_string()).unwrap_or_default(),
+            connection.direction.map(|direction| direction.into_str().to_owned()).unwrap_or_default(),
+        ];
+        let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+        let info = own.tcp_info;
+        let rest = [
+            number(info.and_then(|info| info.bytes_sent)),
+            number(info.and_then(|info| info.bytes_received)),
+            info.map(|info| info.rtt.as_micros().to_string()).unwrap_or_default(),
+            info.map(|info| info.retransmits.to_string()).unwrap_or_default(),
+        ];
+        let peer = connection.peer.as_ref().map(owner).unwrap_or_default();
+        let cells = start.into_iter().chain(owner(own)).chain(peer).chain(rest);
+        writer.write_record(cells.map(|text: String| cell(&text)))?;
+    }
+    writer.flush()
+}
 
 /// Writes a row for each holder, and one for each port without any.
 pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {

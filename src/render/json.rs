@@ -1,5 +1,6 @@
 //! The JSON of docs/json.md: from an answer, or an error, to the types of [`wire`].
 
+mod connection;
 mod formatter;
 mod forward;
 mod free;
@@ -23,6 +24,7 @@ use crate::diagnose::{self, Finding, PortReport};
 use crate::model::{self, KernelUser, Owners, ShownBy, find_process};
 use crate::probe::Attempt;
 use crate::prose;
+pub use connection::lines as connection_lines;
 use formatter::Escaping;
 use parts::{endpoint, remedy};
 use process::{process, unit};
@@ -59,6 +61,14 @@ pub fn document(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
         kill: if let Answer::Kill(report) = answer { Some(kill::kill(report)) } else { None },
         wait: if let Answer::Wait(report) = answer { Some(wait::wait(report)) } else { None },
         free: if let Answer::Free(report) = answer { Some(free::free(report)) } else { None },
+        connections: match answer {
+            Answer::Connections(report) => report.connections.iter().map(connection::connection).collect(),
+            _ => Vec::new(),
+        },
+        connection_groups: match answer {
+            Answer::Connections(report) => report.groups.iter().flatten().map(connection::group).collect(),
+            _ => Vec::new(),
+        },
         error: None,
     };
     pretty(&envelope, out)
@@ -88,6 +98,8 @@ pub fn error(
         kill: None,
         wait: None,
         free: None,
+        connections: Vec::new(),
+        connection_groups: Vec::new(),
         error: Some(WireError { kind: kind.into_str(), message }),
     };
     pretty(&envelope, out)

@@ -12,6 +12,8 @@ mod cli;
 #[cfg(target_os = "linux")]
 mod common;
 #[cfg(target_os = "linux")]
+mod connections;
+#[cfg(target_os = "linux")]
 mod engines;
 #[cfg(target_os = "linux")]
 mod explain;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::netlink::{self, Failure, Netlink, malformed, next_attribute, u32_at};
-use crate::model::{Family, Protocol, Socket, State, Timer, TimerKind};
+use crate::model::{Family, Protocol, Socket, State, TcpInfo, Timer, TimerKind};
 use crate::port_set::PortSet;
 
 /// One of the kernel's tables.
@@ -190,13 +190,16 @@ pub fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failur
     let (receive_queue, send_queue) = (u32_at(message, 56)?, u32_at(message, 60)?);
     let (uid, inode) = (u32_at(message, 64)?, u32_at(message, 68)?);
 
-    let (mut v6only, mut cgroup_id, mut mptcp) = (None, None, None);
+    let (mut v6only, mut cgroup_id, mut mptcp, mut tcp_info) = (None, None, None, None);
     while let Some((kind, value)) = next_attribute(&mut attributes)? {
         match kind {
             INET_DIAG_SKV6ONLY => v6only = value.first().map(|&byte| byte != 0),
             INET_DIAG_CGROUP_ID => cgroup_id = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)),
             // With this attribute the upper layer protocol would be reported, too.
-            INET_DIAG_INFO => mptcp = mptcp.or(Some(false)),
+            INET_DIAG_INFO => {
+                mptcp = mptcp.or(Some(false));
+                tcp_info = TcpInfo::parse(value).filter(|_| !state.is_waiting());
+            }
             INET_DIAG_ULP_INFO => mptcp = Some(is_mptcp(value)?),
             _ => {}
         }
@@ -211,6 +214,7 @@ pub fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failur
         send_queue: Some(send_queue),
         timer: timer(message[2], message[3], u32_at(message, 52)?),
         mptcp,
+        tcp_info,
         ..Socket::new(table.protocol, table.family, state, local)
     };
     Ok(Some(Entry { socket, interface: u32_at(message, 40)?, cgroup_id }))

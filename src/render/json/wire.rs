@@ -30,6 +30,7 @@ use serde::Serialize;
 use strum::VariantNames;
 
 use super::Ports;
+use super::connection::{WireConnection, WireConnectionGroup};
 use super::forward::WireForward;
 use super::free::WireFree;
 use super::kill::WireKill;
@@ -68,6 +69,10 @@ pub struct Envelope<'a> {
     /// Of the command `free`: the ports, what they were chosen from, and the leases; null for the
     /// others.
     pub free: Option<WireFree<'a>>,
+    /// Of the command `connections`: each connection once.
+    pub connections: Vec<WireConnection<'a>>,
+    /// The same counted, by what --by names.
+    pub connection_groups: Vec<WireConnectionGroup<'a>>,
     /// Set if the command failed; then the lists are empty.
     pub error: Option<WireError<'a>>,
 }

@@ -1,0 +1,278 @@
+//! `portcheck connections`: who is connected to whom, each connection once, with both ends where
+//! both are on this machine.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::diagnosis::Diagnosis;
+use super::list::fits;
+use crate::collect;
+use crate::error::Error;
+use crate::model::{Namespace, Process, Protocol, Snapshot, Socket, State, find_process};
+use crate::request::{By, Order, Request, Wanted};
+
+/// The connections that were asked about.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The machine, the processes at both ends, and what could not be looked at.
+    pub diagnosis: Diagnosis,
+    /// In the order that was asked for.
+    pub connections: Vec<Connection>,
+    /// What they are counted by, if they are.
+    pub groups: Option<Vec<Group>>,
+    /// How many remnants in TIME_WAIT fit as well, and are not shown.
+    pub time_waits: usize,
+}
+
+/// A connection, from its end on this machine.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// That end: the server's, if both are here.
+    pub own: Socket,
+    /// The other end, if it is on this machine as well.
+    pub peer: Option<Socket>,
+    /// Who opened it; `None` if that cannot be told, as nobody listens for it any more.
+    pub direction: Option<Direction>,
+}
+
+/// Who opened a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case", const_into_str)]
+pub enum Direction {
+    /// The other end: somebody listens here.
+    Incoming,
+    /// This end.
+    Outgoing,
+}
+
+/// Connections that have something in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// What they have in common.
+    pub name: String,
+    /// How many they are.
+    pub count: usize,
+}
+
+/// Looks for the connections that `request` and `wanted` ask for.
+pub fn connections(request: &Request, wanted: &Wanted) -> Result<Report, Error> {
+    // Either end may have the port, so all have to be read.
+    let scope = Request { targets: Vec::new(), connections: true, ..request.clone() }.scope();
+    let mut snapshot = collect::snapshot(&scope)?;
+    let picked = snapshot.host.ephemeral_range;
+    let mut connections = pair(std::mem::take(&mut snapshot.sockets), picked);
+    connections.retain(|connection| is_asked(connection, request) && is_wanted(connection, wanted, &snapshot));
+    let is_remnant = |connection: &Connection| connection.own.state == State::TimeWait;
+    let all = connections.len();
+    if !request.connections && !wanted.states.contains(&State::TimeWait) {
+        connections.retain(|connection| !is_remnant(connection));
+    }
+    let time_waits = all - connections.len();
+    let groups = wanted.by.map(|by| count(&connections, by, &snapshot.processes));
+    sort(&mut connections, wanted.order, &snapshot.processes);
+    if wanted.is_reversed {
+        connections.reverse();
+    }
+    let mut diagnosis = Diagnosis::judge(request, Vec::new(), Snapshot { sockets: Vec::new(), ..snapshot.clone() });
+    diagnosis.processes = snapshot.processes;
+    let mut pids: Vec<u32> = connections.iter().flat_map(Connection::pids).collect();
+    pids.sort_unstable();
+    diagnosis.processes.retain(|process| pids.binary_search(&process.pid).is_ok());
+    Ok(Report { diagnosis, connections, groups, time_waits })
+}
+
+/// One end of a connection, as both its ends see it. A namespace is no part of it: two of them are
+/// joined by an interface in each.
+type Ends = (Protocol, SocketAddr, SocketAddr);
+
+/// Both ends, from that of `socket`; `None` if it is not connected.
+fn ends(socket: &Socket) -> Option<Ends> {
+    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    Some((socket.protocol, plain(socket.local), plain(socket.remote?)))
+}
+
+/// Joins the two ends of each connection. `picked` are the ports that the kernel picks for clients.
+fn pair(sockets: Vec<Socket>, picked: Option<(u16, u16)>) -> Vec<Connection> {
+    let (waiting, connected): (Vec<Socket>, Vec<Socket>) =
+        sockets.into_iter().partition(|socket| socket.state.is_waiting() || socket.remote.is_none());
+    let listeners = Listeners::of(&waiting);
+    let mut by_ends: HashMap<Ends, Vec<usize>> = HashMap::new();
+    for (index, socket) in connected.iter().enumerate() {
+        by_ends.entry(ends(socket).unwrap_or((socket.protocol, socket.local, socket.local))).or_default().push(index);
+    }
+    let roles: Vec<Option<Direction>> =
+        connected.iter().map(|socket| direction(socket, listeners.serve(socket), picked)).collect();
+    let mut connected: Vec<Option<Socket>> = connected.into_iter().map(Some).collect();
+    let mut connections = Vec::new();
+    for index in 0..connected.len() {
+        let Some(socket) = connected[index].take() else { continue };
+        let mirrored = ends(&socket).map(|(protocol, local, remote)| (protocol, remote, local));
+        let candidates = mirrored.and_then(|mirrored| by_ends.get(&mirrored));
+        // Several namespaces may have the same addresses: the own one comes first.
+        let distance = |other: usize| {
+            let peer = connected[other].as_ref()?;
+            let is_far = peer.namespace != socket.namespace;
+            (!is_far || !is_within(&socket)).then_some((is_far, other))
+        };
+        let nearest = candidates.into_iter().flatten().filter_map(|&other| distance(other)).min();
+        let peer = nearest.and_then(|(_, other)| Some((connected[other].take()?, roles[other])));
+        connections.push(match peer {
+            // The server's end tells more.
+            Some((peer, Some(Direction::Incoming))) if roles[index] != Some(Direction::Incoming) => {
+                Connection { own: peer, peer: Some(socket), direction: Some(Direction::Incoming) }
+            }
+            Some((peer, _)) => Connection { own: socket, peer: Some(peer), direction: roles[index] },
+            None => Connection { own: socket, peer: None, direction: roles[index] },
+        });
+    }
+    connections
+}
+
+/// Who opened a connection, from the end `socket`. A listener may have been closed since. Then the
+/// ports tell: the kernel picks those of clients.
+fn direction(socket: &Socket, is_served: bool, picked: Option<(u16, u16)>) -> Option<Direction> {
+    let is_picked = |port: u16| picked.is_some_and(|(first, last)| (first..=last).contains(&port));
+    match (is_picked(socket.local.port()), is_picked(socket.remote?.port())) {
+        _ if is_served => Some(Direction::Incoming),
+        (false, true) => Some(Direction::Incoming),
+        (true, false) => Some(Direction::Outgoing),
+        _ => None,
+    }
+}
+
+/// Whether a connection cannot leave its network namespace.
+fn is_within(socket: &Socket) -> bool {
+    let local = socket.local.ip().to_canonical();
+    local.is_loopback() || socket.remote.is_some_and(|remote| remote.ip().to_canonical() == local)
+}
+
+/// Where somebody listens.
+struct Listeners<'a>(HashMap<(Protocol, u16, Option<&'a Namespace>), Vec<&'a Socket>>);
+
+impl<'a> Listeners<'a> {
+    fn of(waiting: &'a [Socket]) -> Self {
+        let mut listeners: HashMap<_, Vec<&Socket>> = HashMap::new();
+        for socket in waiting.iter().filter(|socket| socket.state.is_listening()) {
+            let place = (socket.protocol, socket.local.port(), socket.namespace.as_deref());
+            listeners.entry(place).or_default().push(socket);
+        }
+        Self(listeners)
+    }
+
+    /// Whether a connection came to one of them.
+    fn serve(&self, socket: &Socket) -> bool {
+        let place = (socket.protocol, socket.local.port(), socket.namespace.as_deref());
+        self.0.get(&place).into_iter().flatten().any(|listener| listener.overlaps(socket.local.ip()))
+    }
+}
+
+impl Connection {
+    /// The ends that are on this machine.
+    pub fn here(&self) -> impl Iterator<Item = &Socket> {
+        std::iter::once(&self.own).chain(&self.peer)
+    }
+
+    /// The processes at both ends.
+    pub fn pids(&self) -> impl Iterator<Item = u32> {
+        self.here().flat_map(|socket| socket.owners.pids()).copied()
+    }
+
+    /// The addresses of the client and of the server, as far as that is known: else of this end and
+    /// of the other.
+    pub fn addresses(&self) -> (SocketAddr, Option<SocketAddr>) {
+        match (self.direction, self.own.remote) {
+            (Some(Direction::Incoming), Some(remote)) => (remote, Some(self.own.local)),
+            (_, remote) => (self.own.local, remote),
+        }
+    }
+
+    /// The sockets of the client and of the server, in the same order.
+    pub fn client_and_server(&self) -> (Option<&Socket>, Option<&Socket>) {
+        match self.direction {
+            Some(Direction::Incoming) => (self.peer.as_ref(), Some(&self.own)),
+            _ => (Some(&self.own), self.peer.as_ref()),
+        }
+    }
+}
+
+/// Whether one of the ends is a target, of a family that was asked about.
+fn is_asked(connection: &Connection, request: &Request) -> bool {
+    let own = &connection.own;
+    let is_end = |end: SocketAddr| {
+        request.targets.iter().any(|target| {
+            let is_there = |address: &IpAddr| address.to_canonical() == end.ip().to_canonical();
+            target.wants(own.protocol)
+                && target.ports().contains(&end.port())
+                && (target.addresses.is_empty() || target.addresses.iter().any(is_there))
+        })
+    };
+    let ends = [Some(own.local), own.remote];
+    own.serves(request.family) && (request.targets.is_empty() || ends.into_iter().flatten().any(is_end))
+}
+
+/// Whether it fits everything that was asked for. For that, either end may belong to somebody.
+fn is_wanted(connection: &Connection, wanted: &Wanted, snapshot: &Snapshot) -> bool {
+    let (own, peer) = (connection.own.local, connection.own.remote);
+    // Seen from the other end, both are exchanged.
+    let is_at = |local: SocketAddr, remote: Option<SocketAddr>| {
+        let is_in = |places: &[crate::request::Place], end: Option<SocketAddr>| {
+            places.is_empty() || end.is_some_and(|end| places.iter().any(|place| place.has(end)))
+        };
+        is_in(&wanted.local, Some(local)) && is_in(&wanted.peer, remote)
+    };
+    let is_placed = is_at(own, peer) || (connection.peer.is_some() && peer.is_some_and(|peer| is_at(peer, Some(own))));
+    let has_state = wanted.states.is_empty() || wanted.states.contains(&connection.own.state);
+    is_placed && has_state && connection.here().any(|socket| fits(&wanted.filter, socket, &snapshot.processes))
+}
+
+/// Counts them by what they have in common, the most frequent first.
+fn count(connections: &[Connection], by: By, processes: &[Process]) -> Vec<Group> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for connection in connections {
+        *counts.entry(name_of(connection, by, processes)).or_default() += 1;
+    }
+    let mut groups: Vec<Group> = counts.into_iter().map(|(name, count)| Group { name, count }).collect();
+    groups.sort_by(|a, b| (b.count, &a.name).cmp(&(a.count, &b.name)));
+    groups
+}
+
+fn name_of(connection: &Connection, by: By, processes: &[Process]) -> String {
+    let own = &connection.own;
+    match by {
+        By::State => own.state.to_string(),
+        By::Peer => own.remote.map(|remote| remote.ip().to_canonical().to_string()).unwrap_or_default(),
+        By::Port => {
+            let (from, to) = connection.addresses();
+            format!("{}/{}", to.unwrap_or(from).port(), own.protocol)
+        }
+        By::Process => process_of(own, processes)
+            .map_or_else(|| "(unknown)".to_owned(), |process| format!("{} ({})", process.name, process.pid)),
+    }
+}
+
+fn process_of<'a>(socket: &Socket, processes: &'a [Process]) -> Option<&'a Process> {
+    find_process(processes, *socket.owners.pids().first()?)
+}
+
+fn sort(connections: &mut [Connection], order: Order, processes: &[Process]) {
+    let info = |connection: &Connection| connection.own.tcp_info;
+    let port = |connection: &Connection| {
+        let (from, to) = connection.addresses();
+        (to.unwrap_or(from).port(), from)
+    };
+    match order {
+        Order::Port => connections.sort_by_key(port),
+        Order::State => {
+            connections.sort_by_cached_key(|connection| (connection.own.state.to_string(), port(connection)));
+        }
+        Order::Peer => connections.sort_by_key(|connection| (connection.own.remote, port(connection))),
+        Order::Process => connections.sort_by_cached_key(|connection| {
+            let name = process_of(&connection.own, processes).map(|process| process.name.to_lowercase());
+            (name.is_none(), name, port(connection))
+        }),
+        Order::Sent => connections.sort_by_key(|connection| info(connection).and_then(|info| info.bytes_sent)),
+        Order::Received => connections.sort_by_key(|connection| info(connection).and_then(|info| info.bytes_received)),
+        Order::Rtt => connections.sort_by_key(|connection| info(connection).map(|info| info.rtt)),
+        Order::Idle => connections.sort_by_key(|connection| info(connection).map(|info| info.idle)),
+    }
+}

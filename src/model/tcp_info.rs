@@ -1,0 +1,57 @@
+//! What the kernel measured of a TCP connection.
+
+use std::time::Duration;
+
+/// A part of `struct tcp_info` (linux/tcp.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpInfo {
+    /// The smoothed round-trip time.
+    pub rtt: Duration,
+    /// Segments that were sent again, since the connection began.
+    pub retransmits: u32,
+    /// Payload sent, without what was sent again. `None` before Linux 4.19.
+    pub bytes_sent: Option<u64>,
+    /// Payload received. `None` before Linux 4.1.
+    pub bytes_received: Option<u64>,
+    /// How long ago data was last sent or received.
+    pub idle: Duration,
+}
+
+#[cfg(any(target_os = "linux", test))]
+impl TcpInfo {
+    /// Reads the attribute `INET_DIAG_INFO`. Kernels add fields at its end. `None` if it is too
+    /// short for what every kernel has.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let u32_at = |at: usize| bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
+        let u64_at = |at: usize| bytes.get(at..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
+        let (last_sent, last_received) = (u32_at(44)?, u32_at(52)?);
+        let sent = u64_at(200).map(|sent| sent.saturating_sub(u64_at(208).unwrap_or(0)));
+        Some(Self {
+            rtt: Duration::from_micros(u32_at(68)?.into()),
+            retransmits: u32_at(100)?,
+            bytes_sent: sent,
+            bytes_received: u64_at(128),
+            idle: Duration::from_millis(last_sent.min(last_received).into()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_kernel_tells_less() {
+        let mut bytes = vec![0; 232];
+        let mut put = |at: usize, value: u32| bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+        for (at, value) in [(44, 900), (52, 7), (68, 45), (100, 3), (128, 90), (200, 1210), (208, 10)] {
+            put(at, value);
+        }
+        let whole = TcpInfo::parse(&bytes).unwrap();
+        assert_eq!((whole.rtt, whole.idle), (Duration::from_micros(45), Duration::from_millis(7)));
+        assert_eq!((whole.retransmits, whole.bytes_sent, whole.bytes_received), (3, Some(1200), Some(90)));
+        let old = TcpInfo::parse(&bytes[..136]).unwrap();
+        assert_eq!((old.bytes_sent, old.bytes_received), (None, Some(90)));
+        assert_eq!((TcpInfo::parse(&bytes[..103]), TcpInfo::parse(&[])), (None, None));
+    }
+}

@@ -1,0 +1,134 @@
+//! The part `connections` of the JSON.
+
+use std::io::{self, Write};
+
+#[cfg(test)]
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Serializer;
+#[cfg(test)]
+use strum::VariantNames;
+
+use super::formatter::Escaping;
+#[cfg(test)]
+use super::parts::or_null;
+use super::parts::{WireEndpoint, endpoint};
+use super::process::{WireProcess, process};
+use super::wire::{WireNamespace, WireOwners};
+#[cfg(test)]
+use crate::commands::connections::Direction;
+use crate::commands::connections::{Connection, Group, Report};
+#[cfg(test)]
+use crate::model::{Protocol, State};
+use crate::model::{Socket, find_process};
+
+/// A connection, from its end on this machine: the server's, if both are here.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Connection"))]
+pub struct WireConnection<'a> {
+    #[cfg_attr(test, schemars(extend("enum" = Protocol::VARIANTS)))]
+    pub protocol: &'static str,
+    #[cfg_attr(test, schemars(extend("enum" = State::VARIANTS)))]
+    pub state: &'static str,
+    pub local: WireEndpoint,
+    pub remote: Option<WireEndpoint>,
+    /// Who opened it; null if that cannot be told.
+    #[cfg_attr(test, schemars(extend("enum" = or_null(Direction::VARIANTS))))]
+    pub direction: Option<&'static str>,
+    /// The network namespace of this end; null for that of portcheck.
+    pub namespace: Option<WireNamespace<'a>>,
+    /// Who has this end.
+    pub owners: WireOwners<'a>,
+    /// Who has the other end; null if it is not on this machine, as far as that was looked at.
+    pub peer_owners: Option<WireOwners<'a>>,
+    /// The network namespace of the other end; null for that of portcheck, or if the end is not here.
+    pub peer_namespace: Option<WireNamespace<'a>>,
+    /// What the kernel measured at this end; null for UDP, or if it does not tell.
+    pub tcp: Option<WireTcp>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Tcp"))]
+pub struct WireTcp {
+    /// The smoothed round-trip time in microseconds.
+    pub rtt_us: u64,
+    /// Payload, without what was sent again.
+    pub bytes_sent: Option<u64>,
+    /// Payload.
+    pub bytes_received: Option<u64>,
+    /// Segments that were sent again.
+    pub retransmits: u32,
+    /// Bytes not yet acknowledged.
+    pub send_queue: Option<u32>,
+    /// Bytes not yet read.
+    pub receive_queue: Option<u32>,
+    /// Since data was last sent or received.
+    pub last_activity_ms: u64,
+}
+
+/// How many connections have something in common.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "ConnectionGroup"))]
+pub struct WireConnectionGroup<'a> {
+    pub name: &'a str,
+    pub count: usize,
+}
+
+pub fn group(group: &Group) -> WireConnectionGroup<'_> {
+    WireConnectionGroup { name: &group.name, count: group.count }
+}
+
+pub fn connection(connection: &Connection) -> WireConnection<'_> {
+    let Connection { own, peer, direction } = connection;
+    WireConnection {
+        protocol: own.protocol.into_str(),
+        state: own.state.into_str(),
+        local: endpoint(own.local),
+        remote: own.remote.map(endpoint),
+        direction: direction.map(|direction| direction.into_str()),
+        namespace: own.namespace.as_deref().map(super::namespace),
+        owners: super::owners(own),
+        peer_owners: peer.as_ref().map(super::owners),
+        peer_namespace: peer.as_ref().and_then(|peer| peer.namespace.as_deref()).map(super::namespace),
+        tcp: tcp(own),
+    }
+}
+
+fn tcp(socket: &Socket) -> Option<WireTcp> {
+    let info = socket.tcp_info?;
+    let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
+    Some(WireTcp {
+        rtt_us: whole(info.rtt.as_micros()),
+        bytes_sent: info.bytes_sent,
+        bytes_received: info.bytes_received,
+        retransmits: info.retransmits,
+        send_queue: socket.send_queue,
+        receive_queue: socket.receive_queue,
+        last_activity_ms: whole(info.idle.as_millis()),
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    connection: WireConnection<'a>,
+    processes: Vec<WireProcess<'a>>,
+}
+
+/// A line for each connection, with the processes at its ends.
+pub fn lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    for found in &report.connections {
+        let known = |pid: u32| find_process(&report.diagnosis.processes, pid);
+        let mut pids: Vec<u32> = found.pids().collect();
+        pids.sort_unstable();
+        pids.dedup();
+        let processes = pids.into_iter().filter_map(known).map(process).collect();
+        let line = Line { connection: connection(found), processes };
+        line.serialize(&mut Serializer::with_formatter(&mut *out, Escaping::compact()))?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}

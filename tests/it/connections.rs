@@ -1,0 +1,183 @@
+//! `portcheck connections`: each connection once, with the processes at both ends.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json as value};
+
+use crate::common::netns::Netns;
+use crate::common::{in_namespace, is_root, json, json_as_nobody, run, skip};
+
+/// A connection to `listener`, with both its ends.
+fn connect(listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client, listener.accept().unwrap().0)
+}
+
+fn connections(arguments: &[&str]) -> Vec<Value> {
+    let answer = json(&[&["connections"], arguments].concat());
+    assert_eq!((&answer["command"], &answer["exit_code"]), (&value!("connections"), &value!(0)), "{answer:#}");
+    answer["connections"].as_array().unwrap().clone()
+}
+
+/// Regression for what other tools do: two rows for one connection, with one process each.
+#[test]
+fn both_ends_are_named_and_what_was_sent_is_counted() {
+    in_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let (mut client, mut server) = connect(&listener);
+        client.write_all(&[b'x'; 1000]).unwrap();
+        server.read_exact(&mut [0; 1000]).unwrap();
+        server.write_all(&vec![b'y'; 70_000]).unwrap();
+        client.read_exact(&mut vec![0; 70_000]).unwrap();
+        let port = client.local_addr().unwrap().port();
+        let own = std::process::id();
+        for target in ["8080", &port.to_string(), "127.0.0.1:8080/tcp"] {
+            let [found] = &connections(&[target])[..] else { panic!("one connection") };
+            assert_eq!(found["local"], value!({"address": "127.0.0.1", "port": 8080}));
+            assert_eq!(found["remote"], value!({"address": "127.0.0.1", "port": port}));
+            assert_eq!((&found["direction"], &found["state"]), (&value!("incoming"), &value!("established")));
+            assert_eq!((&found["owners"]["pids"], &found["peer_owners"]["pids"]), (&value!([own]), &value!([own])));
+            let tcp = &found["tcp"];
+            assert_eq!((&tcp["bytes_sent"], &tcp["bytes_received"]), (&value!(70_000), &value!(1000)), "{found:#}");
+            assert_eq!((&tcp["retransmits"], &tcp["send_queue"]), (&value!(0), &value!(0)));
+        }
+        let table = run(&["connections"]).stdout;
+        let row = table.lines().find(|line| line.contains(":8080")).unwrap();
+        let words: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(&words[..3], ["tcp", "established", &*format!("127.0.0.1:{port}")], "{table}");
+        assert!(row.ends_with("1.0 kB   70.0 kB"), "{table}");
+        assert_eq!(connections(&["9"]), Vec::<Value>::new());
+        assert_eq!(run(&["connections", "9"]).stdout, "nothing to show: no connection matches\n");
+    });
+}
+
+#[test]
+fn filters_all_have_to_fit() {
+    in_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let other = TcpListener::bind("[::1]:8081").unwrap();
+        let held = (connect(&listener), connect(&listener), connect(&other));
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        udp.connect("127.0.0.1:53").unwrap();
+        let own = std::process::id().to_string();
+        for (arguments, count) in [
+            (&[][..], 4),
+            (&["--tcp"], 3),
+            (&["--udp"], 1),
+            (&["-6"], 1),
+            (&["--pid", &own], 4),
+            (&["--pid", "1"], 0),
+            (&["--process", "portcheck-no-such"], 0),
+            (&["--local", ":8080"], 2),
+            (&["--local", ":8080", "--peer", ":8080"], 0),
+            (&["--peer", ":8080"], 2),
+            (&["--peer", "127.0.0.0/8"], 3),
+            (&["--peer", "::1,127.0.0.1:53"], 2),
+            (&["--state", "established"], 4),
+            (&["--state", "time-wait,syn-sent"], 0),
+            (&["8080", "--pid", &own, "--peer", "127.0.0.0/8"], 2),
+        ] {
+            assert_eq!(connections(arguments).len(), count, "{arguments:?}");
+        }
+        let counted = run(&["connections", "--by", "port"]).stdout;
+        assert_eq!(counted, "2  8080/tcp\n1  53/udp\n1  8081/tcp\n");
+        let groups = json(&["connections", "--by", "state"])["connection_groups"].clone();
+        assert_eq!(groups, value!([{"name": "established", "count": 4}]));
+        let lines = run(&["connections", "--format", "ndjson", "8080"]).stdout;
+        let pids: Vec<Value> = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["processes"][0]["pid"].clone())
+            .collect();
+        assert_eq!(pids, vec![value!(std::process::id()); 2]);
+        for (arguments, said) in [
+            (&["--peer", "x"][..], "'x' is no place"),
+            (&["--sort", "x"], "no column is called 'x'"),
+            (&["--state", "open"], "--state"),
+            (&["--pid", "4194303"], "no process has the id"),
+        ] {
+            let wrong = run(&[&["connections"], arguments].concat());
+            assert_eq!((wrong.code, wrong.stderr.lines().count()), (2, 1), "{wrong:?}");
+            assert!(wrong.stderr.contains(said), "{wrong:?}");
+        }
+        drop(held);
+    });
+}
+
+#[test]
+fn what_comes_first_can_be_chosen() {
+    in_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let mut pairs = [connect(&listener), connect(&listener), connect(&listener)];
+        for ((client, server), length) in pairs.iter_mut().zip([20, 30, 10]) {
+            client.write_all(&vec![b'x'; length]).unwrap();
+            server.read_exact(&mut vec![0; length]).unwrap();
+        }
+        let received = |sort: &str| -> Vec<u64> {
+            let rows = connections(&["--sort", sort]);
+            rows.iter().map(|row| row["tcp"]["bytes_received"].as_u64().unwrap()).collect()
+        };
+        assert_eq!((received("received"), received("-received")), (vec![10, 20, 30], vec![30, 20, 10]));
+    });
+}
+
+#[test]
+fn a_remnant_is_shown_only_if_asked_for() {
+    in_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let (client, server) = connect(&listener);
+        drop(client);
+        drop(server);
+        let shown = run(&["connections"]).stdout;
+        assert_eq!(shown, "nothing to show: no connection matches\n1 more is in TIME_WAIT: add --all\n");
+        assert_eq!(connections(&["--all"])[0]["owners"]["kind"], "none");
+        assert_eq!(connections(&["--state", "time-wait"]).len(), 1);
+    });
+}
+
+/// The ends are in two namespaces, joined by a pair of interfaces.
+#[test]
+fn the_ends_of_a_connection_between_namespaces_are_joined() {
+    in_namespace(|| {
+        let Some(netns) = Netns::add() else { return };
+        let name = &netns.name;
+        let joined = format!(
+            "ip link add pcta type veth peer name pctb netns {name} && ip addr add 10.9.8.1/24 dev pcta && \
+             ip link set pcta up && ip -n {name} addr add 10.9.8.2/24 dev pctb && ip -n {name} link set pctb up"
+        );
+        if !Command::new("sh").args(["-c", &joined]).status().unwrap().success() {
+            return skip("no veth");
+        }
+        let listener = TcpListener::bind("10.9.8.1:8080").unwrap();
+        let client = "import socket, sys\nc = socket.create_connection(('10.9.8.1', 8080))\nsys.stdin.read()";
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", netns.path().display())).args(["python3", "-c", client]);
+        let Ok(mut client) = command.stdin(Stdio::piped()).spawn() else { return skip("no nsenter") };
+        let _server = listener.accept().unwrap();
+        let [found] = &connections(&["-A", "10.9.8.1:8080"])[..] else { panic!("one connection") };
+        assert_eq!((&found["direction"], &found["namespace"]), (&value!("incoming"), &Value::Null), "{found:#}");
+        assert_eq!(found["remote"]["address"], "10.9.8.2");
+        assert_eq!(found["peer_owners"]["pids"], value!([client.id()]), "{found:#}");
+        assert_eq!(found["peer_namespace"]["name"], value!(name));
+        // From here alone, nobody is at the other end.
+        assert_eq!(connections(&["8080"])[0]["peer_owners"], Value::Null);
+        drop(client.stdin.take());
+        client.wait().unwrap();
+    });
+}
+
+#[test]
+fn an_ordinary_user_sees_the_connection_and_that_somebody_is_hidden() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root for another user");
+        }
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let _pair = connect(&listener);
+        let answer = json_as_nobody(&["connections", "8080"]);
+        let [found] = &answer["connections"].as_array().unwrap()[..] else { panic!("{answer:#}") };
+        assert_eq!((&found["direction"], &found["owners"]["kind"]), (&value!("incoming"), &value!("hidden")));
+        assert!(answer["gaps"].as_array().unwrap().iter().any(|gap| gap["code"] == "unreadable-processes"));
+    });
+}
