@@ -2,7 +2,7 @@
 
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::{Command, Exit};
-use crate::commands::{connections, free, kill, list, wait};
+use crate::commands::{connections, free, kill, list, reach, wait};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub enum Answer {
     Kill(Box<kill::Report>),
     /// Of ports that were waited for.
     Wait(Box<wait::Report>),
+    /// Of who can reach ports.
+    Reach(reach::Report),
 }
 
 impl Answer {
@@ -31,6 +33,7 @@ impl Answer {
             Self::Free(free) => &free.diagnosis,
             Self::Kill(report) => &report.diagnosis,
             Self::Wait(report) => &report.diagnosis,
+            Self::Reach(report) => &report.diagnosis,
         }
     }
 
@@ -43,6 +46,7 @@ impl Answer {
             Self::Free(_) => Command::Free,
             Self::Kill(_) => Command::Kill,
             Self::Wait(_) => Command::Wait,
+            Self::Reach(_) => Command::Reach,
         }
     }
 
@@ -56,6 +60,7 @@ impl Answer {
             Self::Free(_) => Exit::No,
             Self::Kill(report) => report.exit(),
             Self::Wait(report) => report.exit(),
+            Self::Reach(report) => report.exit(),
         }
     }
 }

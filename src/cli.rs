@@ -17,6 +17,7 @@ mod leases;
 mod list;
 mod mistake;
 mod names;
+mod reach;
 mod rules;
 mod suggest;
 mod targets;
@@ -24,6 +25,7 @@ mod wait;
 mod words;
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::error::ErrorKind;
@@ -69,6 +71,8 @@ pub enum Action {
     Free(Box<free::FreeArgs>),
     /// Wait until somebody listens on a port, or until it is free
     Wait(Box<wait::WaitArgs>),
+    /// Tell who can reach a port, and what stops the others
+    Reach(reach::ReachArgs),
     /// List the ports that 'portcheck free' keeps for its callers
     Leases(leases::LeasesArgs),
     /// Release a leased port
@@ -100,6 +104,8 @@ pub enum Wish {
     Kill(Request, Options, Printing),
     /// Ports that are waited for.
     Wait(Request, Waiting, Printing),
+    /// Who can reach ports, from these addresses.
+    Reach(Request, Vec<IpAddr>, Printing),
     /// Ports that are free.
     Pick(Box<Picking>, Printing),
     /// The leases.
@@ -156,6 +162,7 @@ pub fn resolve(typed: Typed) -> Result<Wish, Stop> {
         Action::Kill(kill) => kill.resolve(),
         Action::Free(free) => free.resolve(),
         Action::Wait(wait) => wait.resolve(),
+        Action::Reach(reach) => reach.resolve(&arguments),
         Action::Leases(leases) => Ok(leases.resolve()),
         Action::Release(release) => release.resolve(),
         Action::Explain(explain) => Ok(explain.resolve()),

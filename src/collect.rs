@@ -58,8 +58,8 @@ use std::collections::HashMap;
 
 use crate::error::Error;
 use crate::model::{
-    Backend, Circumstances, Diversion, Family, Gap, Host, InterfaceAddress, Namespace, Pid, Process, Protocol,
-    Snapshot, Socket,
+    Backend, Circumstances, Diversion, Family, Gap, Host, InterfaceAddress, Namespace, Pid, Place, Process, Protocol,
+    Question, Replay, Snapshot, Socket,
 };
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
@@ -194,6 +194,17 @@ pub fn circumstances(failure: BindFailure) -> Circumstances {
 /// keeps us from reading them.
 pub fn diversions(ports: &[(u16, Protocol)]) -> (Vec<Diversion>, Option<Gap>) {
     native::diversions(ports)
+}
+
+/// The addresses of this machine's interfaces, which connections arrive at. Empty on systems that
+/// have no replica.
+pub fn places() -> Vec<Place> {
+    native::places()
+}
+
+/// Asks `questions` on a replica of the network in which `listeners` wait.
+pub fn replay(listeners: &[&Socket], questions: &[Question]) -> Replay {
+    native::replay(listeners, questions)
 }
 
 /// The sockets that wait on `ports`, without their owners: TCP sockets that listen, and UDP sockets

@@ -15,4 +15,6 @@ pub mod free;
 pub mod kill;
 pub mod list;
 #[cfg(feature = "cli")]
+pub mod reach;
+#[cfg(feature = "cli")]
 pub mod wait;

@@ -9,6 +9,7 @@ mod address;
 mod airplay;
 mod backlog;
 mod beyond_descriptors;
+mod blocked;
 mod bound;
 mod browser;
 mod connections;
@@ -45,6 +46,7 @@ mod unseen;
 mod windows_services;
 
 pub use airplay::is_receiver as is_airplay_receiver;
+pub use blocked::{name as firewall_name, remedies as firewall_remedies};
 pub use facts::Facts;
 pub use finding::{Detail, Finding, Observation, Prominence, Severity};
 pub use holders::{Group, enumerate, groups, name_spot, name_spots};
@@ -112,6 +114,7 @@ pub static RULES: &[&Rule] = &[
     &denied::SANDBOX,
     &unseen::RULE,
     &diverted::RULE,
+    &blocked::RULE,
     &leased::NAME_TAKEN,
     &activation::RULE,
     &inherited::RULE,

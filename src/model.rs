@@ -15,6 +15,7 @@ mod namespace;
 mod owners;
 mod process;
 mod project;
+mod reach;
 mod socket;
 mod tcp_info;
 mod virtual_host;
@@ -34,6 +35,9 @@ pub use namespace::{Namespace, NamespaceName};
 pub use owners::{Owners, Via};
 pub use process::{Ancestor, Container, Legacy, Manager, Process, Runtime, Unit, name_or_stand_in};
 pub use project::{Project, ProjectKind, Runner, Task};
+pub use reach::{
+    By, Doubt, Frontend, Origin, Place, Question, Reach, Reached, Replay, Reply, RuleText, Stopper, Trial,
+};
 pub use socket::{Family, KernelUser, PortProxy, Socket, State, Timer, TimerKind};
 pub use tcp_info::TcpInfo;
 pub use virtual_host::VirtualHost;

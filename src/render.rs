@@ -13,6 +13,7 @@ mod json;
 pub mod kill;
 mod markdown;
 mod paper;
+mod reach;
 mod report;
 mod rows;
 mod table;
@@ -76,6 +77,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         (Format::Ndjson, Answer::Connections(report)) => json::connection_lines(report, out),
         (Format::Csv, Answer::Connections(report)) => csv::connections(report, out),
         (_, Answer::Connections(report)) => connections::write(report, style, out),
+        (Format::Table, Answer::Reach(report)) => reach::write(report, style, out),
         (Format::Ndjson, _) => json::lines(diagnosis, out),
         (Format::Csv, Answer::Free(report)) => csv::leases(report, out),
         (Format::Csv, _) => csv::write(diagnosis, style, out),

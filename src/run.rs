@@ -10,6 +10,7 @@ use crate::commands::check::check;
 use crate::commands::connections::connections;
 use crate::commands::exit::{Command, Exit};
 use crate::commands::list::list;
+use crate::commands::reach::reach;
 use crate::error::Error;
 use crate::model::Backend;
 use crate::render::{self, ErrorKind, Format};
@@ -28,6 +29,9 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Ok(Wish::Connections(request, wanted, printing)) => look(Command::Connections, &request, &printing, || {
             connections(&request, &wanted).map(|report| Answer::Connections(Box::new(report)))
         }),
+        Ok(Wish::Reach(request, from, printing)) => {
+            look(Command::Reach, &request, &printing, || reach(&request, &from).map(Answer::Reach))
+        }
         Ok(Wish::Kill(request, options, printing)) => terminal::kill::run(request, options, &printing),
         Ok(Wish::Wait(request, wait, printing)) => terminal::wait::run(request, wait, &printing),
         Ok(Wish::Pick(picking, printing)) => terminal::free::pick(*picking, &printing),

@@ -113,6 +113,17 @@ Examples:
 A port of another machine is tried by connecting. Exit code 124 means that the time ran out. With
 CMD, the exit code is that of CMD, or 126 or 127 if CMD cannot be run.";
 
+/// Examples of `portcheck reach`.
+pub const REACH: &str = "\
+Examples:
+  portcheck reach 8080                       From here, from each network, from elsewhere
+  portcheck reach 443 --from 10.0.0.9        From this address
+  portcheck reach                            All that listens: what can others reach?
+
+It needs root. It copies addresses, routes and firewall rules into a network namespace of its own,
+and sends packets in there. This machine and its network notice nothing. What other machines on the
+way do is not known. Exit code 0 means that other machines, or all of --from, can reach it.";
+
 /// Examples of `portcheck free`.
 pub const FREE: &str = "\
 Examples:

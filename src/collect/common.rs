@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use super::{BindFailure, Detail, Inside, Namespaces, Scope, native};
 use crate::error::Error;
-use crate::model::{Backend, Circumstances, Diversion, Gap, InterfaceAddress, Pid, Process, Protocol, Socket};
+use crate::model::{
+    Backend, Circumstances, Diversion, Gap, InterfaceAddress, Pid, Place, Protocol, Question, Replay, Socket, gap,
+};
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
 use crate::target::Target;
@@ -57,6 +59,17 @@ pub fn circumstances(_failure: BindFailure, addresses: Vec<InterfaceAddress>) ->
 /// See [`super::diversions`]. Other firewalls are not read.
 pub fn diversions(_ports: &[(u16, Protocol)]) -> (Vec<Diversion>, Option<Gap>) {
     (Vec::new(), None)
+}
+
+/// See [`super::places`].
+pub fn places() -> Vec<Place> {
+    Vec::new()
+}
+
+/// See [`super::replay`]. Only Linux has network namespaces.
+pub fn replay(_listeners: &[&Socket], questions: &[Question]) -> Replay {
+    let gap = gap::REACH_UNTRIED.gap("who can reach the port: portcheck tries this on Linux only");
+    Replay { trials: vec![None; questions.len()], gaps: vec![gap], has_ufw: false }
 }
 
 /// See [`super::owners_of`]. These systems have no inodes.

@@ -29,6 +29,7 @@ mod proc_net;
 mod program;
 mod projects;
 mod quick;
+mod replica;
 mod search;
 mod sock_diag;
 mod socket_units;
@@ -47,6 +48,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 pub use destroy::drop_remnants;
+pub use replica::places;
 pub use watch::Watch;
 
 pub use super::unix::{is_process, is_user};
@@ -65,8 +67,8 @@ use view::View;
 use super::{BindFailure, Detail, Inside, Scope, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{
-    Circumstances, Diversion, Gap, Host, InterfaceAddress, Owners, Pid, Process, Protocol, ShownBy, Snapshot, Socket,
-    gap,
+    Circumstances, Diversion, Gap, Host, InterfaceAddress, Owners, Pid, Process, Protocol, Question, Replay, ShownBy,
+    Snapshot, Socket, gap,
 };
 use crate::port_set::PortSet;
 use crate::supervisor;
@@ -105,6 +107,11 @@ pub fn supervisor_of(pid: Pid) -> supervisor::Supervisor {
 /// See [`super::diversions`].
 pub fn diversions(ports: &[(u16, Protocol)]) -> (Vec<Diversion>, Option<Gap>) {
     nat::diversions(Path::new(PROC), ports)
+}
+
+/// See [`super::replay`].
+pub fn replay(listeners: &[&Socket], questions: &[Question]) -> Replay {
+    replica::replay(Path::new(PROC), listeners, questions)
 }
 
 /// When a process started, more precisely than sysinfo reports it.

@@ -15,7 +15,9 @@ use crate::model::{
     Socket, find_process, gap,
 };
 
-pub use super::common::{Watch, diversions, drop_remnants, enter, owners_of, started_at, supervisor_of, waiting};
+pub use super::common::{
+    Watch, diversions, drop_remnants, enter, owners_of, places, replay, started_at, supervisor_of, waiting,
+};
 
 /// The process under which the kernel and its drivers are listed.
 const SYSTEM: Pid = 4;

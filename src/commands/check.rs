@@ -24,13 +24,14 @@ const MOST_LOOKS: usize = 5;
 
 /// Says of every port of the targets whether it can be bound, and why not.
 pub fn check(request: &Request) -> Result<Diagnosis, Error> {
-    let (mut ports, mut snapshot) = observe(request, &request.scope())?;
+    let (mut ports, mut snapshot) = observe(request)?;
     beyond::add(request, &mut ports, &mut snapshot);
     Ok(Diagnosis::judge(request, ports, snapshot))
 }
 
 /// Looks at every port of the targets, until the holders of those in use are found.
-fn observe(request: &Request, scope: &Scope) -> Result<(Vec<Observed>, Snapshot), Error> {
+pub fn observe(request: &Request) -> Result<(Vec<Observed>, Snapshot), Error> {
+    let scope = &request.scope();
     let questions = scope.targets.iter().map(|target| target.ports().len()).sum();
     let (mut ports, mut snapshot) = look(request, scope, questions)?;
     for _ in 1..MOST_LOOKS {

@@ -52,6 +52,8 @@ pub enum Command {
     Kill,
     /// A port was waited for.
     Wait,
+    /// Who can reach ports was asked.
+    Reach,
     /// Ports were picked, or leases looked at or ended.
     Free,
 }

@@ -6,7 +6,7 @@ use super::{Finding, Severity};
 use crate::classify::Class;
 use crate::classify::services::Service;
 use crate::model::{
-    Diversion, Lease, LeaseKind, NameTaken, Namespace, Owners, Pid, Protocol, Socket, State, VirtualHost,
+    Diversion, Lease, LeaseKind, NameTaken, Namespace, Owners, Pid, Protocol, Reach, Socket, State, VirtualHost,
 };
 use crate::probe::{Attempt, Outcome};
 
@@ -44,6 +44,8 @@ pub struct Observed {
     pub lease: Option<Box<Lease>>,
     /// The rule of the firewall that sends what arrives for it elsewhere, if the rules were read.
     pub diversion: Option<Box<Diversion>>,
+    /// Who can reach it, if that was asked.
+    pub reach: Vec<Reach>,
     /// The sites that a web server serves on it.
     pub virtual_hosts: Vec<VirtualHost>,
     /// Who has the name of its lease without being a lease daemon.
@@ -71,6 +73,7 @@ impl Observed {
             other_is_free: false,
             lease: None,
             diversion: None,
+            reach: Vec::new(),
             virtual_hosts: Vec::new(),
             name_taken: None,
         }

@@ -129,6 +129,10 @@ kinds! {
         "Whether a rule of the firewall sends what arrives for a port elsewhere (DNAT). Only root may read the rules, \
          and nft or iptables has to print them.",
         "Ask as root. Install nft or iptables, if a table of the firewall could not be printed.";
+    REACH_UNTRIED: "reach-untried", Details,
+        "Who can reach a port. Only root may read the firewall and try it on a replica of the network. Some of it cannot be \
+         replayed: programs of tc and XDP, routing domains (VRF), IPsec, rules that do not load.",
+        "Ask as root. The summary names what could not be replayed.";
     UNIT_FILES_LATE: "unit-files-late", Details,
         "The socket unit of systemd that opened a socket. Its files could not be read within two seconds.",
         "Find out why /etc/systemd or the home directory does not answer.";

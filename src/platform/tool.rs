@@ -85,6 +85,28 @@ pub fn read(command: &[String], limit: Duration) -> Option<String> {
     said
 }
 
+/// Runs `command` with this input and these variables. An error is the first line of its complaint.
+#[cfg(target_os = "linux")]
+pub fn feed(command: &[String], variables: &[(&str, &str)], input: &str, limit: Duration) -> Result<(), String> {
+    use std::io::Write;
+    let [name, arguments @ ..] = command else { return Err("no command".to_owned()) };
+    let program = find_on_path(name).ok_or_else(|| format!("{name} is not installed"))?;
+    let mut started = Command::new(program);
+    started.args(arguments).envs(variables.iter().copied()).current_dir("/");
+    started.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = started.spawn().map_err(|error| error.to_string())?;
+    let complaint = hear(child.stderr.take());
+    // A tool that stops reading says why.
+    let _ = child.stdin.take().map(|mut pipe| pipe.write_all(input.as_bytes()));
+    let said = complaint.recv_timeout(limit);
+    if said.is_err() {
+        let _ = child.kill();
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    let first = said.unwrap_or_default().lines().next().map(|line| line.trim().to_owned());
+    if status.success() { Ok(()) } else { Err(first.unwrap_or_else(|| status.to_string())) }
+}
+
 /// Reads a pipe to its end, in a thread. A process that the tool leaves behind may keep the pipe
 /// open after the tool's end.
 fn hear(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {

@@ -7,6 +7,7 @@ mod free;
 mod kill;
 mod parts;
 mod process;
+mod reach;
 mod wait;
 mod wire;
 
@@ -162,6 +163,7 @@ fn port<'a>(report: &'a PortReport, processes: &[model::Process]) -> WirePort<'a
         findings: report.verdict.findings.iter().map(|found| finding(found, processes)).collect(),
         sockets: report.observed.everywhere().map(socket).collect(),
         forwards: forward::forwards(&report.observed),
+        reach: report.observed.reach.iter().map(reach::reach).collect(),
         virtual_hosts: report.observed.virtual_hosts.iter().map(virtual_host).collect(),
     }
 }

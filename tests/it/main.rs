@@ -72,6 +72,8 @@ mod projects;
 #[cfg(target_os = "linux")]
 mod quick;
 #[cfg(target_os = "linux")]
+mod reach;
+#[cfg(target_os = "linux")]
 mod recipes;
 #[cfg(target_os = "linux")]
 mod rootless;

@@ -51,6 +51,8 @@ pub const DONE: u16 = 3;
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP: u16 = 0x300;
+/// Make it (`NLM_F_CREATE`), unless it is there (`NLM_F_EXCL`).
+const CREATE: u16 = 0x400 | 0x200;
 pub const DUMP_INTERRUPTED: u16 = 0x10;
 const ATTRIBUTE_HEADER: usize = 4;
 /// Attribute types carry two flags in their upper bits.
@@ -104,8 +106,17 @@ impl Netlink {
 
     /// Tells the kernel to do something, and waits for its acknowledgement.
     pub fn command(&mut self, kind: u16, payload: &[u8]) -> Result<(), Failure> {
+        self.tell(kind, NLM_F_REQUEST | NLM_F_ACK, payload)
+    }
+
+    /// Tells the kernel to make something that is not there yet.
+    pub fn create(&mut self, kind: u16, payload: &[u8]) -> Result<(), Failure> {
+        self.tell(kind, NLM_F_REQUEST | NLM_F_ACK | CREATE, payload)
+    }
+
+    fn tell(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<(), Failure> {
         self.sequence += 1;
-        self.send(&message(kind, NLM_F_REQUEST | NLM_F_ACK, self.sequence, payload))?;
+        self.send(&message(kind, flags, self.sequence, payload))?;
         loop {
             let length = rustix::net::recv(&self.socket, &mut self.buffer[..], RecvFlags::empty());
             let length = match length {

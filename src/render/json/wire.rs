@@ -36,6 +36,7 @@ use super::free::WireFree;
 use super::kill::WireKill;
 use super::parts::{WireEndpoint, WireRemedy};
 use super::process::{WireProcess, WireUnit};
+use super::reach::WireReach;
 use super::wait::WireWait;
 
 /// The one document that every command prints with --json.
@@ -121,6 +122,8 @@ pub struct WirePort<'a> {
     pub sockets: Vec<WireSocket<'a>>,
     /// Where what arrives at the port is passed on to.
     pub forwards: Vec<WireForward<'a>>,
+    /// Who can reach the port; only of the command `reach`.
+    pub reach: Vec<WireReach<'a>>,
     /// The sites that a web server serves on the port.
     pub virtual_hosts: Vec<WireVirtualHost<'a>>,
 }

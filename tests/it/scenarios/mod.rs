@@ -69,8 +69,8 @@ fn every_situation_has_a_scenario() {
 /// Verdicts of other systems. Unit tests prove them, and docs/platforms.md lists them.
 const OF_OTHER_SYSTEMS: [&str; 4] = ["excluded-range", "http-sys", "portproxy", "airplay"];
 
-/// Verdicts that need programs besides ours: `engines` and `firewall` prove them.
-const OF_OTHER_PROGRAMS: [&str; 2] = ["published-port", "rule-diverts"];
+/// Verdicts that need programs besides ours: `engines`, `firewall` and `reach` prove them.
+const OF_OTHER_PROGRAMS: [&str; 3] = ["published-port", "rule-diverts", "firewall-blocks"];
 
 #[test]
 fn every_verdict_is_proved_by_a_scenario() {

@@ -1,0 +1,180 @@
+//! Sends a packet into the replica, and sees what becomes of it.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::{Domain, Socket, Type};
+
+use super::build::Replica;
+use super::fate::{Fate, Reader};
+use super::firewall::Firewall;
+use super::legacy::Counters;
+use super::netfilter::{Chain, Step, Tracer, Verdict};
+use super::packet::{self, Kind};
+use crate::model::{Origin, Protocol, Question, Reply, Trial};
+
+/// How long to wait for an answer. Packets are handled while they are sent.
+const PATIENCE: Duration = Duration::from_millis(40);
+
+/// Senders have ports from here on.
+const FIRST_PORT: u16 = 40000;
+
+/// All that a trial needs.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    pub replica: &'a mut Replica,
+    pub firewall: &'a Firewall,
+    pub handles: HashMap<Chain, Vec<u64>>,
+    pub tracer: Option<Tracer>,
+    /// The sockets that receive datagrams.
+    pub receivers: Vec<UdpSocket>,
+    /// How many packets were sent.
+    pub count: u32,
+}
+
+impl Bench<'_> {
+    /// Asks one question. `None` if no interface leads to where it comes from.
+    pub fn ask(&mut self, question: &Question) -> Option<Trial> {
+        let (reply, steps) = self.send(question)?;
+        let reader = Reader { firewall: self.firewall, handles: &self.handles };
+        let Fate { delivered, mut stopper, doubt, is_dockers } = reader.read(&steps, question);
+        let family = if question.to.is_ipv4() { "ip" } else { "ip6" };
+        let legacy = self.firewall.legacy_families.iter().find(|known| **known == family).copied();
+        let doubt = doubt.or_else(|| legacy.and_then(|_| reader.legacy_doubt(question)));
+        if let Some(family) = legacy.filter(|_| stopper.is_none() && matches!(reply, Reply::Refused | Reply::Silence)) {
+            stopper = self.legacy_stopper(family, question);
+        }
+        // The rule did not end its way if an answer came.
+        let stopper = stopper.filter(|_| matches!(reply, Reply::Refused | Reply::Silence));
+        Some(Trial { reply, delivered, stopper, doubt, is_dockers })
+    }
+
+    fn legacy_stopper(&mut self, family: &'static str, question: &Question) -> Option<crate::model::Stopper> {
+        let before = Counters::read(family)?;
+        self.send(question)?;
+        Counters::read(family)?.stopper(&before, self.firewall)
+    }
+
+    fn send(&mut self, question: &Question) -> Option<(Reply, Vec<Step>)> {
+        self.forget();
+        self.count += 1;
+        let token = 0x5000_0000 | self.count;
+        let port = FIRST_PORT + u16::try_from(self.count % 20000).unwrap_or_default();
+        if question.origin == Origin::Here {
+            return Some(self.connect(question, token));
+        }
+        let back = self.replica.interface_to(question.from).unwrap_or(question.through);
+        let packet = packet::ask(question.protocol, SocketAddr::new(question.from, port), question.to, token);
+        let (_, tun) = self.replica.tuns.iter().find(|(index, _)| *index == back)?;
+        tun.send(&packet).ok()?;
+        Some(self.watch(|bench| bench.answer(Some(token))))
+    }
+
+    /// Waits until `reply` tells one, or a rule ends the way of the packet.
+    fn watch(&self, reply: impl Fn(&Self) -> Option<Reply>) -> (Reply, Vec<Step>) {
+        let mut steps = Vec::new();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let told = reply(self);
+            steps.extend(self.tracer.iter().flat_map(Tracer::steps));
+            if let Some(reply) = told {
+                return (reply, steps);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let is_over = steps.iter().any(|step| step.verdict == Verdict::Drop);
+            if left.is_zero() || is_over {
+                // A reset of the rule that ended it may have followed.
+                return (reply(self).unwrap_or(Reply::Silence), steps);
+            }
+            self.sleep(left);
+        }
+    }
+
+    /// Sleeps until a packet comes, at most a little.
+    fn sleep(&self, left: Duration) {
+        let mut watched: Vec<PollFd<'_>> =
+            self.replica.tuns.iter().map(|(_, tun)| PollFd::from_borrowed_fd(tun.as_fd(), PollFlags::IN)).collect();
+        let brief = left.min(Duration::from_millis(5));
+        let _ = poll(&mut watched, Timespec::try_from(brief).ok().as_ref());
+    }
+
+    /// What came of the packet with this token; of any connection if `None`.
+    fn answer(&self, token: Option<u32>) -> Option<Reply> {
+        let mut room = vec![0; 65536];
+        for (_, tun) in &self.replica.tuns {
+            while let Some(packet) = tun.next(&mut room) {
+                match packet::read(packet) {
+                    Some((of, kind)) if token.is_none_or(|token| token == of) => {
+                        return Some(match kind {
+                            Kind::Answer => Reply::Answered,
+                            Kind::Refusal => Reply::Refused,
+                            Kind::Itself(to) => Reply::Forwarded(to),
+                        });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let mut datagram = [0; 4];
+        let received =
+            |socket: &UdpSocket| socket.recv_from(&mut datagram).is_ok() && Some(u32::from_be_bytes(datagram)) == token;
+        self.receivers.iter().any(received).then_some(Reply::Answered)
+    }
+
+    /// Leaves nothing of earlier packets.
+    fn forget(&self) {
+        let mut room = vec![0; 65536];
+        for (_, tun) in &self.replica.tuns {
+            while tun.next(&mut room).is_some() {}
+        }
+        for socket in &self.receivers {
+            while socket.recv_from(&mut room).is_ok() {}
+        }
+        let _ = self.tracer.as_ref().map(Tracer::steps);
+    }
+
+    /// Connects from inside, as this machine itself.
+    fn connect(&self, question: &Question, token: u32) -> (Reply, Vec<Step>) {
+        let kind = if question.protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
+        let connected = Socket::new(Domain::for_address(question.to), kind, None).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            let _ = socket.bind(&SocketAddr::new(question.from, 0).into());
+            match socket.connect(&question.to.into()) {
+                Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+                _ => {}
+            }
+            if question.protocol == Protocol::Udp {
+                socket.send(&token.to_be_bytes())?;
+            }
+            Ok(socket)
+        });
+        let socket = match connected {
+            Ok(socket) => socket,
+            Err(error) => {
+                let steps = self.tracer.iter().flat_map(Tracer::steps).collect();
+                return (if is_refusal(&error) { Reply::Refused } else { Reply::Silence }, steps);
+            }
+        };
+        let told = |bench: &Bench<'_>| {
+            let seen = bench.answer((question.protocol == Protocol::Udp).then_some(token));
+            match socket.take_error() {
+                Ok(Some(error)) if is_refusal(&error) => Some(Reply::Refused),
+                Ok(Some(_)) => Some(Reply::Silence),
+                _ if question.protocol == Protocol::Tcp && socket.peer_addr().is_ok() => Some(Reply::Answered),
+                _ => seen,
+            }
+        };
+        self.watch(told)
+    }
+}
+
+/// Whether somebody said no, other than a router that knows no way.
+fn is_refusal(error: &io::Error) -> bool {
+    let refusals =
+        [libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::EACCES, libc::ECONNRESET, libc::ENOPROTOOPT, libc::EPROTO];
+    error.raw_os_error().is_some_and(|number| refusals.contains(&number))
+}
