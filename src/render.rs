@@ -13,6 +13,7 @@ mod json;
 pub mod kill;
 mod markdown;
 mod paper;
+mod plain;
 mod reach;
 mod report;
 mod rows;
@@ -45,6 +46,10 @@ pub enum Format {
     Csv,
     /// A table in Markdown.
     Markdown,
+    /// The ids of processes alone, one a line.
+    Pids,
+    /// How many there are.
+    Count,
 }
 
 /// How to write.
@@ -74,6 +79,8 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         (Format::Json, _) => json::document(answer, out),
         (_, Answer::Kill(report)) => kill::report(report, style, out),
         (_, Answer::Wait(report)) => wait::report(report, style, out),
+        (Format::Pids, _) => plain::pids(answer, out),
+        (Format::Count, _) => plain::count(answer, out),
         (Format::Ndjson, Answer::Connections(report)) => json::connection_lines(report, out),
         (Format::Csv, Answer::Connections(report)) => csv::connections(report, out),
         (_, Answer::Connections(report)) => connections::write(report, style, out),

@@ -72,7 +72,9 @@ pub fn print(
     // keep.
     let out: &mut dyn Write = match format {
         Format::Table => &mut BufWriter::new(AutoStream::new(out, color)),
-        Format::Json | Format::Ndjson | Format::Csv | Format::Markdown => &mut BufWriter::new(out),
+        Format::Json | Format::Ndjson | Format::Csv | Format::Markdown | Format::Pids | Format::Count => {
+            &mut BufWriter::new(out)
+        }
     };
     write(out)?;
     out.flush()

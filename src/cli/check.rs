@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::common::{self, Look, Narrow, Output, Where};
+use super::common::{self, Look, Narrow, Output, Plain, Where};
 use super::names::AllFormats;
 use super::rules::Rule;
 use super::{Stop, Wish, help, targets};
@@ -28,6 +28,8 @@ pub struct CheckArgs {
     #[command(flatten)]
     look: Look,
     #[command(flatten)]
+    plain: Plain,
+    #[command(flatten)]
     output: Output<AllFormats>,
 }
 
@@ -45,7 +47,7 @@ impl CheckArgs {
         let targets = targets::resolve(&self.targets, &self.narrow)?;
         let request = Request {
             connections: self.all,
-            detail: self.output.detail(&targets),
+            detail: self.plain.detail().unwrap_or_else(|| self.output.detail(&targets)),
             quick: self.look.quick,
             backend: self.look.backend,
             probe: !self.look.no_probe && namespaces.can_be_asked(),
@@ -53,7 +55,7 @@ impl CheckArgs {
             namespaces,
             ..common::request(targets, &self.narrow)
         };
-        let style = self.output.style(typed).map(|style| Style { connections: self.all, ..style });
+        let style = self.output.style(typed).map(|style| Style { connections: self.all, ..self.plain.style(style) });
         Ok(Wish::Check(request, Printing { style, color: self.output.color() }))
     }
 }

@@ -167,6 +167,39 @@ impl<F: Formats> Output<F> {
     }
 }
 
+/// Printing so little that another command can use it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Plain {
+    /// Print the ids of the processes alone, one a line: certain ones only
+    #[arg(long, conflicts_with_all = ["json", "format", "quiet", "verbose", "count"])]
+    pids: bool,
+    /// Print only how many there are
+    #[arg(long, conflicts_with_all = ["json", "format", "quiet", "verbose"])]
+    count: bool,
+}
+
+impl Plain {
+    /// The format, if one of them was asked for.
+    pub const fn format(&self) -> Option<Format> {
+        match (self.pids, self.count) {
+            (true, _) => Some(Format::Pids),
+            (_, true) => Some(Format::Count),
+            _ => None,
+        }
+    }
+
+    /// How much has to be known of the owners then.
+    pub fn detail(&self) -> Option<Detail> {
+        self.format().map(|_| Detail::Brief)
+    }
+
+    /// The style with that format.
+    pub fn style(&self, style: Style) -> Style {
+        Style { format: self.format().unwrap_or(style.format), ..style }
+    }
+}
+
 /// The same choice for the writer of the output.
 pub const fn color(choice: ColorChoice) -> anstream::ColorChoice {
     match choice {

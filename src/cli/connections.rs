@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 use strum::VariantNames;
 
-use super::common::{self, Narrow, Output, Where};
+use super::common::{self, Narrow, Output, Plain, Where};
 use super::list::require_owners;
 use super::names::{ListFormats, NativeOnly, named, parse_pid};
 use super::{Stop, Wish, help, targets};
@@ -61,6 +61,8 @@ pub struct ConnectionsArgs {
     #[command(flatten)]
     native: NativeOnly,
     #[command(flatten)]
+    plain: Plain,
+    #[command(flatten)]
     output: Output<ListFormats>,
 }
 
@@ -80,7 +82,7 @@ impl ConnectionsArgs {
             namespaces,
             ..common::request(targets, &self.narrow)
         };
-        let style = self.output.style(typed).map(|style| Style { connections: true, ..style });
+        let style = self.output.style(typed).map(|style| Style { connections: true, ..self.plain.style(style) });
         let printing = Printing { style, color: self.output.color() };
         Ok(Wish::Connections(request, Box::new(wanted), printing))
     }

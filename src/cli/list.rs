@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 use strum::VariantNames;
 
-use super::common::{self, Narrow, Output, Where};
+use super::common::{self, Narrow, Output, Plain, Where};
 use super::names::{AllFormats, named, parse_pid};
 use super::rules::Rule;
 use super::{Stop, Wish, help};
@@ -51,6 +51,8 @@ pub struct ListArgs {
     #[arg(long, hide = true)]
     no_probe: bool,
     #[command(flatten)]
+    plain: Plain,
+    #[command(flatten)]
     output: Output<AllFormats>,
 }
 
@@ -71,13 +73,13 @@ impl ListArgs {
         let sort = self.sort;
         let request = Request {
             connections: self.all,
-            detail: self.output.detail(&[]),
+            detail: self.plain.detail().unwrap_or_else(|| self.output.detail(&[])),
             backend: self.backend,
             probe: !self.no_probe,
             namespaces,
             ..common::request(Vec::new(), &self.narrow)
         };
-        let style = self.output.style(typed).map(|style| Style { connections: self.all, ..style });
+        let style = self.output.style(typed).map(|style| Style { connections: self.all, ..self.plain.style(style) });
         let printing = Printing { style, color: self.output.color() };
         Ok(Wish::List(request, filter, sort, printing))
     }

@@ -6,10 +6,8 @@ use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use strum::VariantNames;
 
 use crate::model::Pid;
-use crate::render::Format;
 
 /// Reads one of the `names` of a type.
 pub fn named<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
@@ -29,7 +27,7 @@ pub trait Formats: Debug {
 pub struct AllFormats;
 
 impl Formats for AllFormats {
-    const NAMES: &'static [&'static str] = Format::VARIANTS;
+    const NAMES: &'static [&'static str] = &["table", "json", "ndjson", "csv", "markdown"];
 }
 
 /// The formats of lists of something else than ports.

@@ -10,6 +10,8 @@ mod churn;
 #[cfg(target_os = "linux")]
 mod cli;
 #[cfg(target_os = "linux")]
+mod coming_from;
+#[cfg(target_os = "linux")]
 mod common;
 #[cfg(target_os = "linux")]
 mod connections;

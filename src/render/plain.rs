@@ -1,0 +1,43 @@
+//! Answers for other commands: `kill $(portcheck 3000 --pids)`.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use crate::answer::Answer;
+use crate::commands::connections::Connection;
+use crate::model::{Owners, Pid, Socket};
+
+/// The processes that certainly have one of the sockets, ascending, one a line.
+pub fn pids(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
+    let pids: BTreeSet<Pid> = sockets(answer).into_iter().flat_map(certain).copied().collect();
+    pids.iter().try_for_each(|pid| writeln!(out, "{pid}"))
+}
+
+/// How many sockets, or connections.
+pub fn count(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
+    let count = match answer {
+        Answer::Connections(report) => report.connections.len(),
+        _ => sockets(answer).len(),
+    };
+    writeln!(out, "{count}")
+}
+
+/// The sockets that an answer shows. Of ports that were asked about, those that wait for peers.
+fn sockets(answer: &Answer) -> Vec<&Socket> {
+    match answer {
+        Answer::Connections(report) => report.connections.iter().flat_map(Connection::here).collect(),
+        Answer::List(listing) => listing.diagnosis.ports.iter().flat_map(|port| &port.observed.sockets).collect(),
+        _ => {
+            let all = answer.diagnosis().ports.iter().flat_map(|port| &port.observed.sockets);
+            all.filter(|socket| socket.state.is_waiting()).collect()
+        }
+    }
+}
+
+/// What is only likely is not given to a command.
+fn certain(socket: &Socket) -> &[Pid] {
+    match &socket.owners {
+        Owners::Known(pids) | Owners::Partial { pids, .. } => pids,
+        _ => &[],
+    }
+}
