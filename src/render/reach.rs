@@ -6,20 +6,21 @@ use std::io::{self, Write};
 use comfy_table::Table;
 
 use super::columns::GUTTER;
-use super::paper::Paper;
+use super::escape::width_of;
+use super::paper::{Paper, wrap};
 use super::report;
 use super::table::{plain_table, print};
 use super::{Style, colour, escape};
 use crate::commands::exit::Exit;
 use crate::commands::reach::{Report, leads_to_its_container, result_of};
-use crate::diagnose::{PortReport, Status, firewall_name, firewall_remedies};
+use crate::diagnose::{PortReport, Status, enumerate, firewall_name, firewall_remedies};
 use crate::model::{By, Origin, Owners, Process, Reach, Reached, Socket, find_process};
 
 /// Writes what there is to say of each port.
 pub fn write(found: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let diagnosis = &found.diagnosis;
     if found.is_audit {
-        audit(found, out)?;
+        audit(found, style, out)?;
     }
     for (index, port) in diagnosis.ports.iter().enumerate().filter(|_| !found.is_audit) {
         if index > 0 {
@@ -48,20 +49,12 @@ fn one(port: &PortReport, found: &Report, style: &Style, out: &mut dyn Write) ->
     let paper = &mut Paper::new(style.width, out);
     paper.coloured(&text, colour::of(status))?;
     paper.gap()?;
-    let mut table = plain_table();
-    table.set_header(["    FROM", "TO", "RESULT", "WHY"]);
-    for reach in &port.observed.reach {
-        let why = [why(port, reach), reach.note.clone().unwrap_or_default()].join("; ");
-        let why = why.trim_matches([';', ' ']).to_owned();
-        table.add_row([
-            format!("    {}", origin(reach)),
-            reach.to.to_string(),
-            reach.result.into_str().to_owned(),
-            escape::terminal(&why).into_owned(),
-        ]);
-    }
-    columns(&mut table);
-    print(&table, paper.out)?;
+    let row = |reach: &Reach| {
+        let result = reach.result.into_str().to_owned();
+        [format!("    {}", origin(reach)), reach.to.to_string(), result, why_and_note(port, reach)]
+    };
+    let rows = port.observed.reach.iter().map(row).collect();
+    print(&table(["    FROM", "TO", "RESULT", "WHY"], rows, style), paper.out)?;
     let remedies = firewall_remedies(&port.observed);
     if !remedies.is_empty() {
         paper.gap()?;
@@ -79,8 +72,20 @@ fn headline(port: &PortReport, found: &Report) -> (Status, String) {
         _ if found.is_from_named && port.observed.reach.len() == 1 => {
             (Status::Held, format!("{name} cannot be reached from {}", port.observed.reach[0].from))
         }
-        _ => (Status::Held, format!("{name} cannot be reached {from}")),
+        _ => match networks(port) {
+            networks if networks.is_empty() => (Status::Held, format!("{name} cannot be reached {from}")),
+            networks => {
+                let near = enumerate(&networks, "and");
+                (Status::Held, format!("{name} can be reached from {near}, and not from elsewhere"))
+            }
+        },
     }
+}
+
+/// The connected networks that can reach a port.
+fn networks(port: &PortReport) -> Vec<String> {
+    let open = port.observed.reach.iter().filter(|reach| reach.result == Reached::Open);
+    open.filter(|reach| matches!(reach.origin, Origin::Network(..))).map(origin).collect()
 }
 
 fn origin(reach: &Reach) -> String {
@@ -111,37 +116,48 @@ fn why(port: &PortReport, reach: &Reach) -> String {
 }
 
 /// All that listens, a line each.
-fn audit(found: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn audit(found: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     if found.diagnosis.ports.is_empty() {
         return writeln!(out, "nothing listens");
     }
-    let mut table = plain_table();
-    table.set_header(["PORT", "HOLDER", "ELSEWHERE", "WHY"]);
-    for port in &found.diagnosis.ports {
+    let row = |port: &PortReport| {
         let main = main_row(port);
         let result = match result_of(port, false) {
             Exit::Yes => "open",
             _ => main.map_or("unknown", |reach| reach.result.into_str()),
         };
-        let why = main.map(|reach| [why(port, reach), reach.note.clone().unwrap_or_default()].join("; "));
-        let why = why.unwrap_or_default().trim_matches([';', ' ']).to_owned();
+        let why = main.map(|reach| why_and_note(port, reach)).unwrap_or_default();
         let holder = port.observed.sockets.iter().find_map(|socket| holder(socket, &found.diagnosis.processes));
-        table.add_row([
-            port.observed.name(),
-            escape::terminal(&holder.unwrap_or_default()).into_owned(),
-            result.to_owned(),
-            escape::terminal(&why).into_owned(),
-        ]);
-    }
-    columns(&mut table);
-    print(&table, out)
+        [port.observed.name(), holder.unwrap_or_default(), result.to_owned(), why]
+    };
+    let rows = found.diagnosis.ports.iter().map(row).collect();
+    print(&table(["PORT", "HOLDER", "ELSEWHERE", "WHY"], rows, style), out)
 }
 
-fn columns(table: &mut Table) {
+fn why_and_note(port: &PortReport, reach: &Reach) -> String {
+    let both = [Some(why(port, reach)).filter(|why| !why.is_empty()), reach.note.clone()];
+    both.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// The last column continues below itself where the terminal is narrow.
+fn table(heading: [&str; 4], rows: Vec<[String; 4]>, style: &Style) -> Table {
+    let width = |at: usize| rows.iter().map(|row| width_of(&row[at])).fold(heading[at].len(), usize::max);
+    let taken: usize = (0..3).map(|at| width(at) + usize::from(GUTTER)).sum();
+    let room = style.width.map_or(usize::MAX, |all| usize::from(all).saturating_sub(taken).max(NARROWEST));
+    let mut table = plain_table();
+    table.set_header(heading);
+    for [first, second, third, last] in rows {
+        let last = wrap(&escape::terminal(&last), room).join("\n");
+        table.add_row([&*escape::terminal(&first), &*escape::terminal(&second), &*third, &*last]);
+    }
     for column in table.column_iter_mut() {
         column.set_padding((0, GUTTER));
     }
+    table
 }
+
+/// Reasons get at least so much room.
+const NARROWEST: usize = 20;
 
 /// The source that says most: one that can reach the port, else the first.
 fn main_row(port: &PortReport) -> Option<&Reach> {
