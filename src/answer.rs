@@ -2,7 +2,7 @@
 
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::{Command, Exit};
-use crate::commands::{connections, free, kill, list, reach, wait};
+use crate::commands::{connections, free, identify, kill, list, reach, wait};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub enum Answer {
     Wait(Box<wait::Report>),
     /// Of who can reach ports.
     Reach(reach::Report),
+    /// Of what answers on ports.
+    Identify(identify::Report),
 }
 
 impl Answer {
@@ -34,6 +36,7 @@ impl Answer {
             Self::Kill(report) => &report.diagnosis,
             Self::Wait(report) => &report.diagnosis,
             Self::Reach(report) => &report.diagnosis,
+            Self::Identify(report) => &report.diagnosis,
         }
     }
 
@@ -47,6 +50,7 @@ impl Answer {
             Self::Kill(_) => Command::Kill,
             Self::Wait(_) => Command::Wait,
             Self::Reach(_) => Command::Reach,
+            Self::Identify(_) => Command::Identify,
         }
     }
 
@@ -61,6 +65,7 @@ impl Answer {
             Self::Kill(report) => report.exit(),
             Self::Wait(report) => report.exit(),
             Self::Reach(report) => report.exit(),
+            Self::Identify(report) => report.exit(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod explain;
 mod free;
 mod habits;
 mod help;
+mod identify;
 mod kill;
 mod leases;
 mod list;
@@ -31,6 +32,7 @@ use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::error::ErrorKind;
 use clap::{ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::commands::identify::Urls;
 use crate::commands::kill::Options;
 use crate::diagnose::Rule;
 use crate::request::{Filter, Request, Sort, Wanted};
@@ -73,6 +75,8 @@ pub enum Action {
     Wait(Box<wait::WaitArgs>),
     /// Tell who can reach a port, and what stops the others
     Reach(reach::ReachArgs),
+    /// Tell what answers on a port: protocol, server, certificate
+    Identify(identify::IdentifyArgs),
     /// List the ports that 'portcheck free' keeps for its callers
     Leases(leases::LeasesArgs),
     /// Release a leased port
@@ -106,6 +110,8 @@ pub enum Wish {
     Wait(Request, Waiting, Printing),
     /// Who can reach ports, from these addresses.
     Reach(Request, Vec<IpAddr>, Printing),
+    /// What answers on ports, some of them typed as URLs.
+    Identify(Request, Urls, Printing),
     /// Ports that are free.
     Pick(Box<Picking>, Printing),
     /// The leases.
@@ -163,6 +169,7 @@ pub fn resolve(typed: Typed) -> Result<Wish, Stop> {
         Action::Free(free) => free.resolve(),
         Action::Wait(wait) => wait.resolve(),
         Action::Reach(reach) => reach.resolve(&arguments),
+        Action::Identify(identify) => identify.resolve(&arguments),
         Action::Leases(leases) => Ok(leases.resolve()),
         Action::Release(release) => release.resolve(),
         Action::Explain(explain) => Ok(explain.resolve()),

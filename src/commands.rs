@@ -12,6 +12,8 @@ pub mod diagnosis;
 pub mod exit;
 pub mod free;
 #[cfg(feature = "cli")]
+pub mod identify;
+#[cfg(feature = "cli")]
 pub mod kill;
 pub mod list;
 #[cfg(feature = "cli")]

@@ -37,6 +37,11 @@ pub fn words(duration: Duration) -> String {
     }
 }
 
+/// A point in time, in seconds since 1970, as RFC 3339 writes it; `None` before or after its years.
+pub fn rfc3339(seconds: i64) -> Option<String> {
+    jiff::Timestamp::from_second(seconds).ok().map(|time| time.to_string())
+}
+
 /// Whole milliseconds.
 pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

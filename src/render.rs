@@ -9,6 +9,7 @@ mod csv;
 mod explain;
 mod free;
 mod home;
+mod identify;
 mod json;
 pub mod kill;
 mod markdown;
@@ -85,6 +86,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         (Format::Csv, Answer::Connections(report)) => csv::connections(report, out),
         (_, Answer::Connections(report)) => connections::write(report, style, out),
         (Format::Table, Answer::Reach(report)) => reach::write(report, style, out),
+        (Format::Table, Answer::Identify(report)) => identify::write(report, style, out),
         (Format::Ndjson, _) => json::lines(diagnosis, out),
         (Format::Csv, Answer::Free(report)) => csv::leases(report, out),
         (Format::Csv, _) => csv::write(diagnosis, style, out),

@@ -9,6 +9,7 @@ use crate::collect;
 use crate::commands::check::check;
 use crate::commands::connections::connections;
 use crate::commands::exit::{Command, Exit};
+use crate::commands::identify::identify;
 use crate::commands::list::list;
 use crate::commands::reach::reach;
 use crate::error::Error;
@@ -31,6 +32,9 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         }),
         Ok(Wish::Reach(request, from, printing)) => {
             look(Command::Reach, &request, &printing, || reach(&request, &from).map(Answer::Reach))
+        }
+        Ok(Wish::Identify(request, urls, printing)) => {
+            look(Command::Identify, &request, &printing, || identify(&request, &urls).map(Answer::Identify))
         }
         Ok(Wish::Kill(request, options, printing)) => terminal::kill::run(request, options, &printing),
         Ok(Wish::Wait(request, wait, printing)) => terminal::wait::run(request, wait, &printing),

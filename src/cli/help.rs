@@ -124,6 +124,18 @@ It needs root. It copies addresses, routes and firewall rules into a network nam
 and sends packets in there. This machine and its network notice nothing. What other machines on the
 way do is not known. Exit code 0 means that other machines, or all of --from, can reach it.";
 
+/// Examples of `portcheck identify`.
+pub const IDENTIFY: &str = "\
+Examples:
+  portcheck identify 8080                    What answers on port 8080?
+  portcheck identify https://localhost:9000  Ask for TLS, and for its certificate
+  portcheck identify 3000-3010 --json        All that listen there
+
+It connects once to each server, waits 0.3 s for a greeting, then asks one harmless question: GET,
+PING and the like. It chooses the question by the URL, the process name and the port. After 3 s it
+gives up. The server may log the connection. Certificates are shown, not verified. Exit code 0: all
+answered; 1: nobody listens; 3: silent or not recognised.";
+
 /// Examples of `portcheck free`.
 pub const FREE: &str = "\
 Examples:

@@ -54,6 +54,8 @@ pub enum Command {
     Wait,
     /// Who can reach ports was asked.
     Reach,
+    /// What answers on ports was asked.
+    Identify,
     /// Ports were picked, or leases looked at or ended.
     Free,
 }

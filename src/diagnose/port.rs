@@ -6,7 +6,8 @@ use super::{Finding, Severity};
 use crate::classify::Class;
 use crate::classify::services::Service;
 use crate::model::{
-    Diversion, Lease, LeaseKind, NameTaken, Namespace, Owners, Pid, Protocol, Reach, Socket, State, VirtualHost,
+    Diversion, Identified, Lease, LeaseKind, NameTaken, Namespace, Owners, Pid, Protocol, Reach, Socket, State,
+    VirtualHost,
 };
 use crate::probe::{Attempt, Outcome};
 
@@ -46,6 +47,8 @@ pub struct Observed {
     pub diversion: Option<Box<Diversion>>,
     /// Who can reach it, if that was asked.
     pub reach: Vec<Reach>,
+    /// What answered, if it was asked.
+    pub identified: Option<Box<Identified>>,
     /// The sites that a web server serves on it.
     pub virtual_hosts: Vec<VirtualHost>,
     /// Who has the name of its lease without being a lease daemon.
@@ -74,6 +77,7 @@ impl Observed {
             lease: None,
             diversion: None,
             reach: Vec::new(),
+            identified: None,
             virtual_hosts: Vec::new(),
             name_taken: None,
         }

@@ -4,6 +4,7 @@ mod connection;
 mod formatter;
 mod forward;
 mod free;
+mod identify;
 mod kill;
 mod parts;
 mod process;
@@ -164,6 +165,7 @@ fn port<'a>(report: &'a PortReport, processes: &[model::Process]) -> WirePort<'a
         sockets: report.observed.everywhere().map(socket).collect(),
         forwards: forward::forwards(&report.observed),
         reach: report.observed.reach.iter().map(reach::reach).collect(),
+        identified: report.observed.identified.as_deref().map(identify::identified),
         virtual_hosts: report.observed.virtual_hosts.iter().map(virtual_host).collect(),
     }
 }

@@ -42,6 +42,8 @@ mod free_terminal;
 #[cfg(target_os = "linux")]
 mod gaps;
 #[cfg(target_os = "linux")]
+mod identify;
+#[cfg(target_os = "linux")]
 mod kill;
 #[cfg(target_os = "linux")]
 mod kill_heirs;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 
 use super::{Goal, Place};
+use crate::commands::identify;
 use crate::error::Error;
 use crate::model::{Family, Protocol};
 use crate::target::{self, Names};
@@ -244,18 +245,7 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
 
 /// Connects, and hangs up at once.
 pub fn connect(address: SocketAddr) -> io::Result<()> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    if stream.local_addr()? == stream.peer_addr()? {
-        // The kernel picked the same port for our own end, so the connection reached itself (RFC
-        // 9293, simultaneous open). An ordinary close would leave a TIME_WAIT, which would block
-        // the awaited server.
-        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-        return Err(io::Error::new(
-            io::ErrorKind::ConnectionRefused,
-            "nobody listens there: the connection reached itself",
-        ));
-    }
-    Ok(())
+    identify::connect(address, PATIENCE).map(drop)
 }
 
 #[cfg(test)]

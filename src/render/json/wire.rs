@@ -33,6 +33,7 @@ use super::Ports;
 use super::connection::{WireConnection, WireConnectionGroup};
 use super::forward::WireForward;
 use super::free::WireFree;
+use super::identify::WireIdentified;
 use super::kill::WireKill;
 use super::parts::{WireEndpoint, WireRemedy};
 use super::process::{WireProcess, WireUnit};
@@ -124,6 +125,8 @@ pub struct WirePort<'a> {
     pub forwards: Vec<WireForward<'a>>,
     /// Who can reach the port; only of the command `reach`.
     pub reach: Vec<WireReach<'a>>,
+    /// What answered; null for other commands than `identify`.
+    pub identified: Option<WireIdentified<'a>>,
     /// The sites that a web server serves on the port.
     pub virtual_hosts: Vec<WireVirtualHost<'a>>,
 }
