@@ -109,6 +109,7 @@ Examples:
   portcheck wait 5432 --for listening
   portcheck wait db:5432 --for listening --timeout 2m -- ./migrate
   portcheck wait 8080 --for free --reuse-addr -- ./serve
+  portcheck wait https://localhost:8443/health --for answering --status 2xx
 
 A port of another machine is tried by connecting. Exit code 124 means that the time ran out. With
 CMD, the exit code is that of CMD, or 126 or 127 if CMD cannot be run.";

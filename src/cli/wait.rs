@@ -10,7 +10,8 @@ use super::common::{self, Narrow, Output};
 use super::names::{ActionFormats, NativeOnly, named, parse_pid};
 use super::rules::Rule;
 use super::{Stop, Wish, help, targets};
-use crate::commands::wait::{self, Awaited, By, Goal, Options, Remote};
+use crate::commands::identify::Typed;
+use crate::commands::wait::{self, Accepted, Awaited, By, Goal, Options, Remote};
 use crate::duration::parse_duration;
 use crate::model::Protocol;
 use crate::render::{Format, Style};
@@ -30,7 +31,8 @@ pub const JSON_BESIDE_COMMAND: &str =
 pub struct WaitArgs {
     #[arg(value_name = "TARGET", required = true, help = common::TARGET, help_heading = None)]
     targets: Vec<String>,
-    /// Wait until somebody listens on every port, or until every port can be bound
+    /// Wait until somebody listens on every port, until every port can be bound, or until every
+    /// server answers
     #[arg(long = "for", value_name = "STATE", required = true, value_parser = named::<Awaited>(Awaited::VARIANTS))]
     awaited: Awaited,
     /// One of the ports is enough
@@ -42,6 +44,9 @@ pub struct WaitArgs {
     /// Require this process, or a descendant of it, to listen; fail at once if another one does
     #[arg(long, value_name = "PID|NAME", value_parser = By::parse)]
     by: Option<By>,
+    /// Accept these statuses of HTTP only, as in 2xx or 200,301. Default: all below 500
+    #[arg(long, value_name = "STATUS", value_parser = str::parse::<Accepted>)]
+    status: Option<Accepted>,
     /// Give up when one of these processes ends
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = parse_pid)]
     pid: Vec<u32>,
@@ -86,23 +91,24 @@ pub const RULES: &[Rule<WaitArgs>] = &[
     Rule {
         example: "wait 8080 --for free --wait-for-dns",
         is_broken: |wait| wait.awaited == Awaited::Free && wait.wait_for_dns,
-        message: "--wait-for-dns is for the names of other machines, so it goes with --for listening only",
+        message: "--wait-for-dns is for the names of other machines, so it does not go with --for free",
+    },
+    Rule {
+        example: "wait 8080 --for listening --status 2xx",
+        is_broken: |wait| wait.awaited != Awaited::Answering && wait.status.is_some(),
+        message: "--status is about answers, so it goes with --for answering only",
     },
     Rule {
         example: "wait 8080 --for free --by node",
         is_broken: |wait| wait.awaited == Awaited::Free && wait.by.is_some(),
-        message: "--by names the process that must listen, so it goes with --for listening only",
+        message: "--by names the process that must listen, so it does not go with --for free",
     },
 ];
 
 impl WaitArgs {
     /// What it asks for.
     pub fn resolve(self) -> Result<Wish, Stop> {
-        let (here, remotes) = self.places()?;
-        self.require_this_machine_alone(&remotes)?;
-        let protocols = self.narrow.protocols();
-        let here = wait::awaited_targets(self.awaited, &protocols, here);
-        let goals = Goal::all(&here, remotes);
+        let (here, goals) = self.goals()?;
         let options = self.options();
         let request = Request {
             connections: self.all,
@@ -120,11 +126,34 @@ impl WaitArgs {
         Ok(Wish::Wait(request, Waiting { options, goals, command: self.cmd, is_verbose, notes }, printing))
     }
 
+    /// The ports on this machine, and all that is waited for.
+    fn goals(&self) -> Result<(Vec<Target>, Vec<Goal>), Stop> {
+        // A URL is part of what is asked, so each target keeps its own.
+        let parts: Vec<&[String]> = match self.awaited {
+            Awaited::Answering => self.targets.chunks(1).collect(),
+            Awaited::Free | Awaited::Listening => vec![&self.targets],
+        };
+        let (mut all, mut goals) = (Vec::new(), Vec::new());
+        for part in parts {
+            let (here, remotes) = self.places(part)?;
+            self.require_this_machine_alone(&remotes)?;
+            let here = wait::awaited_targets(self.awaited, &self.narrow.protocols(), here);
+            let typed = if self.awaited == Awaited::Answering {
+                part.first().and_then(|typed| Typed::read(typed))
+            } else {
+                None
+            };
+            goals.extend(Goal::all(&here, remotes).into_iter().map(|goal| Goal { typed: typed.clone(), ..goal }));
+            all.extend(here);
+        }
+        Ok((all, goals))
+    }
+
     /// The ports on this machine, and those on others.
-    fn places(&self) -> Result<(Vec<Target>, Vec<Remote>), Stop> {
+    fn places(&self, typed: &[String]) -> Result<(Vec<Target>, Vec<Remote>), Stop> {
         match self.awaited {
-            Awaited::Free => Ok((targets::resolve(&self.targets, &self.narrow)?, Vec::new())),
-            Awaited::Listening => targets::resolve_with_remotes(&self.targets, &self.narrow),
+            Awaited::Free => Ok((targets::resolve(typed, &self.narrow)?, Vec::new())),
+            Awaited::Listening | Awaited::Answering => targets::resolve_with_remotes(typed, &self.narrow),
         }
     }
 
@@ -145,7 +174,8 @@ impl WaitArgs {
     fn notes(&self) -> Vec<String> {
         let note =
             |typed: &String| Some(format!("waits for the port of '{typed}'; {} is not requested", path_of(typed)?));
-        self.targets.iter().filter_map(note).collect()
+        let is_asked = self.awaited == Awaited::Answering;
+        self.targets.iter().filter(|_| !is_asked).filter_map(note).collect()
     }
 
     fn options(&self) -> Options {
@@ -156,6 +186,7 @@ impl WaitArgs {
             by: self.by.clone(),
             pids: self.pid.clone(),
             wait_for_dns: self.wait_for_dns,
+            status: self.status.clone(),
         }
     }
 }

@@ -6,6 +6,8 @@
 //! decides. Between two looks this process sleeps in poll(2) on the watched processes, so it
 //! notices their end at once.
 
+mod answering;
+mod end;
 mod look;
 mod pace;
 mod remote;
@@ -13,6 +15,7 @@ mod remote;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+pub use answering::Accepted;
 pub use look::By;
 pub use remote::{Progress, Remote, parse as parse_remote};
 
@@ -20,12 +23,14 @@ use crate::collect;
 use crate::commands::check::check;
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::Exit;
+use crate::commands::identify::Typed;
 use crate::diagnose::PortReport;
 use crate::error::Error;
 use crate::model::{Pid, Protocol};
-use crate::platform::process::{Handle, wait_for_exits};
 use crate::request::Request;
 use crate::target::Target;
+use answering::Asker;
+use end::End;
 use look::{Look, Looker};
 use pace::Pace;
 use remote::Attempts;
@@ -38,6 +43,8 @@ pub enum Awaited {
     Listening,
     /// It can be bound.
     Free,
+    /// Somebody listens on it, and answers a question.
+    Answering,
 }
 
 /// What is asked for.
@@ -55,6 +62,8 @@ pub struct Options {
     pub pids: Vec<Pid>,
     /// Whether to wait until the name of another machine exists.
     pub wait_for_dns: bool,
+    /// The statuses of HTTP that are good enough; those below 500 if `None`. Only for answers.
+    pub status: Option<Accepted>,
 }
 
 /// A port that is waited for, and its progress.
@@ -64,6 +73,8 @@ pub struct Goal {
     pub place: Place,
     /// Whether it is as awaited.
     pub is_met: bool,
+    /// The URL that was typed, if it was one.
+    pub typed: Option<Typed>,
     /// The progress of attempts to connect, for a port of another machine.
     pub progress: Option<Progress>,
 }
@@ -84,7 +95,7 @@ impl Goal {
         let here = here.iter().flat_map(|target| target.ports().map(move |port| Place::Here(single(target, port))));
         let places = here.chain(there.into_iter().map(Place::There));
         let progress = |place: &Place| matches!(place, Place::There(_)).then_some(Progress::NotTried);
-        places.map(|place| Self { progress: progress(&place), place, is_met: false }).collect()
+        places.map(|place| Self { progress: progress(&place), place, is_met: false, typed: None }).collect()
     }
 
     /// As people write it: `8080/tcp`, `127.0.0.1:8080`, `db.internal:5432`.
@@ -176,7 +187,8 @@ pub fn wait(
     let end = End::of(&options)?;
     let request = Request { targets: targets_of(&goals), ..request.clone() };
     let mut wait = Wait {
-        attempts: Attempts::start(&goals, request.family)?,
+        attempts: Attempts::start(&goals, &request, &options)?,
+        asker: Asker::new(&request, &options),
         looker: Looker::new(&request, &options),
         request: &request,
         options: &options,
@@ -215,35 +227,6 @@ fn targets_of(goals: &[Goal]) -> Vec<Target> {
     here.collect()
 }
 
-/// What ends a wait that is not met: its time, or the processes of `--pid`.
-struct End {
-    start: Instant,
-    timeout: Option<Duration>,
-    /// `None` for a process that had ended before.
-    handles: Vec<(Pid, Option<Handle>)>,
-}
-
-impl End {
-    fn of(options: &Options) -> Result<Self, Error> {
-        let start = Instant::now();
-        let handles = options.pids.iter().map(|&pid| Ok((pid, Handle::open(pid)?))).collect::<Result<_, Error>>()?;
-        Ok(Self { start, timeout: options.timeout, handles })
-    }
-
-    fn reached(&self) -> Option<Outcome> {
-        let ended = self.handles.iter().find(|(_, handle)| handle.as_ref().is_none_or(Handle::has_ended));
-        let is_late = self.timeout.is_some_and(|timeout| self.start.elapsed() >= timeout);
-        ended.map(|&(pid, _)| Outcome::ProcessEnded(pid)).or(is_late.then_some(Outcome::Timeout))
-    }
-
-    /// Waits for so long, or until it is reached.
-    fn wait(&self, pause: Duration) -> Result<(), Error> {
-        let left = self.timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(self.start.elapsed()));
-        let running: Vec<&Handle> = self.handles.iter().filter_map(|(_, handle)| handle.as_ref()).collect();
-        wait_for_exits(&running, Some(pause.min(left))).map(drop)
-    }
-}
-
 /// A running wait.
 struct Wait<'a> {
     request: &'a Request,
@@ -251,6 +234,7 @@ struct Wait<'a> {
     goals: Vec<Goal>,
     looker: Looker<'a>,
     attempts: Attempts,
+    asker: Asker,
 }
 
 /// The result of a look.
@@ -282,6 +266,7 @@ impl Wait<'_> {
     fn look(&mut self) -> Result<(Option<Outcome>, Look), Error> {
         self.attempts.collect(&mut self.goals);
         let look = self.looker.look(&mut self.goals)?;
+        self.asker.look(&mut self.goals)?;
         let outcome = if self.is_for_enough(|goal| goal.is_met) {
             Some(Outcome::Met)
         } else if self.is_in_vain() {

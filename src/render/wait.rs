@@ -23,6 +23,8 @@ pub fn now(
     let (what, is_one) = names(goals.iter(), if options.any { "or" } else { "and" });
     let what = match (options.awaited, is_one) {
         (Awaited::Listening, _) => format!("{} listens on {what}", listener(options)),
+        (Awaited::Answering, true) => format!("{what} answers"),
+        (Awaited::Answering, false) => format!("{what} answer"),
         (Awaited::Free, true) => format!("{what} is free"),
         (Awaited::Free, false) => format!("{what} are free"),
     };
@@ -68,7 +70,7 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
         paper.gap()?;
         return super::ports(&report.diagnosis, style, paper.out);
     }
-    if report.options.awaited == Awaited::Listening {
+    if report.options.awaited != Awaited::Free {
         let listens = report.diagnosis.ports.iter().flat_map(|port| &port.verdict.findings);
         for finding in listens.filter(|finding| finding.severity == Severity::Conflict && !finding.pids.is_empty()) {
             paper.sentence(&prose::sentence(finding, &report.diagnosis.processes))?;
@@ -95,6 +97,8 @@ fn met(report: &Report) -> String {
     let (met, is_one) = names(report.goals.iter().filter(|goal| goal.is_met), "and");
     match (report.options.awaited, is_one) {
         (Awaited::Listening, _) => format!("{} listens on {met}", listener(&report.options)),
+        (Awaited::Answering, true) => format!("{met} answers"),
+        (Awaited::Answering, false) => format!("{met} answer"),
         (Awaited::Free, true) => format!("{met} is free"),
         (Awaited::Free, false) => format!("{met} are free"),
     }
@@ -102,12 +106,14 @@ fn met(report: &Report) -> String {
 
 fn not_met(report: &Report) -> String {
     let missing = report.goals.iter().filter(|goal| !goal.is_met);
-    let is_listening = report.options.awaited == Awaited::Listening;
-    let joint = if is_listening || report.options.any { "or" } else { "and" };
-    match (is_listening, names(missing, joint)) {
-        (true, (missing, _)) => format!("nobody listens on {missing}"),
-        (false, (missing, true)) => format!("{missing} is not free"),
-        (false, (missing, false)) => format!("{missing} are not free"),
+    let awaited = report.options.awaited;
+    let joint = if awaited == Awaited::Listening || report.options.any { "or" } else { "and" };
+    match (awaited, names(missing, joint)) {
+        (Awaited::Listening, (missing, _)) => format!("nobody listens on {missing}"),
+        (Awaited::Free, (missing, true)) => format!("{missing} is not free"),
+        (Awaited::Free, (missing, false)) => format!("{missing} are not free"),
+        (Awaited::Answering, (missing, true)) => format!("{missing} does not answer as awaited"),
+        (Awaited::Answering, (missing, false)) => format!("{missing} do not answer as awaited"),
     }
 }
 

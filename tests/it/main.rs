@@ -94,6 +94,8 @@ mod tunnels;
 #[cfg(target_os = "linux")]
 mod wait;
 #[cfg(target_os = "linux")]
+mod wait_answering;
+#[cfg(target_os = "linux")]
 mod wait_names;
 #[cfg(target_os = "linux")]
 mod wait_pace;

@@ -33,6 +33,16 @@ impl Typed {
         })
     }
 
+    /// One for a host and port that were typed without a URL: they say nothing of what is spoken.
+    pub fn of_host(authority: String) -> Self {
+        Self { scheme: String::new(), authority, path: "/".to_owned() }
+    }
+
+    /// Whether it says what is spoken there.
+    pub fn is_url(&self) -> bool {
+        !self.scheme.is_empty()
+    }
+
     /// The host without its port, for the handshake of TLS.
     pub fn host(&self) -> &str {
         match self.authority.strip_prefix('[') {

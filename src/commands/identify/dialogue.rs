@@ -73,7 +73,7 @@ fn converse(call: &Call, question: Question, channel: &mut Channel) -> (Vec<u8>,
     let is_greeting = |bytes: &[u8]| answers::greeting(bytes, call.port()).is_some();
     // A URL says what is spoken there, so its server is not expected to begin.
     if question != Question::Nothing {
-        let patience = if call.typed.is_some() { Duration::ZERO } else { BANNER };
+        let patience = if call.typed.as_ref().is_some_and(Typed::is_url) { Duration::ZERO } else { BANNER };
         channel.deadline = deadline.min(Instant::now() + patience);
     }
     let end = gather(channel, &mut bytes, is_greeting);
@@ -131,6 +131,11 @@ fn ask_over_tls(call: &Call, channel: Channel) -> Identified {
 }
 
 impl Call {
+    /// Whether it asks for TLS.
+    pub fn is_tls(&self) -> bool {
+        self.question == Question::Tls
+    }
+
     fn port(&self) -> u16 {
         self.ports.last().copied().unwrap_or(self.address.port())
     }

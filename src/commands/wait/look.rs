@@ -171,7 +171,7 @@ impl<'a> Looker<'a> {
             let Place::Here(target) = &goal.place else { continue };
             let listens = at(&listeners, target.first).iter().any(|socket| self.is_its(target, socket));
             goal.is_met = match self.options.awaited {
-                Awaited::Listening => listens || self.answers(target),
+                Awaited::Listening | Awaited::Answering => listens || self.answers(target),
                 Awaited::Free => {
                     // Where somebody listens, nothing is bound, as that could block a server for a
                     // moment. The first look is an exception: it finds out whether we may bind at
@@ -185,7 +185,7 @@ impl<'a> Looker<'a> {
             }
         }
         self.is_first = false;
-        if self.options.awaited == Awaited::Listening
+        if self.options.awaited != Awaited::Free
             && goals.iter().any(|goal| goal.is_met && matches!(goal.place, Place::Here(_)))
         {
             self.require_listener(goals, &mut look)?;
@@ -218,7 +218,7 @@ impl<'a> Looker<'a> {
         let mut listeners = Vec::new();
         for (&protocol, ports) in &self.ports {
             // UDP has no separate table of waiting sockets, and a bind tells as much.
-            if protocol == Protocol::Tcp || self.options.awaited == Awaited::Listening {
+            if protocol == Protocol::Tcp || self.options.awaited != Awaited::Free {
                 listeners.extend(self.watch.listeners(protocol, ports)?);
             }
         }
@@ -234,7 +234,9 @@ impl<'a> Looker<'a> {
             return false;
         }
         let attempts = probe::probe_briefly(target.first, Protocol::Tcp, self.request.family);
-        attempts.iter().any(|attempt| attempt.outcome == Outcome::InUse) && connects(target, self.request.family)
+        // Whether it answers is asked by a connection of its own.
+        let connects = || self.options.awaited == Awaited::Answering || connects(target, self.request.family);
+        attempts.iter().any(|attempt| attempt.outcome == Outcome::InUse) && connects()
     }
 
     fn is_its(&self, target: &Target, socket: &Socket) -> bool {
@@ -305,7 +307,7 @@ fn at(listeners: &[Socket], port: u16) -> &[Socket] {
 pub fn is_as_awaited(awaited: Awaited, port: &PortReport, target: &Target) -> bool {
     match awaited {
         Awaited::Free => port.verdict.status == Status::Free,
-        Awaited::Listening => {
+        Awaited::Listening | Awaited::Answering => {
             port.observed.sockets.iter().any(|socket| socket.state.is_listening() && target.covers(socket))
         }
     }

@@ -9,17 +9,19 @@ use std::time::Duration;
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 
-use super::{Goal, Place};
+use super::answering::How;
+use super::{Awaited, Goal, Options, Place};
 use crate::commands::identify;
 use crate::error::Error;
 use crate::model::{Family, Protocol};
+use crate::request::Request;
 use crate::target::{self, Names};
 
 /// How long a connection may take. A machine that is up answers sooner, and a later attempt may
 /// find it up.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The pauses between attempts: the first, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
+pub const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
 /// How many ports are tried at a time. If there are more, each thread has several.
 const MOST_THREADS: usize = 16;
 
@@ -122,19 +124,42 @@ fn is_host(host: &str) -> bool {
     name.split('.').all(is_label) && name.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
+/// A port that is tried, and how.
+#[derive(Debug, Clone)]
+struct Attempt {
+    /// Which goal it is.
+    index: usize,
+    remote: Remote,
+    /// What to ask; nothing if a connection is enough.
+    how: Option<How>,
+}
+
+impl Attempt {
+    /// Tries one address, or says why it is not as awaited.
+    fn reach(&self, address: SocketAddr) -> Result<(), String> {
+        match &self.how {
+            Some(how) => how.ask_remote(&self.remote, address),
+            None => connect(address).map_err(|error| error.to_string()),
+        }
+    }
+}
+
 /// Attempts in threads of their own, as looking up a name cannot be interrupted.
 pub struct Attempts(Receiver<(usize, Progress)>);
 
 impl Attempts {
     /// Starts to try all goals on other machines, at their addresses of `family`; of both if
     /// `None`.
-    pub fn start(goals: &[Goal], family: Option<Family>) -> Result<Self, Error> {
+    pub fn start(goals: &[Goal], request: &Request, options: &Options) -> Result<Self, Error> {
         let (sender, receiver) = mpsc::channel();
-        let remotes: Vec<(usize, Remote)> = goals
+        let family = request.family;
+        let is_asked = options.awaited == Awaited::Answering;
+        let how = |goal: &Goal| is_asked.then(|| How { typed: goal.typed.clone(), status: options.status.clone() });
+        let remotes: Vec<Attempt> = goals
             .iter()
             .enumerate()
             .filter_map(|(index, goal)| match &goal.place {
-                Place::There(remote) => Some((index, remote.clone())),
+                Place::There(remote) => Some(Attempt { index, remote: remote.clone(), how: how(goal) }),
                 Place::Here(_) => None,
             })
             .collect();
@@ -159,18 +184,18 @@ impl Attempts {
 }
 
 /// Ends when all of its ports have answered, or nobody waits any more.
-fn try_until_all_answer(mut share: Vec<(usize, Remote)>, family: Option<Family>, sender: &Sender<(usize, Progress)>) {
+fn try_until_all_answer(mut share: Vec<Attempt>, family: Option<Family>, sender: &Sender<(usize, Progress)>) {
     let mut pause = PAUSES.0;
     let mut is_first = true;
     let mut is_awaited = true;
     loop {
-        share.retain(|(index, remote)| {
+        share.retain(|attempt| {
             // Nobody waits for the rest, and an attempt may take long.
             if !is_awaited {
                 return false;
             }
-            let mut tell = |progress| is_awaited = sender.send((*index, progress)).is_ok();
-            let outcome = try_once(remote, family, |progress| {
+            let mut tell = |progress| is_awaited = sender.send((attempt.index, progress)).is_ok();
+            let outcome = try_once(attempt, family, |progress| {
                 // Later on, the reason of the last failure says more.
                 if is_first {
                     tell(progress);
@@ -191,7 +216,8 @@ fn try_until_all_answer(mut share: Vec<(usize, Remote)>, family: Option<Family>,
 
 /// Tries all addresses of the machine at once. Returns the first that answers, or why the first one
 /// does not.
-fn try_once(remote: &Remote, family: Option<Family>, mut tell: impl FnMut(Progress)) -> Progress {
+fn try_once(attempt: &Attempt, family: Option<Family>, mut tell: impl FnMut(Progress)) -> Progress {
+    let Attempt { remote, .. } = attempt;
     tell(Progress::LookingUp);
     let addresses = match look_up(remote) {
         Ok(addresses) => addresses.into_iter().filter(|address| Family::fits(family, address.ip())).collect::<Vec<_>>(),
@@ -201,7 +227,8 @@ fn try_once(remote: &Remote, family: Option<Family>, mut tell: impl FnMut(Progre
     let (sender, receiver) = mpsc::channel();
     for &address in &addresses {
         let to_send = sender.clone();
-        let attempt = move || to_send.send((address, connect(address)));
+        let own = attempt.clone();
+        let attempt = move || to_send.send((address, own.reach(address)));
         // The threads are not joined: an address that answers must not wait for one that does not.
         // A single address needs no thread. Without threads, the addresses are tried one after the
         // other.
@@ -250,6 +277,8 @@ pub fn connect(address: SocketAddr) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
 
     const NAMES: Names = Names {
@@ -294,12 +323,39 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let remote = Remote { host: "127.0.0.1".to_owned(), port: address.port() };
+        let attempt = Attempt { index: 0, remote, how: None };
         let mut told = Vec::new();
-        assert_eq!(try_once(&remote, None, |progress| told.push(progress)), Progress::Answers(address));
+        assert_eq!(try_once(&attempt, None, |progress| told.push(progress)), Progress::Answers(address));
         assert_eq!(told, [Progress::LookingUp, Progress::Connecting]);
         drop(listener);
-        let refused = try_once(&remote, None, |_| {});
+        let refused = try_once(&attempt, None, |_| {});
         assert!(matches!(&refused, Progress::Failed(why) if why.contains("refused")), "{refused:?}");
+    }
+
+    #[test]
+    fn a_server_of_another_machine_is_asked_for_what_was_typed() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let answers = ["503 Busy", "204 Fine"];
+            let ask = |answer: &str| {
+                let mut stream = listener.accept().unwrap().0;
+                let mut question = [0; 1000];
+                let length = stream.read(&mut question).unwrap();
+                stream.write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n").as_bytes()).unwrap();
+                String::from_utf8_lossy(&question[..length]).into_owned()
+            };
+            answers.map(ask)
+        });
+        let remote = Remote { host: "127.0.0.1".to_owned(), port: address.port() };
+        let how = Some(How { typed: identify::Typed::read("http://db.example/health"), status: None });
+        let attempt = Attempt { index: 0, remote, how };
+        let busy = try_once(&attempt, None, |_| {});
+        assert_eq!(busy, Progress::Failed(format!("{address}: it answers with status 503")));
+        assert_eq!(try_once(&attempt, None, |_| {}), Progress::Answers(address));
+        for question in server.join().unwrap() {
+            assert!(question.starts_with("GET /health HTTP/1.1\r\nHost: db.example\r\n"), "{question}");
+        }
     }
 
     proptest::proptest! {
