@@ -43,7 +43,7 @@ pub fn write(
         Owners::Hidden { reason } => hidden(group.sockets[0], reason, paper)?,
         _ => {}
     }
-    place(group, style, paper)?;
+    place(group, diagnosis, style, paper)?;
     tunnel::write(group, diagnosis, paper)
 }
 
@@ -194,11 +194,12 @@ fn others(pids: &[Pid], diagnosis: &Diagnosis) -> String {
 }
 
 /// Writes where the sockets of a group are: one row for those that wait, a row for each connection.
-fn place(group: &Group<'_>, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
+fn place(group: &Group<'_>, diagnosis: &Diagnosis, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     const MOST: usize = 8;
+    let waits_on = || format!("{}{}", addresses(&group.sockets), ask_reach(&group.sockets, diagnosis));
     match group.sockets[0].state {
-        State::Listen => return paper.field("listens on", &addresses(&group.sockets)),
-        State::Unconnected => return paper.field("receives on", &addresses(&group.sockets)),
+        State::Listen => return paper.field("listens on", &waits_on()),
+        State::Unconnected => return paper.field("receives on", &waits_on()),
         State::Bound => return paper.field("bound to", &addresses(&group.sockets)),
         _ => {}
     }
@@ -212,6 +213,18 @@ fn place(group: &Group<'_>, style: &Style, paper: &mut Paper<'_>) -> io::Result<
         paper.field("", &format!("and {} more", group.sockets.len() - most))?;
     }
     Ok(())
+}
+
+/// What tells whether a firewall is in the way of other machines: ` (portcheck reach 80)`.
+fn ask_reach(sockets: &[&Socket], diagnosis: &Diagnosis) -> String {
+    let first = sockets[0];
+    let is_beyond = sockets.iter().any(|socket| Exposure::of(socket) > Exposure::Namespace);
+    // Only Linux has network namespaces, and the command looks at its own.
+    if !is_beyond || diagnosis.host.os != "linux" || diagnosis.inside.is_some() || first.namespace.is_some() {
+        return String::new();
+    }
+    let protocol = if first.protocol == Protocol::Tcp { "" } else { "/udp" };
+    format!(" (portcheck reach {}{protocol})", first.local.port())
 }
 
 /// `all addresses, IPv4 and IPv6; reachable from other machines`, `127.0.0.1 and ::1; this machine

@@ -1,5 +1,7 @@
 //! `portcheck reach`, in network namespaces of the tests' own with real rules.
 
+mod frontends;
+mod random;
 mod untouched;
 
 use std::net::TcpListener;

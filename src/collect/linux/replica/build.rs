@@ -50,6 +50,7 @@ impl Replica {
         };
         let wanted = network.settings.iter().filter(|setting| is_there(&setting.path.to_string_lossy()));
         replica.doubts.extend(settings::apply(wanted).into_iter().map(|path| format!("the setting {path}")));
+        settings::lift_limits();
         for link in links {
             replica.set_up(link).map_err(|failure| format!("{} cannot be set up: {failure}", link.name))?;
         }

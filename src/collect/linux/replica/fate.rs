@@ -27,6 +27,12 @@ pub struct Fate {
     pub is_dockers: bool,
 }
 
+/// A chain that a packet was in, and the position of the last rule that it got to.
+struct Visit {
+    chain: Chain,
+    last: usize,
+}
+
 impl Reader<'_> {
     /// Judges the steps of the packet that asks `question`.
     pub fn read(&self, steps: &[Step], question: &Question) -> Fate {
@@ -49,26 +55,44 @@ impl Reader<'_> {
     fn doubt(&self, steps: &[&Step], question: &Question) -> Option<Doubt> {
         let headed = steps.iter().filter_map(|step| step.headed).map(|address| address.port());
         let ports: Vec<u16> = headed.chain([question.to.port()]).collect();
-        let mut visited: Vec<(Chain, usize)> = Vec::new();
-        for step in steps {
-            let ends = matches!(step.verdict, Verdict::Accept | Verdict::Drop | Verdict::Other);
-            let reached = step.handle.filter(|_| ends).and_then(|handle| self.position(&step.chain, handle));
-            visited.push((step.chain.clone(), reached.unwrap_or(usize::MAX)));
-            if let Some(next) = &step.next {
-                let (family, table, _) = &step.chain;
-                visited.push(((family.clone(), table.clone(), next.clone()), usize::MAX));
-            }
-        }
-        visited.iter().find_map(|(chain, _)| {
-            // A rule before the one that ended the way through this chain.
-            let limits = visited.iter().filter(|(other, _)| other == chain).map(|(_, reached)| *reached);
-            let limit = limits.min().unwrap_or(usize::MAX);
-            let rules = self.firewall.texts.of(chain).iter().take(limit).enumerate();
+        self.visits(steps).into_iter().find_map(|Visit { chain, last }| {
+            let rules = self.firewall.texts.of(&chain).iter().take(last).enumerate();
             rules.into_iter().find_map(|(index, rule)| {
                 let on = doubts::of(rule, question, &ports)?.to_owned();
-                Some(Doubt { rule: Some(self.at(chain, index + 1)), on })
+                Some(Doubt { rule: Some(self.at(&chain, index + 1)), on })
             })
         })
+    }
+
+    /// How far the packet got in each chain. One that it left without a word was passed as a whole.
+    fn visits(&self, steps: &[&Step]) -> Vec<Visit> {
+        let whole = |chain: &Chain| Visit { chain: chain.clone(), last: usize::MAX };
+        let (mut done, mut open): (Vec<Visit>, Vec<Visit>) = (Vec::new(), Vec::new());
+        for step in steps {
+            while open.last().is_some_and(|visit| visit.chain != step.chain) {
+                done.extend(open.pop().map(|visit| whole(&visit.chain)));
+            }
+            open.pop();
+            let last = step.handle.map_or(Some(usize::MAX), |handle| self.position(&step.chain, handle));
+            let here = Visit { chain: step.chain.clone(), last: last.unwrap_or(usize::MAX) };
+            let (family, table, _) = &step.chain;
+            let next = step.next.clone().map(|name| Visit { chain: (family.clone(), table.clone(), name), last: 0 });
+            match step.verdict {
+                Verdict::Next => open.push(here),
+                Verdict::Jump => open.extend([here].into_iter().chain(next)),
+                Verdict::Goto => {
+                    done.push(here);
+                    open.extend(next);
+                }
+                Verdict::Return => done.push(here),
+                Verdict::Accept | Verdict::Drop | Verdict::Other => {
+                    done.push(here);
+                    done.append(&mut open);
+                }
+            }
+        }
+        done.extend(open.iter().map(|visit| whole(&visit.chain)));
+        done
     }
 
     /// Any rule of iptables-legacy that may concern the packet, and whose effect cannot be replayed.

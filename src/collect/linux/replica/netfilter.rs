@@ -36,9 +36,14 @@ const TRACE_TRANSPORT: u16 = 9;
 const TRACE_POLICY: u16 = 16;
 const VERDICT_CODE: u16 = 1;
 const VERDICT_CHAIN: u16 = 2;
-/// `NFT_TRACETYPE_POLICY`, `NFT_TRACETYPE_RULE`.
+/// `NFT_TRACETYPE_POLICY`, `NFT_TRACETYPE_RETURN`, `NFT_TRACETYPE_RULE`.
 const OF_POLICY: u32 = 1;
+const OF_RETURN: u32 = 2;
 const OF_RULE: u32 = 3;
+/// `NFT_JUMP`, `NFT_GOTO`, `NFT_RETURN`, which are negative.
+const JUMP: u32 = 3u32.wrapping_neg();
+const GOTO: u32 = 4u32.wrapping_neg();
+const RETURN: u32 = 5u32.wrapping_neg();
 /// The group that traces are sent to: `NFNLGRP_NFTRACE` is the ninth.
 const TRACE_GROUP: u32 = 1 << 8;
 
@@ -97,8 +102,14 @@ pub enum Verdict {
     Drop,
     /// To a program, or taken by the kernel.
     Other,
-    /// The next rule, another chain or back.
-    Goes,
+    /// On with the next rule.
+    Next,
+    /// To another chain, and back behind this rule.
+    Jump,
+    /// To another chain, and not back.
+    Goto,
+    /// Back to the chain that led here.
+    Return,
 }
 
 /// A step of a packet.
@@ -163,14 +174,18 @@ fn step(payload: &[u8]) -> Result<Option<Step>, Failure> {
             (handle.copied().map(u64::from_be_bytes), number(verdict, VERDICT_CODE)?)
         }
         Some(OF_POLICY) => (None, number(attributes, TRACE_POLICY)?),
+        Some(OF_RETURN) => (None, Some(RETURN)),
         _ => (None, None),
     };
     let verdict_kind = match code {
         Some(0) => Verdict::Drop,
         Some(1) => Verdict::Accept,
-        // `NFT_CONTINUE` and the others of nf_tables are negative.
+        Some(JUMP) => Verdict::Jump,
+        Some(GOTO) => Verdict::Goto,
+        Some(RETURN) => Verdict::Return,
+        // The verdict of a hook, with a number above it: `NF_QUEUE`, `NF_STOLEN`.
         Some(code) if code & 0xff <= 5 && code < 0x8000_0000 => Verdict::Other,
-        _ => Verdict::Goes,
+        _ => Verdict::Next,
     };
     let next = find_attribute(verdict, VERDICT_CHAIN)?.map(text);
     let headers = (find_attribute(attributes, TRACE_NETWORK)?, find_attribute(attributes, TRACE_TRANSPORT)?);

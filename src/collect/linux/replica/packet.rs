@@ -32,15 +32,16 @@ pub enum Kind {
 
 /// The packet that asks `to` for a connection. `token` comes back with the answer.
 pub fn ask(protocol: Protocol, from: SocketAddr, to: SocketAddr, token: u32) -> Vec<u8> {
-    let mut segment = Vec::with_capacity(24);
+    let mut segment = Vec::with_capacity(40);
     segment.extend(from.port().to_be_bytes());
     segment.extend(to.port().to_be_bytes());
     let (number, checksum_at) = match protocol {
         Protocol::Tcp => {
             segment.extend(token.to_be_bytes());
             segment.extend([0; 4]);
-            // Six words long; the largest segment is 1380 bytes.
-            segment.extend([6 << 4, SYN, 0xff, 0xff, 0, 0, 0, 0, 2, 4, 0x05, 0x64]);
+            // Ten words long, with the options that Linux has: rules may look at its length.
+            segment.extend([10 << 4, SYN, 0xfa, 0xf0, 0, 0, 0, 0]);
+            segment.extend([2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7]);
             (TCP, 16)
         }
         Protocol::Udp => {

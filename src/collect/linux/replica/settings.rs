@@ -2,6 +2,7 @@
 //! network namespace has for itself.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 
 use super::network::Link;
@@ -41,6 +42,24 @@ pub fn read(links: &[Link]) -> Vec<Setting> {
         fs::read_to_string(&path).ok().map(|value| Setting { path, value })
     };
     paths.filter_map(setting).collect()
+}
+
+/// How often the kernel sends errors of ICMP. In the replica nobody waits for the next one.
+const UNLIMITED: [(&str, &str); 4] = [
+    ("ipv4/icmp_ratelimit", "0"),
+    ("ipv4/icmp_msgs_per_sec", "1000000"),
+    ("ipv4/icmp_msgs_burst", "1000000"),
+    ("ipv6/icmp/ratelimit", "0"),
+];
+
+/// Lets the kernel answer each packet. Those that are missing here belong to the whole machine.
+pub fn lift_limits() {
+    for (path, value) in UNLIMITED {
+        let _ = fs::OpenOptions::new()
+            .write(true)
+            .open(PathBuf::from("/proc/sys/net").join(path))
+            .and_then(|mut file| file.write_all(value.as_bytes()));
+    }
 }
 
 /// Sets what is different in this thread's network namespace. The names of those that it could not
