@@ -36,7 +36,7 @@ pub struct ListArgs {
     /// Only ports of this class
     #[arg(long, value_name = "CLASS", value_parser = named::<Class>(Class::VARIANTS))]
     class: Option<Class>,
-    /// Only what other machines can reach
+    /// Only what other machines can reach by its address; 'portcheck reach' asks the firewall, too
     #[arg(long)]
     exposed: bool,
     /// Sort by this column

@@ -15,7 +15,7 @@ use super::exit::Exit;
 use crate::collect;
 use crate::diagnose::{Observed, PortReport};
 use crate::error::Error;
-use crate::model::{By, Gap, Origin, Place, Protocol, Question, Reach, Reached, Snapshot, Socket};
+use crate::model::{By, Gap, Origin, Place, Protocol, Question, Reach, Reached, ShownBy, Snapshot, Socket};
 use crate::request::Request;
 use judge::Case;
 
@@ -49,24 +49,49 @@ pub fn reach(request: &Request, from: &[IpAddr]) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// What can be reached comes first, then what is uncertain.
+/// What can be reached comes first, also if by one IP version only. Then comes what is uncertain.
 fn report_order(port: &PortReport) -> usize {
-    match result_of(port, false) {
-        Exit::Yes => 0,
-        Exit::Unknown => 1,
-        _ => 2,
+    let has = |results: &[Reached]| port.observed.reach.iter().any(|reach| results.contains(&reach.result));
+    match () {
+        () if has(&[Reached::Open, Reached::Diverted]) => 0,
+        () if has(&[Reached::Unknown]) => 1,
+        () => 2,
     }
+}
+
+/// The ports without a server here that rules send elsewhere. Rules for all ports publish none.
+fn published(request: &Request, known: &[Observed]) -> (Vec<Observed>, Option<Gap>) {
+    const UNUSUAL: [u16; 2] = [1, u16::MAX];
+    let all = |ports: &mut dyn Iterator<Item = u16>| -> Vec<(u16, Protocol)> {
+        ports.flat_map(|port| request.protocols.iter().map(move |&protocol| (port, protocol))).collect()
+    };
+    let (unusual, gap) = collect::diversions(&all(&mut UNUSUAL.into_iter()));
+    let is_for_all = UNUSUAL.iter().all(|port| unusual.iter().any(|diversion| diversion.port == *port));
+    if is_for_all || gap.is_some() {
+        return (Vec::new(), gap);
+    }
+    let (found, gap) = collect::diversions(&all(&mut (1..=u16::MAX)));
+    let is_new = |port: &Observed| known.iter().all(|known| known.name() != port.name());
+    let ports = found.into_iter().map(|diversion| Observed {
+        diversion: Some(Box::new(diversion.clone())),
+        ..Observed::of(diversion.port, diversion.protocol)
+    });
+    (ports.filter(is_new).collect(), gap)
 }
 
 /// Everything that waits for connections or datagrams from peers.
 fn listening(request: &Request) -> Result<(Vec<Observed>, Snapshot), Error> {
-    let snapshot = collect::snapshot(&request.scope())?;
+    let mut snapshot = collect::snapshot(&request.scope())?;
     let observe = |((port, protocol, _), sockets): ((u16, Protocol, _), Vec<&Socket>)| {
         let serves = |socket: &&Socket| socket.state.is_listening() && socket.serves(request.family);
         let sockets: Vec<Socket> = sockets.into_iter().filter(serves).cloned().collect();
         (!sockets.is_empty()).then(|| Observed { sockets, ..Observed::of(port, protocol) })
     };
     let mut ports: Vec<Observed> = by_port(&snapshot).into_iter().filter_map(observe).collect();
+    let (published, gap) = published(request, &ports);
+    ports.extend(published);
+    // Who may not read the firewall is told so once: by the gap of the trials.
+    snapshot.gaps.extend(gap.filter(|gap| gap.shown_by != ShownBy::Root));
     ports.sort_by_key(|port| (port.port, port.protocol));
     Ok((ports, snapshot))
 }

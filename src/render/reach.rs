@@ -121,14 +121,9 @@ fn audit(found: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
         return writeln!(out, "nothing listens");
     }
     let row = |port: &PortReport| {
-        let main = main_row(port);
-        let result = match result_of(port, false) {
-            Exit::Yes => "open",
-            _ => main.map_or("unknown", |reach| reach.result.into_str()),
-        };
-        let why = main.map(|reach| why_and_note(port, reach)).unwrap_or_default();
+        let (result, why) = summary(port);
         let holder = port.observed.sockets.iter().find_map(|socket| holder(socket, &found.diagnosis.processes));
-        [port.observed.name(), holder.unwrap_or_default(), result.to_owned(), why]
+        [port.observed.name(), holder.unwrap_or_default(), result, why]
     };
     let rows = found.diagnosis.ports.iter().map(row).collect();
     print(&table(["PORT", "HOLDER", "ELSEWHERE", "WHY"], rows, style), out)
@@ -159,14 +154,24 @@ fn table(heading: [&str; 4], rows: Vec<[String; 4]>, style: &Style) -> Table {
 /// Reasons get at least so much room.
 const NARROWEST: usize = 20;
 
-/// The source that says most: one that can reach the port, else the first.
-fn main_row(port: &PortReport) -> Option<&Reach> {
+/// Whether others can reach a port, and why not; for each IP version if these differ.
+fn summary(port: &PortReport) -> (String, String) {
     let rows = &port.observed.reach;
     let is_bound = |reach: &&Reach| reach.result != Reached::NotBoundThere;
-    rows.iter()
-        .find(|reach| reach.result == Reached::Open)
-        .or_else(|| rows.iter().find(is_bound))
-        .or_else(|| rows.first())
+    let mut told: Vec<&Reach> = rows.iter().filter(is_bound).collect();
+    if told.is_empty() {
+        told.extend(rows.first());
+    }
+    match told[..] {
+        [one, other] if one.result != other.result => {
+            let version = |reach: &Reach| if reach.from.is_ipv4() { "IPv4" } else { "IPv6" };
+            let result = |reach: &Reach| format!("{} ({})", reach.result.into_str(), version(reach));
+            let reasons = [one, other].map(|reach| why_and_note(port, reach));
+            (format!("{}, {}", result(one), result(other)), reasons.join(" ").trim().to_owned())
+        }
+        [one, ..] => (one.result.into_str().to_owned(), why_and_note(port, one)),
+        [] => ("unknown".to_owned(), String::new()),
+    }
 }
 
 fn holder(socket: &Socket, processes: &[Process]) -> Option<String> {

@@ -12,6 +12,7 @@ mod legacy;
 mod netfilter;
 mod network;
 mod packet;
+mod programs;
 mod ruleset;
 mod settings;
 mod trial;
@@ -29,6 +30,7 @@ use build::Replica;
 use firewall::Firewall;
 use netfilter::Tracer;
 use network::Network;
+use programs::Guarded;
 use trial::Bench;
 
 /// The addresses of this machine, as they are when packets arrive.
@@ -39,16 +41,18 @@ pub fn places() -> Vec<Place> {
 /// See [`crate::collect::replay`].
 pub fn replay(proc: &Path, listeners: &[&Socket], questions: &[Question]) -> Replay {
     let untried = |gap: Gap| Replay { trials: vec![None; questions.len()], gaps: vec![gap], has_ufw: false };
-    let network = match Network::read() {
+    let mut network = match Network::read() {
         Ok(network) => network,
         Err(failure) => return untried(unknown(format!("the network cannot be read: {failure}"))),
     };
     let Ok(firewall) = Firewall::read(proc) else { return untried(refused()) };
+    network.doubts.extend(programs::elsewhere(proc, &network));
+    let guarded = programs::of_cgroups(proc, listeners);
     // Only this thread leaves our network namespace, and it ends with the trials.
     let tried = thread::scope(|scope| {
         let work = || {
             nix::sched::unshare(CloneFlags::CLONE_NEWNET).map_err(|_| refused())?;
-            try_all(&network, &firewall, listeners, questions)
+            try_all(&network, &firewall, &guarded, listeners, questions)
         };
         let spawned = thread::Builder::new().name("replica".to_owned()).spawn_scoped(scope, work);
         match spawned.map(thread::ScopedJoinHandle::join) {
@@ -64,18 +68,19 @@ pub fn replay(proc: &Path, listeners: &[&Socket], questions: &[Question]) -> Rep
 fn try_all(
     network: &Network,
     firewall: &Firewall,
+    guarded: &[Guarded],
     listeners: &[&Socket],
     questions: &[Question],
 ) -> Result<Replay, Gap> {
     let mut replica = Replica::build(network, |name| firewall.names(name)).map_err(unknown)?;
     let names: Vec<&str> = replica.tuns.iter().map(|(index, _)| network.name_of(*index)).collect();
-    let failed = firewall.load_again(&names);
+    let (failed, is_traced) = firewall.load_again(&names);
     let mut doubts: Vec<String> = [&network.doubts[..], &firewall.doubts, &replica.doubts, &failed].concat();
     let (servers, receivers, unbound) = put_up(listeners);
     doubts.extend(unbound);
-    let tracer = (!firewall.is_empty()).then(Tracer::open).and_then(Result::ok);
+    let tracer = is_traced.then(Tracer::open).and_then(Result::ok);
     let handles = netfilter::handles().unwrap_or_default();
-    let mut bench = Bench { replica: &mut replica, firewall, handles, tracer, receivers, count: 0 };
+    let mut bench = Bench { replica: &mut replica, firewall, guarded, handles, tracer, receivers, count: 0 };
     let trials = questions.iter().map(|question| bench.ask(question)).collect();
     drop(servers);
     let gaps = doubts.into_iter().map(|what| unknown(format!("who can reach the port: {what} could not be replayed")));

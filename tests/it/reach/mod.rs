@@ -1,6 +1,7 @@
 //! `portcheck reach`, in network namespaces of the tests' own with real rules.
 
 mod frontends;
+mod programs;
 mod random;
 mod untouched;
 
@@ -167,6 +168,9 @@ fn diverted_connections_are_told_with_their_target() {
         assert_eq!(diverted["note"], "Docker's rules come before ufw, so ufw does not block it");
         // The policy of ufw ends the other one.
         assert_eq!(from(&answer, 18081, "203.0.113.7")["result"], "not-listening");
+        // Nobody listens here on a port that is published by a rule alone.
+        let audit = json(&["reach"]);
+        assert_eq!(from(&audit, 18080, "203.0.113.1")["result"], "diverted");
         assert!(prepare(&["iptables"], "iptables -P INPUT ACCEPT"));
         let answer = json(&["reach", "18081", "--from", "203.0.113.7"]);
         let diverted = from(&answer, 18081, "203.0.113.7");

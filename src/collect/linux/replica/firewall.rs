@@ -149,9 +149,9 @@ impl Firewall {
         if is_iptables { "iptables-nft" } else { "nftables" }
     }
 
-    /// Loads the rules in this thread's namespace, and our own table if packets can be traced.
-    /// Returns what could not be loaded.
-    pub fn load_again(&self, interfaces: &[&str]) -> Vec<String> {
+    /// Loads the rules in this thread's namespace, and our own table. Returns what could not be loaded,
+    /// and whether packets are traced.
+    pub fn load_again(&self, interfaces: &[&str]) -> (Vec<String>, bool) {
         let mut failed = Vec::new();
         for Load { tool, arguments, input, what } in &self.loads {
             let command: Vec<String> =
@@ -160,19 +160,20 @@ impl Firewall {
                 failed.push(format!("{what}: {reason}"));
             }
         }
-        if let Some(nft) = find("nft".to_owned()).filter(|_| !self.is_empty()) {
-            let command = [nft, "-f".to_owned(), "-".to_owned()];
-            // Without it, rules are found by their counters, or not named.
-            let _ = tool::feed(&command, &[], &self.own_table(interfaces), PATIENCE);
-        }
-        failed
+        // Without it, rules are found by their counters, or not named.
+        let nft = find("nft".to_owned()).filter(|_| !self.is_empty());
+        let command = nft.map(|nft| [nft, "-f".to_owned(), "-".to_owned()]);
+        let traced = command.map(|command| tool::feed(&command, &[], &self.own_table(interfaces), PATIENCE));
+        (failed, traced.is_some_and(|loaded| loaded.is_ok()))
     }
 
     fn own_table(&self, interfaces: &[&str]) -> String {
+        // What the fence is for: `trial::FENCE`.
+        const FENCE: &str = "ip saddr 192.0.2.254 udp sport 9 meta nftrace set 1 drop;";
         const MARK: &str = "tcp flags & syn == syn meta nftrace set 1; meta l4proto udp meta nftrace set 1;";
         let mut table = format!(
             "table inet {OWN} {{\n\
-             chain pre {{ type filter hook prerouting priority -500; {MARK} }}\n\
+             chain pre {{ type filter hook prerouting priority -500; {FENCE} {MARK} }}\n\
              chain out {{ type filter hook output priority -500; {MARK} }}\n\
              chain end {{ type filter hook input priority 2147483647; }}\n}}\n"
         );
@@ -181,7 +182,7 @@ impl Firewall {
             for (index, interface) in interfaces.iter().enumerate() {
                 let _ = writeln!(
                     table,
-                    "chain i{index} {{ type filter hook ingress device \"{interface}\" priority -500; {MARK} }}"
+                    "chain i{index} {{ type filter hook ingress device \"{interface}\" priority -500; {FENCE} {MARK} }}"
                 );
             }
             table.push_str("}\n");

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,23 @@ use socket2::{Domain, Socket, Type};
 
 use super::build::Replica;
 use super::fate::{Fate, Reader};
-use super::firewall::Firewall;
+use super::firewall::{Firewall, OWN};
 use super::legacy::Counters;
 use super::netfilter::{Chain, Step, Tracer, Verdict};
 use super::packet::{self, Kind};
-use crate::model::{Origin, Protocol, Question, Reply, Trial};
+use super::programs::Guarded;
+use crate::model::{Doubt, Origin, Protocol, Question, Reply, Trial};
 
-/// How long to wait for an answer. Packets are handled while they are sent.
-const PATIENCE: Duration = Duration::from_millis(40);
+/// How long to wait for an answer. Packets are handled while they are sent, unless the machine is
+/// very busy.
+const PATIENCE: Duration = Duration::from_millis(60);
+
+/// How long to wait for the fence.
+const PATIENCE_WITH_FENCE: Duration = Duration::from_millis(500);
+
+/// A packet behind each packet, which our own table drops. Once that is traced, whatever was before it
+/// has been handled. The addresses are for documentation.
+const FENCE: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)), IpAddr::V4(Ipv4Addr::new(192, 0, 2, 253))];
 
 /// Senders have ports from here on.
 const FIRST_PORT: u16 = 40000;
@@ -28,6 +37,7 @@ const FIRST_PORT: u16 = 40000;
 pub struct Bench<'a> {
     pub replica: &'a mut Replica,
     pub firewall: &'a Firewall,
+    pub guarded: &'a [Guarded],
     pub handles: HashMap<Chain, Vec<u64>>,
     pub tracer: Option<Tracer>,
     /// The sockets that receive datagrams.
@@ -45,12 +55,20 @@ impl Bench<'_> {
         let family = if question.to.is_ipv4() { "ip" } else { "ip6" };
         let legacy = self.firewall.legacy_families.iter().find(|known| **known == family).copied();
         let doubt = doubt.or_else(|| legacy.and_then(|_| reader.legacy_doubt(question)));
+        let doubt = doubt.or_else(|| self.program_doubt(question));
         if let Some(family) = legacy.filter(|_| stopper.is_none() && matches!(reply, Reply::Refused | Reply::Silence)) {
             stopper = self.legacy_stopper(family, question);
         }
         // The rule did not end its way if an answer came.
         let stopper = stopper.filter(|_| matches!(reply, Reply::Refused | Reply::Silence));
         Some(Trial { reply, delivered, stopper, doubt, is_dockers })
+    }
+
+    /// The program of a cgroup that may decide about the packet.
+    fn program_doubt(&self, question: &Question) -> Option<Doubt> {
+        let is_it = |guarded: &&Guarded| (guarded.protocol, guarded.port) == (question.protocol, question.to.port());
+        let Guarded { cgroup, .. } = self.guarded.iter().find(is_it)?;
+        Some(Doubt { rule: None, on: format!("a program (BPF) of the cgroup {cgroup}") })
     }
 
     fn legacy_stopper(&mut self, family: &'static str, question: &Question) -> Option<crate::model::Stopper> {
@@ -63,35 +81,60 @@ impl Bench<'_> {
         self.forget();
         self.count += 1;
         let token = 0x5000_0000 | self.count;
-        let port = FIRST_PORT + u16::try_from(self.count % 20000).unwrap_or_default();
+        let port = self.sender_port();
         if question.origin == Origin::Here {
             return Some(self.connect(question, token));
         }
-        let back = self.replica.interface_to(question.from).unwrap_or(question.through);
+        let route = self.replica.interface_to(question.from);
+        let back = route.unwrap_or(question.through);
         let packet = packet::ask(question.protocol, SocketAddr::new(question.from, port), question.to, token);
         let (_, tun) = self.replica.tuns.iter().find(|(index, _)| *index == back)?;
         tun.send(&packet).ok()?;
-        Some(self.watch(|bench| bench.answer(Some(token))))
+        let patience = match (&self.tracer, route) {
+            (Some(_), _) => {
+                // Its port tells it from a fence that came late.
+                let [from, to] = [SocketAddr::new(FENCE[0], 9), SocketAddr::new(FENCE[1], port)];
+                tun.send(&packet::ask(Protocol::Udp, from, to, 0)).ok()?;
+                PATIENCE_WITH_FENCE
+            }
+            (None, Some(_)) => PATIENCE,
+            // Without a way back there is no answer.
+            (None, None) => Duration::ZERO,
+        };
+        Some(self.watch(patience, |bench| bench.answer(Some(token))))
     }
 
     /// Waits until `reply` tells one, or a rule ends the way of the packet.
-    fn watch(&self, reply: impl Fn(&Self) -> Option<Reply>) -> (Reply, Vec<Step>) {
+    fn watch(&self, patience: Duration, reply: impl Fn(&Self) -> Option<Reply>) -> (Reply, Vec<Step>) {
         let mut steps = Vec::new();
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience;
         loop {
             let told = reply(self);
             steps.extend(self.tracer.iter().flat_map(Tracer::steps));
             if let Some(reply) = told {
+                // The steps of an answer that a rule wrote may follow.
+                steps.extend(self.tracer.iter().flat_map(Tracer::steps));
                 return (reply, steps);
             }
             let left = end.saturating_duration_since(Instant::now());
-            let is_over = steps.iter().any(|step| step.verdict == Verdict::Drop);
+            // A rule has dropped the packet, or our own has dropped the fence.
+            let is_over = steps.iter().any(|step: &Step| step.verdict == Verdict::Drop && !self.is_old_fence(step));
             if left.is_zero() || is_over {
                 // A reset of the rule that ended it may have followed.
                 return (reply(self).unwrap_or(Reply::Silence), steps);
             }
             self.sleep(left);
         }
+    }
+
+    /// Whether this is the fence behind an earlier packet.
+    fn is_old_fence(&self, step: &Step) -> bool {
+        step.chain.1 == OWN && step.headed.is_some_and(|to| to.port() != self.sender_port())
+    }
+
+    /// The port of the sender of this packet.
+    fn sender_port(&self) -> u16 {
+        FIRST_PORT + u16::try_from(self.count % 20000).unwrap_or_default()
     }
 
     /// Sleeps until a packet comes, at most a little.
@@ -168,7 +211,7 @@ impl Bench<'_> {
                 _ => seen,
             }
         };
-        self.watch(told)
+        self.watch(PATIENCE, told)
     }
 }
 
