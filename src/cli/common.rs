@@ -171,7 +171,7 @@ impl<F: Formats> Output<F> {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Plain {
-    /// Print the ids of the processes alone, one a line: certain ones only
+    /// Print only process ids, one a line; likely holders are left out
     #[arg(long, conflicts_with_all = ["json", "format", "quiet", "verbose", "count"])]
     pids: bool,
     /// Print only how many there are
@@ -213,7 +213,7 @@ pub const fn color(choice: ColorChoice) -> anstream::ColorChoice {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How to look")]
 pub struct Look {
-    /// Judge for a server that sets SO_REUSEADDR, as most do: TIME_WAIT does not block it
+    /// Assume that your server sets SO_REUSEADDR, as most do: then TIME_WAIT does not block it
     #[arg(long, conflicts_with = "no_probe")]
     pub reuse_addr: bool,
     /// Do not try to bind the port; judge by the socket tables alone

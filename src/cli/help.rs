@@ -21,7 +21,7 @@ pub const AFTER: &str = concat!(
   ",
     target_forms!(),
     ".
-  Without /tcp or /udp it means both.
+  A port without /tcp or /udp means both.
 
 Common options:
   --tcp, --udp, -4, -6   One protocol, one IP version
@@ -31,7 +31,7 @@ Common options:
   --exposed              List only what other machines can reach
   --process NAME, --user USER, --pid PID
                          List only what these hold
-  --reuse-addr           Judge for a server that sets SO_REUSEADDR
+  --reuse-addr           Assume that your server sets SO_REUSEADDR
   --json                 Print JSON; --format has ndjson, csv, markdown
   -q, --quiet            Print nothing: the exit code is the answer
   -v, --verbose          Show all facts
@@ -46,7 +46,7 @@ Examples:
   portcheck wait 5432 --for listening    Wait until a server listens
 
 Exit codes:
-  0  yes: free, listed, or done          3  cannot tell: something is hidden
+  0  yes: free, listed, or done          3  cannot tell whether it is free
   1  no: held, blocked, or not done      4  portcheck itself failed
   2  the command line is wrong         124  wait ran out of time"
 );

@@ -36,7 +36,7 @@ pub struct KillArgs {
     /// Send SIGKILL to processes that have not ended by then
     #[arg(long)]
     force: bool,
-    /// Also end processes whose own connection uses the port, while nobody listens there
+    /// Also end processes that use the port for an outgoing connection, if nobody listens there
     #[arg(long)]
     clients: bool,
     /// Let supervisors stop the holders they run: systemctl, docker, podman, supervisorctl, pm2
@@ -53,7 +53,7 @@ pub struct KillArgs {
     expect_held: bool,
     #[command(flatten)]
     narrow: Narrow,
-    /// Judge for a server that sets SO_REUSEADDR, as most do: TIME_WAIT does not block it
+    /// Assume that your server sets SO_REUSEADDR, as most do: then TIME_WAIT does not block it
     #[arg(long, help_heading = "How to look")]
     reuse_addr: bool,
     #[command(flatten)]

@@ -58,7 +58,7 @@ pub struct WaitArgs {
     /// Show connections, too, if the time runs out
     #[arg(long, help_heading = "Selecting")]
     all: bool,
-    /// Judge for a server that sets SO_REUSEADDR, as most do: TIME_WAIT does not block it
+    /// Assume that your server sets SO_REUSEADDR, as most do: then TIME_WAIT does not block it
     #[arg(long, conflicts_with = "no_probe", help_heading = "How to look")]
     reuse_addr: bool,
     /// Do not try to bind the port; judge by the socket tables alone

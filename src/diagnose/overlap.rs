@@ -54,7 +54,7 @@ pub static DUAL_STACK: Rule = Rule {
     severity: Severity::Conflict,
     explanation: Explanation {
         what: "An IPv6 socket holds the IPv4 port as well.",
-        why: "A socket on :: without IPV6_V6ONLY takes IPv4 too, which is the default (net.ipv6.bindv6only = 0). So \
+        why: "By default (net.ipv6.bindv6only = 0), a socket on :: takes IPv4 too. So \
               does a socket on an IPv4-mapped address. A client whose port the kernel picked keeps the IPv4 wildcard, \
               even if its connection uses IPv6.",
         detection: "The blocking socket is an IPv6 one with IPV6_V6ONLY off (INET_DIAG_SKV6ONLY). The address asked \

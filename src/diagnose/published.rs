@@ -14,8 +14,8 @@ pub static RULE: Rule = Rule {
         detection: "The holder of the socket is a part of an engine. Docker names the container, over its own socket. \
                     If that socket cannot be used, portcheck deduces the container from docker-proxy's arguments and \
                     the cgroups of the processes behind the address. Podman leaves a process with each container, \
-                    conmon, whose arguments name it. The port inside is then told by the firewall's rules, or is the \
-                    only one that is listened on there.",
+                    conmon, whose arguments name it. The firewall's rules show the port inside. Without \
+                    them it is the only one that somebody listens on there.",
         remedy: "Stop the container, or publish another port. The engine's own process is never ended, as it may hold \
                  ports for others.",
     },

@@ -277,7 +277,7 @@ impl<'a> Attribution<'a> {
         } else if self.sweep.unreadable.is_empty() {
             "no process of this pid namespace has it; one outside of it may"
         } else {
-            "it belongs to a process that could not be inspected"
+            "no process that could be inspected has this socket"
         }
         .to_owned()
     }
