@@ -9,8 +9,8 @@ fn is(bytes: &[u8], question: Question, port: u16, spoken: Spoken, server: Optio
 
 /// What MariaDB 10.11 sent first, recorded.
 const MARIADB: &[u8] =
-    b"\x5b\0\0\0\x0a5.5.5-10.11.19-MariaDB-0+deb12u1\0\x1f\0\0\0abcdefgh\0\xfe\xf7\x2d\x02\0\xff\x81\x15\
-\0\0\0\0\0\0\x1d\0\0\0abcdefghijkl\0mysql_native_password\0";
+    b"\x64\0\0\0\x0a5.5.5-10.11.19-MariaDB-0+deb12u1\0\x04\0\0\0$@VpS-&s\0\xfe\xf7\x08\x02\0\xff\x81\x15\
+\0\0\0\0\0\0\x1d\0\0\x003EAS_cRP|Bq5\0mysql_native_password\0";
 
 #[test]
 fn those_that_greet() {
@@ -24,9 +24,7 @@ fn those_that_greet() {
     assert_eq!(answer(b"220 hello\r\n", nothing, 2000), None);
     // Not the whole line yet.
     assert_eq!(answer(b"SSH-2.0-OpenSSH_9.2p1", nothing, 22), None);
-    let length = u8::try_from(MARIADB.len() - 4).unwrap();
-    let packet = [&[length], &MARIADB[1..]].concat();
-    is(&packet, nothing, 3306, Spoken::Mysql, Some("MariaDB 10.11.19-MariaDB-0+deb12u1"));
+    is(MARIADB, nothing, 3306, Spoken::Mysql, Some("MariaDB 10.11.19-MariaDB-0+deb12u1"));
     let refusal = b"\x46\0\0\0\xff\x69\x04Host '10.0.0.1' is not allowed to connect to this MySQL server now!!";
     let packet = [&[u8::try_from(refusal.len() - 4).unwrap()], &refusal[1..]].concat();
     let answer = is(&packet, nothing, 3306, Spoken::Mysql, None);
