@@ -334,8 +334,11 @@ fn random_rulesets_do_what_is_said_of_them() {
             ip route add default via 10.77.0.9; ip -6 route add default via fd77::9"
         );
         assert!(prepare(&["nsenter"], &network));
-        let _servers =
-            ["[::]:18080", "0.0.0.0:18081", "[::1]:18082", "127.0.0.1:18082"].map(|at| TcpListener::bind(at).unwrap());
+        for at in ["[::]:18080", "0.0.0.0:18081", "[::1]:18082", "127.0.0.1:18082"] {
+            let server = TcpListener::bind(at).unwrap();
+            // A full accept queue would drop connections that the rules let through.
+            std::thread::spawn(move || server.incoming().for_each(drop));
+        }
         let tries: Vec<(&str, u16)> = SOURCES.into_iter().flat_map(|source| PORTS.map(|port| (source, port))).collect();
         let (rounds, seed) = (number("PORTCHECK_RULESETS", 24), number("PORTCHECK_SEED", 1));
         let (mut wrong, mut counts) = (String::new(), std::collections::BTreeMap::<String, u32>::new());
