@@ -178,8 +178,12 @@ fn mariadb_greets_with_its_version() {
             return skip("no mariadbd");
         };
         let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("data")).unwrap();
         let data = format!("--datadir={}", directory.path().join("data").display());
-        let made = Command::new(install).args([&*data, "--user=root", "--skip-test-db"]).output().unwrap();
+        let made = Command::new(install)
+            .args(["--no-defaults", "--basedir=/usr", &*data, "--user=root", "--skip-test-db"])
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{made:?}");
         let mut command = Command::new(mariadb);
         let socket = format!("--socket={}", directory.path().join("socket").display());
