@@ -18,6 +18,7 @@ mod settings;
 mod trial;
 mod tun;
 
+use std::cell::Cell;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::thread;
@@ -80,7 +81,16 @@ fn try_all(
     doubts.extend(unbound);
     let tracer = is_traced.then(Tracer::open).and_then(Result::ok);
     let handles = netfilter::handles().unwrap_or_default();
-    let mut bench = Bench { replica: &mut replica, firewall, guarded, handles, tracer, receivers, count: 0 };
+    let mut bench = Bench {
+        replica: &mut replica,
+        firewall,
+        guarded,
+        handles,
+        tracer,
+        receivers,
+        count: 0,
+        sequence: Cell::default(),
+    };
     let trials = questions.iter().map(|question| bench.ask(question)).collect();
     drop(servers);
     let gaps = doubts.into_iter().map(|what| unknown(format!("who can reach the port: {what} could not be replayed")));

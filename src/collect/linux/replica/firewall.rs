@@ -170,7 +170,9 @@ impl Firewall {
     fn own_table(&self, interfaces: &[&str]) -> String {
         // What the fence is for: `trial::FENCE`.
         const FENCE: &str = "ip saddr 192.0.2.254 udp sport 9 meta nftrace set 1 drop;";
-        const MARK: &str = "tcp flags & syn == syn meta nftrace set 1; meta l4proto udp meta nftrace set 1;";
+        // The packet that goes on with a connection has data: `packet::follow`.
+        const MARK: &str = "tcp flags & syn == syn meta nftrace set 1; tcp flags & psh == psh meta nftrace set 1; \
+                            meta l4proto udp meta nftrace set 1;";
         let mut table = format!(
             "table inet {OWN} {{\n\
              chain pre {{ type filter hook prerouting priority -500; {FENCE} {MARK} }}\n\

@@ -12,6 +12,7 @@ const ICMPV6: u8 = 58;
 
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
+const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
 
 /// How long the headers are.
@@ -22,12 +23,29 @@ const PORTS: usize = 4;
 /// What a packet has to do with the one that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Its answer.
-    Answer,
+    /// Its answer, with the sequence number of TCP.
+    Answer(u32),
     /// A reset, or an error of ICMP.
     Refusal,
     /// The packet itself, on its way to another machine.
     Itself(SocketAddr),
+}
+
+/// The packet that goes on with a connection after its answer: it acknowledges `theirs`, and has a
+/// byte of data, so that it is acknowledged itself.
+pub fn follow(from: SocketAddr, to: SocketAddr, own: u32, theirs: u32) -> Vec<u8> {
+    let mut segment = Vec::with_capacity(21);
+    segment.extend(from.port().to_be_bytes());
+    segment.extend(to.port().to_be_bytes());
+    segment.extend(own.to_be_bytes());
+    segment.extend(theirs.to_be_bytes());
+    segment.extend([5 << 4, ACK | PSH, 0xfa, 0xf0, 0, 0, 0, 0, b'\n']);
+    let mut sum = pseudo_header(from.ip(), to.ip(), TCP, segment.len());
+    add(&mut sum, &segment);
+    segment[16..18].copy_from_slice(&fold(sum).to_be_bytes());
+    let mut packet = header(from.ip(), to.ip(), TCP, segment.len());
+    packet.extend(segment);
+    packet
 }
 
 /// The packet that asks `to` for a connection. `token` comes back with the answer.
@@ -123,8 +141,10 @@ pub fn read(packet: &[u8]) -> Option<(u32, Kind)> {
     match number {
         TCP => match payload.get(13)? & (SYN | ACK | RST) {
             SYN => Some((word(4)?, Kind::Itself(SocketAddr::new(to, port(2)?)))),
+            // That of a packet that acknowledged something begins where that ended.
+            RST => Some((word(4)?, Kind::Refusal)),
             flags if flags & RST != 0 => Some((word(8)?.wrapping_sub(1), Kind::Refusal)),
-            flags if flags == SYN | ACK => Some((word(8)?.wrapping_sub(1), Kind::Answer)),
+            flags if flags & ACK != 0 => Some((word(8)?.wrapping_sub(1), Kind::Answer(word(4)?))),
             _ => None,
         },
         UDP => Some((word(8)?, Kind::Itself(SocketAddr::new(to, port(2)?)))),

@@ -1,5 +1,6 @@
 //! Sends a packet into the replica, and sees what becomes of it.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -44,6 +45,8 @@ pub struct Bench<'a> {
     pub receivers: Vec<UdpSocket>,
     /// How many packets were sent.
     pub count: u32,
+    /// The sequence number of the last answer.
+    pub sequence: Cell<u32>,
 }
 
 impl Bench<'_> {
@@ -80,7 +83,8 @@ impl Bench<'_> {
     fn send(&mut self, question: &Question) -> Option<(Reply, Vec<Step>)> {
         self.forget();
         self.count += 1;
-        let token = 0x5000_0000 | self.count;
+        // Two numbers each: one for what follows.
+        let token = 0x5000_0000 | self.count << 1;
         let port = self.sender_port();
         if question.origin == Origin::Here {
             return Some(self.connect(question, token));
@@ -101,7 +105,21 @@ impl Bench<'_> {
             // Without a way back there is no answer.
             (None, None) => Duration::ZERO,
         };
-        Some(self.watch(patience, |bench| bench.answer(Some(token))))
+        let (reply, mut steps) = self.watch(patience, |bench| bench.answer(&[token]));
+        if question.protocol == Protocol::Udp || reply != Reply::Answered {
+            return Some((reply, steps));
+        }
+        // A rule may stop what comes after the first packet.
+        let theirs = self.sequence.get().wrapping_add(1);
+        let from = SocketAddr::new(question.from, port);
+        let (_, tun) = self.replica.tuns.iter().find(|(index, _)| *index == back)?;
+        tun.send(&packet::follow(from, question.to, token.wrapping_add(1), theirs)).ok()?;
+        let tokens = [token.wrapping_add(1), theirs];
+        // The fence behind the first packet is an old one now.
+        self.count += 1;
+        let (reply, more) = self.watch(PATIENCE_WITH_FENCE, |bench| bench.answer(&tokens));
+        steps.extend(more);
+        Some((reply, steps))
     }
 
     /// Waits until `reply` tells one, or a rule ends the way of the packet.
@@ -145,15 +163,18 @@ impl Bench<'_> {
         let _ = poll(&mut watched, Timespec::try_from(brief).ok().as_ref());
     }
 
-    /// What came of the packet with this token; of any connection if `None`.
-    fn answer(&self, token: Option<u32>) -> Option<Reply> {
+    /// What came of the packet with one of these tokens; of any connection if there are none.
+    fn answer(&self, tokens: &[u32]) -> Option<Reply> {
         let mut room = vec![0; 65536];
         for (_, tun) in &self.replica.tuns {
             while let Some(packet) = tun.next(&mut room) {
                 match packet::read(packet) {
-                    Some((of, kind)) if token.is_none_or(|token| token == of) => {
+                    Some((of, kind)) if tokens.is_empty() || tokens.contains(&of) => {
                         return Some(match kind {
-                            Kind::Answer => Reply::Answered,
+                            Kind::Answer(sequence) => {
+                                self.sequence.set(sequence);
+                                Reply::Answered
+                            }
                             Kind::Refusal => Reply::Refused,
                             Kind::Itself(to) => Reply::Forwarded(to),
                         });
@@ -163,8 +184,9 @@ impl Bench<'_> {
             }
         }
         let mut datagram = [0; 4];
-        let received =
-            |socket: &UdpSocket| socket.recv_from(&mut datagram).is_ok() && Some(u32::from_be_bytes(datagram)) == token;
+        let received = |socket: &UdpSocket| {
+            socket.recv_from(&mut datagram).is_ok() && tokens.contains(&u32::from_be_bytes(datagram))
+        };
         self.receivers.iter().any(received).then_some(Reply::Answered)
     }
 
@@ -202,8 +224,9 @@ impl Bench<'_> {
                 return (if is_refusal(&error) { Reply::Refused } else { Reply::Silence }, steps);
             }
         };
+        let own = [token];
         let told = |bench: &Bench<'_>| {
-            let seen = bench.answer((question.protocol == Protocol::Udp).then_some(token));
+            let seen = bench.answer(if question.protocol == Protocol::Udp { &own } else { &[] });
             match socket.take_error() {
                 Ok(Some(error)) if is_refusal(&error) => Some(Reply::Refused),
                 Ok(Some(_)) => Some(Reply::Silence),
