@@ -103,9 +103,9 @@ pub struct Wanted {
     /// In one of these states; any if empty.
     pub states: Vec<State>,
     /// With an end of this machine at one of these places; anywhere if empty.
-    pub local: Vec<Place>,
+    pub local: Vec<AddressPattern>,
     /// With the other end at one of these places; anywhere if empty.
-    pub peer: Vec<Place>,
+    pub peer: Vec<AddressPattern>,
     /// What they are counted by.
     pub by: Option<By>,
     /// What comes first.
@@ -115,8 +115,8 @@ pub struct Wanted {
 }
 
 /// What connections are counted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
-#[strum(serialize_all = "kebab-case", const_into_str)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum By {
     /// The process at the end of this machine.
     Process,
@@ -153,12 +153,12 @@ pub enum Order {
 
 /// Some addresses, and a port of them or all: `10.0.0.0/8`, `192.0.2.1:443`, `:5432`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct AddressPattern {
     network: Option<IpNet>,
     port: Option<u16>,
 }
 
-impl Place {
+impl AddressPattern {
     /// Whether an end of a connection is there.
     pub fn has(&self, end: SocketAddr) -> bool {
         self.port.is_none_or(|port| port == end.port())
@@ -166,7 +166,7 @@ impl Place {
     }
 }
 
-impl FromStr for Place {
+impl FromStr for AddressPattern {
     type Err = &'static str;
 
     fn from_str(typed: &str) -> Result<Self, Self::Err> {
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn places_are_written_as_people_write_them() {
-        let has = |place: &str, end: &str| place.parse::<Place>().unwrap().has(end.parse().unwrap());
+        let has = |place: &str, end: &str| place.parse::<AddressPattern>().unwrap().has(end.parse().unwrap());
         for (place, end) in [
             ("10.0.0.0/8", "10.1.2.3:5"),
             ("10.1.2.3", "10.1.2.3:5"),
@@ -213,7 +213,7 @@ mod tests {
             assert!(!has(place, end), "{place} {end}");
         }
         for wrong in ["", "x", "10.0.0.0/99", "10.1.2.3:x", "10.1.2.3:70000", "a:1"] {
-            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
+            assert!(wrong.parse::<AddressPattern>().is_err(), "{wrong}");
         }
     }
 }

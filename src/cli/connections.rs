@@ -5,13 +5,12 @@ use std::ffi::OsString;
 use clap::Args;
 use strum::VariantNames;
 
-use super::common::{self, Narrow, Output, Plain, Where};
-use super::list::require_owners;
-use super::names::{ListFormats, NativeOnly, named, parse_pid};
+use super::common::{self, Narrow, Output, Owned, Plain, Where};
+use super::names::{ListFormats, NativeOnly, named};
 use super::{Stop, Wish, help, targets};
 use crate::model::State;
 use crate::render::Style;
-use crate::request::{By, Filter, Order, Place, Request, Wanted};
+use crate::request::{AddressPattern, By, Order, Request, Wanted};
 use crate::terminal::Printing;
 
 #[derive(Debug, Args)]
@@ -24,24 +23,17 @@ pub struct ConnectionsArgs {
     /// Show remnants in TIME_WAIT, too
     #[arg(long)]
     all: bool,
-    /// Only those of these processes
-    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = parse_pid)]
-    pid: Vec<u32>,
-    /// Only those of processes with NAME in their name or command line
-    #[arg(long, value_name = "NAME")]
-    process: Option<String>,
-    /// Only those of this user, by name or id
-    #[arg(long, value_name = "USER")]
-    user: Option<String>,
+    #[command(flatten)]
+    owned: Owned,
     /// Only those in these states
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = named::<State>(State::VARIANTS))]
     state: Vec<State>,
     /// Only those whose other end is there: ADDRESS, ADDRESS/PREFIX, ADDRESS:PORT or :PORT
-    #[arg(long, value_name = "PLACE", value_delimiter = ',', value_parser = str::parse::<Place>)]
-    peer: Vec<Place>,
+    #[arg(long, value_name = "PLACE", value_delimiter = ',', value_parser = str::parse::<AddressPattern>)]
+    peer: Vec<AddressPattern>,
     /// Only those whose end on this machine is there
-    #[arg(long, value_name = "PLACE", value_delimiter = ',', value_parser = str::parse::<Place>)]
-    local: Vec<Place>,
+    #[arg(long, value_name = "PLACE", value_delimiter = ',', value_parser = str::parse::<AddressPattern>)]
+    local: Vec<AddressPattern>,
     /// Count them by this
     #[arg(long, value_name = "WHAT", value_parser = named::<By>(By::VARIANTS), help_heading = "Output")]
     by: Option<By>,
@@ -70,8 +62,7 @@ impl ConnectionsArgs {
     /// What it asks; `typed` is the command line.
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
         let namespaces = self.place.namespaces()?;
-        let filter = Filter { pids: self.pid, process: self.process, user: self.user, ..Filter::default() };
-        require_owners(&filter)?;
+        let filter = self.owned.filter()?;
         let (order, is_reversed) = order(&self.sort)?;
         let wanted =
             Wanted { filter, states: self.state, local: self.local, peer: self.peer, by: self.by, order, is_reversed };

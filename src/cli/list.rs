@@ -5,12 +5,11 @@ use std::ffi::OsString;
 use clap::Args;
 use strum::VariantNames;
 
-use super::common::{self, Narrow, Output, Plain, Where};
-use super::names::{AllFormats, named, parse_pid};
+use super::common::{self, Narrow, Output, Owned, Plain, Where};
+use super::names::{AllFormats, named};
 use super::rules::Rule;
 use super::{Stop, Wish, help};
 use crate::classify::Class;
-use crate::collect;
 use crate::model::Backend;
 use crate::render::Style;
 use crate::request::{Filter, Request, Sort};
@@ -24,15 +23,8 @@ pub struct ListArgs {
     /// Show connections, too
     #[arg(long)]
     all: bool,
-    /// Only what these processes hold
-    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = parse_pid)]
-    pid: Vec<u32>,
-    /// Only what processes with NAME in their name or command line hold
-    #[arg(long, value_name = "NAME")]
-    process: Option<String>,
-    /// Only what this user holds, by name or id
-    #[arg(long, value_name = "USER")]
-    user: Option<String>,
+    #[command(flatten)]
+    owned: Owned,
     /// Only ports of this class
     #[arg(long, value_name = "CLASS", value_parser = named::<Class>(Class::VARIANTS))]
     class: Option<Class>,
@@ -67,9 +59,7 @@ impl ListArgs {
     /// What it asks; `typed` is the command line.
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
         let namespaces = self.place.namespaces()?;
-        let filter =
-            Filter { pids: self.pid, process: self.process, user: self.user, class: self.class, exposed: self.exposed };
-        require_owners(&filter)?;
+        let filter = Filter { class: self.class, exposed: self.exposed, ..self.owned.filter()? };
         let sort = self.sort;
         let request = Request {
             connections: self.all,
@@ -82,20 +72,5 @@ impl ListArgs {
         let style = self.output.style(typed).map(|style| Style { connections: self.all, ..self.plain.style(style) });
         let printing = Printing { style, color: self.output.color() };
         Ok(Wish::List(request, filter, sort, printing))
-    }
-}
-
-/// The processes and the user that a listing is narrowed to have to exist: an empty list would say
-/// something else.
-pub fn require_owners(filter: &Filter) -> Result<(), Stop> {
-    if let Some(pid) = filter.pids.iter().find(|&&pid| !collect::is_process(pid)) {
-        return Err(Stop::Usage(format!("--pid: no process has the id {pid}")));
-    }
-    match &filter.user {
-        // Not every id has a name.
-        Some(user) if user.parse::<u32>().is_err() && !collect::is_user(user) => {
-            Err(Stop::Usage(format!("--user: this machine has no user '{user}'; an id such as 1000 works too")))
-        }
-        _ => Ok(()),
     }
 }

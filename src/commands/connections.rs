@@ -9,7 +9,7 @@ use super::list::fits;
 use crate::collect;
 use crate::error::Error;
 use crate::model::{Namespace, Process, Protocol, Snapshot, Socket, State, find_process};
-use crate::request::{By, Order, Request, Wanted};
+use crate::request::{AddressPattern, By, Order, Request, Wanted};
 
 /// The connections that were asked about.
 #[derive(Debug, Clone)]
@@ -73,8 +73,10 @@ pub fn connections(request: &Request, wanted: &Wanted) -> Result<Report, Error> 
     if wanted.is_reversed {
         connections.reverse();
     }
-    let mut diagnosis = Diagnosis::judge(request, Vec::new(), Snapshot { sockets: Vec::new(), ..snapshot.clone() });
-    diagnosis.processes = snapshot.processes;
+    // No port is judged, so none of the processes would be kept.
+    let processes = std::mem::take(&mut snapshot.processes);
+    let mut diagnosis = Diagnosis::judge(request, Vec::new(), snapshot);
+    diagnosis.processes = processes;
     let mut pids: Vec<u32> = connections.iter().flat_map(Connection::pids).collect();
     pids.sort_unstable();
     diagnosis.processes.retain(|process| pids.binary_search(&process.pid).is_ok());
@@ -215,7 +217,7 @@ fn is_wanted(connection: &Connection, wanted: &Wanted, snapshot: &Snapshot) -> b
     let (own, peer) = (connection.own.local, connection.own.remote);
     // Seen from the other end, both are exchanged.
     let is_at = |local: SocketAddr, remote: Option<SocketAddr>| {
-        let is_in = |places: &[crate::request::Place], end: Option<SocketAddr>| {
+        let is_in = |places: &[AddressPattern], end: Option<SocketAddr>| {
             places.is_empty() || end.is_some_and(|end| places.iter().any(|place| place.has(end)))
         };
         is_in(&wanted.local, Some(local)) && is_in(&wanted.peer, remote)

@@ -12,6 +12,7 @@ mod reach;
 mod wait;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -29,7 +30,7 @@ use crate::prose;
 pub use connection::lines as connection_lines;
 use formatter::Escaping;
 use parts::{endpoint, remedy};
-use process::{process, unit};
+use process::{WireProcess, process, unit};
 use wire::{
     Envelope, Line, WireBind, WireDetail, WireError, WireFinding, WireGap, WireHost, WireKernelUser, WireNamespace,
     WireOwners, WirePort, WireService, WireSocket, WireTimer, WireVirtualHost,
@@ -110,16 +111,22 @@ pub fn error(
 /// A line for each port, to be read one by one.
 pub fn lines(diagnosis: &Diagnosis, out: &mut dyn Write) -> io::Result<()> {
     for answered in &diagnosis.ports {
-        let mut pids: Vec<u32> =
-            answered.observed.everywhere().flat_map(|socket| socket.owners.pids()).copied().collect();
-        pids.sort_unstable();
-        pids.dedup();
-        let processes = pids.iter().filter_map(|&pid| find_process(&diagnosis.processes, pid)).map(process).collect();
-        let line = Line { port: port(answered, &diagnosis.processes), processes };
-        line.serialize(&mut Serializer::with_formatter(&mut *out, Escaping::compact()))?;
-        out.write_all(b"\n")?;
+        let pids = answered.observed.everywhere().flat_map(|socket| socket.owners.pids()).copied();
+        let processes = each_once(pids, &diagnosis.processes);
+        line(&Line { port: port(answered, &diagnosis.processes), processes }, out)?;
     }
     Ok(())
+}
+
+/// These processes, as far as they are known, by their ids.
+fn each_once(pids: impl Iterator<Item = u32>, processes: &[model::Process]) -> Vec<WireProcess<'_>> {
+    let pids: BTreeSet<u32> = pids.collect();
+    pids.into_iter().filter_map(|pid| find_process(processes, pid)).map(process).collect()
+}
+
+fn line(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(&mut *out, Escaping::compact()))?;
+    out.write_all(b"\n")
 }
 
 /// A list of [`WirePort`], each made when it is written: there may be a hundred thousand.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::namespaces::{self, Neighbour};
 use super::pids;
-use super::program::Program;
+use super::program::{Program, parent_of};
 use crate::model::{
     Confidence, Container, Destination, EngineContainer, Forward, ForwardKind, Forwarder, Pid, Process, Proxied,
     PublishedPort, Runtime, Socket, Untold, find_process,
@@ -132,8 +132,8 @@ impl<'a> Engines<'a> {
         let proc = self.proc;
         // Between them is the first process of its namespaces.
         let is_below = |engine: &Pid| {
-            let parent = podman::parent(proc, *engine);
-            parent.is_some_and(|parent| parent == pid || podman::parent(proc, parent) == Some(pid))
+            let parent = parent_of(proc, *engine);
+            parent.is_some_and(|parent| parent == pid || parent_of(proc, parent) == Some(pid))
         };
         match self.dockerds(helper.uid).into_iter().find(is_below) {
             Some(engine) => self.behind_engine(engine, socket),
@@ -171,7 +171,7 @@ impl<'a> Engines<'a> {
     /// What is held for a container of Podman, whose processes are those that the holder started, or that it is among.
     fn behind_podman(&mut self, socket: &Socket, program: &Program, process: &Process) -> Option<Forward> {
         let (proc, pid) = (self.proc, process.pid);
-        let is_inside = |other: Pid| other == pid || podman::parent(proc, other) == Some(pid);
+        let is_inside = |other: Pid| other == pid || parent_of(proc, other) == Some(pid);
         let inside = Inside::around(self.neighbours(), is_inside);
         let mut forward = match &*program.name {
             "conmon" => podman::behind_conmon(program, &process.command),
@@ -215,7 +215,7 @@ impl<'a> Engines<'a> {
         for _ in 0..MOST_ANCESTORS {
             match Monitor::read(self.proc, pid) {
                 Some(monitor) if monitor.id() == Some(id) => return Some(monitor),
-                _ => pid = podman::parent(self.proc, pid)?,
+                _ => pid = parent_of(self.proc, pid)?,
             }
         }
         None
@@ -276,7 +276,7 @@ impl Monitor {
 
 /// The container of a process that the monitor of one started, by the monitor's word. It counts as its user's.
 pub fn container_by_monitor(proc: &Path, pid: Pid) -> Option<Container> {
-    let parent = podman::parent(proc, pid).filter(|&parent| parent > 1)?;
+    let parent = parent_of(proc, pid).filter(|&parent| parent > 1)?;
     let monitor = Monitor::read(proc, parent)?;
     let user = Some(monitor.program.uid).filter(|&uid| uid != 0);
     Some(Container { runtime: monitor.runtime(), id: monitor.id()?.to_owned(), pod: None, user })

@@ -33,6 +33,11 @@ impl Program {
     }
 }
 
+/// The parent of a process; `None` if it has ended.
+pub fn parent_of(proc: &Path, pid: Pid) -> Option<Pid> {
+    Some(Stat::read(&proc.join(pid.to_string()))?.parent)
+}
+
 /// What `process` forwards for, by facts that the kernel vouches for.
 ///
 /// The name of a process counts only if root runs it and its program cannot be seen: nobody else

@@ -37,14 +37,16 @@ fn add_diversions(ports: &mut [Observed], snapshot: &mut Snapshot) {
 
 /// A rule tells for certain where a port leads that was deduced from its container so far.
 fn learn_from_rules(port: &mut Observed, found: &[Diversion]) {
-    let (number, protocol) = (port.port, port.protocol);
-    for forward in port.sockets.iter_mut().filter_map(|socket| socket.forward.as_deref_mut()) {
-        let same = |diversion: &&Diversion| {
-            let id = |forward: &Forward| forward.container.as_ref().map(|container| container.id.clone());
-            (diversion.port, diversion.protocol) == (number, protocol) && id(&diversion.forward) == id(forward)
+    let name = (port.port, port.protocol);
+    let id = |forward: &Forward| forward.container.as_ref().map(|container| container.id.clone());
+    let is_deduced = |forward: &Forward| forward.confidence != Confidence::Known || forward.to.is_none();
+    let forwards = port.sockets.iter_mut().filter_map(|socket| socket.forward.as_deref_mut());
+    for forward in forwards.filter(|forward| is_deduced(forward)) {
+        let Some(own) = id(forward) else { continue };
+        let is_its = |diversion: &&Diversion| {
+            (diversion.port, diversion.protocol) == name && id(&diversion.forward).as_ref() == Some(&own)
         };
-        let is_deduced = forward.container.is_some() && forward.confidence != Confidence::Known || forward.to.is_none();
-        if let Some(rule) = found.iter().find(same).filter(|_| is_deduced && forward.container.is_some()) {
+        if let Some(rule) = found.iter().find(is_its) {
             forward.to.clone_from(&rule.forward.to);
             forward.ends_at.clone_from(&rule.forward.ends_at);
             forward.confidence = rule.forward.confidence;

@@ -5,22 +5,20 @@ use std::io::{self, Write};
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Serializer;
 #[cfg(test)]
 use strum::VariantNames;
 
-use super::formatter::Escaping;
 #[cfg(test)]
 use super::parts::or_null;
 use super::parts::{WireEndpoint, endpoint};
-use super::process::{WireProcess, process};
+use super::process::WireProcess;
 use super::wire::{WireNamespace, WireOwners};
 #[cfg(test)]
 use crate::commands::connections::Direction;
 use crate::commands::connections::{Connection, Group, Report};
+use crate::model::Socket;
 #[cfg(test)]
 use crate::model::{Protocol, State};
-use crate::model::{Socket, find_process};
 
 /// A connection, from its end on this machine: the server's, if both are here.
 #[derive(Debug, Serialize)]
@@ -121,14 +119,8 @@ struct Line<'a> {
 /// A line for each connection, with the processes at its ends.
 pub fn lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     for found in &report.connections {
-        let known = |pid: u32| find_process(&report.diagnosis.processes, pid);
-        let mut pids: Vec<u32> = found.pids().collect();
-        pids.sort_unstable();
-        pids.dedup();
-        let processes = pids.into_iter().filter_map(known).map(process).collect();
-        let line = Line { connection: connection(found), processes };
-        line.serialize(&mut Serializer::with_formatter(&mut *out, Escaping::compact()))?;
-        out.write_all(b"\n")?;
+        let processes = super::each_once(found.pids(), &report.diagnosis.processes);
+        super::line(&Line { connection: connection(found), processes }, out)?;
     }
     Ok(())
 }

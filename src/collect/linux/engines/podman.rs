@@ -5,11 +5,10 @@
 use std::env;
 use std::path::Path;
 
-use super::super::program::Program;
+use super::super::program::{Program, parent_of};
 use super::ask::arguments;
 use super::{because, for_container, is_id, option, untold};
 use crate::model::{Engine, EngineContainer, Forward, Pid, Runtime};
-use crate::platform::proc::Stat;
 
 /// A port of the container that conmon watches, by its arguments.
 pub fn behind_conmon(conmon: &Program, arguments: &[String]) -> Forward {
@@ -24,7 +23,9 @@ pub fn behind_conmon(conmon: &Program, arguments: &[String]) -> Forward {
 pub fn behind_helper(proc: &Path, helper: &Program, inside: &[Pid]) -> Option<Forward> {
     let mut found: Vec<(Program, EngineContainer)> = Vec::new();
     for &pid in inside {
-        let Some(conmon) = parent(proc, pid).and_then(|pid| Some((pid, Program::read(proc, pid)?))) else { continue };
+        let Some(conmon) = parent_of(proc, pid).and_then(|pid| Some((pid, Program::read(proc, pid)?))) else {
+            continue;
+        };
         if conmon.1.name == "conmon" && conmon.1.uid == helper.uid {
             let container = container(&conmon.1, &arguments(proc, conmon.0));
             found.extend(container.map(|container| (conmon.1, container)));
@@ -45,11 +46,6 @@ pub fn behind_helper(proc: &Path, helper: &Program, inside: &[Pid]) -> Option<Fo
 /// The container that conmon watches for us, by its arguments.
 pub fn own_container(conmon: &Program, arguments: &[String]) -> Option<EngineContainer> {
     container(conmon, arguments).filter(|_| is_ours(conmon))
-}
-
-/// The parent of a process.
-pub fn parent(proc: &Path, pid: Pid) -> Option<Pid> {
-    Some(Stat::read(&proc.join(pid.to_string()))?.parent)
 }
 
 /// Another user's word is not taken for more than a name.
