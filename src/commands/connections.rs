@@ -278,3 +278,53 @@ fn sort(connections: &mut [Connection], order: Order, processes: &[Process]) {
         Order::Idle => connections.sort_by_key(|connection| info(connection).map(|info| info.idle)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Family;
+    use crate::testing::namespace;
+
+    fn end(local: &str, remote: &str) -> Socket {
+        let (local, remote): (SocketAddr, SocketAddr) = (local.parse().unwrap(), remote.parse().unwrap());
+        let family = if local.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+        Socket { remote: Some(remote), ..Socket::new(Protocol::Tcp, family, State::Established, local) }
+    }
+
+    fn away(socket: Socket) -> Socket {
+        Socket { namespace: Some(Box::new(namespace("blue"))), ..socket }
+    }
+
+    fn joined(sockets: Vec<Socket>) -> Vec<(u16, bool, Option<Direction>)> {
+        let connections = pair(sockets, Some((32768, 60999)));
+        connections.iter().map(|found| (found.own.local.port(), found.peer.is_some(), found.direction)).collect()
+    }
+
+    #[test]
+    fn only_what_can_leave_a_namespace_is_joined_with_another() {
+        let incoming = Some(Direction::Incoming);
+        let ends = |client: &str, server: &str| (end(client, server), end(server, client));
+        let (client, server) = ends("127.0.0.1:40000", "127.0.0.1:80");
+        assert_eq!(joined(vec![client.clone(), server.clone()]), [(80, true, incoming)]);
+        let apart = [(40000, false, Some(Direction::Outgoing)), (80, false, incoming)];
+        assert_eq!(joined(vec![client, away(server)]), apart);
+        let (client, server) = ends("10.0.0.1:40000", "10.0.0.1:80");
+        assert_eq!(joined(vec![client, away(server)]), apart, "its own address");
+        let (client, server) = ends("10.0.0.1:40000", "10.0.0.2:80");
+        assert_eq!(joined(vec![client.clone(), away(server.clone())]), [(80, true, incoming)]);
+        // Of two with the same addresses, that in the own namespace is meant.
+        let all = joined(vec![client, away(server.clone()), server]);
+        assert_eq!(all, [(80, true, incoming), (80, false, incoming)]);
+    }
+
+    #[test]
+    fn without_a_listener_the_ports_tell_who_connected() {
+        let alone = |local: &str, remote: &str| joined(vec![end(local, remote)])[0].2;
+        assert_eq!(alone("10.0.0.1:80", "10.0.0.2:40000"), Some(Direction::Incoming));
+        assert_eq!(alone("10.0.0.1:40000", "10.0.0.2:80"), Some(Direction::Outgoing));
+        assert_eq!(alone("10.0.0.1:40000", "10.0.0.2:40001"), None);
+        assert_eq!(alone("[::ffff:10.0.0.1]:80", "[::ffff:10.0.0.2]:81"), None);
+        let listener = Socket::new(Protocol::Tcp, Family::Ipv4, State::Listen, "0.0.0.0:40000".parse().unwrap());
+        assert_eq!(joined(vec![listener, end("10.0.0.1:40000", "10.0.0.2:80")])[0].2, Some(Direction::Incoming));
+    }
+}
