@@ -48,13 +48,17 @@ fn one(port: &PortReport, found: &Report, style: &Style, out: &mut dyn Write) ->
     let (status, text) = headline(port, found);
     let paper = &mut Paper::new(style.width, out);
     paper.coloured(&text, colour::of(status))?;
-    paper.gap()?;
     let row = |reach: &Reach| {
         let result = reach.result.into_str().to_owned();
         [format!("    {}", origin(reach)), reach.to.to_string(), result, why_and_note(port, reach)]
     };
-    let rows = port.observed.reach.iter().map(row).collect();
-    print(&table(["    FROM", "TO", "RESULT", "WHY"], rows, style), paper.out)?;
+    let rows: Vec<[String; 4]> = port.observed.reach.iter().map(row).collect();
+    let is_told = |row: &[String; 4]| row[2] != Reached::Unknown.into_str() || !row[3].is_empty();
+    // Without root nothing could be tried, and the gap says so once.
+    if rows.iter().any(is_told) {
+        paper.gap()?;
+        print(&table(["    FROM", "TO", "RESULT", "WHY"], rows, style), paper.out)?;
+    }
     let remedies = firewall_remedies(&port.observed);
     if !remedies.is_empty() {
         paper.gap()?;

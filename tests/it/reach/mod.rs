@@ -207,17 +207,20 @@ fn where_nobody_listens_the_server_is_the_reason() {
 #[test]
 fn a_rule_that_lets_only_the_first_packet_pass_is_seen() {
     in_namespace(|| {
-        let rules = "iptables -A INPUT -p tcp --dport 18080 -m state --state ESTABLISHED -j REJECT
-            iptables -A INPUT -p tcp --dport 18081 -m state --state ESTABLISHED -j DROP";
+        let rules =
+            "iptables -A INPUT -p tcp --dport 18080 -m state --state ESTABLISHED -j REJECT --reject-with tcp-reset
+            iptables -A INPUT -p tcp --dport 18081 -m state --state ESTABLISHED -j DROP
+            iptables -A INPUT -p tcp --dport 18082 -m state --state ESTABLISHED -j REJECT";
         if !prepare(&["ip", "iptables"], &format!("{NETWORK}\n{rules}")) {
             return;
         }
-        let _servers = [18080, 18081, 18082].map(|port| TcpListener::bind(("0.0.0.0", port)).unwrap());
-        for (number, expected) in [(18080, "refused"), (18081, "dropped"), (18082, "open")] {
+        let _servers = [18080, 18081, 18082, 18083].map(|port| TcpListener::bind(("0.0.0.0", port)).unwrap());
+        // A client that is connected tries again after an error of ICMP.
+        for (number, expected) in [(18080, "refused"), (18081, "dropped"), (18082, "dropped"), (18083, "open")] {
             let answer = json(&["reach", &number.to_string(), "--from", "10.77.0.9"]);
             let row = from(&answer, number, "10.77.0.9");
             assert_eq!(row["result"], expected, "{answer:#}");
-            let position = (number < 18082).then_some(number - 18079);
+            let position = (number < 18083).then_some(number - 18079);
             assert_eq!(row["by"]["position"], value!(position), "{row:#}");
         }
     });

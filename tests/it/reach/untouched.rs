@@ -1,6 +1,7 @@
 //! The machine is as before, however `portcheck reach` ends.
 
-use std::net::TcpListener;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use crate::common::{in_namespace, portcheck, run};
 
 /// Everything that a trial could change, without clocks.
 const STATE: &str = "iptables-save -c; ip6tables-save -c; nft list ruleset; ip -d link; ip -s link; ip address; ip rule
-    ip route show table all; ip -6 route show table all; ip -s neighbour; cat /proc/net/nf_conntrack
+    ip route show table all; ip -6 route show table all; ip -s neighbour; conntrack -L
     sysctl -a | grep -E '^net[.]' | grep -vE 'nf_conntrack_count|random|stable_secret'
     ls /run/netns /run/xtables.lock; cat /proc/mounts";
 
@@ -18,8 +19,10 @@ fn state() -> Vec<String> {
     let mut command = Command::new("sh");
     let output = command.args(["-c", STATE]).env("PATH", path).stdin(Stdio::null()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // The bridge counts down until it cleans up, and iptables-save writes when it ran.
-    text.lines().filter(|line| !line.starts_with('#') && !line.contains("gc_timer")).map(str::to_owned).collect()
+    // The bridge counts down until it cleans up, a tracked connection until it is forgotten, and iptables-save writes
+    // when it ran.
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("gc_timer"));
+    lines.map(|line| line.split_once(" ESTABLISHED ").map_or(line, |(_, rest)| rest).to_owned()).collect()
 }
 
 /// What is in one state and not in the other.
@@ -49,6 +52,8 @@ fn namespaces() -> Vec<String> {
 
 /// IPv6 would send reports of its own.
 const RULES: &str = "echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6
+    ip link set lo up
+    iptables -A INPUT -m conntrack --ctstate INVALID -j DROP
     iptables -A INPUT -s 10.77.0.0/24 -p tcp --dport 18080 -j ACCEPT
     iptables -A INPUT -p tcp --dport 18080 -m limit --limit 5/min -j DROP
     ip6tables -A INPUT -p tcp -j REJECT
@@ -63,22 +68,26 @@ END";
 #[test]
 fn nothing_of_the_machine_changes() {
     in_namespace(|| {
-        if !prepare(&["ip", "iptables", "nft", "sysctl"], &format!("{NETWORK}\n{RULES}")) {
+        if !prepare(&["ip", "iptables", "nft", "sysctl", "conntrack"], &format!("{NETWORK}\n{RULES}")) {
             return;
         }
         let _servers = [18080, 18081].map(|port| TcpListener::bind(("0.0.0.0", port)).unwrap());
+        let other = TcpListener::bind("127.0.0.1:18082").unwrap();
+        let _connection = (TcpStream::connect(other.local_addr().unwrap()).unwrap(), other.accept().unwrap());
         let before = state();
         let has = |text: &str| before.iter().any(|line| line.contains(text));
         assert!(has("chain input") && has("-A INPUT") && has("net.ipv4") && has("10.77.0.5/24"), "{before:?}");
+        assert!(has("dport=18082"), "{before:?}");
         for arguments in
             [&["reach", "18080", "18081"][..], &["reach"], &["reach", "18080", "--from", "8.8.8.8,10.77.0.9"]]
         {
             assert!([0, 1, 3].contains(&run(arguments).code));
             assert_eq!(difference(&before, &state()), Vec::<String>::new());
         }
+        let chance = RandomState::new();
         for attempt in 0..10 {
             // From before the replica is there until after it is gone.
-            let after = Duration::from_millis(attempt * 12 + 3);
+            let after = Duration::from_micros(chance.hash_one(attempt) % 130_000);
             let mut child = portcheck(&["reach", "18080"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             let end = Instant::now() + after;
             while Instant::now() < end && child.try_wait().unwrap().is_none() {

@@ -25,8 +25,10 @@ const PORTS: usize = 4;
 pub enum Kind {
     /// Its answer, with the sequence number of TCP.
     Answer(u32),
-    /// A reset, or an error of ICMP.
-    Refusal,
+    /// A reset.
+    Reset,
+    /// Destination unreachable, by ICMP.
+    Unreachable,
     /// The packet itself, on its way to another machine.
     Itself(SocketAddr),
 }
@@ -142,8 +144,8 @@ pub fn read(packet: &[u8]) -> Option<(u32, Kind)> {
         TCP => match payload.get(13)? & (SYN | ACK | RST) {
             SYN => Some((word(4)?, Kind::Itself(SocketAddr::new(to, port(2)?)))),
             // That of a packet that acknowledged something begins where that ended.
-            RST => Some((word(4)?, Kind::Refusal)),
-            flags if flags & RST != 0 => Some((word(8)?.wrapping_sub(1), Kind::Refusal)),
+            RST => Some((word(4)?, Kind::Reset)),
+            flags if flags & RST != 0 => Some((word(8)?.wrapping_sub(1), Kind::Reset)),
             flags if flags & ACK != 0 => Some((word(8)?.wrapping_sub(1), Kind::Answer(word(4)?))),
             _ => None,
         },
@@ -158,7 +160,7 @@ pub fn read(packet: &[u8]) -> Option<(u32, Kind)> {
 fn token_of(copy: &[u8]) -> Option<(u32, Kind)> {
     let (number, .., payload) = split(copy)?;
     let at = if number == TCP { 4 } else { 8 };
-    Some((u32::from_be_bytes(*payload.get(at..)?.first_chunk()?), Kind::Refusal))
+    Some((u32::from_be_bytes(*payload.get(at..)?.first_chunk()?), Kind::Unreachable))
 }
 
 /// Protocol, source, destination and payload.

@@ -83,7 +83,6 @@ impl Bench<'_> {
     fn send(&mut self, question: &Question) -> Option<(Reply, Vec<Step>)> {
         self.forget();
         self.count += 1;
-        // Two numbers each: one for what follows.
         let token = 0x5000_0000 | self.count << 1;
         let port = self.sender_port();
         if question.origin == Origin::Here {
@@ -113,8 +112,9 @@ impl Bench<'_> {
         let theirs = self.sequence.get().wrapping_add(1);
         let from = SocketAddr::new(question.from, port);
         let (_, tun) = self.replica.tuns.iter().find(|(index, _)| *index == back)?;
-        tun.send(&packet::follow(from, question.to, token.wrapping_add(1), theirs)).ok()?;
-        let tokens = [token.wrapping_add(1), theirs];
+        let follower = token | 1;
+        tun.send(&packet::follow(from, question.to, follower, theirs)).ok()?;
+        let tokens = [follower, theirs];
         // The fence behind the first packet is an old one now.
         self.count += 1;
         let (reply, more) = self.watch(PATIENCE_WITH_FENCE, |bench| bench.answer(&tokens));
@@ -175,7 +175,9 @@ impl Bench<'_> {
                                 self.sequence.set(sequence);
                                 Reply::Answered
                             }
-                            Kind::Refusal => Reply::Refused,
+                            // A connection that is there goes on trying (RFC 1122, section 4.2.3.9).
+                            Kind::Unreachable if is_follower(of) => Reply::Silence,
+                            Kind::Reset | Kind::Unreachable => Reply::Refused,
                             Kind::Itself(to) => Reply::Forwarded(to),
                         });
                     }
@@ -236,6 +238,11 @@ impl Bench<'_> {
         };
         self.watch(PATIENCE, told)
     }
+}
+
+/// Whether this is the number of a packet that goes on with a connection. That of the first is even.
+const fn is_follower(token: u32) -> bool {
+    token & 1 == 1
 }
 
 /// Whether somebody said no, other than a router that knows no way.
