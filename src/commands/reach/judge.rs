@@ -64,10 +64,10 @@ impl Case<'_> {
             addresses.dedup();
             Some(By::Binding(addresses))
         };
-        if waiting().next().is_none() {
+        let is_diverted = self.diverted(trial).is_some();
+        if !is_diverted && waiting().next().is_none() {
             return (Reached::NotListening, None);
         }
-        let is_diverted = self.diverted(trial).is_some();
         if !is_diverted && !waiting().any(|socket| socket.overlaps(self.question.to.ip())) {
             return (Reached::NotBoundThere, binding());
         }
@@ -134,6 +134,10 @@ mod tests {
         assert_eq!(judged(&["0.0.0.0:80"], Some(trial(Reply::Silence)), true).by, Some(By::Route));
         let elsewhere = Some(trial(Reply::Forwarded("172.18.0.2:80".parse().unwrap())));
         assert_eq!(judged(&[], elsewhere, true).result, Reached::Diverted);
+        // A rule that stops what another one redirects is named, whoever listens on the port itself.
+        let to = Some("10.0.0.5:3128".parse().unwrap());
+        let stopped = judged(&[], Some(Trial { delivered: to, ..dropped().unwrap() }), true);
+        assert_eq!((stopped.result, stopped.diverted_to), (Reached::Dropped, to));
         let redirected = Trial { delivered: Some("10.0.0.5:3128".parse().unwrap()), ..trial(Reply::Refused) };
         assert_eq!(judged(&["0.0.0.0:80"], Some(redirected), true).diverted_to, Some("10.0.0.5:3128".parse().unwrap()));
     }

@@ -2,11 +2,13 @@
 //! thread.
 
 use std::net::IpAddr;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::super::netlink::{Failure, Netlink, attribute, find_attribute, next_attribute, u32_at};
 use super::network::{
     FAMILIES, IFA_ADDRESS, IFA_LOCAL, IFADDRMSG, IFINFOMSG, LOCAL, Link, Network, RTA_OIF, RTA_TABLE, RTM_GETROUTE,
-    RTM_NEWADDR, RTM_NEWROUTE, RTM_NEWRULE, RTMSG,
+    RTM_NEWADDR, RTM_NEWROUTE, RTM_NEWRULE, RTMSG, address_of,
 };
 use super::settings;
 use super::tun::Tun;
@@ -18,6 +20,10 @@ const IFF_UP: u32 = 1;
 const NODAD: u8 = 2;
 /// `RTNH_F_ONLINK`, the only flag of a route that is not a state.
 const ONLINK: u32 = 4;
+/// `RTN_LOCAL`: packets to it are for this machine.
+const LOCAL_ROUTE: u8 = 2;
+/// How long addresses may take until they can be used.
+const PATIENCE: Duration = Duration::from_secs(1);
 const RTA_DST: u16 = 1;
 const RTA_CACHEINFO: u16 = 12;
 
@@ -57,6 +63,7 @@ impl Replica {
         replica.add_addresses(network);
         replica.add_routes(network);
         replica.add_rules(network);
+        replica.await_addresses(network);
         Ok(replica)
     }
 
@@ -91,6 +98,26 @@ impl Replica {
         }
     }
 
+    /// The kernel takes packets for an address of IPv6 a little after it was added, when its
+    /// `addrconf_dad_work` has run.
+    fn await_addresses(&mut self, network: &Network) {
+        let is_up = |index: u32| network.links.iter().any(|link| link.index == index && link.is_up);
+        let wanted = network.addresses.iter().filter_map(|payload| address_of(payload));
+        let wanted = wanted.filter(|(.., index)| is_up(*index) && self.is_made(*index));
+        // A link-local one has a route only together with its interface.
+        let is_global = |address: &IpAddr| matches!(address, IpAddr::V6(address) if !address.is_unicast_link_local());
+        let mut wanted: Vec<IpAddr> = wanted.map(|(address, ..)| address).filter(is_global).collect();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            wanted.retain(|&address| self.route_to(address).is_none_or(|(kind, _)| kind != LOCAL_ROUTE));
+            if wanted.is_empty() || Instant::now() >= end {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.doubts.extend(wanted.iter().map(|address| format!("the address {address}")));
+    }
+
     fn is_made(&self, index: u32) -> bool {
         index == 1 || self.tuns.iter().any(|(made, _)| *made == index)
     }
@@ -121,6 +148,12 @@ impl Replica {
 
     /// The interface that leads to `address`, if a route does.
     pub fn interface_to(&mut self, address: IpAddr) -> Option<u32> {
+        let (_, interface) = self.route_to(address)?;
+        interface.filter(|&index| index != 1)
+    }
+
+    /// The type of the route to `address`, and its interface.
+    fn route_to(&mut self, address: IpAddr) -> Option<(u8, Option<u32>)> {
         let (family, octets) = match address {
             IpAddr::V4(address) => (FAMILIES[0], address.octets().to_vec()),
             IpAddr::V6(address) => (FAMILIES[1], address.octets().to_vec()),
@@ -129,14 +162,15 @@ impl Replica {
         let mut payload = vec![0; RTMSG];
         payload[..2].copy_from_slice(&[family, bits]);
         payload.extend(attribute(RTA_DST, &octets));
-        let mut interface = None;
+        let mut route = None;
         let learn = |_, payload: &[u8]| {
-            let oif = find_attribute(payload.get(RTMSG..).unwrap_or_default(), RTA_OIF)?;
-            interface = oif.and_then(|value| u32_at(value, 0).ok());
+            let Some((header, attributes)) = payload.split_at_checked(RTMSG) else { return Ok(()) };
+            let interface = find_attribute(attributes, RTA_OIF)?.and_then(|value| u32_at(value, 0).ok());
+            route = Some((header[7], interface));
             Ok(())
         };
         self.route.ask(RTM_GETROUTE, &payload, learn).ok()?;
-        interface.filter(|&index| index != 1)
+        route
     }
 }
 

@@ -33,6 +33,11 @@ struct Visit {
     last: usize,
 }
 
+/// The ports that a packet had on its way.
+fn headed<'a>(steps: impl IntoIterator<Item = &'a Step>) -> impl Iterator<Item = u16> {
+    steps.into_iter().filter_map(|step| Some(step.headed?.port()))
+}
+
 impl Reader<'_> {
     /// Judges the steps of the packet that asks `question`.
     pub fn read(&self, steps: &[Step], question: &Question) -> Fate {
@@ -53,8 +58,7 @@ impl Reader<'_> {
 
     /// The first rule on the way whose effect cannot be replayed.
     fn doubt(&self, steps: &[&Step], question: &Question) -> Option<Doubt> {
-        let headed = steps.iter().filter_map(|step| step.headed).map(|address| address.port());
-        let ports: Vec<u16> = headed.chain([question.to.port()]).collect();
+        let ports: Vec<u16> = headed(steps.iter().copied()).chain([question.to.port()]).collect();
         self.visits(steps).into_iter().find_map(|Visit { chain, last }| {
             let rules = self.firewall.texts.of(&chain).iter().take(last).enumerate();
             rules.into_iter().find_map(|(index, rule)| {
@@ -96,8 +100,8 @@ impl Reader<'_> {
     }
 
     /// Any rule of iptables-legacy that may concern the packet, and whose effect cannot be replayed.
-    pub fn legacy_doubt(&self, question: &Question) -> Option<Doubt> {
-        let ports = [question.to.port()];
+    pub fn legacy_doubt(&self, steps: &[Step], question: &Question) -> Option<Doubt> {
+        let ports: Vec<u16> = headed(steps).chain([question.to.port()]).collect();
         let on = self.firewall.legacy.all().find_map(|rule| doubts::of(rule, question, &ports))?;
         Some(Doubt { rule: None, on: on.to_owned() })
     }

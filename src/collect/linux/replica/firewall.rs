@@ -177,6 +177,7 @@ impl Firewall {
             "table inet {OWN} {{\n\
              chain pre {{ type filter hook prerouting priority -500; {FENCE} {MARK} }}\n\
              chain out {{ type filter hook output priority -500; {MARK} }}\n\
+             chain in {{ type filter hook input priority -500; }}\n\
              chain end {{ type filter hook input priority 2147483647; }}\n}}\n"
         );
         if self.has_ingress {

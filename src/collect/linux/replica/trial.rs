@@ -57,7 +57,7 @@ impl Bench<'_> {
         let Fate { delivered, mut stopper, doubt, is_dockers } = reader.read(&steps, question);
         let family = if question.to.is_ipv4() { "ip" } else { "ip6" };
         let legacy = self.firewall.legacy_families.iter().find(|known| **known == family).copied();
-        let doubt = doubt.or_else(|| legacy.and_then(|_| reader.legacy_doubt(question)));
+        let doubt = doubt.or_else(|| legacy.and_then(|_| reader.legacy_doubt(&steps, question)));
         let doubt = doubt.or_else(|| self.program_doubt(question));
         if let Some(family) = legacy.filter(|_| stopper.is_none() && matches!(reply, Reply::Refused | Reply::Silence)) {
             stopper = self.legacy_stopper(family, question);
@@ -105,6 +105,10 @@ impl Bench<'_> {
             (None, None) => Duration::ZERO,
         };
         let (reply, mut steps) = self.watch(patience, |bench| bench.answer(&[token]));
+        // Where not even the fence was seen, the machine is too busy to tell.
+        if self.tracer.is_some() && reply == Reply::Silence && !steps.iter().any(|step| step.verdict == Verdict::Drop) {
+            return None;
+        }
         if question.protocol == Protocol::Udp || reply != Reply::Answered {
             return Some((reply, steps));
         }
