@@ -113,6 +113,15 @@ fn a_published_port_is_told_in_the_words_of_who_asks() {
             let list = run_lines(&["list"]);
             let rows: Vec<&String> = list.iter().filter(|line| line.starts_with("4000")).collect();
             assert!(matches!(rows[..], [row] if row.contains("container shop-web-1")), "{list:#?}");
+            for (filter, count) in [
+                (["--container", "shop-web-1"], 1),
+                (["--container", &id[..8]], 1),
+                (["--project", "shop"], 1),
+                (["--project", "bakery"], 0),
+            ] {
+                assert_eq!(json(&filter)["ports"].as_array().unwrap().len(), count, "{filter:?}");
+            }
+            assert_eq!(json(&["-A", "--container", "shop-web-1"])["ports"].as_array().unwrap().len(), 2);
         }
     });
 }
@@ -121,7 +130,8 @@ fn a_published_port_is_told_in_the_words_of_who_asks() {
 #[test]
 fn a_published_port_is_told_without_the_word_of_the_engine() {
     in_namespace(|| {
-        let Some(docker) = Docker::start(&[]) else { return };
+        // The engines of other tests give out the usual addresses.
+        let Some(docker) = Docker::start(&["--bip=172.29.77.1/24"]) else { return };
         let id = docker.publish("web", "127.0.0.1:4000");
         until("its server listens", || json(&["4000/tcp"])["ports"][0]["forwards"][0]["ends_at"][0].is_object());
         let known = json(&["4000/tcp"])["ports"][0]["forwards"][0].clone();
@@ -135,6 +145,22 @@ fn a_published_port_is_told_without_the_word_of_the_engine() {
         assert_eq!(commands(&tcp["findings"][0]["remedies"]), [format!("sudo docker stop {}", &id[..12])]);
         let answer = json_as_nobody(&["4000/tcp", "--kill", "--yes", "--supervisor"]);
         assert_eq!((&answer["kill"]["outcome"], &answer["kill"]["steps"]), (&value!("refused"), &value!([])));
+    });
+}
+
+/// Regression: the container of another engine was named, as it had the same address.
+#[test]
+fn a_container_is_not_named_by_an_address_that_another_one_has_too() {
+    in_namespace(|| {
+        let Some(docker) = Docker::start(&["--bip=172.29.78.1/24"]) else { return };
+        docker.publish("web", "127.0.0.1:4000");
+        until("its server listens", || json(&["4000/tcp"])["ports"][0]["forwards"][0]["ends_at"][0].is_object());
+        let to = json(&["4000/tcp"])["ports"][0]["forwards"][0]["to"]["address"].clone();
+        let script = format!("ip link set lo up; ip address add {}/32 dev lo; exec sleep 60", to.as_str().unwrap());
+        let _other = Background::spawn(Command::new("unshare").args(["-n", "sh", "-ec", &script]));
+        until("another namespace has the address", || {
+            json_as_nobody(&["4000/tcp"])["ports"][0]["forwards"][0]["container"].is_null()
+        });
     });
 }
 

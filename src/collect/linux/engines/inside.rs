@@ -19,8 +19,9 @@ pub fn find_ends<'a>(proc: &Path, forwards: impl Iterator<Item = (Protocol, &'a 
     let is_open = |forward: &Forward| forward.to.as_ref().is_none_or(|to| to.namespace.is_none());
     for (protocol, forward) in forwards.filter(|(_, forward)| is_open(forward)) {
         let all = all.get_or_insert_with(|| namespaces::find(proc).unwrap_or_default());
-        let mut inside = all.iter().map(Inside::from);
-        if let Some(inside) = inside.find(|inside| inside.has(proc, forward)) {
+        let mut fitting = all.iter().map(Inside::from).filter(|inside| inside.has(proc, forward));
+        // Two engines may give out the same addresses.
+        if let (Some(inside), None) = (fitting.next(), fitting.next()) {
             inside.complete(proc, forward, protocol);
         }
     }
