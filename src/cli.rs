@@ -9,6 +9,7 @@ mod check;
 mod common;
 mod connections;
 mod explain;
+mod filters;
 mod free;
 mod habits;
 mod help;
@@ -35,7 +36,7 @@ use clap::{ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcomm
 use crate::commands::identify::Urls;
 use crate::commands::kill::Options;
 use crate::diagnose::Rule;
-use crate::request::{Filter, Request, Sort, Wanted};
+use crate::request::{Arrangement, Column, Filter, Order, Request};
 use crate::terminal::Printing;
 use crate::terminal::free::Picking;
 use crate::terminal::wait::Waiting;
@@ -101,9 +102,9 @@ pub enum Wish {
     /// What there is to say of ports.
     Check(Request, Printing),
     /// What is in use.
-    List(Request, Filter, Sort, Printing),
+    List(Request, Box<Filter>, Order<Column>, Printing),
     /// Who is connected to whom.
-    Connections(Request, Box<Wanted>, Printing),
+    Connections(Request, Box<Filter>, Arrangement, Printing),
     /// Ports that are to be freed.
     Kill(Request, Options, Printing),
     /// Ports that are waited for.
@@ -183,6 +184,7 @@ impl Action {
         match self {
             Self::Check(check) => rules::obey(check::RULES, &**check),
             Self::List(list) => rules::obey(list::RULES, &**list),
+            Self::Connections(connections) => rules::obey(connections::RULES, &**connections),
             Self::Free(free) => rules::obey(free::RULES, &**free),
             Self::Wait(wait) => rules::obey(wait::RULES, &**wait),
             _ => Ok(()),

@@ -228,6 +228,11 @@ pub fn is_user(name: &str) -> bool {
     native::is_user(name)
 }
 
+/// Whether a container of this name runs, or one with this id or beginning of an id.
+pub fn is_container(typed: &str) -> bool {
+    native::is_container(typed)
+}
+
 /// The processes that have sockets with these inodes open, as far as they can be seen.
 pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
     native::owners_of(inodes)

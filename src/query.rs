@@ -9,7 +9,7 @@ use crate::commands::diagnosis::Diagnosis;
 use crate::commands::list;
 use crate::error::Error;
 use crate::model::{Backend, Family, Protocol};
-use crate::request::{Filter, Request, Sort};
+use crate::request::{Filter, Order, Request};
 use crate::target::Target;
 
 /// Tells who holds a port, for TCP and UDP, and whether it can be bound.
@@ -46,7 +46,7 @@ pub fn check(port: u16) -> Result<Diagnosis, Error> {
 ///
 /// If the sockets of this machine cannot be listed at all.
 pub fn list(filter: &Filter) -> Result<Diagnosis, Error> {
-    list::list(&request(Vec::new()), filter, Sort::Port).map(|listing| listing.diagnosis)
+    list::list(&request(Vec::new()), filter, Order::default()).map(|listing| listing.diagnosis)
 }
 
 /// A question about ports, narrowed step by step.

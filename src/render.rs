@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use crate::answer::Answer;
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::Rule;
+use crate::request::{Column, ConnectionColumn};
 pub use free::choice as write_choice;
 pub use json::{ErrorKind, error as write_error};
 pub use kill::plan as write_plan;
@@ -64,6 +65,10 @@ pub struct Style {
     pub verbose: bool,
     /// Show connections as well.
     pub connections: bool,
+    /// The columns of a table of ports; the usual ones if empty.
+    pub columns: Vec<Column>,
+    /// The columns of a table of connections; the usual ones if empty.
+    pub connection_columns: Vec<ConnectionColumn>,
     /// The command that asks the same as root.
     pub as_root: String,
     /// Seconds since 1970-01-01 UTC, from which ages are counted.

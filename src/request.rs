@@ -1,14 +1,16 @@
 //! What was asked, in the program's own terms: what the command line means, without any trace of
 //! it.
 
-use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
+mod address_pattern;
+mod columns;
+mod filter;
 
-use ipnet::IpNet;
+pub use address_pattern::AddressPattern;
+pub use columns::{Column, ConnectionColumn, Order};
+pub use filter::Filter;
 
-use crate::classify::Class;
 use crate::collect::{Detail, Namespaces, Scope};
-use crate::model::{Backend, Family, Pid, Protocol, State};
+use crate::model::{Backend, Family, Protocol};
 use crate::target::Target;
 
 /// A question about ports.
@@ -57,61 +59,13 @@ impl Request {
     }
 }
 
-/// What a listing is narrowed to. Every field that is set must fit.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Owned by one of these processes; any if empty.
-    pub pids: Vec<Pid>,
-    /// Owned by a process with this text in its name or command line, in whatever case.
-    pub process: Option<String>,
-    /// Created by this user, or owned by a process of this user, by name or id.
-    pub user: Option<String>,
-    /// On a port of this class.
-    pub class: Option<Class>,
-    /// Reachable from beyond this machine.
-    pub exposed: bool,
-}
-
-/// What a listing is ordered by; ties by port and protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::VariantNames)]
-#[strum(serialize_all = "kebab-case")]
-pub enum Sort {
-    /// The port number.
-    #[default]
-    Port,
-    /// TCP before UDP.
-    Protocol,
-    /// The name of the service.
-    Service,
-    /// The lowest address.
-    Address,
-    /// What can be reached from the farthest first.
-    Exposure,
-    /// The name of the first owner; unknown ones last.
-    Process,
-    /// The pid of the first owner; unknown ones last.
-    Pid,
-    /// The name of the user; unknown ones last.
-    User,
-}
-
-/// What connections are narrowed to, and how they are shown. Every field that is set must fit.
-#[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// Whose one of the ends is.
-    pub filter: Filter,
-    /// In one of these states; any if empty.
-    pub states: Vec<State>,
-    /// With an end of this machine at one of these places; anywhere if empty.
-    pub local: Vec<AddressPattern>,
-    /// With the other end at one of these places; anywhere if empty.
-    pub peer: Vec<AddressPattern>,
-    /// What they are counted by.
+/// How connections are shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Arrangement {
+    /// What they are counted by, if they are.
     pub by: Option<By>,
     /// What comes first.
-    pub order: Order,
-    /// Whether that comes last.
-    pub is_reversed: bool,
+    pub order: Order<ConnectionColumn>,
 }
 
 /// What connections are counted by.
@@ -126,94 +80,4 @@ pub enum By {
     State,
     /// The port of the server.
     Port,
-}
-
-/// What connections are ordered by; the least comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::VariantNames)]
-#[strum(serialize_all = "kebab-case")]
-pub enum Order {
-    /// The port of the server, then the client.
-    #[default]
-    Port,
-    /// The name of the process.
-    Process,
-    /// The other end.
-    Peer,
-    /// The state.
-    State,
-    /// Bytes sent.
-    Sent,
-    /// Bytes received.
-    Received,
-    /// The round-trip time.
-    Rtt,
-    /// How long ago data was last sent or received.
-    Idle,
-}
-
-/// Some addresses, and a port of them or all: `10.0.0.0/8`, `192.0.2.1:443`, `:5432`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AddressPattern {
-    network: Option<IpNet>,
-    port: Option<u16>,
-}
-
-impl AddressPattern {
-    /// Whether an end of a connection is there.
-    pub fn has(&self, end: SocketAddr) -> bool {
-        self.port.is_none_or(|port| port == end.port())
-            && self.network.is_none_or(|network| network.contains(&end.ip().to_canonical()))
-    }
-}
-
-impl FromStr for AddressPattern {
-    type Err = &'static str;
-
-    fn from_str(typed: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str =
-            "is no place: write an address such as 10.0.0.5, 10.0.0.0/8, [fe80::1]:22, 10.0.0.5:443 or :443";
-        // An address of IPv6 without a port has colons, too.
-        let network = |text: &str| {
-            let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-            text.parse().ok().or_else(|| Some(IpNet::from(text.parse::<IpAddr>().ok()?)))
-        };
-        if let Some(network) = network(typed) {
-            return Ok(Self { network: Some(network), port: None });
-        }
-        let (address, port) = typed.rsplit_once(':').ok_or(EXPECTED)?;
-        let port = Some(port.parse().map_err(|_| EXPECTED)?);
-        match address {
-            "" | "*" => Ok(Self { network: None, port }),
-            address => Ok(Self { network: Some(network(address).ok_or(EXPECTED)?), port }),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_written_as_people_write_them() {
-        let has = |place: &str, end: &str| place.parse::<AddressPattern>().unwrap().has(end.parse().unwrap());
-        for (place, end) in [
-            ("10.0.0.0/8", "10.1.2.3:5"),
-            ("10.1.2.3", "10.1.2.3:5"),
-            ("10.1.2.3:5", "10.1.2.3:5"),
-            (":5", "10.1.2.3:5"),
-            ("*:5", "[::1]:5"),
-            ("::1", "[::1]:5"),
-            ("[::1]:5", "[::1]:5"),
-            ("fe80::/10", "[fe80::7]:5"),
-            ("10.0.0.0/8", "[::ffff:10.1.2.3]:5"),
-        ] {
-            assert!(has(place, end), "{place} {end}");
-        }
-        for (place, end) in [("10.0.0.0/8", "11.1.2.3:5"), (":6", "10.1.2.3:5"), ("10.1.2.3:6", "10.1.2.3:5")] {
-            assert!(!has(place, end), "{place} {end}");
-        }
-        for wrong in ["", "x", "10.0.0.0/99", "10.1.2.3:x", "10.1.2.3:70000", "a:1"] {
-            assert!(wrong.parse::<AddressPattern>().is_err(), "{wrong}");
-        }
-    }
 }

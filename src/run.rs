@@ -24,12 +24,14 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Ok(Wish::Check(request, printing)) => {
             look(Command::Check, &request, &printing, || check(&request).map(Answer::Check))
         }
-        Ok(Wish::List(request, filter, sort, printing)) => {
-            look(Command::List, &request, &printing, || list(&request, &filter, sort).map(Answer::List))
+        Ok(Wish::List(request, filter, order, printing)) => {
+            look(Command::List, &request, &printing, || list(&request, &filter, order).map(Answer::List))
         }
-        Ok(Wish::Connections(request, wanted, printing)) => look(Command::Connections, &request, &printing, || {
-            connections(&request, &wanted).map(|report| Answer::Connections(Box::new(report)))
-        }),
+        Ok(Wish::Connections(request, filter, arrangement, printing)) => {
+            look(Command::Connections, &request, &printing, || {
+                connections(&request, &filter, arrangement).map(|report| Answer::Connections(Box::new(report)))
+            })
+        }
         Ok(Wish::Reach(request, from, printing)) => {
             look(Command::Reach, &request, &printing, || reach(&request, &from).map(Answer::Reach))
         }

@@ -6,13 +6,13 @@ use std::marker::PhantomData;
 use clap::{Args, ColorChoice};
 use strum::VariantNames;
 
-use super::names::{Formats, named, parse_pid};
+use super::names::{Formats, named};
 use super::{Stop, caller};
 use crate::collect::{self, Detail, Namespaces};
 use crate::model::{Backend, Family, Protocol};
 use crate::query;
 use crate::render::{Format, Style};
-use crate::request::{Filter, Request};
+use crate::request::Request;
 use crate::target::Target;
 use crate::terminal::Printing;
 
@@ -101,6 +101,9 @@ impl Where {
 /// What is said of the other backend then.
 pub const NEEDS_NATIVE: &str = "the portable backend sees one network namespace only: leave --backend out";
 
+/// What is said of other formats with columns chosen.
+pub const COLUMNS_ARE_OF_TABLES: &str = "--columns is for the table: other formats always have all columns";
+
 /// How to print. `F` is the formats that a command has.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -142,6 +145,8 @@ impl<F: Formats> Output<F> {
             width: caller::terminal_width(),
             verbose: self.verbose,
             connections: false,
+            columns: Vec::new(),
+            connection_columns: Vec::new(),
             as_root: caller::as_root(as_root),
             now: caller::now(),
             home: std::env::home_dir(),
@@ -163,38 +168,6 @@ impl<F: Formats> Output<F> {
             (_, Format::Json | Format::Ndjson) => Detail::Full,
             (_, Format::Table) if self.verbose || is_report => Detail::Full,
             _ => Detail::Brief,
-        }
-    }
-}
-
-/// Whose sockets are meant.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Selecting")]
-pub struct Owned {
-    /// Only what these processes hold
-    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = parse_pid)]
-    pid: Vec<u32>,
-    /// Only what processes with NAME in their name or command line hold
-    #[arg(long, value_name = "NAME")]
-    process: Option<String>,
-    /// Only what this user holds, by name or id
-    #[arg(long, value_name = "USER")]
-    user: Option<String>,
-}
-
-impl Owned {
-    /// The filter. Processes and the user have to exist: an empty list would say something else.
-    pub fn filter(self) -> Result<Filter, Stop> {
-        if let Some(pid) = self.pid.iter().find(|&&pid| !collect::is_process(pid)) {
-            return Err(Stop::Usage(format!("--pid: no process has the id {pid}")));
-        }
-        match &self.user {
-            // Not every id has a name.
-            Some(user) if user.parse::<u32>().is_err() && !collect::is_user(user) => {
-                let message = format!("--user: this machine has no user '{user}'; an id such as 1000 works too");
-                Err(Stop::Usage(message))
-            }
-            _ => Ok(Filter { pids: self.pid, process: self.process, user: self.user, ..Filter::default() }),
         }
     }
 }

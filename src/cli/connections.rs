@@ -5,12 +5,14 @@ use std::ffi::OsString;
 use clap::Args;
 use strum::VariantNames;
 
-use super::common::{self, Narrow, Output, Owned, Plain, Where};
+use super::common::{self, Narrow, Output, Plain, Where};
+use super::filters::{self, Filters};
 use super::names::{ListFormats, NativeOnly, named};
+use super::rules::Rule;
 use super::{Stop, Wish, help, targets};
-use crate::model::State;
-use crate::render::Style;
-use crate::request::{AddressPattern, By, Order, Request, Wanted};
+use crate::collect::Detail;
+use crate::render::{Format, Style};
+use crate::request::{Arrangement, By, ConnectionColumn, Order, Request};
 use crate::terminal::Printing;
 
 #[derive(Debug, Args)]
@@ -24,30 +26,30 @@ pub struct ConnectionsArgs {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    owned: Owned,
-    /// Only those in these states
-    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = named::<State>(State::VARIANTS))]
-    state: Vec<State>,
-    /// Only those whose other end is there: ADDRESS, ADDRESS/PREFIX, ADDRESS:PORT or :PORT
-    #[arg(long, value_name = "PLACE", value_delimiter = ',', value_parser = str::parse::<AddressPattern>)]
-    peer: Vec<AddressPattern>,
-    /// Only those whose end on this machine is there
-    #[arg(long, value_name = "PLACE", value_delimiter = ',', value_parser = str::parse::<AddressPattern>)]
-    local: Vec<AddressPattern>,
+    filters: Filters,
     /// Count them by this
     #[arg(long, value_name = "WHAT", value_parser = named::<By>(By::VARIANTS), help_heading = "Output")]
     by: Option<By>,
-    /// Sort by this column; -COLUMN puts the most first [possible values: port, process, peer,
-    /// state, sent, received, rtt, idle]
+    /// Sort by one of the columns below; -COLUMN puts the most first
     #[arg(
         long,
         value_name = "COLUMN",
         default_value = "port",
         hide_default_value = true,
         allow_hyphen_values = true,
+        value_parser = filters::order::<ConnectionColumn>(ConnectionColumn::VARIANTS),
         help_heading = "Output"
     )]
-    sort: String,
+    sort: Order<ConnectionColumn>,
+    /// Show these columns, joined by commas
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        value_delimiter = ',',
+        value_parser = named::<ConnectionColumn>(ConnectionColumn::VARIANTS),
+        help_heading = "Output"
+    )]
+    columns: Vec<ConnectionColumn>,
     #[command(flatten)]
     place: Where,
     #[command(flatten)]
@@ -58,32 +60,32 @@ pub struct ConnectionsArgs {
     output: Output<ListFormats>,
 }
 
+/// What does not go together.
+pub const RULES: &[Rule<ConnectionsArgs>] = &[Rule {
+    example: "connections --columns peer --format csv",
+    is_broken: |connections| !connections.columns.is_empty() && connections.output.format() != Format::Table,
+    message: common::COLUMNS_ARE_OF_TABLES,
+}];
+
 impl ConnectionsArgs {
     /// What it asks; `typed` is the command line.
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
         let namespaces = self.place.namespaces()?;
-        let filter = self.owned.filter()?;
-        let (order, is_reversed) = order(&self.sort)?;
-        let wanted =
-            Wanted { filter, states: self.state, local: self.local, peer: self.peer, by: self.by, order, is_reversed };
+        let filter = self.filters.resolve()?;
+        let arrangement = Arrangement { by: self.by, order: self.sort };
         let targets = targets::resolve(&self.targets, &self.narrow)?;
         let request = Request {
             connections: self.all,
-            detail: crate::collect::Detail::Brief,
+            detail: filter.detail(Detail::Brief),
             namespaces,
             ..common::request(targets, &self.narrow)
         };
-        let style = self.output.style(typed).map(|style| Style { connections: true, ..self.plain.style(style) });
+        let style = self.output.style(typed).map(|style| Style {
+            connections: true,
+            connection_columns: self.columns,
+            ..self.plain.style(style)
+        });
         let printing = Printing { style, color: self.output.color() };
-        Ok(Wish::Connections(request, Box::new(wanted), printing))
+        Ok(Wish::Connections(request, Box::new(filter), arrangement, printing))
     }
-}
-
-/// The order by its name, and whether it is reversed.
-fn order(typed: &str) -> Result<(Order, bool), Stop> {
-    let name = typed.strip_prefix('-');
-    let order = name.unwrap_or(typed).parse().map_err(|_| {
-        Stop::Usage(format!("--sort: no column is called '{typed}': write one of {}", Order::VARIANTS.join(", ")))
-    })?;
-    Ok((order, name.is_some()))
 }

@@ -5,14 +5,14 @@ use std::ffi::OsString;
 use clap::Args;
 use strum::VariantNames;
 
-use super::common::{self, Narrow, Output, Owned, Plain, Where};
+use super::common::{self, Narrow, Output, Plain, Where};
+use super::filters::{self, Filters};
 use super::names::{AllFormats, named};
 use super::rules::Rule;
 use super::{Stop, Wish, help};
-use crate::classify::Class;
 use crate::model::Backend;
-use crate::render::Style;
-use crate::request::{Filter, Request, Sort};
+use crate::render::{Format, Style};
+use crate::request::{Column, Order, Request};
 use crate::terminal::Printing;
 
 #[derive(Debug, Args)]
@@ -24,16 +24,9 @@ pub struct ListArgs {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    owned: Owned,
-    /// Only ports of this class
-    #[arg(long, value_name = "CLASS", value_parser = named::<Class>(Class::VARIANTS))]
-    class: Option<Class>,
-    /// Only what other machines can reach by its address; 'portcheck reach' asks the firewall, too
-    #[arg(long)]
-    exposed: bool,
-    /// Sort by this column
-    #[arg(long, value_name = "COLUMN", default_value = "port", hide_default_value = true, value_parser = named::<Sort>(Sort::VARIANTS))]
-    sort: Sort,
+    filters: Filters,
+    #[command(flatten)]
+    columns: Columns,
     #[command(flatten)]
     place: Where,
     /// Where to read the sockets from: the kernel, or netstat2 and sysinfo
@@ -48,29 +41,59 @@ pub struct ListArgs {
     output: Output<AllFormats>,
 }
 
+/// What the table shows.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+struct Columns {
+    /// Sort by one of the columns below; -COLUMN for the reverse
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        default_value = "port",
+        hide_default_value = true,
+        allow_hyphen_values = true,
+        value_parser = filters::order::<Column>(Column::VARIANTS)
+    )]
+    sort: Order<Column>,
+    /// Show these columns, joined by commas
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',', value_parser = named::<Column>(Column::VARIANTS))]
+    columns: Vec<Column>,
+}
+
 /// What does not go together.
-pub const RULES: &[Rule<ListArgs>] = &[Rule {
-    example: "list --all-namespaces --backend portable",
-    is_broken: |list| list.place.needs_native() && matches!(list.backend, Backend::Portable),
-    message: common::NEEDS_NATIVE,
-}];
+pub const RULES: &[Rule<ListArgs>] = &[
+    Rule {
+        example: "list --all-namespaces --backend portable",
+        is_broken: |list| list.place.needs_native() && matches!(list.backend, Backend::Portable),
+        message: common::NEEDS_NATIVE,
+    },
+    Rule {
+        example: "list --columns port --json",
+        is_broken: |list| !list.columns.columns.is_empty() && list.output.format() != Format::Table,
+        message: common::COLUMNS_ARE_OF_TABLES,
+    },
+];
 
 impl ListArgs {
     /// What it asks; `typed` is the command line.
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
         let namespaces = self.place.namespaces()?;
-        let filter = Filter { class: self.class, exposed: self.exposed, ..self.owned.filter()? };
-        let sort = self.sort;
+        let filter = self.filters.resolve()?;
+        let connections = self.all || filter.wants_connections();
         let request = Request {
-            connections: self.all,
-            detail: self.plain.detail().unwrap_or_else(|| self.output.detail(&[])),
+            connections,
+            detail: filter.detail(self.plain.detail().unwrap_or_else(|| self.output.detail(&[]))),
             backend: self.backend,
             probe: !self.no_probe,
             namespaces,
             ..common::request(Vec::new(), &self.narrow)
         };
-        let style = self.output.style(typed).map(|style| Style { connections: self.all, ..self.plain.style(style) });
+        let style = self.output.style(typed).map(|style| Style {
+            connections,
+            columns: self.columns.columns,
+            ..self.plain.style(style)
+        });
         let printing = Printing { style, color: self.output.color() };
-        Ok(Wish::List(request, filter, sort, printing))
+        Ok(Wish::List(request, Box::new(filter), self.columns.sort, printing))
     }
 }

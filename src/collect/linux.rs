@@ -147,6 +147,11 @@ pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
     read_processes(Path::new(PROC), pids, detail, &mut Users::default())
 }
 
+/// See [`super::is_container`].
+pub fn is_container(typed: &str) -> bool {
+    namespaces::is_container(Path::new(PROC), typed)
+}
+
 /// See [`super::enter`].
 pub fn enter(typed: &str) -> Result<Option<Inside>, String> {
     namespaces::enter(Path::new(PROC), typed)

@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::diagnosis::Diagnosis;
-use super::list::fits;
 use crate::collect;
 use crate::error::Error;
 use crate::model::{Namespace, Process, Protocol, Snapshot, Socket, State, find_process};
-use crate::request::{AddressPattern, By, Order, Request, Wanted};
+use crate::request::{Arrangement, By, ConnectionColumn, Filter, Request};
 
 /// The connections that were asked about.
 #[derive(Debug, Clone)]
@@ -54,23 +53,23 @@ pub struct Group {
     pub count: usize,
 }
 
-/// Looks for the connections that `request` and `wanted` ask for.
-pub fn connections(request: &Request, wanted: &Wanted) -> Result<Report, Error> {
+/// Looks for the connections that `request` and `filter` ask for.
+pub fn connections(request: &Request, filter: &Filter, arrangement: Arrangement) -> Result<Report, Error> {
     // Either end may have the port, so all have to be read.
     let scope = Request { targets: Vec::new(), connections: true, ..request.clone() }.scope();
     let mut snapshot = collect::snapshot(&scope)?;
     let picked = snapshot.host.ephemeral_range;
     let mut connections = pair(std::mem::take(&mut snapshot.sockets), picked);
-    connections.retain(|connection| is_asked(connection, request) && is_wanted(connection, wanted, &snapshot));
+    connections.retain(|connection| is_asked(connection, request) && is_wanted(connection, filter, &snapshot));
     let is_remnant = |connection: &Connection| connection.own.state == State::TimeWait;
     let all = connections.len();
-    if !request.connections && !wanted.states.contains(&State::TimeWait) {
+    if !request.connections && !filter.states.contains(&State::TimeWait) {
         connections.retain(|connection| !is_remnant(connection));
     }
     let time_waits = all - connections.len();
-    let groups = wanted.by.map(|by| count(&connections, by, &snapshot.processes));
-    sort(&mut connections, wanted.order, &snapshot.processes);
-    if wanted.is_reversed {
+    let groups = arrangement.by.map(|by| count(&connections, by, &snapshot.processes));
+    sort(&mut connections, arrangement.order.column, &snapshot.processes);
+    if arrangement.order.is_reversed {
         connections.reverse();
     }
     // No port is judged, so none of the processes would be kept.
@@ -195,6 +194,29 @@ impl Connection {
             _ => (Some(&self.own), self.peer.as_ref()),
         }
     }
+
+    /// What the client has sent and received, as far as that is counted.
+    pub fn client_bytes(&self) -> (Option<u64>, Option<u64>) {
+        let by = |socket: &Socket| socket.tcp_info.map(|info| (info.bytes_sent, info.bytes_received));
+        let counted = match self.client_and_server() {
+            (Some(client), _) => by(client),
+            (None, Some(server)) => by(server).map(|(sent, received)| (received, sent)),
+            (None, None) => None,
+        };
+        counted.unwrap_or_default()
+    }
+
+    /// Both together.
+    pub fn bytes(&self) -> Option<u64> {
+        let (sent, received) = self.client_bytes();
+        Some(sent?.saturating_add(received?))
+    }
+
+    /// Bytes in the queues of this end.
+    pub fn queued(&self) -> Option<u64> {
+        let (send, receive) = (self.own.send_queue?, self.own.receive_queue?);
+        Some(u64::from(send) + u64::from(receive))
+    }
 }
 
 /// Whether one of the ends is a target, of a family that was asked about.
@@ -213,18 +235,13 @@ fn is_asked(connection: &Connection, request: &Request) -> bool {
 }
 
 /// Whether it fits everything that was asked for. For that, either end may belong to somebody.
-fn is_wanted(connection: &Connection, wanted: &Wanted, snapshot: &Snapshot) -> bool {
+fn is_wanted(connection: &Connection, filter: &Filter, snapshot: &Snapshot) -> bool {
     let (own, peer) = (connection.own.local, connection.own.remote);
     // Seen from the other end, both are exchanged.
-    let is_at = |local: SocketAddr, remote: Option<SocketAddr>| {
-        let is_in = |places: &[AddressPattern], end: Option<SocketAddr>| {
-            places.is_empty() || end.is_some_and(|end| places.iter().any(|place| place.has(end)))
-        };
-        is_in(&wanted.local, Some(local)) && is_in(&wanted.peer, remote)
-    };
-    let is_placed = is_at(own, peer) || (connection.peer.is_some() && peer.is_some_and(|peer| is_at(peer, Some(own))));
-    let has_state = wanted.states.is_empty() || wanted.states.contains(&connection.own.state);
-    is_placed && has_state && connection.here().any(|socket| fits(&wanted.filter, socket, &snapshot.processes))
+    let is_mirrored = || connection.peer.is_some() && peer.is_some_and(|peer| filter.has_ends(peer, Some(own)));
+    filter.has_state(&connection.own)
+        && (filter.has_ends(own, peer) || is_mirrored())
+        && connection.here().any(|socket| filter.has_owner(socket, &snapshot.processes))
 }
 
 /// Counts them by what they have in common, the most frequent first.
@@ -256,26 +273,35 @@ fn process_of<'a>(socket: &Socket, processes: &'a [Process]) -> Option<&'a Proce
     find_process(processes, *socket.owners.pids().first()?)
 }
 
-fn sort(connections: &mut [Connection], order: Order, processes: &[Process]) {
-    let info = |connection: &Connection| connection.own.tcp_info;
+fn sort(connections: &mut [Connection], column: ConnectionColumn, processes: &[Process]) {
+    use ConnectionColumn as Column;
+    let name = |socket: Option<&Socket>| {
+        let name = socket.and_then(|socket| process_of(socket, processes)).map(|process| process.name.to_lowercase());
+        (name.is_none(), name)
+    };
     let port = |connection: &Connection| {
         let (from, to) = connection.addresses();
         (to.unwrap_or(from).port(), from)
     };
-    match order {
-        Order::Port => connections.sort_by_key(port),
-        Order::State => {
-            connections.sort_by_cached_key(|connection| (connection.own.state.to_string(), port(connection)));
-        }
-        Order::Peer => connections.sort_by_key(|connection| (connection.own.remote, port(connection))),
-        Order::Process => connections.sort_by_cached_key(|connection| {
-            let name = process_of(&connection.own, processes).map(|process| process.name.to_lowercase());
-            (name.is_none(), name, port(connection))
-        }),
-        Order::Sent => connections.sort_by_key(|connection| info(connection).and_then(|info| info.bytes_sent)),
-        Order::Received => connections.sort_by_key(|connection| info(connection).and_then(|info| info.bytes_received)),
-        Order::Rtt => connections.sort_by_key(|connection| info(connection).map(|info| info.rtt)),
-        Order::Idle => connections.sort_by_key(|connection| info(connection).map(|info| info.idle)),
+    connections.sort_by_key(port);
+    match column {
+        Column::Port => {}
+        Column::Protocol => connections.sort_by_key(|it| it.own.protocol),
+        Column::State => connections.sort_by_key(|it| it.own.state.into_str()),
+        Column::Local => connections.sort_by_key(|it| it.own.local),
+        Column::Peer => connections.sort_by_key(|it| it.own.remote),
+        Column::From => connections.sort_by_key(|it| it.addresses().0),
+        Column::To => connections.sort_by_key(|it| it.addresses().1),
+        Column::Process => connections.sort_by_cached_key(|it| name(Some(&it.own))),
+        Column::Client => connections.sort_by_cached_key(|it| name(it.client_and_server().0)),
+        Column::Server => connections.sort_by_cached_key(|it| name(it.client_and_server().1)),
+        Column::Sent => connections.sort_by_key(|it| it.client_bytes().0),
+        Column::Received => connections.sort_by_key(|it| it.client_bytes().1),
+        Column::Bytes => connections.sort_by_key(Connection::bytes),
+        Column::Queued => connections.sort_by_key(Connection::queued),
+        Column::Rtt => connections.sort_by_key(|it| it.own.tcp_info.map(|info| info.rtt)),
+        Column::Retransmits => connections.sort_by_key(|it| it.own.tcp_info.map(|info| info.retransmits)),
+        Column::Idle => connections.sort_by_key(|it| it.own.tcp_info.map(|info| info.idle)),
     }
 }
 

@@ -4,14 +4,13 @@ use std::cmp::Ordering;
 
 use super::check;
 use super::diagnosis::{Diagnosis, Key, by_port};
-use crate::classify::command_line::program;
-use crate::classify::{Class, Exposure};
+use crate::classify::Exposure;
 use crate::collect::{self, Detail, Scope};
 use crate::diagnose::Observed;
 use crate::error::Error;
-use crate::model::{Namespace, Pid, Process, Snapshot, Socket, State, find_process};
+use crate::model::{Container, EngineContainer, Namespace, Pid, Process, Snapshot, Socket, State, find_process};
 use crate::port_set::PortSet;
-use crate::request::{Filter, Request, Sort};
+use crate::request::{Column, Filter, Order, Request};
 
 /// What is in use.
 #[derive(Debug, Clone)]
@@ -23,22 +22,22 @@ pub struct Listing {
 }
 
 /// Lists what is in use and fits `filter`.
-pub fn list(request: &Request, filter: &Filter, sort: Sort) -> Result<Listing, Error> {
+pub fn list(request: &Request, filter: &Filter, order: Order<Column>) -> Result<Listing, Error> {
     let scope = request.scope();
-    let diagnosis = listed(request, filter, sort, collect::snapshot(&scope)?);
+    let diagnosis = listed(request, filter, order, collect::snapshot(&scope)?);
     let is_asked = diagnosis.ports.is_empty() && !scope.connections && scope.detail > Detail::Nothing;
     let connections_left_out = if is_asked { count_connections(&scope, filter)? } else { 0 };
     Ok(Listing { diagnosis, connections_left_out })
 }
 
-fn listed(request: &Request, filter: &Filter, sort: Sort, mut snapshot: Snapshot) -> Diagnosis {
+fn listed(request: &Request, filter: &Filter, order: Order<Column>, mut snapshot: Snapshot) -> Diagnosis {
     let inside = request.namespaces.inside();
     let leases = check::leases_on(request, &bound_ports(inside, &snapshot), &mut snapshot);
     let observe = |((port, protocol, namespace), sockets): (Key<'_>, Vec<&Socket>)| {
         let is_shown = |socket: &&Socket| {
             socket.serves(request.family)
                 && (request.connections || socket.state.is_waiting())
-                && fits(filter, socket, &snapshot.processes)
+                && filter.fits(socket, &snapshot.processes)
         };
         let sockets: Vec<Socket> = sockets.into_iter().filter(is_shown).cloned().collect();
         let lease = leases.on(port).filter(|_| namespace == inside).cloned().map(Box::new);
@@ -47,7 +46,13 @@ fn listed(request: &Request, filter: &Filter, sort: Sort, mut snapshot: Snapshot
     };
     let ports = by_port(&snapshot).into_iter().filter_map(observe).collect();
     let mut diagnosis = Diagnosis::judge(request, ports, snapshot);
-    diagnosis.ports.sort_by(|a, b| compare(sort, &a.observed, &b.observed, &diagnosis.processes));
+    diagnosis.ports.sort_by(|a, b| {
+        let (a, b) = (&a.observed, &b.observed);
+        let by_column = compare(order.column, a, b, &diagnosis.processes);
+        // Our own namespace comes first.
+        let whole = by_column.then_with(|| (a.port, a.protocol, &a.namespace).cmp(&(b.port, b.protocol, &b.namespace)));
+        if order.is_reversed { whole.reverse() } else { whole }
+    });
     diagnosis
 }
 
@@ -61,50 +66,28 @@ fn bound_ports(inside: Option<&Namespace>, snapshot: &Snapshot) -> PortSet {
 /// How many connections fit a filter.
 fn count_connections(scope: &Scope, filter: &Filter) -> Result<usize, Error> {
     let snapshot = collect::snapshot(&Scope { connections: true, ..scope.clone() })?;
-    let fits = |socket: &&Socket| socket.serves(scope.family) && fits(filter, socket, &snapshot.processes);
+    let fits = |socket: &&Socket| socket.serves(scope.family) && filter.fits(socket, &snapshot.processes);
     Ok(snapshot.sockets.iter().filter(fits).count())
 }
 
-/// Whether a socket fits everything that the listing is narrowed to.
-pub fn fits(filter: &Filter, socket: &Socket, processes: &[Process]) -> bool {
-    let owners = || socket.owners.pids().iter().filter_map(|&pid| find_process(processes, pid));
-    let has_pid = filter.pids.is_empty() || socket.owners.pids().iter().any(|pid| filter.pids.contains(pid));
-    let has_name = filter.process.as_ref().is_none_or(|name| owners().any(|process| is_called(process, name)));
-    let is_users = filter.user.as_ref().is_none_or(|wanted| {
-        let is = |name: &Option<String>, uid: Option<u32>| {
-            name.as_ref() == Some(wanted) || uid.is_some_and(|uid| uid.to_string() == *wanted)
-        };
-        is(&socket.user, socket.uid) || owners().any(|process| is(&process.user, process.uid))
-    });
-    let has_class = filter.class.is_none_or(|class| Class::of(socket.local.port()) == class);
-    let is_exposed = !filter.exposed || Exposure::of(socket) > Exposure::Namespace;
-    has_pid && has_name && is_users && has_class && is_exposed
-}
-
-/// Whether a process has this text in its name or command line, ignoring case. The name of a script
-/// is that of its interpreter, so what the interpreter runs counts too.
-fn is_called(process: &Process, text: &str) -> bool {
-    let text = text.to_lowercase();
-    let has = |name: &str| name.to_lowercase().contains(&text);
-    has(&process.name)
-        || has(&process.command.join(" "))
-        || program::of(&process.command).is_some_and(|program| has(&program))
-}
-
 /// Which of two ports comes first.
-fn compare(sort: Sort, a: &Observed, b: &Observed, processes: &[Process]) -> Ordering {
-    let by = match sort {
-        Sort::Port => Ordering::Equal,
-        Sort::Protocol => a.protocol.cmp(&b.protocol),
-        Sort::Service => unknown_last(service(a), service(b)),
-        Sort::Address => lowest_address(a).cmp(&lowest_address(b)),
-        Sort::Exposure => widest(b).cmp(&widest(a)),
-        Sort::Process => unknown_last(first_process(a, processes), first_process(b, processes)),
-        Sort::Pid => unknown_last(first_pid(a), first_pid(b)),
-        Sort::User => unknown_last(user(a), user(b)),
-    };
-    // Our own namespace comes first.
-    by.then_with(|| (a.port, a.protocol, &a.namespace).cmp(&(b.port, b.protocol, &b.namespace)))
+fn compare(column: Column, a: &Observed, b: &Observed, processes: &[Process]) -> Ordering {
+    match column {
+        Column::Port => Ordering::Equal,
+        Column::Protocol => a.protocol.cmp(&b.protocol),
+        Column::Namespace => a.namespace.cmp(&b.namespace),
+        Column::State => state(a).cmp(&state(b)),
+        Column::Class => a.class().cmp(&b.class()),
+        Column::Service => unknown_last(service(a), service(b)),
+        Column::Address => lowest_address(a).cmp(&lowest_address(b)),
+        Column::Peer => unknown_last(lowest_peer(a), lowest_peer(b)),
+        Column::Exposure => widest(b).cmp(&widest(a)),
+        Column::Process => unknown_last(first_process(a, processes), first_process(b, processes)),
+        Column::Pid => unknown_last(first_pid(a), first_pid(b)),
+        Column::User => unknown_last(user(a), user(b)),
+        Column::Unit => unknown_last(unit(a, processes), unit(b, processes)),
+        Column::Command => unknown_last(command(a, processes), command(b, processes)),
+    }
 }
 
 fn unknown_last<T: Ord>(a: Option<T>, b: Option<T>) -> Ordering {
@@ -127,8 +110,31 @@ fn first_pid(answer: &Observed) -> Option<Pid> {
     answer.sockets.iter().find_map(|socket| socket.owners.pids().first().copied())
 }
 
+fn first_owner<'a>(answer: &Observed, processes: &'a [Process]) -> Option<&'a Process> {
+    find_process(processes, first_pid(answer)?)
+}
+
 fn first_process(answer: &Observed, processes: &[Process]) -> Option<String> {
-    find_process(processes, first_pid(answer)?).map(|process| process.name.to_lowercase())
+    first_owner(answer, processes).map(|process| process.name.to_lowercase())
+}
+
+fn unit<'a>(answer: &Observed, processes: &'a [Process]) -> Option<&'a str> {
+    let process = first_owner(answer, processes)?;
+    let container = process.engine_container.as_deref().map(EngineContainer::title);
+    let container = container.or_else(|| process.container.as_ref().map(Container::short_id));
+    container.or_else(|| process.unit.as_ref().map(|unit| &*unit.name))
+}
+
+fn command<'a>(answer: &Observed, processes: &'a [Process]) -> Option<&'a [String]> {
+    first_owner(answer, processes).map(|process| &*process.command).filter(|command| !command.is_empty())
+}
+
+fn state(answer: &Observed) -> Option<&'static str> {
+    answer.sockets.iter().map(|socket| socket.state.into_str()).min()
+}
+
+fn lowest_peer(answer: &Observed) -> Option<std::net::SocketAddr> {
+    answer.sockets.iter().filter_map(|socket| socket.remote).min()
 }
 
 fn user(answer: &Observed) -> Option<&str> {

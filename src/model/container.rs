@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use super::process::is_id;
 use super::{Protocol, Runtime};
 
 /// A container engine that was asked, or whose own process tells.
@@ -56,6 +57,11 @@ impl EngineContainer {
     /// What to call it: by its name, or else by the beginning of its id.
     pub fn title(&self) -> &str {
         self.name.as_deref().unwrap_or_else(|| self.id.get(..12).unwrap_or(&self.id))
+    }
+
+    /// Whether this is its name, its id or the beginning of that.
+    pub fn is_called(&self, typed: &str) -> bool {
+        self.name.as_deref() == Some(typed) || is_id(&self.id, typed)
     }
 
     /// The compose project, service and files that it was made by, from its labels.

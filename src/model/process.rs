@@ -54,11 +54,22 @@ impl Container {
         Self { user: self.user.filter(|&user| Some(user) != euid), ..self.clone() }
     }
 
+    /// Whether this is its id or the beginning of it.
+    pub fn has_id(&self, typed: &str) -> bool {
+        is_id(&self.id, typed)
+    }
+
     /// The first 12 digits of the id, as docker and podman show it. Names are not shortened.
     pub fn short_id(&self) -> &str {
         let is_hash = self.id.len() == 64 && self.id.bytes().all(|byte| byte.is_ascii_hexdigit());
         if is_hash { &self.id[..12] } else { &self.id }
     }
+}
+
+/// Whether `typed` is the id of a container, or so much of its beginning that it is no word.
+pub fn is_id(id: &str, typed: &str) -> bool {
+    const SHORTEST: usize = 4;
+    id == typed || (typed.len() >= SHORTEST && id.starts_with(typed))
 }
 
 /// A container runtime.

@@ -3,25 +3,7 @@
 use super::escape::{self, width_of};
 use super::rows::{Row, service};
 use crate::model::Owners;
-
-/// A column of a table. Which columns a table has is its own business.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Column {
-    Port,
-    Protocol,
-    State,
-    Class,
-    Service,
-    Address,
-    Peer,
-    Exposure,
-    Process,
-    Pid,
-    User,
-    Supervisor,
-    Command,
-    Namespace,
-}
+use crate::request::Column;
 
 /// Between two columns.
 pub const GUTTER: u16 = 2;
@@ -41,7 +23,7 @@ enum Concession {
 /// command line and the network namespace last. Port, protocol, address, process and pid are the
 /// answer and never go.
 const CONCESSIONS: &[Concession] = {
-    use Column::{Address, Class, Command, Exposure, Namespace, Service, Supervisor, User};
+    use Column::{Address, Class, Command, Exposure, Namespace, Service, Unit, User};
     use Concession::{Leave, Narrow, Stack};
     &[
         Narrow(Command, 30),
@@ -49,9 +31,9 @@ const CONCESSIONS: &[Concession] = {
         Leave(Service),
         Leave(Exposure),
         Narrow(Command, 16),
-        Narrow(Supervisor, 16),
+        Narrow(Unit, 16),
         Stack(Address),
-        Leave(Supervisor),
+        Leave(Unit),
         Leave(User),
         Narrow(Command, 10),
         Leave(Command),
@@ -60,67 +42,48 @@ const CONCESSIONS: &[Concession] = {
     ]
 };
 
-impl Column {
-    /// All columns, in order.
-    pub const ALL: [Self; 14] = [
-        Self::Port,
-        Self::Protocol,
-        Self::Namespace,
-        Self::State,
-        Self::Class,
-        Self::Service,
-        Self::Address,
-        Self::Peer,
-        Self::Exposure,
-        Self::Process,
-        Self::Pid,
-        Self::User,
-        Self::Supervisor,
-        Self::Command,
-    ];
+/// What stands above a column.
+pub const fn heading(column: Column) -> &'static str {
+    match column {
+        Column::Port => "PORT",
+        Column::Protocol => "PROTO",
+        Column::State => "STATE",
+        Column::Class => "CLASS",
+        Column::Service => "SERVICE",
+        Column::Address => "ADDRESS",
+        Column::Peer => "PEER",
+        Column::Exposure => "EXPOSED",
+        Column::Process => "PROCESS",
+        Column::Pid => "PID",
+        Column::User => "USER",
+        Column::Unit => "UNIT/CONTAINER",
+        Column::Command => "COMMAND",
+        Column::Namespace => "NAMESPACE",
+    }
+}
 
-    pub const fn heading(self) -> &'static str {
-        match self {
-            Self::Port => "PORT",
-            Self::Protocol => "PROTO",
-            Self::State => "STATE",
-            Self::Class => "CLASS",
-            Self::Service => "SERVICE",
-            Self::Address => "ADDRESS",
-            Self::Peer => "PEER",
-            Self::Exposure => "EXPOSED",
-            Self::Process => "PROCESS",
-            Self::Pid => "PID",
-            Self::User => "USER",
-            Self::Supervisor => "UNIT/CONTAINER",
-            Self::Command => "COMMAND",
-            Self::Namespace => "NAMESPACE",
+/// What a row has in a column, several items if it is a list.
+pub fn items(column: Column, row: &Row<'_>) -> Vec<String> {
+    let items = match column {
+        Column::Port => vec![row.port.observed.port.to_string()],
+        Column::Protocol => vec![row.port.observed.protocol.to_string()],
+        Column::State => row.states.iter().map(ToString::to_string).collect(),
+        Column::Class => vec![row.port.observed.class().into_str().to_owned()],
+        Column::Service => service(row.port).into_iter().collect(),
+        Column::Address => row.addresses.clone(),
+        Column::Peer => row.peer.iter().cloned().collect(),
+        Column::Exposure => vec![row.exposure.into_str().to_owned()],
+        Column::Process => vec![process(row)],
+        Column::Pid => vec![pids(row)],
+        Column::User => row.user.iter().cloned().collect(),
+        Column::Unit => row.supervisor.iter().cloned().collect(),
+        Column::Namespace => row.namespace.iter().cloned().collect(),
+        Column::Command => {
+            let command = || escape::command_line(row.command);
+            vec![escape::shorten(&row.held_for.clone().unwrap_or_else(command), LONGEST_COMMAND).into_owned()]
         }
-    }
-
-    /// What a row has in this column, several items if it is a list.
-    pub fn items(self, row: &Row<'_>) -> Vec<String> {
-        let items = match self {
-            Self::Port => vec![row.port.observed.port.to_string()],
-            Self::Protocol => vec![row.port.observed.protocol.to_string()],
-            Self::State => row.states.iter().map(ToString::to_string).collect(),
-            Self::Class => vec![row.port.observed.class().into_str().to_owned()],
-            Self::Service => service(row.port).into_iter().collect(),
-            Self::Address => row.addresses.clone(),
-            Self::Peer => row.peer.iter().cloned().collect(),
-            Self::Exposure => vec![row.exposure.into_str().to_owned()],
-            Self::Process => vec![process(row)],
-            Self::Pid => vec![pids(row)],
-            Self::User => row.user.iter().cloned().collect(),
-            Self::Supervisor => row.supervisor.iter().cloned().collect(),
-            Self::Namespace => row.namespace.iter().cloned().collect(),
-            Self::Command => {
-                let command = || escape::command_line(row.command);
-                vec![escape::shorten(&row.held_for.clone().unwrap_or_else(command), LONGEST_COMMAND).into_owned()]
-            }
-        };
-        items.iter().map(|item| escape::terminal(item).into_owned()).collect()
-    }
+    };
+    items.iter().map(|item| escape::terminal(item).into_owned()).collect()
 }
 
 /// Enough to recognise a program by; the report shows all of it.
@@ -142,7 +105,7 @@ pub fn text(items: &[String], width: usize) -> String {
 pub fn fit(columns: &[Column], cells: &[Vec<Vec<String>>], limit: Option<u16>) -> Vec<usize> {
     let widest = |index: usize, width: fn(&[String]) -> usize| {
         let content = cells.iter().map(|row| width(&row[index])).max().unwrap_or(0);
-        if content == 0 { 0 } else { content.max(columns[index].heading().len()) }
+        if content == 0 { 0 } else { content.max(heading(columns[index]).len()) }
     };
     let natural: Vec<usize> = (0..columns.len()).map(|index| widest(index, side_by_side)).collect();
     let Some(limit) = limit.map(usize::from) else { return natural };

@@ -1,8 +1,10 @@
 //! Connections as a table: who is connected to whom.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 
 use comfy_table::{CellAlignment, Table};
+use strum::VariantArray;
 
 use super::columns::GUTTER;
 use super::escape::{self, width_of};
@@ -12,12 +14,11 @@ use super::{Style, report};
 use crate::commands::connections::{Connection, Group, Report};
 use crate::model::{Owners, Process, Socket, TcpInfo, find_process};
 use crate::render::rows::supervisor_of_process;
+use crate::request::ConnectionColumn as Column;
 
-/// A column, and how soon it is left out on a narrow terminal: those with higher numbers go first.
-struct Column {
-    heading: &'static str,
-    is_number: bool,
-    rank: u8,
+/// A column with its cells.
+struct Filled {
+    column: Column,
     cells: Vec<String>,
 }
 
@@ -42,23 +43,22 @@ fn counts(groups: &[Group], out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn table(report: &Report, style: &Style) -> Table {
-    let mut columns = columns(report, style);
-    let width =
-        |columns: &[Column]| -> usize { columns.iter().map(|column| column.width() + usize::from(GUTTER)).sum() };
-    columns.retain(|column| column.cells.iter().any(|cell| !cell.is_empty()));
-    let room = style.width.map_or(usize::MAX, |width| usize::from(width) + usize::from(GUTTER));
-    while width(&columns) > room {
-        let last = (0..columns.len()).filter(|&at| columns[at].rank > 0).max_by_key(|&at| columns[at].rank);
-        let Some(last) = last else { break };
-        columns.remove(last);
-    }
+    let fill = |&column: &Column| {
+        let cell = |connection| escape::terminal(&cell(column, connection, report)).into_owned();
+        Filled { column, cells: report.connections.iter().map(cell).collect() }
+    };
+    let is_usual = |column: &&Column| rank(**column).is_some_and(|rank| style.verbose || rank < VERBOSE);
+    let columns: Vec<Filled> = match &*style.connection_columns {
+        [] => fit(Column::VARIANTS.iter().filter(is_usual).map(fill).collect(), style.width),
+        chosen => chosen.iter().map(fill).collect(),
+    };
     let mut table = plain_table();
-    table.set_header(columns.iter().map(|column| column.heading));
+    table.set_header(columns.iter().map(|filled| heading(filled.column)));
     for row in 0..report.connections.len() {
-        table.add_row(columns.iter().map(|column| &column.cells[row]));
+        table.add_row(columns.iter().map(|filled| &filled.cells[row]));
     }
-    for (column, shown) in columns.iter().zip(table.column_iter_mut()) {
-        if column.is_number {
+    for (filled, shown) in columns.iter().zip(table.column_iter_mut()) {
+        if is_number(filled.column) {
             shown.set_cell_alignment(CellAlignment::Right);
         }
         shown.set_padding((0, GUTTER));
@@ -66,48 +66,104 @@ fn table(report: &Report, style: &Style) -> Table {
     table
 }
 
-impl Column {
-    fn width(&self) -> usize {
-        self.cells.iter().map(|cell| width_of(cell)).fold(self.heading.len(), usize::max)
-    }
-}
-
-fn columns(report: &Report, style: &Style) -> Vec<Column> {
-    let processes = &report.diagnosis.processes;
-    let column = |heading, is_number, rank, cell: &dyn Fn(&Connection) -> String| {
-        let cell = |connection| escape::terminal(&cell(connection)).into_owned();
-        Column { heading, is_number, rank, cells: report.connections.iter().map(cell).collect() }
-    };
-    let client = |connection: &Connection| owner(connection.client_and_server().0, processes);
-    let server = |connection: &Connection| owner(connection.client_and_server().1, processes);
-    let mut columns = vec![
-        column("PROTO", false, 4, &|connection| connection.own.protocol.to_string()),
-        column("STATE", false, 3, &|connection| connection.own.state.to_string()),
-        column("FROM", false, 0, &|connection| connection.addresses().0.to_string()),
-        column("CLIENT", false, 0, &client),
-        column("TO", false, 0, &|connection| connection.addresses().1.map(|to| to.to_string()).unwrap_or_default()),
-        column("SERVER", false, 0, &server),
-        column("SENT", true, 6, &|connection| bytes(measured(connection).and_then(|(sent, _)| sent))),
-        column("RECEIVED", true, 6, &|connection| bytes(measured(connection).and_then(|(_, received)| received))),
-    ];
-    if style.verbose {
-        let info = |connection: &Connection, text: &dyn Fn(TcpInfo) -> String| {
-            connection.own.tcp_info.map(text).unwrap_or_default()
-        };
-        columns.push(column("RTT", true, 7, &|it| info(it, &|info| format!("{:.1} ms", info.rtt.as_secs_f64() * 1e3))));
-        columns.push(column("AGAIN", true, 8, &|it| info(it, &|info| info.retransmits.to_string())));
-        columns.push(column("IDLE", true, 7, &|it| info(it, &|info| format!("{:.1} s", info.idle.as_secs_f64()))));
+/// Leaves out what is empty, and as much of the rest as it takes to fit into `limit`.
+fn fit(mut columns: Vec<Filled>, limit: Option<u16>) -> Vec<Filled> {
+    columns.retain(|filled| filled.cells.iter().any(|cell| !cell.is_empty()));
+    let Some(limit) = limit else { return columns };
+    let room = usize::from(limit) + usize::from(GUTTER);
+    let width = |columns: &[Filled]| columns.iter().map(|filled| filled.width() + usize::from(GUTTER)).sum::<usize>();
+    while width(&columns) > room {
+        let rank = |&at: &usize| rank(columns[at].column).unwrap_or(0);
+        let Some(last) = (0..columns.len()).filter(|at| rank(at) > 0).max_by_key(rank) else { break };
+        columns.remove(last);
     }
     columns
 }
 
-/// What the client sent and received.
-fn measured(connection: &Connection) -> Option<(Option<u64>, Option<u64>)> {
-    let by = |socket: &Socket| socket.tcp_info.map(|info| (info.bytes_sent, info.bytes_received));
-    match connection.client_and_server() {
-        (Some(client), _) => by(client),
-        (None, Some(server)) => by(server).map(|(sent, received)| (received, sent)),
-        (None, None) => None,
+impl Filled {
+    fn width(&self) -> usize {
+        self.cells.iter().map(|cell| width_of(cell)).fold(heading(self.column).len(), usize::max)
+    }
+}
+
+/// From this rank on, a column is for `-v` only.
+const VERBOSE: u8 = 7;
+
+/// How soon a column is left out on a narrow terminal: those with higher numbers go first, and 0
+/// never. `None` for those that are shown only if asked for, as others say the same.
+const fn rank(column: Column) -> Option<u8> {
+    match column {
+        Column::From | Column::Client | Column::To | Column::Server => Some(0),
+        Column::State => Some(3),
+        Column::Protocol => Some(4),
+        Column::Sent | Column::Received => Some(6),
+        Column::Rtt | Column::Idle | Column::Queued => Some(VERBOSE),
+        Column::Retransmits => Some(VERBOSE + 1),
+        Column::Port | Column::Local | Column::Peer | Column::Process | Column::Bytes => None,
+    }
+}
+
+const fn heading(column: Column) -> &'static str {
+    match column {
+        Column::Port => "PORT",
+        Column::Protocol => "PROTO",
+        Column::State => "STATE",
+        Column::Local => "LOCAL",
+        Column::Peer => "PEER",
+        Column::Process => "PROCESS",
+        Column::From => "FROM",
+        Column::Client => "CLIENT",
+        Column::To => "TO",
+        Column::Server => "SERVER",
+        Column::Sent => "SENT",
+        Column::Received => "RECEIVED",
+        Column::Bytes => "BYTES",
+        Column::Queued => "QUEUED",
+        Column::Rtt => "RTT",
+        Column::Retransmits => "RETRANSMITS",
+        Column::Idle => "IDLE",
+    }
+}
+
+const fn is_number(column: Column) -> bool {
+    matches!(
+        column,
+        Column::Port
+            | Column::Sent
+            | Column::Received
+            | Column::Bytes
+            | Column::Queued
+            | Column::Rtt
+            | Column::Retransmits
+            | Column::Idle
+    )
+}
+
+fn cell(column: Column, connection: &Connection, report: &Report) -> String {
+    let processes = &report.diagnosis.processes;
+    let own = &connection.own;
+    let (from, to) = connection.addresses();
+    let (client, server) = connection.client_and_server();
+    let address = |end: Option<SocketAddr>| end.map(|end| end.to_string()).unwrap_or_default();
+    let info = |text: &dyn Fn(TcpInfo) -> String| own.tcp_info.map(text).unwrap_or_default();
+    match column {
+        Column::Port => to.unwrap_or(from).port().to_string(),
+        Column::Protocol => own.protocol.to_string(),
+        Column::State => own.state.to_string(),
+        Column::Local => own.local.to_string(),
+        Column::Peer => address(own.remote),
+        Column::Process => owner(Some(own), processes),
+        Column::From => from.to_string(),
+        Column::Client => owner(client, processes),
+        Column::To => address(to),
+        Column::Server => owner(server, processes),
+        Column::Sent => bytes(connection.client_bytes().0),
+        Column::Received => bytes(connection.client_bytes().1),
+        Column::Bytes => bytes(connection.bytes()),
+        Column::Queued => bytes(connection.queued()),
+        Column::Rtt => info(&|info| format!("{:.1} ms", info.rtt.as_secs_f64() * 1e3)),
+        Column::Retransmits => info(&|info| info.retransmits.to_string()),
+        Column::Idle => info(&|info| format!("{:.1} s", info.idle.as_secs_f64())),
     }
 }
 

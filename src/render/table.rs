@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use strum::VariantArray;
 
-use super::columns::{Column, GUTTER, fit, text};
+use super::columns::{GUTTER, fit, heading, items, text};
 use super::escape::width_of;
 use super::paper::{Paper, wrap};
 use super::rows::{Line, Row, lines, name, on, range, rows};
@@ -14,6 +15,7 @@ use crate::commands::list::Listing;
 use crate::diagnose::{Finding, PortReport, Prominence, Severity, Status};
 use crate::model::{Gap, Owners};
 use crate::prose;
+use crate::request::Column;
 
 /// What is in use.
 pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result<()> {
@@ -46,15 +48,23 @@ pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result
 
 /// The rows as a table that fits the terminal.
 fn table_of(rows: &[Row<'_>], style: &Style) -> Table {
-    let is_shown = |column: &Column| style.connections || !matches!(column, Column::State | Column::Peer);
-    let columns: Vec<Column> = Column::ALL.into_iter().filter(is_shown).collect();
+    let is_usual = |column: &Column| style.connections || !matches!(column, Column::State | Column::Peer);
+    let columns: Vec<Column> = match &*style.columns {
+        [] => Column::VARIANTS.iter().copied().filter(is_usual).collect(),
+        chosen => chosen.to_vec(),
+    };
     let cells: Vec<Vec<Vec<String>>> =
-        rows.iter().map(|row| columns.iter().map(|column| column.items(row)).collect()).collect();
-    let widths = fit(&columns, &cells, style.width);
+        rows.iter().map(|row| columns.iter().map(|&column| items(column, row)).collect()).collect();
+    let is_chosen = !style.columns.is_empty();
+    let mut widths = fit(&columns, &cells, style.width.filter(|_| !is_chosen));
+    if is_chosen {
+        // Columns that were asked for are never left out.
+        widths = widths.into_iter().zip(&columns).map(|(width, &column)| width.max(heading(column).len())).collect();
+    }
     // A column without content has no width.
     let shown: Vec<usize> = (0..columns.len()).filter(|&index| widths[index] > 0).collect();
     let mut table = plain_table();
-    table.set_header(shown.iter().map(|&index| columns[index].heading()));
+    table.set_header(shown.iter().map(|&index| heading(columns[index])));
     table.add_rows(cells.iter().map(|row| shown.iter().map(|&index| text(&row[index], widths[index]))));
     for (&index, column) in shown.iter().zip(table.column_iter_mut()) {
         if matches!(columns[index], Column::Port | Column::Pid) {

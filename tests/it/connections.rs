@@ -93,7 +93,7 @@ fn filters_all_have_to_fit() {
         assert_eq!(pids, vec![value!(std::process::id()); 2]);
         for (arguments, said) in [
             (&["--peer", "x"][..], "'x' is no place"),
-            (&["--sort", "x"], "no column is called 'x'"),
+            (&["--sort", "x"], "'x' is no column: write one of port,"),
             (&["--state", "open"], "--state"),
             (&["--pid", "4194303"], "no process has the id"),
         ] {
@@ -114,11 +114,17 @@ fn what_comes_first_can_be_chosen() {
             client.write_all(&vec![b'x'; length]).unwrap();
             server.read_exact(&mut vec![0; length]).unwrap();
         }
+        // The rows are of the server's end; sent and received are those of the client.
         let received = |sort: &str| -> Vec<u64> {
             let rows = connections(&["--sort", sort]);
             rows.iter().map(|row| row["tcp"]["bytes_received"].as_u64().unwrap()).collect()
         };
-        assert_eq!((received("received"), received("-received")), (vec![10, 20, 30], vec![30, 20, 10]));
+        assert_eq!((received("sent"), received("-sent")), (vec![10, 20, 30], vec![30, 20, 10]));
+        assert_eq!(received("-bytes"), [30, 20, 10]);
+        let table = run(&["connections", "--columns", "to,bytes,queued", "--sort", "-bytes"]).stdout;
+        let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[0], ["TO", "BYTES", "QUEUED"]);
+        assert_eq!(rows[1], ["127.0.0.1:8080", "30", "B", "0", "B"]);
     });
 }
 

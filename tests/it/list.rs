@@ -129,9 +129,25 @@ fn filters_and_order() {
         assert_eq!(ports(&["--user", "daemon"]), [] as [u64; 0]);
         assert_eq!(ports(&["--process", "IT-"]).len(), 4, "the name of this test binary");
         assert_eq!(ports(&["--process", "nobody-is-called-that"]), [] as [u64; 0]);
-        assert_eq!(ports(&["--user", &rustix::process::geteuid().as_raw().to_string()]).len(), 4);
+        let own = rustix::process::geteuid().as_raw().to_string();
+        assert_eq!(ports(&["--user", &own]).len(), 4);
         assert_eq!(ports(&["--sort", "exposure"])[0], 3000);
         assert_eq!(ports(&["--sort", "protocol"]).last(), Some(&60000));
+        assert_eq!(ports(&["--sort", "-port"]), [60000, 50000, 3000, first]);
+        assert_eq!(ports(&["--sort=-pid"])[0], if other.pid() > std::process::id() { 50000 } else { 60000 });
+        // Several values of one filter, and several filters.
+        assert_eq!(ports(&["--class", "dynamic,registered", "--tcp"]).len(), if first == 80 { 2 } else { 3 });
+        assert_eq!(ports(&["--pid", &format!("1,{}", other.pid())]), [50000]);
+        assert_eq!(ports(&["--user", &format!("daemon,{own}"), "--local", "127.0.0.0/8,::1"]).len(), 3);
+        assert_eq!(ports(&["--local", ":3000", "--process", "it-"]), [3000]);
+        assert_eq!(ports(&["--local", ":3000", "--user", "daemon"]), [] as [u64; 0]);
+        let _client = TcpStream::connect("127.0.0.1:3000").unwrap();
+        assert_eq!(ports(&["--state", "established"]).len(), 2, "both ends, without --all");
+        assert_eq!(ports(&["--peer", "127.0.0.1:3000"]).len(), 1);
+        assert_eq!(ports(&["--state", "listen,unconnected"]), [first, 3000, 50000, 60000]);
+        let table = run(&["--columns", "pid,port,peer", "--local", "[::1]:50000"]).stdout;
+        let words: Vec<&str> = table.split_whitespace().collect();
+        assert_eq!(words, ["PID", "PORT", "PEER", &other.pid().to_string(), "50000"]);
         // A listing gives no verdict.
         assert_eq!(run(&["--pid", "1"]).code, 0);
         assert!(run(&["--pid", "1"]).stdout.starts_with("nothing to show"));
@@ -145,6 +161,7 @@ fn who_is_not_there_is_a_mistake() {
     for (arguments, expected) in [
         (["--pid", "1,4194305"], "no process has the id 4194305"),
         (["--user", "no-such-user"], "this machine has no user 'no-such-user'"),
+        (["--container", "no-such-container"], "no container called 'no-such-container' runs here"),
     ] {
         let run = run(&arguments);
         assert_eq!((run.code, &*run.stdout), (2, ""), "{run:?}");

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 
-pub use inside::enter;
+pub use inside::{enter, is_container};
 pub use naming::{container, give_names, process};
 pub use reading::{By, Reading, read_all};
 

@@ -13,9 +13,6 @@ use crate::collect::linux::pids::{self, list_pids};
 use crate::collect::{Access, Inside};
 use crate::model::{Container, Namespace, NamespaceName, Pid};
 
-/// So much of the id of a container tells it from a word.
-const SHORTEST_ID: usize = 4;
-
 /// Finds the network namespace that `typed` names, and moves this thread into it if it may. `None` if it is our own.
 ///
 /// A path comes first, then a process, a name of `ip netns`, and a container by its name or the beginning of its id. An error
@@ -90,30 +87,40 @@ fn of_process(root: &File, pid: Pid, name: NamespaceName) -> Option<Neighbour> {
     is_there.then(|| Neighbour { namespace, table, pids: vec![pid], files: Vec::new() })
 }
 
+/// Whether a container of this name runs, or one with this id or beginning of an id.
+pub fn is_container(proc: &Path, typed: &str) -> bool {
+    !containers_called(proc, typed).is_empty()
+}
+
 /// The namespace of a container's first process.
 fn of_container(proc: &Path, root: &File, typed: &str) -> Result<Option<Neighbour>, String> {
-    let all = containers(proc);
-    let by_id = |is_it: &dyn Fn(&str) -> bool| -> Vec<(&Container, Pid)> {
-        all.iter().filter(|(container, _)| is_it(&container.id)).map(|(container, &pid)| (container, pid)).collect()
-    };
-    let mut found = by_id(&|id| id == typed);
-    if found.is_empty() {
-        let processes = described(proc, all.values().copied().collect());
-        let is_called =
-            |&(container, &pid): &(&Container, &Pid)| name_of(&processes, pid, container).as_deref() == Some(typed);
-        found = all.iter().filter(is_called).map(|(container, &pid)| (container, pid)).collect();
-    }
-    if found.is_empty() && typed.len() >= SHORTEST_ID {
-        found = by_id(&|id| id.starts_with(typed));
-    }
-    match found[..] {
+    let found = containers_called(proc, typed);
+    match &found[..] {
         [] => Ok(None),
         [(container, pid)] => {
             let name = if container.id.starts_with(typed) { container.short_id() } else { typed };
-            Ok(of_process(root, pid, NamespaceName::Container(name.to_owned())))
+            Ok(of_process(root, *pid, NamespaceName::Container(name.to_owned())))
         }
         _ => Err(format!("{} containers are called '{typed}': write more of the id, or a pid", found.len())),
     }
+}
+
+/// The containers with this id, else with this name, else with this beginning of the id.
+fn containers_called(proc: &Path, typed: &str) -> Vec<(Container, Pid)> {
+    let all = containers(proc);
+    let fitting = |fits: &dyn Fn(&Container, Pid) -> bool| -> Vec<(Container, Pid)> {
+        let fitting = all.iter().filter(|&(container, &pid)| fits(container, pid));
+        fitting.map(|(container, &pid)| (container.clone(), pid)).collect()
+    };
+    let mut found = fitting(&|container, _| container.id == typed);
+    if found.is_empty() {
+        let processes = described(proc, all.values().copied().collect());
+        found = fitting(&|container, pid| name_of(&processes, pid, container).as_deref() == Some(typed));
+    }
+    if found.is_empty() {
+        found = fitting(&|container, _| container.has_id(typed));
+    }
+    found
 }
 
 /// The containers of this machine, by the cgroups of processes, each with its first process.
