@@ -2,7 +2,7 @@
 
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::{Command, Exit};
-use crate::commands::{connections, free, identify, kill, list, reach, wait};
+use crate::commands::{connections, free, identify, kill, list, preflight, reach, wait};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub enum Answer {
     Reach(reach::Report),
     /// Of what answers on ports.
     Identify(identify::Report),
+    /// Of ports that manifests ask for.
+    Preflight(Box<preflight::Report>),
 }
 
 impl Answer {
@@ -37,6 +39,7 @@ impl Answer {
             Self::Wait(report) => &report.diagnosis,
             Self::Reach(report) => &report.diagnosis,
             Self::Identify(report) => &report.diagnosis,
+            Self::Preflight(report) => &report.diagnosis,
         }
     }
 
@@ -51,6 +54,7 @@ impl Answer {
             Self::Wait(_) => Command::Wait,
             Self::Reach(_) => Command::Reach,
             Self::Identify(_) => Command::Identify,
+            Self::Preflight(_) => Command::Preflight,
         }
     }
 
@@ -66,6 +70,7 @@ impl Answer {
             Self::Wait(report) => report.exit(),
             Self::Reach(report) => report.exit(),
             Self::Identify(report) => report.exit(),
+            Self::Preflight(report) => report.exit(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod leases;
 mod list;
 mod mistake;
 mod names;
+mod preflight;
 mod reach;
 mod rules;
 mod suggest;
@@ -35,6 +36,7 @@ use clap::{ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcomm
 
 use crate::commands::identify::Urls;
 use crate::commands::kill::Options;
+use crate::commands::preflight as preflight_command;
 use crate::diagnose::Rule;
 use crate::request::{Arrangement, Column, Filter, Order, Request};
 use crate::terminal::Printing;
@@ -78,6 +80,8 @@ pub enum Action {
     Reach(reach::ReachArgs),
     /// Tell what answers on a port: protocol, server, certificate
     Identify(identify::IdentifyArgs),
+    /// Tell whether the ports that compose files and the like ask for can be had
+    Preflight(preflight::PreflightArgs),
     /// List the ports that 'portcheck free' keeps for its callers
     Leases(leases::LeasesArgs),
     /// Release a leased port
@@ -113,6 +117,8 @@ pub enum Wish {
     Reach(Request, Vec<IpAddr>, Printing),
     /// What answers on ports, some of them typed as URLs.
     Identify(Request, Urls, Printing),
+    /// Whether the ports that manifests ask for can be had.
+    Preflight(Request, preflight_command::Options, Printing),
     /// Ports that are free.
     Pick(Box<Picking>, Printing),
     /// The leases.
@@ -171,6 +177,7 @@ pub fn resolve(typed: Typed) -> Result<Wish, Stop> {
         Action::Wait(wait) => wait.resolve(),
         Action::Reach(reach) => reach.resolve(&arguments),
         Action::Identify(identify) => identify.resolve(&arguments),
+        Action::Preflight(preflight) => Ok(preflight.resolve(&arguments)),
         Action::Leases(leases) => Ok(leases.resolve()),
         Action::Release(release) => release.resolve(),
         Action::Explain(explain) => Ok(explain.resolve()),

@@ -17,6 +17,8 @@ pub mod identify;
 pub mod kill;
 pub mod list;
 #[cfg(feature = "cli")]
+pub mod preflight;
+#[cfg(feature = "cli")]
 pub mod reach;
 #[cfg(feature = "cli")]
 pub mod wait;

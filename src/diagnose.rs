@@ -47,6 +47,7 @@ mod windows_services;
 
 pub use airplay::is_receiver as is_airplay_receiver;
 pub use blocked::{name as firewall_name, remedies as firewall_remedies};
+pub use denied::is_for_want_of_privilege;
 pub use facts::Facts;
 pub use finding::{Detail, Finding, Observation, Prominence, Severity};
 pub use holders::{Group, enumerate, groups, name_spot, name_spots};

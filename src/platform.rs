@@ -7,6 +7,8 @@ mod exec;
 pub mod foreign;
 pub mod limits;
 pub mod machine;
+#[cfg(feature = "cli")]
+pub mod named;
 #[cfg(target_os = "linux")]
 pub mod proc;
 pub mod process;

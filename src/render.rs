@@ -15,6 +15,7 @@ pub mod kill;
 mod markdown;
 mod paper;
 mod plain;
+mod preflight;
 mod reach;
 mod report;
 mod rows;
@@ -85,6 +86,10 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         (Format::Json, _) => json::document(answer, out),
         (_, Answer::Kill(report)) => kill::report(report, style, out),
         (_, Answer::Wait(report)) => wait::report(report, style, out),
+        (Format::Ndjson, Answer::Preflight(report)) => json::preflight_lines(report, out),
+        (Format::Csv, Answer::Preflight(report)) => csv::preflight(report, out),
+        (Format::Markdown, Answer::Preflight(report)) => markdown::preflight(report, out),
+        (_, Answer::Preflight(report)) => preflight::write(report, style, out),
         (Format::Pids, _) => plain::pids(answer, out),
         (Format::Count, _) => plain::count(answer, out),
         (Format::Ndjson, Answer::Connections(report)) => json::connection_lines(report, out),

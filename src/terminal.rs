@@ -3,6 +3,7 @@
 mod exec;
 pub mod free;
 pub mod kill;
+pub mod preflight;
 mod progress;
 pub mod wait;
 

@@ -137,6 +137,17 @@ PING and the like. It chooses the question by the URL, the process name and the 
 gives up. The server may log the connection. Certificates are shown, not verified. Exit code 0: all
 answered; 1: nobody listens; 3: silent or not recognised.";
 
+/// Examples of `portcheck preflight`.
+pub const PREFLIGHT: &str = "\
+Examples:
+  portcheck preflight                        What is in this directory
+  portcheck preflight compose.yaml web.socket
+  portcheck preflight --json | jq '.preflight[] | select(.status == \"held\")'
+
+It reads compose files, units of systemd, manifests of Kubernetes, Procfile, .env, devcontainer.json
+and package.json. What this project's own containers hold is no conflict. Exit code 0: all can be
+had; 1: some cannot; 2: a file is malformed; 3: a variable has no value, or it cannot be told.";
+
 /// Examples of `portcheck free`.
 pub const FREE: &str = "\
 Examples:

@@ -56,6 +56,8 @@ pub enum Command {
     Reach,
     /// What answers on ports was asked.
     Identify,
+    /// Whether the ports of manifests can be had was asked.
+    Preflight,
     /// Ports were picked, or leases looked at or ended.
     Free,
 }

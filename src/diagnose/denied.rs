@@ -3,7 +3,7 @@
 
 use super::{
     Detail, Explanation, Facts, Observation, Phrase, Remedy, RemedyKind, Rule, Severity, Statement, Subject, Verb,
-    excluded,
+    Verdict, excluded,
 };
 use crate::model::Protocol;
 use crate::probe::Outcome;
@@ -36,6 +36,12 @@ pub static PRIVILEGED: Rule = Rule {
         }]
     },
 };
+
+/// Whether a port is blocked only because we lack the privilege to bind it.
+pub fn is_for_want_of_privilege(verdict: &Verdict) -> bool {
+    let mut blocking = verdict.findings.iter().filter(|finding| finding.severity <= Severity::Unknown).peekable();
+    blocking.peek().is_some() && blocking.all(|finding| finding.code == PRIVILEGED.code)
+}
 
 fn allow(facts: &Facts<'_>) -> Vec<Remedy> {
     if facts.host.os == "macos" {

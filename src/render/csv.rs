@@ -9,6 +9,7 @@ use super::{Style, escape};
 use crate::commands::connections;
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::free::Report;
+use crate::commands::preflight::Report as Preflight;
 use crate::duration::milliseconds;
 use crate::model::{Socket, find_process};
 
@@ -76,6 +77,41 @@ pub fn connections(report: &connections::Report, out: &mut dyn Write) -> io::Res
         ];
         let peer = connection.peer.as_ref().map(owner).unwrap_or_default();
         let cells = start.into_iter().chain(owner(own)).chain(peer).chain(rest);
+        writer.write_record(cells.map(|text: String| cell(&text)))?;
+    }
+    writer.flush()
+}
+
+/// Writes a row for each port that a file asks for.
+pub fn preflight(report: &Preflight, out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record([
+        "file",
+        "line",
+        "service",
+        "address",
+        "port",
+        "protocol",
+        "status",
+        "held_by_this_project",
+        "reason",
+        "suggestion",
+    ])?;
+    for row in &report.rows {
+        let wanted = &row.wanted;
+        let number = |number: Option<u16>| number.map(|number| number.to_string()).unwrap_or_default();
+        let cells = [
+            wanted.file.to_string_lossy().into_owned(),
+            wanted.spot.line.to_string(),
+            wanted.service.clone(),
+            wanted.address.map(|address| address.to_string()).unwrap_or_default(),
+            number(row.port),
+            wanted.protocol.to_string(),
+            row.standing.into_str().to_owned(),
+            row.is_own.to_string(),
+            super::preflight::why(report, row).unwrap_or_default(),
+            number(row.suggestion),
+        ];
         writer.write_record(cells.map(|text: String| cell(&text)))?;
     }
     writer.flush()

@@ -7,6 +7,7 @@ mod free;
 mod identify;
 mod kill;
 mod parts;
+mod preflight;
 mod process;
 mod reach;
 mod wait;
@@ -23,6 +24,7 @@ use crate::classify::Exposure;
 use crate::classify::services::Service;
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::{Command, Exit};
+use crate::commands::preflight::Report as Preflight;
 use crate::diagnose::{self, Finding, PortReport};
 use crate::model::{self, KernelUser, Owners, ShownBy, find_process};
 use crate::probe::Attempt;
@@ -72,6 +74,7 @@ pub fn document(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
             Answer::Connections(report) => report.groups.iter().flatten().map(connection::group).collect(),
             _ => Vec::new(),
         },
+        preflight: if let Answer::Preflight(report) = answer { preflight::rows(report) } else { Vec::new() },
         error: None,
     };
     pretty(&envelope, out)
@@ -103,6 +106,7 @@ pub fn error(
         free: None,
         connections: Vec::new(),
         connection_groups: Vec::new(),
+        preflight: Vec::new(),
         error: Some(WireError { kind: kind.into_str(), message }),
     };
     pretty(&envelope, out)
@@ -116,6 +120,11 @@ pub fn lines(diagnosis: &Diagnosis, out: &mut dyn Write) -> io::Result<()> {
         line(&Line { port: port(answered, &diagnosis.processes), processes }, out)?;
     }
     Ok(())
+}
+
+/// A line for each port that a file asks for.
+pub fn preflight_lines(report: &Preflight, out: &mut dyn Write) -> io::Result<()> {
+    report.rows.iter().try_for_each(|row| line(&preflight::row(report, row), out))
 }
 
 /// These processes, as far as they are known, by their ids.

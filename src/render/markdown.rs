@@ -8,6 +8,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use super::rows::{Line, asked, lines, range, rows_of, service};
 use super::{Style, escape};
 use crate::commands::diagnosis::Diagnosis;
+use crate::commands::preflight::Report as Preflight;
 use crate::diagnose::PortReport;
 
 /// The columns. The last one is hidden unless other network namespaces were looked at.
@@ -36,6 +37,19 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
         && let Some(namespaces) = table.column_mut(HEADING.len() - 1)
     {
         namespaces.set_constraint(ColumnConstraint::Hidden);
+    }
+    writeln!(out, "{table}")
+}
+
+/// Writes a row for each port that a file asks for.
+pub fn preflight(report: &Preflight, out: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["Status", "Port", "Asked for by", "Why", "Free"]);
+    for row in &report.rows {
+        let [status, port, service, why] = super::preflight::cells(report, row);
+        let free = row.suggestion.map(|port| port.to_string()).unwrap_or_default();
+        table.add_row([status, cell(&port), cell(&service), cell(&why), free]);
     }
     writeln!(out, "{table}")
 }

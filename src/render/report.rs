@@ -2,7 +2,7 @@
 //! what to do.
 
 mod forward;
-mod headline;
+pub mod headline;
 mod holder;
 mod tunnel;
 mod verbose;

@@ -67,6 +67,8 @@ mod namespaces;
 mod owners;
 mod portable;
 #[cfg(target_os = "linux")]
+mod preflight;
+#[cfg(target_os = "linux")]
 mod privilege;
 #[cfg(target_os = "linux")]
 mod probe;

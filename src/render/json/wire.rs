@@ -36,6 +36,7 @@ use super::free::WireFree;
 use super::identify::WireIdentified;
 use super::kill::WireKill;
 use super::parts::{WireEndpoint, WireRemedy};
+use super::preflight::WirePreflight;
 use super::process::{WireProcess, WireUnit};
 use super::reach::WireReach;
 use super::wait::WireWait;
@@ -75,6 +76,8 @@ pub struct Envelope<'a> {
     pub connections: Vec<WireConnection<'a>>,
     /// The same counted, by what --by names.
     pub connection_groups: Vec<WireConnectionGroup<'a>>,
+    /// Of the command `preflight`: what the files ask for, in their order.
+    pub preflight: Vec<WirePreflight<'a>>,
     /// Set if the command failed; then the lists are empty.
     pub error: Option<WireError<'a>>,
 }
