@@ -41,6 +41,7 @@ use crate::diagnose::Rule;
 use crate::request::{Arrangement, Column, Filter, Order, Request};
 use crate::terminal::Printing;
 use crate::terminal::free::Picking;
+use crate::terminal::preflight::Following;
 use crate::terminal::wait::Waiting;
 
 /// How headings of help look.
@@ -118,7 +119,7 @@ pub enum Wish {
     /// What answers on ports, some of them typed as URLs.
     Identify(Request, Urls, Printing),
     /// Whether the ports that manifests ask for can be had.
-    Preflight(Request, preflight_command::Options, Printing),
+    Preflight(Request, preflight_command::Options, Following, Printing),
     /// Ports that are free.
     Pick(Box<Picking>, Printing),
     /// The leases.
@@ -194,6 +195,7 @@ impl Action {
             Self::Connections(connections) => rules::obey(connections::RULES, &**connections),
             Self::Free(free) => rules::obey(free::RULES, &**free),
             Self::Wait(wait) => rules::obey(wait::RULES, &**wait),
+            Self::Preflight(preflight) => rules::obey(preflight::RULES, preflight),
             _ => Ok(()),
         }
     }

@@ -38,7 +38,9 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Ok(Wish::Identify(request, urls, printing)) => {
             look(Command::Identify, &request, &printing, || identify(&request, &urls).map(Answer::Identify))
         }
-        Ok(Wish::Preflight(request, options, printing)) => terminal::preflight::run(&request, &options, &printing),
+        Ok(Wish::Preflight(request, options, following, printing)) => {
+            terminal::preflight::run(&request, &options, &following, &printing)
+        }
         Ok(Wish::Kill(request, options, printing)) => terminal::kill::run(request, options, &printing),
         Ok(Wish::Wait(request, wait, printing)) => terminal::wait::run(request, wait, &printing),
         Ok(Wish::Pick(picking, printing)) => terminal::free::pick(*picking, &printing),

@@ -142,6 +142,7 @@ pub const PREFLIGHT: &str = "\
 Examples:
   portcheck preflight                        What is in this directory
   portcheck preflight compose.yaml web.socket
+  portcheck preflight --env-file .env.ports -- docker compose up
   portcheck preflight --json | jq '.preflight[] | select(.status == \"held\")'
 
 It reads compose files, units of systemd, manifests of Kubernetes, Procfile, .env, devcontainer.json

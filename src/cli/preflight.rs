@@ -7,13 +7,17 @@ use clap::Args;
 
 use super::common::Output;
 use super::names::{AllFormats, NativeOnly};
+use super::rules::Rule;
+use super::wait::JSON_BESIDE_COMMAND;
 use super::{Wish, help};
 use crate::collect::Detail;
 use crate::commands::preflight::Options;
 use crate::model::Protocol;
 use crate::query;
+use crate::render::Format;
 use crate::request::Request;
 use crate::terminal::Printing;
+use crate::terminal::preflight::Following;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which ports", after_help = help::styled(help::PREFLIGHT))]
@@ -24,11 +28,24 @@ pub struct PreflightArgs {
     /// Also the services with this profile of docker compose
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     profile: Vec<String>,
+    /// Append NAME=port lines with free ports for those that cannot be had, such as WEB_PORT=8090
+    #[arg(long, value_name = "FILE", help_heading = "Using others")]
+    env_file: Option<PathBuf>,
     #[command(flatten)]
     native: NativeOnly,
     #[command(flatten)]
     output: Output<AllFormats>,
+    /// A command to run if all can be had, with the variables of --env-file
+    #[arg(last = true, value_name = "CMD", help_heading = None)]
+    cmd: Vec<OsString>,
 }
+
+/// What does not go together.
+pub const RULES: &[Rule<PreflightArgs>] = &[Rule {
+    example: "preflight --json -- true",
+    is_broken: |preflight| preflight.output.format() == Format::Json && !preflight.cmd.is_empty(),
+    message: JSON_BESIDE_COMMAND,
+}];
 
 impl PreflightArgs {
     /// What it asks; `typed` is the command line.
@@ -41,6 +58,12 @@ impl PreflightArgs {
             ..query::request(Vec::new())
         };
         let options = Options { files: self.files, profiles: self.profile };
-        Wish::Preflight(request, options, Printing { style: self.output.style(typed), color: self.output.color() })
+        let following = Following { env_file: self.env_file, command: self.cmd };
+        Wish::Preflight(
+            request,
+            options,
+            following,
+            Printing { style: self.output.style(typed), color: self.output.color() },
+        )
     }
 }

@@ -85,8 +85,9 @@ fn each_rule_between_options_is_obeyed() {
     let free = free::RULES.iter().map(|rule| (rule.example, rule.message));
     let wait = wait::RULES.iter().map(|rule| (rule.example, rule.message));
     let list = list::RULES.iter().map(|rule| (rule.example, rule.message));
+    let preflight = preflight::RULES.iter().map(|rule| (rule.example, rule.message));
     let check = check::RULES.iter().map(|rule| (rule.example, rule.message));
-    for (example, message) in free.chain(wait).chain(list).chain(check) {
+    for (example, message) in free.chain(wait).chain(list).chain(check).chain(preflight) {
         assert_eq!(usage(example), message, "{example}");
     }
 }
@@ -164,9 +165,10 @@ fn an_option_of_one_action_is_refused_beside_another() {
             for option in *options {
                 let typed = format!("{typed} {option}");
                 let place = format!("it goes with portcheck {}", &action[2..]);
-                // connections has an option of that name as well.
-                let both = format!("it goes with portcheck connections, or portcheck {}", &action[2..]);
-                assert!(usage(&typed).ends_with(&place) || usage(&typed).ends_with(&both), "{typed}");
+                // connections and preflight have options of that name as well.
+                let first = format!("it goes with portcheck connections, or portcheck {}", &action[2..]);
+                let second = format!("{place}, or portcheck preflight");
+                assert!([place, first, second].iter().any(|end| usage(&typed).ends_with(end)), "{typed}");
             }
         }
     }

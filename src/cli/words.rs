@@ -257,8 +257,8 @@ fn require_place_for(behind: &[OsString], command: &str, definition: &Command) -
     let runs_another = |known: &Command| known.get_arguments().any(Arg::is_last_set);
     match definition.find_subcommand(command) {
         Some(known) if behind.len() > 1 && !runs_another(known) => {
-            Err("a command behind -- is run after a wait, or with a port: \
-                 portcheck wait 8080 --for listening -- CMD, or portcheck free -- CMD"
+            Err("a command behind -- is run after a wait or a preflight, or with a port: \
+                 portcheck wait 8080 --for listening -- CMD, portcheck preflight -- CMD, or portcheck free -- CMD"
                 .to_owned())
         }
         _ => Ok(()),

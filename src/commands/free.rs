@@ -111,6 +111,12 @@ impl Picked {
         self.ports.iter().map(|own| own.claim.port).collect()
     }
 
+    /// Both together.
+    pub fn and(mut self, other: Self) -> Self {
+        self.ports.extend(other.ports);
+        self
+    }
+
     /// What bind(2) said about each of them.
     pub fn attempts(&self) -> impl Iterator<Item = (u16, Vec<(Protocol, Attempt)>)> {
         self.ports.iter().map(|own| (own.claim.port, own.claim.attempts.clone()))

@@ -15,6 +15,7 @@ mod manifests;
 mod own;
 mod package_json;
 mod procfile;
+mod substitutes;
 mod suggest;
 mod systemd;
 mod variables;
@@ -28,6 +29,7 @@ use super::diagnosis::Diagnosis;
 use super::exit::Exit;
 use crate::error::Error;
 use crate::request::Request;
+pub use substitutes::Substitutes;
 #[cfg(test)]
 pub use wanted::Kind;
 pub use wanted::{Asked, Fault, Spot, Wanted};
@@ -74,6 +76,8 @@ pub struct Row {
     pub is_bound_by_root: bool,
     /// A free port that could be asked for instead.
     pub suggestion: Option<u16>,
+    /// The variable that this port was given to.
+    pub substitute: Option<String>,
 }
 
 /// Whether a port that is asked for can be had.
@@ -130,13 +134,19 @@ pub fn preflight(request: &Request, options: &Options) -> Result<Report, Failure
 }
 
 impl Row {
-    /// Whether it can be had: free, or ours already.
+    /// Whether it can be had: free, or ours already, or the file gets another one by its variable.
     pub fn is_fine(&self) -> bool {
-        self.standing == Standing::Free || self.is_own && self.standing == Standing::Held
+        let has_another = self.substitute.is_some() && self.substitute == self.wanted.variable;
+        self.standing == Standing::Free || self.is_own && self.standing == Standing::Held || has_another
     }
 }
 
 impl Report {
+    /// Picks a free port for each that cannot be had, and notes them in the rows.
+    pub fn substitute(&mut self) -> Result<Substitutes, Error> {
+        substitutes::pick(&mut self.rows, &self.diagnosis.host)
+    }
+
     /// The exit code: whether all ports can be had. What no file names does not count.
     pub fn exit(&self) -> Exit {
         let counted = || self.rows.iter().filter(|row| !row.is_fine() && !row.wanted.is_default);

@@ -86,9 +86,14 @@ pub fn cells(report: &Report, row: &Row) -> [String; 4] {
     cells.map(|cell| escape::terminal(&cell).into_owned())
 }
 
-/// `held`, `ours` for what this project itself holds.
+/// `held`, `moved` where a variable was given another port, `ours` for what this project itself holds.
 pub fn status(row: &Row) -> &'static str {
-    if row.is_own && row.is_fine() { "ours" } else { row.standing.into_str() }
+    match row.standing {
+        Standing::Free => "free",
+        _ if row.is_own => "ours",
+        _ if row.is_fine() => "moved",
+        standing => standing.into_str(),
+    }
 }
 
 /// `8080/tcp`, `127.0.0.1:8080/tcp`, `8080-8090/tcp`.
@@ -146,6 +151,9 @@ pub fn why(report: &Report, row: &Row) -> Option<String> {
 /// What may surprise, a sentence each.
 pub fn warnings(report: &Report, row: &Row) -> Vec<String> {
     let mut warnings: Vec<String> = Vec::new();
+    if let (Some(name), Some(port)) = (&row.substitute, row.suggestion.filter(|_| row.is_fine())) {
+        warnings.push(format!("so {name}={port} is written"));
+    }
     if row.wanted.is_default {
         warnings.push("default: no file names it".to_owned());
     }
@@ -179,6 +187,10 @@ pub fn what_to_do(report: &Report, row: &Row) -> Vec<String> {
     if let (Some(port), Some(suggestion)) = (row.port, row.suggestion) {
         todo.push(match &row.wanted.variable {
             Some(name) => format!("set {name}={suggestion}, which is free"),
+            None if row.substitute.is_some() => {
+                let name = row.substitute.as_deref().unwrap_or_default();
+                format!("{name}={suggestion} is written: put ${{{name}:-{port}}} in place of {port}, so that it counts")
+            }
             None => format!("change {port} to {suggestion}, which is free"),
         });
     }

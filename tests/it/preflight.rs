@@ -384,3 +384,52 @@ fn a_thousand_ports_take_no_longer_than_a_look() {
         assert!(preflight < look + most, "{preflight:?}, and the look {look:?}");
     });
 }
+
+/// Free ports for those that are held, under the names by which the file asks for them.
+#[test]
+fn free_ports_are_written_leased_and_given_to_a_command() {
+    in_namespace(|| {
+        let compose =
+            "services:\n  web:\n    ports:\n      - \"${WEB_PORT:-4000}:80\"\n      - \"${WEB_PORT:-4000}:80/udp\"\n";
+        let directory =
+            Directory::with(&[("compose.yaml", compose), ("fixed.yml", "services: {my-db: {ports: [\"4001:1\"]}}\n")]);
+        let (_server, _) = Role::playing("listen 127.0.0.1:4000");
+        let (_other, _) = Role::playing("listen 127.0.0.1:4001");
+        let read = || std::fs::read_to_string(directory.path("ports.env")).unwrap_or_default();
+
+        // Without another port, the command is not run.
+        let refused = directory.run(&["compose.yaml", "--", "touch", "ran"]);
+        assert!(refused.code == 1 && refused.stdout.contains("held") && !directory.path("ran").exists(), "{refused:?}");
+
+        let answer = directory.json(&["compose.yaml", "--env-file", "ports.env"]);
+        let row = &answer["preflight"][0];
+        assert_eq!(
+            (&answer["exit_code"], &row["status"], &row["substitute"]),
+            (&value!(0), &value!("held"), &value!("WEB_PORT"))
+        );
+        assert_eq!(read(), format!("WEB_PORT={}\n", row["suggestion"]));
+        assert_eq!(answer["preflight"][1]["suggestion"], row["suggestion"], "one variable has one port");
+        let leases = json_of(portcheck(&["leases", "--json"]));
+        assert_eq!(leases["free"]["ports"], value!([row["suggestion"]]));
+
+        // The same for a command, which gets the variable. The port that is leased is not given again.
+        let before = read();
+        let ran =
+            directory.run(&["compose.yaml", "--env-file", "ports.env", "--", "sh", "-c", "echo $WEB_PORT; exit 7"]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (7, ""));
+        assert_eq!(read(), format!("{before}WEB_PORT={}", ran.stdout));
+        assert_ne!(ran.stdout.trim(), row["suggestion"].to_string());
+
+        // A port that no variable stands for has to be changed in the file.
+        let fixed = directory.run(&["fixed.yml", "--env-file", "fixed.env"]);
+        let written = std::fs::read_to_string(directory.path("fixed.env")).unwrap();
+        assert!(fixed.code == 1 && written.starts_with("MY_DB_PORT=40"), "{fixed:?} {written}");
+        assert!(fixed.stdout.contains("put ${MY_DB_PORT:-4001} in place of 4001"), "{fixed:?}");
+
+        // If nothing can be written, nothing is leased.
+        let failed = directory.run(&["compose.yaml", "--env-file", "/nonexistent/env"]);
+        assert!(failed.code == 4 && failed.stderr.contains("cannot append to /nonexistent/env"), "{failed:?}");
+        let missing = directory.run(&["compose.yaml", "--env-file", "ports.env", "--", "no-such-command"]);
+        assert_eq!((missing.code, read().lines().count()), (127, 2));
+    });
+}

@@ -111,6 +111,7 @@ impl Judge<'_> {
             collides_with: None,
             is_bound_by_root: false,
             suggestion: None,
+            substitute: None,
         };
         match port {
             Some(port) => self.on(row, port),

@@ -22,7 +22,7 @@ pub fn add(rows: &mut [Row], host: &Host) {
 }
 
 /// Of two rows that ask for the same, the later one has to give way.
-fn needs_another(rows: &[Row], at: usize) -> bool {
+pub fn needs_another(rows: &[Row], at: usize) -> bool {
     let row = &rows[at];
     match row.standing {
         Standing::Held | Standing::Blocked => !row.is_own,

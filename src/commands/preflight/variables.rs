@@ -50,7 +50,10 @@ impl Variables {
 
     /// Adds the variables of a file, if it can be read. What is known already stays.
     pub fn add_file(&mut self, path: &Path) {
-        for (name, value, _) in named::read(path).map(|text| self.assignments(&text)).unwrap_or_default() {
+        let found = named::read(path).map(|text| self.assignments(&text)).unwrap_or_default();
+        // Within a file, the last one counts.
+        let found: BTreeMap<String, String> = found.into_iter().map(|(name, value, _)| (name, value)).collect();
+        for (name, value) in found {
             self.files.entry(name).or_insert(value);
         }
     }

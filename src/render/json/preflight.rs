@@ -54,6 +54,8 @@ pub struct WirePreflight<'a> {
     pub warnings: Vec<String>,
     /// The nearest free port.
     pub suggestion: Option<u16>,
+    /// The variable under which --env-file has that port.
+    pub substitute: Option<&'a str>,
 }
 
 pub fn rows(report: &Report) -> Vec<WirePreflight<'_>> {
@@ -80,5 +82,6 @@ pub fn row<'a>(report: &'a Report, row: &'a Row) -> WirePreflight<'a> {
         reason: why(report, row),
         warnings: warnings(report, row),
         suggestion: row.suggestion,
+        substitute: row.substitute.as_deref(),
     }
 }
