@@ -7,6 +7,7 @@
 mod caller;
 mod check;
 mod common;
+mod complete;
 mod connections;
 mod explain;
 mod filters;
@@ -29,6 +30,8 @@ mod words;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
+
+pub use complete::{answer as complete, asking_shell};
 
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::error::ErrorKind;
@@ -89,6 +92,8 @@ pub enum Action {
     Release(leases::ReleaseArgs),
     /// Explain a verdict by its code, or list all of them
     Explain(explain::ExplainArgs),
+    /// Print what a shell needs to complete the words of portcheck
+    Completions(complete::CompletionsArgs),
     /// Keep leases in the background; not for people
     #[command(hide = true)]
     KeepLeases,
@@ -126,6 +131,8 @@ pub enum Wish {
     Leases(Printing),
     /// To end the leases on these ports.
     Release(Vec<u16>, Printing),
+    /// A text of the program's own, to be printed as it is.
+    Page(String),
     /// To be the process in the background that keeps leases.
     KeepLeases,
     /// The text of these rules, with colour or without.
@@ -182,6 +189,7 @@ pub fn resolve(typed: Typed) -> Result<Wish, Stop> {
         Action::Leases(leases) => Ok(leases.resolve()),
         Action::Release(release) => release.resolve(),
         Action::Explain(explain) => Ok(explain.resolve()),
+        Action::Completions(completions) => Ok(completions.resolve()),
         Action::KeepLeases => Ok(Wish::KeepLeases),
     }
 }

@@ -138,6 +138,11 @@ pub fn enter(typed: &str) -> Result<Option<Inside>, String> {
     native::enter(typed)
 }
 
+/// The other network namespaces of this machine, as far as they can be named in time.
+pub fn namespaces() -> Vec<Namespace> {
+    native::namespaces()
+}
+
 /// How much to learn about the processes that own a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detail {

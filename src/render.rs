@@ -32,6 +32,7 @@ use crate::request::{Column, ConnectionColumn};
 pub use free::choice as write_choice;
 pub use json::{ErrorKind, error as write_error};
 pub use kill::plan as write_plan;
+pub use rows::holder_in_brief;
 pub use wait::now as write_waiting;
 
 /// An output format.

@@ -20,6 +20,9 @@ use crate::terminal::{self, Printing};
 
 /// Does what the command line asks for.
 pub fn run(arguments: &[OsString]) -> ExitCode {
+    if let Some(shell) = cli::asking_shell() {
+        return ExitCode::from(terminal::written(Exit::Yes, cli::complete(shell, arguments)).code());
+    }
     let exit = match cli::parse(arguments).and_then(cli::resolve) {
         Ok(Wish::Check(request, printing)) => {
             look(Command::Check, &request, &printing, || check(&request).map(Answer::Check))
@@ -49,6 +52,11 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Ok(Wish::KeepLeases) => terminal::free::keep_leases(),
         Ok(Wish::Explanation(rules, color)) => {
             let printed = terminal::print(Format::Table, color, |out| render::write_explanation(&rules, out));
+            terminal::written(Exit::Yes, printed)
+        }
+        Ok(Wish::Page(page)) => {
+            let printed =
+                terminal::print(Format::Count, anstream::ColorChoice::Never, |out| out.write_all(page.as_bytes()));
             terminal::written(Exit::Yes, printed)
         }
         Err(Stop::Text(text)) => match text.print() {

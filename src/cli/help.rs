@@ -103,6 +103,15 @@ Examples:
 Clients that are connected to the port are never ended. Hidden or merely likely holders are never
 signalled; portcheck says why, and what to do.";
 
+/// Examples of `portcheck completions`.
+pub const COMPLETIONS: &str = "\
+Examples:
+  eval \"$(portcheck completions bash)\"       In ~/.bashrc
+  source <(portcheck completions zsh)         In ~/.zshrc, behind compinit
+  portcheck completions fish > ~/.config/fish/completions/portcheck.fish
+
+A word is completed with what is there: ports in use, containers, users, codes of verdicts.";
+
 /// Examples of `portcheck wait`.
 pub const WAIT: &str = "\
 Examples:

@@ -49,8 +49,11 @@ fn name(argument: &str) -> &str {
 
 /// A command line that has all that the command needs.
 fn example(command: &str) -> String {
-    let rest = if command == "wait" { " --for listening" } else { "" };
-    format!("{command} 8080{rest}")
+    match command {
+        "wait" => "wait 8080 --for listening".to_owned(),
+        "completions" => "completions bash".to_owned(),
+        _ => format!("{command} 8080"),
+    }
 }
 
 fn unknown(argument: &str, command: &str, definition: &Command) -> String {

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use super::{BindFailure, Detail, Inside, Namespaces, Scope, native};
 use crate::error::Error;
 use crate::model::{
-    Backend, Circumstances, Diversion, Gap, InterfaceAddress, Pid, Place, Protocol, Question, Replay, Socket, gap,
+    Backend, Circumstances, Diversion, Gap, InterfaceAddress, Namespace, Pid, Place, Protocol, Question, Replay,
+    Socket, gap,
 };
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
@@ -90,6 +91,11 @@ pub fn supervisor_of(_pid: Pid) -> Supervisor {
 /// See [`super::enter`]. These systems have one network namespace.
 pub fn enter(_typed: &str) -> Result<Option<Inside>, String> {
     Err("--in works on Linux only: this system has no network namespaces".to_owned())
+}
+
+/// See [`super::namespaces`].
+pub fn namespaces() -> Vec<Namespace> {
+    Vec::new()
 }
 
 /// See [`super::drop_remnants`].

@@ -67,8 +67,8 @@ use view::View;
 use super::{BindFailure, Detail, Inside, Scope, leaders_first, processes};
 use crate::error::Error;
 use crate::model::{
-    Circumstances, Diversion, Gap, Host, InterfaceAddress, Owners, Pid, Process, Protocol, Question, Replay, ShownBy,
-    Snapshot, Socket, gap,
+    Circumstances, Diversion, Gap, Host, InterfaceAddress, Namespace, Owners, Pid, Process, Protocol, Question, Replay,
+    ShownBy, Snapshot, Socket, gap,
 };
 use crate::port_set::PortSet;
 use crate::supervisor;
@@ -155,6 +155,11 @@ pub fn is_container(typed: &str) -> bool {
 /// See [`super::enter`].
 pub fn enter(typed: &str) -> Result<Option<Inside>, String> {
     namespaces::enter(Path::new(PROC), typed)
+}
+
+/// See [`super::namespaces`].
+pub fn namespaces() -> Vec<Namespace> {
+    namespaces::in_time(Path::new(PROC))
 }
 
 /// See [`super::snapshot`].

@@ -16,8 +16,8 @@ use crate::model::{
 };
 
 pub use super::common::{
-    Watch, diversions, drop_remnants, enter, is_container, owners_of, places, replay, started_at, supervisor_of,
-    waiting,
+    Watch, diversions, drop_remnants, enter, is_container, namespaces, owners_of, places, replay, started_at,
+    supervisor_of, waiting,
 };
 
 /// The process under which the kernel and its drivers are listed.

@@ -67,6 +67,13 @@ impl Signal {
         }
     }
 
+    /// The names of those that can be asked for.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "shells ask for them"))]
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        let is_known = |signal: &Self| !IS_WINDOWS || *signal == Self::Kill;
+        Self::BY_NAME.into_iter().map(|(signal, _)| signal).filter(is_known).map(Self::name)
+    }
+
     /// Its name without `SIG`.
     pub const fn name(self) -> &'static str {
         match self {

@@ -60,6 +60,16 @@ pub fn rows_of<'a>(port: &'a PortReport, processes: &'a [Process], style: &Style
     groups(sockets).iter().map(|group| row(port, group, processes)).collect()
 }
 
+/// Who has a port, in a few words: `node, pid 9937`.
+pub fn holder_in_brief(port: &PortReport, processes: &[Process]) -> String {
+    let rows = rows_of(port, processes, &Style::default());
+    let Some(row) = rows.into_iter().next() else { return String::new() };
+    let process = row.process.as_ref().zip(row.owners.pids().first());
+    let process = process.map(|(name, pid)| format!("{name}, pid {pid}"));
+    let user = || row.user.map(|user| format!("a process of {user}"));
+    row.held_for.or(process).or(row.supervisor).or_else(user).unwrap_or_default()
+}
+
 fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) -> Row<'a> {
     let first = group.sockets[0];
     let is_elsewhere = port.observed.elsewhere.iter().any(|socket| std::ptr::eq(socket, first));

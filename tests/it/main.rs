@@ -14,6 +14,8 @@ mod coming_from;
 #[cfg(target_os = "linux")]
 mod common;
 #[cfg(target_os = "linux")]
+mod completions;
+#[cfg(target_os = "linux")]
 mod connections;
 #[cfg(target_os = "linux")]
 mod engines;
