@@ -2,7 +2,7 @@
 
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::{Command, Exit};
-use crate::commands::{connections, free, identify, kill, list, preflight, reach, wait};
+use crate::commands::{connections, free, identify, kill, list, preflight, reach, summary, wait};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub enum Answer {
     List(list::Listing),
     /// Of who is connected to whom.
     Connections(Box<connections::Report>),
+    /// Of how many sockets there are.
+    Summary(Box<summary::Summary>),
     /// Of ports that were picked, leased or released.
     Free(free::Report),
     /// Of ports that were to be freed.
@@ -34,6 +36,7 @@ impl Answer {
             Self::Check(diagnosis) => diagnosis,
             Self::List(listing) => &listing.diagnosis,
             Self::Connections(report) => &report.diagnosis,
+            Self::Summary(summary) => &summary.diagnosis,
             Self::Free(free) => &free.diagnosis,
             Self::Kill(report) => &report.diagnosis,
             Self::Wait(report) => &report.diagnosis,
@@ -47,7 +50,7 @@ impl Answer {
     pub const fn command(&self) -> Command {
         match self {
             Self::Check(_) => Command::Check,
-            Self::List(_) => Command::List,
+            Self::List(_) | Self::Summary(_) => Command::List,
             Self::Connections(_) => Command::Connections,
             Self::Free(_) => Command::Free,
             Self::Kill(_) => Command::Kill,
@@ -63,7 +66,7 @@ impl Answer {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Check(diagnosis) => diagnosis.exit(),
-            Self::List(_) | Self::Connections(_) => Exit::Yes,
+            Self::List(_) | Self::Connections(_) | Self::Summary(_) => Exit::Yes,
             Self::Free(free) if free.is_done => Exit::Yes,
             Self::Free(_) => Exit::No,
             Self::Kill(report) => report.exit(),

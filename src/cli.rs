@@ -115,6 +115,8 @@ pub enum Wish {
     List(Request, Box<Filter>, Order<Column>, Printing),
     /// Who is connected to whom.
     Connections(Request, Box<Filter>, Arrangement, Printing),
+    /// How many sockets there are.
+    Summary(Request, Box<Filter>, Printing),
     /// Ports that are to be freed.
     Kill(Request, Options, Printing),
     /// Ports that are waited for.

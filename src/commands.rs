@@ -21,4 +21,6 @@ pub mod preflight;
 #[cfg(feature = "cli")]
 pub mod reach;
 #[cfg(feature = "cli")]
+pub mod summary;
+#[cfg(feature = "cli")]
 pub mod wait;

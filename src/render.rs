@@ -19,6 +19,7 @@ mod preflight;
 mod reach;
 mod report;
 mod rows;
+mod summary;
 mod table;
 mod wait;
 
@@ -96,6 +97,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         (Format::Ndjson, Answer::Connections(report)) => json::connection_lines(report, out),
         (Format::Csv, Answer::Connections(report)) => csv::connections(report, out),
         (_, Answer::Connections(report)) => connections::write(report, style, out),
+        (_, Answer::Summary(counted)) => summary::write(counted, style, out),
         (Format::Table, Answer::Reach(report)) => reach::write(report, style, out),
         (Format::Table, Answer::Identify(report)) => identify::write(report, style, out),
         (Format::Ndjson, _) => json::lines(diagnosis, out),

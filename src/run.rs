@@ -12,6 +12,7 @@ use crate::commands::exit::{Command, Exit};
 use crate::commands::identify::identify;
 use crate::commands::list::list;
 use crate::commands::reach::reach;
+use crate::commands::summary::summary;
 use crate::error::Error;
 use crate::model::Backend;
 use crate::render::{self, ErrorKind, Format};
@@ -35,6 +36,9 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
                 connections(&request, &filter, arrangement).map(|report| Answer::Connections(Box::new(report)))
             })
         }
+        Ok(Wish::Summary(request, filter, printing)) => look(Command::List, &request, &printing, || {
+            summary(&request, &filter).map(|counted| Answer::Summary(Box::new(counted)))
+        }),
         Ok(Wish::Reach(request, from, printing)) => {
             look(Command::Reach, &request, &printing, || reach(&request, &from).map(Answer::Reach))
         }

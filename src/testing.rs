@@ -44,6 +44,11 @@ pub fn listener(local: &str) -> Socket {
     }
 }
 
+/// An established TCP connection whose owner nobody asked for.
+pub fn connection(local: &str, remote: &str) -> Socket {
+    Socket { state: State::Established, remote: Some(remote.parse().unwrap()), ..listener(local) }
+}
+
 /// A listener that `pids` have open.
 pub fn owned(local: &str, pids: &[Pid]) -> Socket {
     Socket { owners: Owners::Known(pids.to_vec()), ..listener(local) }

@@ -104,6 +104,9 @@ pub const NEEDS_NATIVE: &str = "the portable backend sees one network namespace 
 /// What is said of other formats with columns chosen.
 pub const COLUMNS_ARE_OF_TABLES: &str = "--columns is for the table: other formats always have all columns";
 
+/// What is said of other formats with a summary.
+pub const SUMMARY_FORMATS: &str = "--summary prints a table or JSON: leave --format out, or write --format json";
+
 /// How to print. `F` is the formats that a command has.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]

@@ -54,6 +54,9 @@ pub struct ConnectionsArgs {
     place: Where,
     #[command(flatten)]
     native: NativeOnly,
+    /// Count the sockets by state and by process, and the ports left for outgoing connections
+    #[arg(long, conflicts_with_all = ["by", "pids", "count", "sort", "columns", "quiet"], help_heading = "Output")]
+    summary: bool,
     #[command(flatten)]
     plain: Plain,
     #[command(flatten)]
@@ -61,11 +64,20 @@ pub struct ConnectionsArgs {
 }
 
 /// What does not go together.
-pub const RULES: &[Rule<ConnectionsArgs>] = &[Rule {
-    example: "connections --columns peer --format csv",
-    is_broken: |connections| !connections.columns.is_empty() && connections.output.format() != Format::Table,
-    message: common::COLUMNS_ARE_OF_TABLES,
-}];
+pub const RULES: &[Rule<ConnectionsArgs>] = &[
+    Rule {
+        example: "connections --columns peer --format csv",
+        is_broken: |connections| !connections.columns.is_empty() && connections.output.format() != Format::Table,
+        message: common::COLUMNS_ARE_OF_TABLES,
+    },
+    Rule {
+        example: "connections --summary --format csv",
+        is_broken: |connections| {
+            connections.summary && !matches!(connections.output.format(), Format::Table | Format::Json)
+        },
+        message: common::SUMMARY_FORMATS,
+    },
+];
 
 impl ConnectionsArgs {
     /// What it asks; `typed` is the command line.
@@ -86,6 +98,9 @@ impl ConnectionsArgs {
             ..self.plain.style(style)
         });
         let printing = Printing { style, color: self.output.color() };
+        if self.summary {
+            return Ok(Wish::Summary(request, Box::new(filter), printing));
+        }
         Ok(Wish::Connections(request, Box::new(filter), arrangement, printing))
     }
 }

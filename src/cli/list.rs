@@ -35,6 +35,9 @@ pub struct ListArgs {
     /// A list binds nothing anyway
     #[arg(long, hide = true)]
     no_probe: bool,
+    /// Count the sockets by state and by process, and the ports left for outgoing connections
+    #[arg(long, conflicts_with_all = ["pids", "count", "sort", "columns", "quiet"], help_heading = "Output")]
+    summary: bool,
     #[command(flatten)]
     plain: Plain,
     #[command(flatten)]
@@ -72,6 +75,11 @@ pub const RULES: &[Rule<ListArgs>] = &[
         is_broken: |list| !list.columns.columns.is_empty() && list.output.format() != Format::Table,
         message: common::COLUMNS_ARE_OF_TABLES,
     },
+    Rule {
+        example: "list --summary --format csv",
+        is_broken: |list| list.summary && !matches!(list.output.format(), Format::Table | Format::Json),
+        message: common::SUMMARY_FORMATS,
+    },
 ];
 
 impl ListArgs {
@@ -94,6 +102,9 @@ impl ListArgs {
             ..self.plain.style(style)
         });
         let printing = Printing { style, color: self.output.color() };
+        if self.summary {
+            return Ok(Wish::Summary(request, Box::new(filter), printing));
+        }
         Ok(Wish::List(request, Box::new(filter), self.columns.sort, printing))
     }
 }

@@ -309,13 +309,7 @@ fn sort(connections: &mut [Connection], column: ConnectionColumn, processes: &[P
 mod tests {
     use super::*;
     use crate::model::Family;
-    use crate::testing::namespace;
-
-    fn end(local: &str, remote: &str) -> Socket {
-        let (local, remote): (SocketAddr, SocketAddr) = (local.parse().unwrap(), remote.parse().unwrap());
-        let family = if local.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-        Socket { remote: Some(remote), ..Socket::new(Protocol::Tcp, family, State::Established, local) }
-    }
+    use crate::testing::{connection as end, namespace};
 
     fn away(socket: Socket) -> Socket {
         Socket { namespace: Some(Box::new(namespace("blue"))), ..socket }

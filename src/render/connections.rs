@@ -177,9 +177,17 @@ fn owner(socket: Option<&Socket>, processes: &[Process]) -> String {
     };
     let sure = if matches!(socket.owners, Owners::Likely { .. }) { "?" } else { "" };
     let others = if pids.len() > 1 { format!(" +{}", pids.len() - 1) } else { String::new() };
+    format!("{} ({}{sure}){others}{}", process.name, process.pid, place(process))
+}
+
+/// `node (4242) in docker shop-web-1`.
+pub fn owner_name(process: &Process) -> String {
+    format!("{} ({}){}", process.name, process.pid, place(process))
+}
+
+fn place(process: &Process) -> String {
     let place = supervisor_of_process(process).filter(|_| process.container.is_some());
-    let place = place.map(|place| format!(" in {place}")).unwrap_or_default();
-    format!("{} ({}{sure}){others}{place}", process.name, process.pid)
+    place.map(|place| format!(" in {place}")).unwrap_or_default()
 }
 
 /// `1.2 kB`: powers of 1000.

@@ -10,6 +10,7 @@ mod parts;
 mod preflight;
 mod process;
 mod reach;
+mod summary;
 mod wait;
 mod wire;
 
@@ -75,6 +76,7 @@ pub fn document(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
             _ => Vec::new(),
         },
         preflight: if let Answer::Preflight(report) = answer { preflight::rows(report) } else { Vec::new() },
+        summary: if let Answer::Summary(counted) = answer { Some(summary::summary(counted)) } else { None },
         error: None,
     };
     pretty(&envelope, out)
@@ -107,6 +109,7 @@ pub fn error(
         connections: Vec::new(),
         connection_groups: Vec::new(),
         preflight: Vec::new(),
+        summary: None,
         error: Some(WireError { kind: kind.into_str(), message }),
     };
     pretty(&envelope, out)

@@ -187,3 +187,34 @@ fn an_ordinary_user_sees_the_connection_and_that_somebody_is_hidden() {
         assert!(answer["gaps"].as_array().unwrap().iter().any(|gap| gap["code"] == "unreadable-processes"));
     });
 }
+
+#[test]
+fn a_summary_counts_sockets_and_the_ports_that_are_left() {
+    in_namespace(|| {
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40099").unwrap();
+        std::fs::write("/proc/sys/net/ipv4/ip_local_reserved_ports", "40010-40019").unwrap();
+        let (busy, other) =
+            (TcpListener::bind("127.0.0.1:8080").unwrap(), TcpListener::bind("127.0.0.1:40050").unwrap());
+        let _held = [connect(&busy), connect(&busy), connect(&busy), connect(&other)];
+        let udp = UdpSocket::bind("127.0.0.1:5353").unwrap();
+        let summary = json(&["--summary"])["summary"].clone();
+        let count = |protocol: &str, state: &str| {
+            let states = summary["states"].as_array().unwrap();
+            states.iter().find(|it| it["protocol"] == protocol && it["state"] == state).map(|it| it["count"].clone())
+        };
+        assert_eq!(count("tcp", "established"), Some(value!(8)), "{summary:#}");
+        assert_eq!((count("tcp", "listen"), count("udp", "unconnected")), (Some(value!(2)), Some(value!(1))));
+        assert_eq!(summary["processes"], value!([{"pid": std::process::id(), "count": 11}]));
+        // A hundred, without the reserved ones and that of the other server.
+        let outgoing = value!({
+            "available": 89, "used": 3, "left": 86, "from": "127.0.0.1",
+            "to": {"address": "127.0.0.1", "port": 8080},
+        });
+        assert_eq!((&summary["outgoing"], &summary["unowned"]), (&outgoing, &value!(0)));
+        let text = run(&["connections", "8080", "--summary"]).stdout;
+        assert!(text.starts_with("7 sockets\n  6  tcp established\n  1  tcp listen\n\nby process\n  7  "), "{text}");
+        assert!(text.contains("use 3 of 89 ports (40000-40099): 86 more are possible"), "{text}");
+        assert_eq!(json(&["--summary", "--user", "daemon"])["summary"]["states"], value!([]));
+        drop(udp);
+    });
+}

@@ -39,6 +39,7 @@ use super::parts::{WireEndpoint, WireRemedy};
 use super::preflight::WirePreflight;
 use super::process::{WireProcess, WireUnit};
 use super::reach::WireReach;
+use super::summary::WireSummary;
 use super::wait::WireWait;
 
 /// The one document that every command prints with --json.
@@ -78,6 +79,8 @@ pub struct Envelope<'a> {
     pub connection_groups: Vec<WireConnectionGroup<'a>>,
     /// Of the command `preflight`: what the files ask for, in their order.
     pub preflight: Vec<WirePreflight<'a>>,
+    /// The sockets counted, with --summary; else null.
+    pub summary: Option<WireSummary>,
     /// Set if the command failed; then the lists are empty.
     pub error: Option<WireError<'a>>,
 }

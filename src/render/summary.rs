@@ -1,0 +1,57 @@
+//! The sockets of this machine in numbers: by state, by process, and the ports that are left.
+
+use std::io::{self, Write};
+
+use super::connections::owner_name;
+use super::paper::Paper;
+use super::{Style, escape, report};
+use crate::commands::summary::{Outgoing, Summary};
+use crate::model::find_process;
+
+/// So many processes are shown without `-v`.
+const MOST_PROCESSES: usize = 10;
+
+/// Writes the counts, the highest first.
+pub fn write(summary: &Summary, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let all: usize = summary.states.iter().map(|&(.., count)| count).sum();
+    let width = all.to_string().len();
+    writeln!(out, "{all} {}", if all == 1 { "socket" } else { "sockets" })?;
+    for (protocol, state, count) in &summary.states {
+        writeln!(out, "  {count:>width$}  {protocol} {state}")?;
+    }
+    let most = if style.verbose { usize::MAX } else { MOST_PROCESSES };
+    if !summary.processes.is_empty() {
+        writeln!(out, "\nby process")?;
+    }
+    for &(pid, count) in summary.processes.iter().take(most) {
+        let process = find_process(&summary.diagnosis.processes, pid);
+        let name = process.map_or_else(|| format!("pid {pid}, which has ended"), owner_name);
+        writeln!(out, "  {count:>width$}  {}", escape::terminal(&name))?;
+    }
+    match summary.processes.len().saturating_sub(most) {
+        0 => {}
+        more => writeln!(out, "  and {more} more processes: add -v")?,
+    }
+    if summary.unowned > 0 {
+        writeln!(out, "  {:>width$}  of no process that was found", summary.unowned)?;
+    }
+    let paper = &mut Paper::new(style.width, out);
+    if let Some(outgoing) = &summary.outgoing {
+        paper.gap()?;
+        paper.sentence(&sentence(outgoing))?;
+    }
+    report::notes(&summary.diagnosis, style, paper)
+}
+
+fn sentence(outgoing: &Outgoing) -> String {
+    let (first, last) = outgoing.range;
+    let Outgoing { available, used, .. } = outgoing;
+    match outgoing.busiest {
+        Some((from, to)) => format!(
+            "outgoing connections to {to} from {from}, the most frequent, use {used} of {available} ports \
+             ({first}-{last}): {} more are possible",
+            outgoing.left()
+        ),
+        None => format!("no outgoing connection uses any of the {available} ports for them ({first}-{last})"),
+    }
+}
