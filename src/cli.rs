@@ -26,6 +26,7 @@ mod rules;
 mod suggest;
 mod targets;
 mod wait;
+mod watch;
 mod words;
 
 use std::ffi::OsString;
@@ -46,6 +47,7 @@ use crate::terminal::Printing;
 use crate::terminal::free::Picking;
 use crate::terminal::preflight::Following;
 use crate::terminal::wait::Waiting;
+use crate::terminal::watch::Watching;
 
 /// How headings of help look.
 const HEADING: Style = AnsiColor::Yellow.on_default().bold();
@@ -80,6 +82,8 @@ pub enum Action {
     Free(Box<free::FreeArgs>),
     /// Wait until somebody listens on a port, or until it is free
     Wait(Box<wait::WaitArgs>),
+    /// Tell what opens, closes and changes hands, as it happens
+    Watch(Box<watch::WatchArgs>),
     /// Tell who can reach a port, and what stops the others
     Reach(reach::ReachArgs),
     /// Tell what answers on a port: protocol, server, certificate
@@ -121,6 +125,8 @@ pub enum Wish {
     Kill(Request, Options, Printing),
     /// Ports that are waited for.
     Wait(Request, Waiting, Printing),
+    /// Ports that are watched.
+    Watch(Request, Box<Watching>, Printing),
     /// Who can reach ports, from these addresses.
     Reach(Request, Vec<IpAddr>, Printing),
     /// What answers on ports, some of them typed as URLs.
@@ -185,6 +191,7 @@ pub fn resolve(typed: Typed) -> Result<Wish, Stop> {
         Action::Kill(kill) => kill.resolve(),
         Action::Free(free) => free.resolve(),
         Action::Wait(wait) => wait.resolve(),
+        Action::Watch(watch) => watch.resolve(&arguments),
         Action::Reach(reach) => reach.resolve(&arguments),
         Action::Identify(identify) => identify.resolve(&arguments),
         Action::Preflight(preflight) => Ok(preflight.resolve(&arguments)),
@@ -206,6 +213,7 @@ impl Action {
             Self::Free(free) => rules::obey(free::RULES, &**free),
             Self::Wait(wait) => rules::obey(wait::RULES, &**wait),
             Self::Preflight(preflight) => rules::obey(preflight::RULES, preflight),
+            Self::Watch(watch) => rules::obey(watch::RULES, &**watch),
             _ => Ok(()),
         }
     }

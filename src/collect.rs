@@ -52,7 +52,7 @@ mod unix;
 #[cfg(not(target_os = "linux"))]
 mod common;
 
-pub use native::Watch;
+pub use native::{Follower, Watch};
 
 use std::collections::HashMap;
 
@@ -241,6 +241,28 @@ pub fn is_container(typed: &str) -> bool {
 /// The processes that have sockets with these inodes open, as far as they can be seen.
 pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
     native::owners_of(inodes)
+}
+
+/// What a look of [`Follower`] could not show any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// How many sockets were opened and closed since the look before.
+    pub sockets: usize,
+    /// Whether there may have been more.
+    pub is_incomplete: bool,
+}
+
+impl Missed {
+    /// Adds what was missed at another look.
+    pub const fn add(&mut self, other: Self) {
+        self.sockets += other.sockets;
+        self.is_incomplete |= other.is_incomplete;
+    }
+
+    /// Whether something was missed.
+    pub const fn is_any(self) -> bool {
+        self.sockets > 0 || self.is_incomplete
+    }
 }
 
 /// The host, as far as a failed command can report it.

@@ -24,3 +24,5 @@ pub mod reach;
 pub mod summary;
 #[cfg(feature = "cli")]
 pub mod wait;
+#[cfg(feature = "cli")]
+pub mod watch;

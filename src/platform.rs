@@ -2,6 +2,7 @@
 //! interfaces of the machine, limits. Besides `collect`, only this module asks which system this
 //! is.
 
+pub mod ends;
 mod exec;
 #[cfg(target_os = "linux")]
 pub mod foreign;

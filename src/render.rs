@@ -22,6 +22,7 @@ mod rows;
 mod summary;
 mod table;
 mod wait;
+mod watch;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -31,10 +32,11 @@ use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::Rule;
 use crate::request::{Column, ConnectionColumn};
 pub use free::choice as write_choice;
-pub use json::{ErrorKind, error as write_error};
+pub use json::{ErrorKind, error as write_error, event as write_event_line};
 pub use kill::plan as write_plan;
 pub use rows::holder_in_brief;
 pub use wait::now as write_waiting;
+pub use watch::event as write_event;
 
 /// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::VariantNames)]

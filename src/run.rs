@@ -50,6 +50,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         }
         Ok(Wish::Kill(request, options, printing)) => terminal::kill::run(request, options, &printing),
         Ok(Wish::Wait(request, wait, printing)) => terminal::wait::run(request, wait, &printing),
+        Ok(Wish::Watch(request, watching, printing)) => terminal::watch::run(&request, *watching, &printing),
         Ok(Wish::Pick(picking, printing)) => terminal::free::pick(*picking, &printing),
         Ok(Wish::Leases(printing)) => terminal::free::leases(&printing),
         Ok(Wish::Release(ports, printing)) => terminal::free::release(&ports, &printing),

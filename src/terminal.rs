@@ -6,6 +6,7 @@ pub mod kill;
 pub mod preflight;
 mod progress;
 pub mod wait;
+pub mod watch;
 
 use std::io::{self, BufWriter, Write};
 

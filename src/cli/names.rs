@@ -54,6 +54,14 @@ impl Formats for PickingFormats {
     const NAMES: &'static [&'static str] = &["table", "json", "csv"];
 }
 
+/// The formats of events, which have no end.
+#[derive(Debug)]
+pub struct EventFormats;
+
+impl Formats for EventFormats {
+    const NAMES: &'static [&'static str] = &["table", "ndjson"];
+}
+
 /// Accepts `--backend native` in commands that need what only the native backend tells.
 #[derive(Debug, Args)]
 pub struct NativeOnly {

@@ -165,10 +165,11 @@ fn an_option_of_one_action_is_refused_beside_another() {
             for option in *options {
                 let typed = format!("{typed} {option}");
                 let place = format!("it goes with portcheck {}", &action[2..]);
-                // connections and preflight have options of that name as well.
+                // connections, preflight and watch have options of that name as well.
                 let first = format!("it goes with portcheck connections, or portcheck {}", &action[2..]);
-                let second = format!("{place}, or portcheck preflight");
-                assert!([place, first, second].iter().any(|end| usage(&typed).ends_with(end)), "{typed}");
+                let others = ["preflight", "watch"].map(|other| format!("{place}, or portcheck {other}"));
+                let [second, third] = others;
+                assert!([place, first, second, third].iter().any(|end| usage(&typed).ends_with(end)), "{typed}");
             }
         }
     }

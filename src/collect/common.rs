@@ -2,14 +2,15 @@
 //! units, and no program may drop the sockets of others.
 
 use std::io;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use super::{BindFailure, Detail, Inside, Namespaces, Scope, native};
+use super::{BindFailure, Detail, Inside, Missed, Namespaces, Scope, native};
 use crate::error::Error;
 use crate::model::{
     Backend, Circumstances, Diversion, Gap, InterfaceAddress, Namespace, Pid, Place, Protocol, Question, Replay,
-    Socket, gap,
+    Snapshot, Socket, gap,
 };
+use crate::platform::ends::{Ends, Woken};
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
 use crate::target::Target;
@@ -30,6 +31,30 @@ impl Watch {
         let (mut sockets, _) = waiting(&[protocol], ports)?;
         sockets.retain(|socket| socket.state.is_listening());
         Ok(sockets)
+    }
+}
+
+/// Follows the sockets of this machine from look to look: each takes a whole snapshot here.
+#[derive(Debug)]
+pub struct Follower(Scope);
+
+impl Follower {
+    /// Prepares to look at what `scope` asks for.
+    pub fn new(scope: Scope) -> Self {
+        Self(scope)
+    }
+
+    /// Waits for so long: nothing is reported here.
+    #[allow(clippy::unused_self, reason = "other systems keep something open")]
+    pub fn wait(&mut self, ends: &Ends, timeout: Duration) -> Result<Woken, Error> {
+        ends.wait(None, timeout)
+    }
+
+    /// What is there now. Nothing tells what was missed.
+    pub fn look(&mut self) -> Result<(Snapshot, Missed), Error> {
+        let mut snapshot = super::snapshot(&self.0)?;
+        snapshot.sockets.retain(|socket| self.0.connections || socket.state.is_waiting());
+        Ok((snapshot, Missed::default()))
     }
 }
 

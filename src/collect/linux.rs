@@ -11,6 +11,7 @@ mod elsewhere;
 mod empty;
 mod ending;
 mod engines;
+mod follow;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod generic;
@@ -48,6 +49,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 pub use destroy::drop_remnants;
+pub use follow::Follower;
 pub use replica::places;
 pub use watch::Watch;
 
@@ -178,12 +180,17 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
         with_owners(scope, host, view, entries)?
     };
     // Last, as all else that was read inside compares like with like.
+    inside(scope, &mut snapshot.sockets);
+    Ok(snapshot)
+}
+
+/// Says of sockets in which network namespace they are, if that is not ours.
+fn inside(scope: &Scope, sockets: &mut [Socket]) {
     if let Some(namespace) = scope.namespaces.inside() {
-        for socket in &mut snapshot.sockets {
+        for socket in sockets {
             socket.namespace = Some(Box::new(namespace.clone()));
         }
     }
-    Ok(snapshot)
 }
 
 /// Looks for the owners of the sockets in `entries`, and describes them.

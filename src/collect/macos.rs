@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::model::{Family, Gap, Host, Pid, Process, ShownBy, Snapshot, Socket, gap};
 
 pub use super::common::{
-    Watch, circumstances, diversions, drop_remnants, enter, is_container, namespaces, owners_of, places, replay,
-    started_at, supervisor_of, waiting,
+    Follower, Watch, circumstances, diversions, drop_remnants, enter, is_container, namespaces, owners_of, places,
+    replay, started_at, supervisor_of, waiting,
 };
 pub use super::unix::{is_process, is_user};
 

@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::model::{Host, Pid, Process, Snapshot};
 
 pub use super::common::{
-    Watch, circumstances, diversions, drop_remnants, enter, is_container, namespaces, owners_of, places, replay,
-    started_at, supervisor_of, waiting,
+    Follower, Watch, circumstances, diversions, drop_remnants, enter, is_container, namespaces, owners_of, places,
+    replay, started_at, supervisor_of, waiting,
 };
 
 /// See [`super::snapshot`].

@@ -16,7 +16,7 @@ use crate::model::{
 };
 
 pub use super::common::{
-    Watch, diversions, drop_remnants, enter, is_container, namespaces, owners_of, places, replay, started_at,
+    Follower, Watch, diversions, drop_remnants, enter, is_container, namespaces, owners_of, places, replay, started_at,
     supervisor_of, waiting,
 };
 

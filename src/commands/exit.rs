@@ -58,6 +58,8 @@ pub enum Command {
     Identify,
     /// Whether the ports of manifests can be had was asked.
     Preflight,
+    /// Ports were watched.
+    Watch,
     /// Ports were picked, or leases looked at or ended.
     Free,
 }

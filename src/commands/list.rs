@@ -30,7 +30,8 @@ pub fn list(request: &Request, filter: &Filter, order: Order<Column>) -> Result<
     Ok(Listing { diagnosis, connections_left_out })
 }
 
-fn listed(request: &Request, filter: &Filter, order: Order<Column>, mut snapshot: Snapshot) -> Diagnosis {
+/// The same of what was seen already.
+pub fn listed(request: &Request, filter: &Filter, order: Order<Column>, mut snapshot: Snapshot) -> Diagnosis {
     let inside = request.namespaces.inside();
     let leases = check::leases_on(request, &bound_ports(inside, &snapshot), &mut snapshot);
     let observe = |((port, protocol, namespace), sockets): (Key<'_>, Vec<&Socket>)| {

@@ -177,6 +177,9 @@ pub struct Socket {
     pub v6only: Option<bool>,
     /// The inode of the socket, which its descriptors name. `None` for sockets without a file.
     pub inode: Option<u64>,
+    /// The number by which the kernel knows it until it ends (`idiag_cookie`, sock_diag(7)). It is never
+    /// used again.
+    pub cookie: Option<u64>,
     /// The id of the user who created it.
     pub uid: Option<u32>,
     /// The name of that user.
@@ -223,6 +226,7 @@ impl Socket {
             device: None,
             v6only: None,
             inode: None,
+            cookie: None,
             uid: None,
             user: None,
             cgroup: None,

@@ -1,6 +1,7 @@
 //! The JSON of docs/json.md: from an answer, or an error, to the types of [`wire`].
 
 mod connection;
+mod event;
 mod formatter;
 mod forward;
 mod free;
@@ -31,6 +32,7 @@ use crate::model::{self, KernelUser, Owners, ShownBy, find_process};
 use crate::probe::Attempt;
 use crate::prose;
 pub use connection::lines as connection_lines;
+pub use event::event;
 use formatter::Escaping;
 use parts::{endpoint, remedy};
 use process::{WireProcess, process, unit};

@@ -3,6 +3,8 @@
 //! The codec is our own: the crates for this protocol cannot attach the bytecode filter, and
 //! allocate several times for each socket. Parsing is pure.
 
+mod closings;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use super::netlink::{self, Failure, Netlink, malformed, next_attribute, u32_at};
 use crate::model::{Family, Protocol, Socket, State, TcpInfo, Timer, TimerKind};
 use crate::port_set::PortSet;
+
+pub use closings::{Closed, Closings};
 
 /// One of the kernel's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,6 +212,7 @@ pub fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failur
         remote: (remote.port() != 0).then_some(remote),
         v6only,
         inode: (inode != 0).then_some(u64::from(inode)),
+        cookie: Some(cookie(message)?),
         // A TIME_WAIT or request socket has neither user nor cgroup. Its 0 would read as root.
         uid: (inode != 0 || uid != 0 || cgroup_id.is_some()).then_some(uid),
         receive_queue: Some(receive_queue),
@@ -218,6 +223,11 @@ pub fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failur
         ..Socket::new(table.protocol, table.family, state, local)
     };
     Ok(Some(Entry { socket, interface: u32_at(message, 40)?, cgroup_id }))
+}
+
+/// The number of a socket, which is in two parts behind its addresses.
+fn cookie(message: &[u8]) -> Result<u64, Failure> {
+    Ok(u64::from(u32_at(message, 44)?) | u64::from(u32_at(message, 48)?) << 32)
 }
 
 /// The state of a row (include/net/tcp_states.h). UDP uses two of TCP's states.

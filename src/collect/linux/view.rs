@@ -68,10 +68,7 @@ impl<'a> View<'a> {
     /// Reads the sockets that `scope` asks for.
     pub fn read(&mut self, scope: &Scope) -> Result<Vec<Entry>, Error> {
         let mut entries = self.read_own(scope)?;
-        let neighbours: Vec<&Neighbour> = self.others.iter().collect();
-        let readings = namespaces::read_all(self.proc, scope, &neighbours);
-        self.gaps.extend(gaps(self.proc, &neighbours, &readings));
-        entries.extend(readings.into_iter().flatten().flat_map(|reading| reading.entries));
+        entries.extend(self.read_others(scope));
         Ok(entries)
     }
 
@@ -83,6 +80,27 @@ impl<'a> View<'a> {
             }
         }
         Ok(entries)
+    }
+
+    /// Reads the sockets in use that `scope` asks for: not what else decides whether a bind works.
+    pub fn read_in_use(&mut self, scope: &Scope) -> Result<Vec<Entry>, Error> {
+        let mut entries = self.own.read_elsewhere(scope)?;
+        for entry in &mut entries {
+            if self.outside.is_some() {
+                entry.socket.namespace.clone_from(&self.outside);
+            }
+        }
+        entries.extend(self.read_others(scope));
+        // The table of UDP has those with a peer, too.
+        entries.retain(|entry| scope.connections || entry.socket.state.is_waiting());
+        Ok(entries)
+    }
+
+    fn read_others(&mut self, scope: &Scope) -> Vec<Entry> {
+        let neighbours: Vec<&Neighbour> = self.others.iter().collect();
+        let readings = namespaces::read_all(self.proc, scope, &neighbours);
+        self.gaps.extend(gaps(self.proc, &neighbours, &readings));
+        readings.into_iter().flatten().flat_map(|reading| reading.entries).collect()
     }
 
     /// Reads again where the sockets of `doubtful` are.

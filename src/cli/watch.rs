@@ -1,0 +1,128 @@
+//! `portcheck watch`: what opens, closes and changes hands?
+
+use std::ffi::OsString;
+use std::fmt;
+use std::time::Duration;
+
+use clap::Args;
+use strum::VariantNames;
+
+use super::common::{self, Narrow, Output, Where};
+use super::filters::Filters;
+use super::names::{EventFormats, NativeOnly, named};
+use super::rules::Rule;
+use super::{Stop, Wish, help, targets};
+use crate::collect::Detail;
+use crate::commands::watch::{INTERVAL, Kind};
+use crate::duration::parse_duration;
+use crate::render::Format;
+use crate::request::Request;
+use crate::terminal::Printing;
+use crate::terminal::watch::Watching;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selecting", after_help = help::styled(help::WATCH))]
+pub struct WatchArgs {
+    #[arg(value_name = "TARGET", help = common::TARGET, help_heading = None)]
+    targets: Vec<String>,
+    #[command(flatten)]
+    narrow: Narrow,
+    /// Watch connections, too
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    filters: Filters,
+    /// Tell only these events, joined by commas
+    #[arg(long, value_name = "EVENT", value_delimiter = ',', value_parser = named::<Kind>(Kind::VARIANTS), help_heading = "Events")]
+    event: Vec<Kind>,
+    /// Run CMD for each event, with the event as JSON on its standard input
+    #[arg(long, value_name = "CMD", value_parser = words, help_heading = "Events")]
+    exec: Option<Words>,
+    /// Look at least this often
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value_t = Interval(INTERVAL),
+        value_parser = interval,
+        allow_hyphen_values = true,
+        help_heading = "Events"
+    )]
+    interval: Interval,
+    /// End after this time, such as 30s, 2m, 1h30m; 0 for no limit
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "0",
+        value_parser = parse_duration,
+        allow_hyphen_values = true,
+        help_heading = "Events"
+    )]
+    timeout: Duration,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    native: NativeOnly,
+    #[command(flatten)]
+    output: Output<EventFormats>,
+}
+
+/// What does not go together.
+pub const RULES: &[Rule<WatchArgs>] = &[Rule {
+    example: "watch --json",
+    is_broken: |watch| watch.output.format() == Format::Json,
+    message: "events are no single document: use --format ndjson, a line of JSON for each",
+}];
+
+impl WatchArgs {
+    /// What it asks; `typed` is the command line.
+    pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
+        let namespaces = self.place.namespaces()?;
+        let filter = self.filters.resolve()?;
+        let targets = targets::resolve(&self.targets, &self.narrow)?;
+        let request = Request {
+            connections: self.all || filter.wants_connections(),
+            detail: Detail::Full,
+            probe: false,
+            namespaces,
+            ..common::request(targets, &self.narrow)
+        };
+        let watching = Watching {
+            filter,
+            interval: self.interval.0,
+            timeout: (!self.timeout.is_zero()).then_some(self.timeout),
+            kinds: self.event,
+            command: self.exec.unwrap_or_default().0,
+        };
+        let printing = Printing { style: self.output.style(typed), color: self.output.color() };
+        Ok(Wish::Watch(request, Box::new(watching), printing))
+    }
+}
+
+/// A command and its arguments.
+#[derive(Debug, Clone, Default)]
+struct Words(Vec<OsString>);
+
+/// Splits a command as a shell does. Nothing in it is expanded.
+fn words(typed: &str) -> Result<Words, String> {
+    match shlex::split(typed) {
+        Some(words) if !words.is_empty() => Ok(Words(words.into_iter().map(OsString::from).collect())),
+        Some(_) => Err("is empty: write a command".to_owned()),
+        None => Err("has a quote that is not closed".to_owned()),
+    }
+}
+
+/// The time between two looks.
+#[derive(Debug, Clone, Copy)]
+struct Interval(Duration);
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}ms", self.0.as_millis())
+    }
+}
+
+fn interval(typed: &str) -> Result<Interval, String> {
+    const SHORTEST: Duration = Duration::from_millis(10);
+    let interval = parse_duration(typed)?;
+    if interval < SHORTEST { Err("is too short: write 10ms or more".to_owned()) } else { Ok(Interval(interval)) }
+}
