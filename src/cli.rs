@@ -18,6 +18,7 @@ mod identify;
 mod kill;
 mod leases;
 mod list;
+mod manual;
 mod mistake;
 mod names;
 mod preflight;
@@ -98,6 +99,8 @@ pub enum Action {
     Explain(explain::ExplainArgs),
     /// Print what a shell needs to complete the words of portcheck
     Completions(complete::CompletionsArgs),
+    /// Print the manual page of portcheck, or that of a command
+    Man(manual::ManArgs),
     /// Keep leases in the background; not for people
     #[command(hide = true)]
     KeepLeases,
@@ -199,6 +202,7 @@ pub fn resolve(typed: Typed) -> Result<Wish, Stop> {
         Action::Release(release) => release.resolve(),
         Action::Explain(explain) => Ok(explain.resolve()),
         Action::Completions(completions) => Ok(completions.resolve()),
+        Action::Man(man) => man.resolve(),
         Action::KeepLeases => Ok(Wish::KeepLeases),
     }
 }

@@ -2,10 +2,11 @@
 
 use clap::{Args, ColorChoice};
 
-use super::{Wish, common};
+use super::{Wish, common, help};
 use crate::diagnose::{self, Rule};
 
 #[derive(Debug, Args)]
+#[command(after_help = help::styled(help::EXPLAIN))]
 pub struct ExplainArgs {
     /// The code of a verdict, such as time-wait; without one, all are listed
     #[arg(value_name = "CODE", value_parser = parse_code)]

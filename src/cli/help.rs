@@ -69,6 +69,43 @@ fn is_heading(text: &str) -> bool {
     ["Usage", "Commands", "Common options", "Examples", "Exit codes"].contains(&text)
 }
 
+/// The lines below a heading of one of these texts.
+pub fn block<'a>(heading: &str, text: &'a str) -> Vec<&'a str> {
+    let is_wanted = |line: &&str| line.strip_suffix(':') != Some(heading);
+    text.lines().skip_while(is_wanted).skip(1).take_while(|line| !line.is_empty()).collect()
+}
+
+/// The paragraphs of one of these texts that have no heading.
+pub fn notes(text: &str) -> Vec<&str> {
+    text.split("\n\n")
+        .filter(|paragraph| !paragraph.split_once(":\n").is_some_and(|(first, _)| is_heading(first)))
+        .collect()
+}
+
+/// Examples of `portcheck leases`.
+pub const LEASES: &str = "\
+Examples:
+  portcheck leases                      Which ports are kept, and for whom
+  portcheck leases --json               The same for a script";
+
+/// Examples of `portcheck release`.
+pub const RELEASE: &str = "\
+Examples:
+  portcheck release 20000               Let others have port 20000 again";
+
+/// Examples of `portcheck explain`.
+pub const EXPLAIN: &str = "\
+Examples:
+  portcheck explain                     A line for each verdict
+  portcheck explain time-wait           What it means, why it happens, what to do";
+
+/// Examples of `portcheck man`.
+pub const MAN: &str = "\
+Examples:
+  portcheck man | man -l -              Read the page of portcheck
+  portcheck man kill > portcheck-kill.1
+                                        Write the page of a command, for a package";
+
 /// Examples of `portcheck list`.
 pub const LIST: &str = "\
 Examples:

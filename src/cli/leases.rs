@@ -5,9 +5,10 @@ use clap::Args;
 use super::common::Output;
 use super::free;
 use super::names::PickingFormats;
-use super::{Stop, Wish};
+use super::{Stop, Wish, help};
 
 #[derive(Debug, Args)]
+#[command(after_help = help::styled(help::LEASES))]
 pub struct LeasesArgs {
     #[command(flatten)]
     output: Output<PickingFormats>,
@@ -21,6 +22,7 @@ impl LeasesArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = help::styled(help::RELEASE))]
 pub struct ReleaseArgs {
     /// The leased ports
     #[arg(value_name = "PORT", required = true)]

@@ -62,6 +62,8 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod list;
 #[cfg(target_os = "linux")]
+mod manual;
+#[cfg(target_os = "linux")]
 mod mixtures;
 #[cfg(target_os = "linux")]
 mod namespaces;

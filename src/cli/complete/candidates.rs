@@ -20,6 +20,12 @@ use crate::request::{Filter, Order, Request};
 
 /// Lets the arguments of all commands be completed with what is there.
 pub fn add_to(definition: Command) -> Command {
+    let visible = definition.get_subcommands().filter(|word| !word.is_hide_set());
+    let words: Vec<String> = visible.map(|word| word.get_name().to_owned()).collect();
+    let definition = definition.mut_subcommand("man", |man| {
+        let complete = move |typed: &OsStr| matching(typed, words.iter().map(|word| (word.clone(), None)));
+        man.mut_arg("command", |argument| argument.add(ArgValueCompleter::new(complete)))
+    });
     definition.mut_subcommands(|command| {
         command.mut_args(|argument| match completer(&argument) {
             Some(complete) => argument.add(ArgValueCompleter::new(complete)),

@@ -27,6 +27,7 @@ fn a_line_without_a_command_is_completed_as_the_one_it_becomes() {
         ("--explain time", "time-wait", "listener"),
         ("kill 80 --signal H", "HUP", "TERM"),
         ("completions f", "fish", "zsh"),
+        ("man ki", "kill", "check"),
         ("help ki", "kill", "check"),
     ] {
         let found = complete(typed);
