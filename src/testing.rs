@@ -37,7 +37,7 @@ pub fn listener(local: &str) -> Socket {
         v6only: local.is_ipv6().then_some(false),
         inode: Some(42380),
         uid: Some(1000),
-        user: Some("ada".to_owned()),
+        user: Some("ada".into()),
         receive_queue: Some(0),
         send_queue: Some(5),
         ..Socket::new(Protocol::Tcp, Family::of(local.ip()), State::Listen, local)

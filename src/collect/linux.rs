@@ -46,6 +46,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use destroy::drop_remnants;
@@ -266,7 +267,7 @@ fn cgroup_paths(
     scope: &Scope,
     entries: &[Entry],
     sweep: &Sweep,
-) -> HashMap<u64, String> {
+) -> HashMap<u64, Arc<str>> {
     let owner_of = |entry: &Entry| entry.socket.inode.and_then(|inode| sweep.owners_of(inode).next());
     let ids: Vec<u64> = entries
         .iter()
@@ -279,14 +280,15 @@ fn cgroup_paths(
     owners.dedup();
     let hints: Vec<String> =
         owners.into_iter().filter_map(|pid| cgroup::of_process(proc, pid).into_iter().next()).collect();
-    hierarchy.paths(&ids, hints.iter().map(String::as_str))
+    let paths = hierarchy.paths(&ids, hints.iter().map(String::as_str));
+    paths.into_iter().map(|(id, path)| (id, path.into())).collect()
 }
 
 /// Adds what only other tables say of each socket.
 fn join(
     entries: Vec<Entry>,
-    mut user_name: impl FnMut(u32) -> Option<String>,
-    mut attribute: impl FnMut(&Entry) -> (Option<String>, Attributed),
+    mut user_name: impl FnMut(u32) -> Option<Arc<str>>,
+    mut attribute: impl FnMut(&Entry) -> (Option<Arc<str>>, Attributed),
 ) -> Vec<Socket> {
     let mut devices: HashMap<u32, Option<String>> = HashMap::new();
     let join_one = |entry: Entry| {
@@ -297,6 +299,7 @@ fn join(
             index => devices.entry(index).or_insert_with(|| device_name(index)).clone(),
         };
         let user = entry.socket.uid.and_then(&mut user_name);
+        let kernel_user = kernel_user.map(Box::new);
         Socket { device, user, cgroup, owners, via, kernel_user, ..entry.socket }
     };
     entries.into_iter().map(join_one).collect()
@@ -310,7 +313,7 @@ fn device_name(index: u32) -> Option<String> {
 }
 
 fn read_processes(proc: &Path, pids: Vec<Pid>, detail: Detail, users: &mut Users) -> Result<Vec<Process>, Error> {
-    let mut processes = processes::details(pids, detail, |uid| users.name(**uid))?;
+    let mut processes = processes::details(pids, detail, |uid| users.name(**uid).map(|name| name.to_string()))?;
     for process in &mut processes {
         for path in cgroup::of_process(proc, process.pid) {
             let found = supervisor::of_cgroup(&path);
@@ -342,11 +345,11 @@ fn look_closer(proc: &Path, hierarchy: Option<&Hierarchy>, sockets: &[Socket], p
 /// Names of users. Each is looked up once, as a look-up may ask a directory server
 /// (nsswitch.conf(5)).
 #[derive(Debug, Default)]
-struct Users(HashMap<u32, Option<String>>);
+struct Users(HashMap<u32, Option<Arc<str>>>);
 
 impl Users {
-    fn name(&mut self, uid: u32) -> Option<String> {
-        let look_up = || crate::platform::users::name_of(uid);
+    fn name(&mut self, uid: u32) -> Option<Arc<str>> {
+        let look_up = || crate::platform::users::name_of(uid).map(Into::into);
         self.0.entry(uid).or_insert_with(look_up).clone()
     }
 }

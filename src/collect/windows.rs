@@ -38,7 +38,7 @@ pub fn snapshot(scope: &Scope) -> Result<Snapshot, Error> {
         if snapshot.sockets.iter().any(|socket| socket.state.is_listening()) {
             let rules = portproxy::rules();
             for socket in &mut snapshot.sockets {
-                socket.forwards_to = portproxy::of(&rules, socket, &snapshot.processes);
+                socket.forwards_to = portproxy::of(&rules, socket, &snapshot.processes).map(Box::new);
             }
         }
         // The table is the same for every user.
@@ -59,7 +59,7 @@ fn recognise_drivers(socket: &mut Socket) {
         return;
     }
     socket.owners = Owners::Kernel;
-    socket.kernel_user = match (socket.protocol, socket.local.port()) {
+    let user = match (socket.protocol, socket.local.port()) {
         (_, 137..=139) => Some(KernelUser::NetBios),
         // [MS-SMB2], section 2.1.
         (_, 445) => Some(KernelUser::FileSharing),
@@ -68,6 +68,7 @@ fn recognise_drivers(socket: &mut Socket) {
         (Protocol::Tcp, _) if socket.state.is_listening() => Some(KernelUser::HttpSys),
         _ => None,
     };
+    socket.kernel_user = user.map(Box::new);
 }
 
 /// A socket of both families has a row for each family, so an IPv6 row never stands for IPv4.
@@ -180,7 +181,7 @@ mod tests {
             (of_system(Protocol::Udp, State::Unconnected, "0.0.0.0:1701"), None),
         ] {
             recognise_drivers(&mut socket);
-            assert_eq!((socket.owners, socket.kernel_user), (Owners::Kernel, expected));
+            assert_eq!((socket.owners, socket.kernel_user.as_deref()), (Owners::Kernel, expected.as_ref()));
         }
         let mut other =
             Socket { owners: Owners::Known(vec![44]), ..of_system(Protocol::Tcp, State::Listen, "0.0.0.0:80") };

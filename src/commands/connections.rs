@@ -1,7 +1,7 @@
 //! `portcheck connections`: who is connected to whom, each connection once, with both ends where
 //! both are on this machine.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::diagnosis::Diagnosis;
@@ -15,21 +15,45 @@ use crate::request::{Arrangement, By, ConnectionColumn, Filter, Request};
 pub struct Report {
     /// The machine, the processes at both ends, and what could not be looked at.
     pub diagnosis: Diagnosis,
+    /// All sockets, of which [`pairs`](Self::pairs) are made.
+    sockets: Vec<Socket>,
     /// In the order that was asked for.
-    pub connections: Vec<Connection>,
+    pairs: Vec<Pair>,
     /// What they are counted by, if they are.
     pub groups: Option<Vec<Group>>,
     /// How many remnants in TIME_WAIT fit as well, and are not shown.
     pub time_waits: usize,
 }
 
+impl Report {
+    /// The connections, in the order that was asked for.
+    pub fn connections(&self) -> impl ExactSizeIterator<Item = Connection<'_>> {
+        self.pairs.iter().map(|pair| pair.of(&self.sockets))
+    }
+}
+
+/// A connection, by the places of its ends among the sockets. There may be very many.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    own: usize,
+    peer: Option<usize>,
+    direction: Option<Direction>,
+}
+
+impl Pair {
+    fn of(self, sockets: &[Socket]) -> Connection<'_> {
+        let peer = self.peer.map(|peer| &sockets[peer]);
+        Connection { own: &sockets[self.own], peer, direction: self.direction }
+    }
+}
+
 /// A connection, from its end on this machine.
-#[derive(Debug, Clone)]
-pub struct Connection {
+#[derive(Debug, Clone, Copy)]
+pub struct Connection<'a> {
     /// That end: the server's, if both are here.
-    pub own: Socket,
+    pub own: &'a Socket,
     /// The other end, if it is on this machine as well.
-    pub peer: Option<Socket>,
+    pub peer: Option<&'a Socket>,
     /// Who opened it; `None` if that cannot be told, as nobody listens for it any more.
     pub direction: Option<Direction>,
 }
@@ -58,28 +82,29 @@ pub fn connections(request: &Request, filter: &Filter, arrangement: Arrangement)
     // Either end may have the port, so all have to be read.
     let scope = Request { targets: Vec::new(), connections: true, ..request.clone() }.scope();
     let mut snapshot = collect::snapshot(&scope)?;
-    let picked = snapshot.host.ephemeral_range;
-    let mut connections = pair(std::mem::take(&mut snapshot.sockets), picked);
-    connections.retain(|connection| is_asked(connection, request) && is_wanted(connection, filter, &snapshot));
-    let is_remnant = |connection: &Connection| connection.own.state == State::TimeWait;
-    let all = connections.len();
+    let sockets = std::mem::take(&mut snapshot.sockets);
+    let mut pairs = pair(&sockets, snapshot.host.ephemeral_range);
+    pairs.retain(|pair| {
+        let connection = pair.of(&sockets);
+        is_asked(connection, request) && is_wanted(connection, filter, &snapshot)
+    });
+    let all = pairs.len();
     if !request.connections && !filter.states.contains(&State::TimeWait) {
-        connections.retain(|connection| !is_remnant(connection));
+        pairs.retain(|pair| sockets[pair.own].state != State::TimeWait);
     }
-    let time_waits = all - connections.len();
-    let groups = arrangement.by.map(|by| count(&connections, by, &snapshot.processes));
-    sort(&mut connections, arrangement.order.column, &snapshot.processes);
+    let time_waits = all - pairs.len();
+    let groups = arrangement.by.map(|by| count(pairs.iter().map(|pair| pair.of(&sockets)), by, &snapshot.processes));
+    sort(&mut pairs, &sockets, arrangement.order.column, &snapshot.processes);
     if arrangement.order.is_reversed {
-        connections.reverse();
+        pairs.reverse();
     }
     // No port is judged, so none of the processes would be kept.
     let processes = std::mem::take(&mut snapshot.processes);
     let mut diagnosis = Diagnosis::judge(request, Vec::new(), snapshot);
     diagnosis.processes = processes;
-    let mut pids: Vec<u32> = connections.iter().flat_map(Connection::pids).collect();
-    pids.sort_unstable();
-    diagnosis.processes.retain(|process| pids.binary_search(&process.pid).is_ok());
-    Ok(Report { diagnosis, connections, groups, time_waits })
+    let pids: HashSet<u32> = pairs.iter().flat_map(|pair| pair.of(&sockets).pids()).collect();
+    diagnosis.processes.retain(|process| pids.contains(&process.pid));
+    Ok(Report { diagnosis, sockets, pairs, groups, time_waits })
 }
 
 /// One end of a connection, as both its ends see it. A namespace is no part of it: two of them are
@@ -93,40 +118,47 @@ fn ends(socket: &Socket) -> Option<Ends> {
 }
 
 /// Joins the two ends of each connection. `picked` are the ports that the kernel picks for clients.
-fn pair(sockets: Vec<Socket>, picked: Option<(u16, u16)>) -> Vec<Connection> {
-    let (waiting, connected): (Vec<Socket>, Vec<Socket>) =
-        sockets.into_iter().partition(|socket| socket.state.is_waiting() || socket.remote.is_none());
-    let listeners = Listeners::of(&waiting);
-    let mut by_ends: HashMap<Ends, Vec<usize>> = HashMap::new();
-    for (index, socket) in connected.iter().enumerate() {
-        by_ends.entry(ends(socket).unwrap_or((socket.protocol, socket.local, socket.local))).or_default().push(index);
+fn pair(sockets: &[Socket], picked: Option<(u16, u16)>) -> Vec<Pair> {
+    let listeners = Listeners::of(sockets);
+    let is_connected = |&at: &usize| !sockets[at].state.is_waiting() && sockets[at].remote.is_some();
+    let mut connected: Vec<usize> = (0..sockets.len()).filter(is_connected).collect();
+    // Both ends of a connection come next to each other.
+    connected.sort_by_cached_key(|&at| ends(&sockets[at]).map(|(kind, a, b)| (kind, a.min(b), a.max(b))));
+    let is_mirrored = |a: usize, b: usize| {
+        let mirrored = ends(&sockets[a]).map(|(protocol, local, remote)| (protocol, remote, local));
+        mirrored == ends(&sockets[b])
+    };
+    let is_same = |a: usize, b: usize| ends(&sockets[a]) == ends(&sockets[b]);
+    let role = |at: usize| direction(&sockets[at], listeners.serve(&sockets[at]), picked);
+    let mut pairs = Vec::new();
+    for group in connected.chunk_by(|&a, &b| is_same(a, b) || is_mirrored(a, b)) {
+        let mut left: Vec<usize> = group.to_vec();
+        left.reverse();
+        while let Some(at) = left.pop() {
+            // Several namespaces may have the same addresses: the own one comes first.
+            let distance = |other: usize| {
+                let is_far = sockets[other].namespace != sockets[at].namespace;
+                (is_mirrored(at, other) && (!is_far || !is_within(&sockets[at]))).then_some(is_far)
+            };
+            let candidates =
+                left.iter().enumerate().rev().filter_map(|(place, &other)| Some((distance(other)?, place)));
+            let nearest = candidates.min_by_key(|&(is_far, _)| is_far);
+            let peer = nearest.map(|(_, place)| left.remove(place));
+            pairs.push(joined(at, peer, role));
+        }
     }
-    let roles: Vec<Option<Direction>> =
-        connected.iter().map(|socket| direction(socket, listeners.serve(socket), picked)).collect();
-    let mut connected: Vec<Option<Socket>> = connected.into_iter().map(Some).collect();
-    let mut connections = Vec::new();
-    for index in 0..connected.len() {
-        let Some(socket) = connected[index].take() else { continue };
-        let mirrored = ends(&socket).map(|(protocol, local, remote)| (protocol, remote, local));
-        let candidates = mirrored.and_then(|mirrored| by_ends.get(&mirrored));
-        // Several namespaces may have the same addresses: the own one comes first.
-        let distance = |other: usize| {
-            let peer = connected[other].as_ref()?;
-            let is_far = peer.namespace != socket.namespace;
-            (!is_far || !is_within(&socket)).then_some((is_far, other))
-        };
-        let nearest = candidates.into_iter().flatten().filter_map(|&other| distance(other)).min();
-        let peer = nearest.and_then(|(_, other)| Some((connected[other].take()?, roles[other])));
-        connections.push(match peer {
-            // The server's end tells more.
-            Some((peer, Some(Direction::Incoming))) if roles[index] != Some(Direction::Incoming) => {
-                Connection { own: peer, peer: Some(socket), direction: Some(Direction::Incoming) }
-            }
-            Some((peer, _)) => Connection { own: socket, peer: Some(peer), direction: roles[index] },
-            None => Connection { own: socket, peer: None, direction: roles[index] },
-        });
+    pairs
+}
+
+/// The server's end tells more, so it is the own one.
+fn joined(at: usize, peer: Option<usize>, role: impl Fn(usize) -> Option<Direction>) -> Pair {
+    let direction = role(at);
+    match peer {
+        Some(peer) if direction != Some(Direction::Incoming) && role(peer) == Some(Direction::Incoming) => {
+            Pair { own: peer, peer: Some(at), direction: Some(Direction::Incoming) }
+        }
+        _ => Pair { own: at, peer, direction },
     }
-    connections
 }
 
 /// Who opened a connection, from the end `socket`. A listener may have been closed since. Then the
@@ -151,9 +183,9 @@ fn is_within(socket: &Socket) -> bool {
 struct Listeners<'a>(HashMap<(Protocol, u16, Option<&'a Namespace>), Vec<&'a Socket>>);
 
 impl<'a> Listeners<'a> {
-    fn of(waiting: &'a [Socket]) -> Self {
+    fn of(sockets: &'a [Socket]) -> Self {
         let mut listeners: HashMap<_, Vec<&Socket>> = HashMap::new();
-        for socket in waiting.iter().filter(|socket| socket.state.is_listening()) {
+        for socket in sockets.iter().filter(|socket| socket.state.is_listening()) {
             let place = (socket.protocol, socket.local.port(), socket.namespace.as_deref());
             listeners.entry(place).or_default().push(socket);
         }
@@ -167,20 +199,20 @@ impl<'a> Listeners<'a> {
     }
 }
 
-impl Connection {
+impl<'a> Connection<'a> {
     /// The ends that are on this machine.
-    pub fn here(&self) -> impl Iterator<Item = &Socket> {
-        std::iter::once(&self.own).chain(&self.peer)
+    pub fn here(self) -> impl Iterator<Item = &'a Socket> {
+        std::iter::once(self.own).chain(self.peer)
     }
 
     /// The processes at both ends.
-    pub fn pids(&self) -> impl Iterator<Item = u32> {
+    pub fn pids(self) -> impl Iterator<Item = u32> {
         self.here().flat_map(|socket| socket.owners.pids()).copied()
     }
 
     /// The addresses of the client and of the server, as far as that is known: else of this end and
     /// of the other.
-    pub fn addresses(&self) -> (SocketAddr, Option<SocketAddr>) {
+    pub fn addresses(self) -> (SocketAddr, Option<SocketAddr>) {
         match (self.direction, self.own.remote) {
             (Some(Direction::Incoming), Some(remote)) => (remote, Some(self.own.local)),
             (_, remote) => (self.own.local, remote),
@@ -188,15 +220,15 @@ impl Connection {
     }
 
     /// The sockets of the client and of the server, in the same order.
-    pub fn client_and_server(&self) -> (Option<&Socket>, Option<&Socket>) {
+    pub fn client_and_server(self) -> (Option<&'a Socket>, Option<&'a Socket>) {
         match self.direction {
-            Some(Direction::Incoming) => (self.peer.as_ref(), Some(&self.own)),
-            _ => (Some(&self.own), self.peer.as_ref()),
+            Some(Direction::Incoming) => (self.peer, Some(self.own)),
+            _ => (Some(self.own), self.peer),
         }
     }
 
     /// What the client has sent and received, as far as that is counted.
-    pub fn client_bytes(&self) -> (Option<u64>, Option<u64>) {
+    pub fn client_bytes(self) -> (Option<u64>, Option<u64>) {
         let by = |socket: &Socket| socket.tcp_info.map(|info| (info.bytes_sent, info.bytes_received));
         let counted = match self.client_and_server() {
             (Some(client), _) => by(client),
@@ -207,21 +239,21 @@ impl Connection {
     }
 
     /// Both together.
-    pub fn bytes(&self) -> Option<u64> {
+    pub fn bytes(self) -> Option<u64> {
         let (sent, received) = self.client_bytes();
         Some(sent?.saturating_add(received?))
     }
 
     /// Bytes in the queues of this end.
-    pub fn queued(&self) -> Option<u64> {
+    pub fn queued(self) -> Option<u64> {
         let (send, receive) = (self.own.send_queue?, self.own.receive_queue?);
         Some(u64::from(send) + u64::from(receive))
     }
 }
 
 /// Whether one of the ends is a target, of a family that was asked about.
-fn is_asked(connection: &Connection, request: &Request) -> bool {
-    let own = &connection.own;
+fn is_asked(connection: Connection<'_>, request: &Request) -> bool {
+    let own = connection.own;
     let is_end = |end: SocketAddr| {
         request.targets.iter().any(|target| {
             let is_there = |address: &IpAddr| address.to_canonical() == end.ip().to_canonical();
@@ -235,17 +267,17 @@ fn is_asked(connection: &Connection, request: &Request) -> bool {
 }
 
 /// Whether it fits everything that was asked for. For that, either end may belong to somebody.
-fn is_wanted(connection: &Connection, filter: &Filter, snapshot: &Snapshot) -> bool {
+fn is_wanted(connection: Connection<'_>, filter: &Filter, snapshot: &Snapshot) -> bool {
     let (own, peer) = (connection.own.local, connection.own.remote);
     // Seen from the other end, both are exchanged.
     let is_mirrored = || connection.peer.is_some() && peer.is_some_and(|peer| filter.has_ends(peer, Some(own)));
-    filter.has_state(&connection.own)
+    filter.has_state(connection.own)
         && (filter.has_ends(own, peer) || is_mirrored())
         && connection.here().any(|socket| filter.has_owner(socket, &snapshot.processes))
 }
 
 /// Counts them by what they have in common, the most frequent first.
-fn count(connections: &[Connection], by: By, processes: &[Process]) -> Vec<Group> {
+fn count<'a>(connections: impl Iterator<Item = Connection<'a>>, by: By, processes: &[Process]) -> Vec<Group> {
     let mut counts: HashMap<String, usize> = HashMap::new();
     for connection in connections {
         *counts.entry(name_of(connection, by, processes)).or_default() += 1;
@@ -255,8 +287,8 @@ fn count(connections: &[Connection], by: By, processes: &[Process]) -> Vec<Group
     groups
 }
 
-fn name_of(connection: &Connection, by: By, processes: &[Process]) -> String {
-    let own = &connection.own;
+fn name_of(connection: Connection<'_>, by: By, processes: &[Process]) -> String {
+    let own = connection.own;
     match by {
         By::State => own.state.to_string(),
         By::Peer => own.remote.map(|remote| remote.ip().to_canonical().to_string()).unwrap_or_default(),
@@ -273,35 +305,35 @@ fn process_of<'a>(socket: &Socket, processes: &'a [Process]) -> Option<&'a Proce
     find_process(processes, *socket.owners.pids().first()?)
 }
 
-fn sort(connections: &mut [Connection], column: ConnectionColumn, processes: &[Process]) {
+fn sort(pairs: &mut [Pair], sockets: &[Socket], column: ConnectionColumn, processes: &[Process]) {
     use ConnectionColumn as Column;
     let name = |socket: Option<&Socket>| {
         let name = socket.and_then(|socket| process_of(socket, processes)).map(|process| process.name.to_lowercase());
         (name.is_none(), name)
     };
-    let port = |connection: &Connection| {
-        let (from, to) = connection.addresses();
+    let at = |pair: &Pair| pair.of(sockets);
+    pairs.sort_by_cached_key(|pair| {
+        let (from, to) = at(pair).addresses();
         (to.unwrap_or(from).port(), from)
-    };
-    connections.sort_by_key(port);
+    });
     match column {
         Column::Port => {}
-        Column::Protocol => connections.sort_by_key(|it| it.own.protocol),
-        Column::State => connections.sort_by_key(|it| it.own.state.into_str()),
-        Column::Local => connections.sort_by_key(|it| it.own.local),
-        Column::Peer => connections.sort_by_key(|it| it.own.remote),
-        Column::From => connections.sort_by_key(|it| it.addresses().0),
-        Column::To => connections.sort_by_key(|it| it.addresses().1),
-        Column::Process => connections.sort_by_cached_key(|it| name(Some(&it.own))),
-        Column::Client => connections.sort_by_cached_key(|it| name(it.client_and_server().0)),
-        Column::Server => connections.sort_by_cached_key(|it| name(it.client_and_server().1)),
-        Column::Sent => connections.sort_by_key(|it| it.client_bytes().0),
-        Column::Received => connections.sort_by_key(|it| it.client_bytes().1),
-        Column::Bytes => connections.sort_by_key(Connection::bytes),
-        Column::Queued => connections.sort_by_key(Connection::queued),
-        Column::Rtt => connections.sort_by_key(|it| it.own.tcp_info.map(|info| info.rtt)),
-        Column::Retransmits => connections.sort_by_key(|it| it.own.tcp_info.map(|info| info.retransmits)),
-        Column::Idle => connections.sort_by_key(|it| it.own.tcp_info.map(|info| info.idle)),
+        Column::Protocol => pairs.sort_by_key(|it| at(it).own.protocol),
+        Column::State => pairs.sort_by_key(|it| at(it).own.state.into_str()),
+        Column::Local => pairs.sort_by_key(|it| at(it).own.local),
+        Column::Peer => pairs.sort_by_key(|it| at(it).own.remote),
+        Column::From => pairs.sort_by_key(|it| at(it).addresses().0),
+        Column::To => pairs.sort_by_key(|it| at(it).addresses().1),
+        Column::Process => pairs.sort_by_cached_key(|it| name(Some(at(it).own))),
+        Column::Client => pairs.sort_by_cached_key(|it| name(at(it).client_and_server().0)),
+        Column::Server => pairs.sort_by_cached_key(|it| name(at(it).client_and_server().1)),
+        Column::Sent => pairs.sort_by_key(|it| at(it).client_bytes().0),
+        Column::Received => pairs.sort_by_key(|it| at(it).client_bytes().1),
+        Column::Bytes => pairs.sort_by_key(|it| at(it).bytes()),
+        Column::Queued => pairs.sort_by_key(|it| at(it).queued()),
+        Column::Rtt => pairs.sort_by_key(|it| at(it).own.tcp_info.map(|info| info.rtt_us)),
+        Column::Retransmits => pairs.sort_by_key(|it| at(it).own.tcp_info.map(|info| info.retransmits)),
+        Column::Idle => pairs.sort_by_key(|it| at(it).own.tcp_info.map(|info| info.idle_ms)),
     }
 }
 
@@ -315,9 +347,11 @@ mod tests {
         Socket { namespace: Some(Box::new(namespace("blue"))), ..socket }
     }
 
-    fn joined(sockets: Vec<Socket>) -> Vec<(u16, bool, Option<Direction>)> {
-        let connections = pair(sockets, Some((32768, 60999)));
-        connections.iter().map(|found| (found.own.local.port(), found.peer.is_some(), found.direction)).collect()
+    fn found(sockets: &[Socket]) -> Vec<(u16, bool, Option<Direction>)> {
+        let mut pairs = pair(sockets, Some((32768, 60999)));
+        pairs.sort_by_key(|pair| pair.own.min(pair.peer.unwrap_or(pair.own)));
+        let found = pairs.iter().map(|pair| pair.of(sockets));
+        found.map(|found| (found.own.local.port(), found.peer.is_some(), found.direction)).collect()
     }
 
     #[test]
@@ -325,26 +359,26 @@ mod tests {
         let incoming = Some(Direction::Incoming);
         let ends = |client: &str, server: &str| (end(client, server), end(server, client));
         let (client, server) = ends("127.0.0.1:40000", "127.0.0.1:80");
-        assert_eq!(joined(vec![client.clone(), server.clone()]), [(80, true, incoming)]);
+        assert_eq!(found(&[client.clone(), server.clone()]), [(80, true, incoming)]);
         let apart = [(40000, false, Some(Direction::Outgoing)), (80, false, incoming)];
-        assert_eq!(joined(vec![client, away(server)]), apart);
+        assert_eq!(found(&[client, away(server)]), apart);
         let (client, server) = ends("10.0.0.1:40000", "10.0.0.1:80");
-        assert_eq!(joined(vec![client, away(server)]), apart, "its own address");
+        assert_eq!(found(&[client, away(server)]), apart, "its own address");
         let (client, server) = ends("10.0.0.1:40000", "10.0.0.2:80");
-        assert_eq!(joined(vec![client.clone(), away(server.clone())]), [(80, true, incoming)]);
+        assert_eq!(found(&[client.clone(), away(server.clone())]), [(80, true, incoming)]);
         // Of two with the same addresses, that in the own namespace is meant.
-        let all = joined(vec![client, away(server.clone()), server]);
+        let all = found(&[client, away(server.clone()), server]);
         assert_eq!(all, [(80, true, incoming), (80, false, incoming)]);
     }
 
     #[test]
     fn without_a_listener_the_ports_tell_who_connected() {
-        let alone = |local: &str, remote: &str| joined(vec![end(local, remote)])[0].2;
+        let alone = |local: &str, remote: &str| found(&[end(local, remote)])[0].2;
         assert_eq!(alone("10.0.0.1:80", "10.0.0.2:40000"), Some(Direction::Incoming));
         assert_eq!(alone("10.0.0.1:40000", "10.0.0.2:80"), Some(Direction::Outgoing));
         assert_eq!(alone("10.0.0.1:40000", "10.0.0.2:40001"), None);
         assert_eq!(alone("[::ffff:10.0.0.1]:80", "[::ffff:10.0.0.2]:81"), None);
         let listener = Socket::new(Protocol::Tcp, Family::Ipv4, State::Listen, "0.0.0.0:40000".parse().unwrap());
-        assert_eq!(joined(vec![listener, end("10.0.0.1:40000", "10.0.0.2:80")])[0].2, Some(Direction::Incoming));
+        assert_eq!(found(&[listener, end("10.0.0.1:40000", "10.0.0.2:80")])[0].2, Some(Direction::Incoming));
     }
 }

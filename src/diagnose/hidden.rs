@@ -69,8 +69,8 @@ fn details(group: &Group<'_>) -> Vec<(&'static str, Detail)> {
     };
     let texts = [
         ("reason", reason),
-        ("user", socket.user.clone()),
-        ("cgroup", socket.cgroup.clone()),
+        ("user", socket.user.as_deref().map(str::to_owned)),
+        ("cgroup", socket.cgroup.as_deref().map(str::to_owned)),
         ("unit", found.unit.map(|unit| unit.name)),
         ("container", found.container.map(|container| container.id)),
     ];

@@ -18,21 +18,23 @@ pub static RULE: Rule = Rule {
         remedy: "Remove the device or the endpoint, or stop the server.",
     },
     check: |facts| {
-        groups_where(facts, |socket| socket.owners == Owners::Kernel && socket.kernel_user != Some(KernelUser::HttpSys))
-            .iter()
-            .map(|group| {
-                let addresses = group.addresses();
-                let Some(user) = &group.sockets[0].kernel_user else {
-                    return Observation::about(group, HOLDS, format!("{addresses} itself"));
-                };
-                let (name, remedy) = describe(user);
-                Observation {
-                    details: vec![("kernel_user", Detail::Text(name.clone()))],
-                    remedies: vec![remedy],
-                    ..Observation::about(group, HOLDS, format!("{addresses} for {name}"))
-                }
-            })
-            .collect()
+        groups_where(facts, |socket| {
+            socket.owners == Owners::Kernel && socket.kernel_user.as_deref() != Some(&KernelUser::HttpSys)
+        })
+        .iter()
+        .map(|group| {
+            let addresses = group.addresses();
+            let Some(user) = &group.sockets[0].kernel_user else {
+                return Observation::about(group, HOLDS, format!("{addresses} itself"));
+            };
+            let (name, remedy) = describe(user);
+            Observation {
+                details: vec![("kernel_user", Detail::Text(name.clone()))],
+                remedies: vec![remedy],
+                ..Observation::about(group, HOLDS, format!("{addresses} for {name}"))
+            }
+        })
+        .collect()
     },
 };
 

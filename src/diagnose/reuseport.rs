@@ -51,7 +51,8 @@ fn observe(facts: &Facts<'_>, of_another_user: bool) -> Vec<Observation> {
             pids.sort_unstable();
             pids.dedup();
             let how = if of_another_user {
-                let user = group[0].user.clone().or(group[0].uid.map(|uid| format!("uid {uid}"))).unwrap_or_default();
+                let user = group[0].user.as_deref().map(str::to_owned);
+                let user = user.or(group[0].uid.map(|uid| format!("uid {uid}"))).unwrap_or_default();
                 format!("{address} by SO_REUSEPORT, and only processes of {user} can join")
             } else {
                 format!("{address} on purpose, by SO_REUSEPORT")

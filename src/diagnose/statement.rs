@@ -138,7 +138,11 @@ impl From<&Group<'_>> for Holder {
             Owners::Hidden { .. } => {
                 let socket = group.sockets[0];
                 let supervisor = socket.cgroup.as_deref().map(supervisor::of_cgroup).unwrap_or_default();
-                Self::Hidden { user: socket.user.clone(), uid: socket.uid, supervisor: Box::new(supervisor) }
+                Self::Hidden {
+                    user: socket.user.as_deref().map(str::to_owned),
+                    uid: socket.uid,
+                    supervisor: Box::new(supervisor),
+                }
             }
             Owners::None => Self::Nobody,
             Owners::NotAsked => Self::Somebody,

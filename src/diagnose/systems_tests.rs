@@ -57,7 +57,8 @@ fn an_excluded_range_is_named_and_another_refusal_is_not_called_one() {
 
 #[test]
 fn services_of_windows_are_told_from_processes() {
-    let http = Socket { owners: Owners::Kernel, kernel_user: Some(KernelUser::HttpSys), ..listener("0.0.0.0:80") };
+    let http =
+        Socket { owners: Owners::Kernel, kernel_user: Some(Box::new(KernelUser::HttpSys)), ..listener("0.0.0.0:80") };
     let found = findings_on("windows", &[http], &[], &[], &Circumstances::default());
     assert_eq!((codes(&found), Status::of(&found)), (vec!["http-sys"], Status::Held));
     assert!(
@@ -67,7 +68,7 @@ fn services_of_windows_are_told_from_processes() {
 
     let helper = process(1234, 800, "svchost.exe");
     let forward = PortProxy { kind: "v4tov6", listen_address: "*".to_owned(), target: "[fd00::1]:80".to_owned() };
-    let proxy = Socket { forwards_to: Some(forward), ..owned("0.0.0.0:8080", &[1234]) };
+    let proxy = Socket { forwards_to: Some(Box::new(forward)), ..owned("0.0.0.0:8080", &[1234]) };
     let found = findings_on("windows", &[proxy], std::slice::from_ref(&helper), &[], &Circumstances::default());
     assert_eq!((codes(&found), Status::of(&found)), (vec!["portproxy"], Status::Held));
     assert_eq!(sentence(&found[0], &[]), "netsh's portproxy listens on 0.0.0.0:8080 and forwards to [fd00::1]:80");

@@ -161,7 +161,7 @@ fn nobody_is_told_to_kill_process_1() {
 fn what_is_known_of_a_hidden_owner_is_told() {
     let hidden = Socket {
         owners: Owners::Hidden { reason: "not yours".to_owned() },
-        cgroup: Some("/system.slice/web.service".to_owned()),
+        cgroup: Some("/system.slice/web.service".into()),
         ..listener("0.0.0.0:62893")
     };
     let found = findings(&[hidden], &[], &[gap(Hides::Owners, None, true)]);

@@ -17,7 +17,7 @@ pub static HTTP_SYS: Rule = Rule {
         remedy: "Find out who registered URLs there, and stop that service.",
     },
     check: |facts| {
-        groups_where(facts, |socket| socket.kernel_user == Some(KernelUser::HttpSys))
+        groups_where(facts, |socket| socket.kernel_user.as_deref() == Some(&KernelUser::HttpSys))
             .iter()
             .map(|group| Observation {
                 remedies: vec![
@@ -58,7 +58,7 @@ pub static PORTPROXY: Rule = Rule {
     check: |facts| {
         groups_where(facts, |socket| socket.forwards_to.is_some())
             .iter()
-            .filter_map(|group| Some((group, group.sockets[0].forwards_to.as_ref()?)))
+            .filter_map(|group| Some((group, group.sockets[0].forwards_to.as_deref()?)))
             .map(|(group, PortProxy { kind, listen_address, target })| {
                 let port = group.sockets[0].local.port();
                 let words = ["netsh", "interface", "portproxy", "delete", kind].map(str::to_owned);

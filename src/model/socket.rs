@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Forward, Namespace, Owners, Protocol, TcpInfo, Unit, Via};
@@ -182,10 +183,10 @@ pub struct Socket {
     pub cookie: Option<u64>,
     /// The id of the user who created it.
     pub uid: Option<u32>,
-    /// The name of that user.
-    pub user: Option<String>,
+    /// The name of that user. Many sockets share one.
+    pub user: Option<Arc<str>>,
     /// The cgroup (v2) in which it was created, as a path from the root of the hierarchy.
-    pub cgroup: Option<String>,
+    pub cgroup: Option<Arc<str>>,
     /// Bytes not yet read; on a listener, the connections not yet accepted.
     pub receive_queue: Option<u32>,
     /// Bytes not yet acknowledged; on a listener, the limit of its accept queue.
@@ -201,15 +202,15 @@ pub struct Socket {
     /// How they have it.
     pub via: Via,
     /// What in the kernel has it, if known.
-    pub kernel_user: Option<KernelUser>,
+    pub kernel_user: Option<Box<KernelUser>>,
     /// The socket unit for which systemd opened it.
-    pub activated_by: Option<Unit>,
+    pub activated_by: Option<Box<Unit>>,
     /// The files that define that unit: its own, then its drop-ins.
     pub unit_files: Vec<PathBuf>,
     /// Where its holder passes on what arrives, if it is known to do so.
     pub forward: Option<Box<Forward>>,
     /// Where a service of Windows forwards connections to (`netsh interface portproxy`).
-    pub forwards_to: Option<PortProxy>,
+    pub forwards_to: Option<Box<PortProxy>>,
     /// The network namespace that it is in; `None` for our own.
     pub namespace: Option<Box<Namespace>>,
 }

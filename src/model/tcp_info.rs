@@ -1,20 +1,18 @@
 //! What the kernel measured of a TCP connection.
 
-use std::time::Duration;
-
 /// A part of `struct tcp_info` (linux/tcp.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpInfo {
-    /// The smoothed round-trip time.
-    pub rtt: Duration,
+    /// The smoothed round-trip time, in microseconds.
+    pub rtt_us: u32,
     /// Segments that were sent again, since the connection began.
     pub retransmits: u32,
     /// Payload sent, without what was sent again. `None` before Linux 4.19.
     pub bytes_sent: Option<u64>,
     /// Payload received. `None` before Linux 4.1.
     pub bytes_received: Option<u64>,
-    /// How long ago data was last sent or received.
-    pub idle: Duration,
+    /// How long ago data was last sent or received, in milliseconds.
+    pub idle_ms: u32,
 }
 
 #[cfg(any(target_os = "linux", test))]
@@ -27,11 +25,11 @@ impl TcpInfo {
         let (last_sent, last_received) = (u32_at(44)?, u32_at(52)?);
         let sent = u64_at(200).map(|sent| sent.saturating_sub(u64_at(208).unwrap_or(0)));
         Some(Self {
-            rtt: Duration::from_micros(u32_at(68)?.into()),
+            rtt_us: u32_at(68)?,
             retransmits: u32_at(100)?,
             bytes_sent: sent,
             bytes_received: u64_at(128),
-            idle: Duration::from_millis(last_sent.min(last_received).into()),
+            idle_ms: last_sent.min(last_received),
         })
     }
 }
@@ -48,7 +46,7 @@ mod tests {
             put(at, value);
         }
         let whole = TcpInfo::parse(&bytes).unwrap();
-        assert_eq!((whole.rtt, whole.idle), (Duration::from_micros(45), Duration::from_millis(7)));
+        assert_eq!((whole.rtt_us, whole.idle_ms), (45, 7));
         assert_eq!((whole.retransmits, whole.bytes_sent, whole.bytes_received), (3, Some(1200), Some(90)));
         let old = TcpInfo::parse(&bytes[..136]).unwrap();
         assert_eq!((old.bytes_sent, old.bytes_received), (None, Some(90)));

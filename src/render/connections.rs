@@ -26,7 +26,7 @@ struct Filled {
 pub fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     match &report.groups {
         Some(groups) => counts(groups, out)?,
-        None if report.connections.is_empty() => writeln!(out, "nothing to show: no connection matches")?,
+        None if report.connections().len() == 0 => writeln!(out, "nothing to show: no connection matches")?,
         None => print(&table(report, style), out)?,
     }
     match report.time_waits {
@@ -45,7 +45,7 @@ fn counts(groups: &[Group], out: &mut dyn Write) -> io::Result<()> {
 fn table(report: &Report, style: &Style) -> Table {
     let fill = |&column: &Column| {
         let cell = |connection| escape::terminal(&cell(column, connection, report)).into_owned();
-        Filled { column, cells: report.connections.iter().map(cell).collect() }
+        Filled { column, cells: report.connections().map(cell).collect() }
     };
     let is_usual = |column: &&Column| rank(**column).is_some_and(|rank| style.verbose || rank < VERBOSE);
     let columns: Vec<Filled> = match &*style.connection_columns {
@@ -54,7 +54,7 @@ fn table(report: &Report, style: &Style) -> Table {
     };
     let mut table = plain_table();
     table.set_header(columns.iter().map(|filled| heading(filled.column)));
-    for row in 0..report.connections.len() {
+    for row in 0..report.connections().len() {
         table.add_row(columns.iter().map(|filled| &filled.cells[row]));
     }
     for (filled, shown) in columns.iter().zip(table.column_iter_mut()) {
@@ -139,9 +139,9 @@ const fn is_number(column: Column) -> bool {
     )
 }
 
-fn cell(column: Column, connection: &Connection, report: &Report) -> String {
+fn cell(column: Column, connection: Connection<'_>, report: &Report) -> String {
     let processes = &report.diagnosis.processes;
-    let own = &connection.own;
+    let own = connection.own;
     let (from, to) = connection.addresses();
     let (client, server) = connection.client_and_server();
     let address = |end: Option<SocketAddr>| end.map(|end| end.to_string()).unwrap_or_default();
@@ -161,9 +161,9 @@ fn cell(column: Column, connection: &Connection, report: &Report) -> String {
         Column::Received => bytes(connection.client_bytes().1),
         Column::Bytes => bytes(connection.bytes()),
         Column::Queued => bytes(connection.queued()),
-        Column::Rtt => info(&|info| format!("{:.1} ms", info.rtt.as_secs_f64() * 1e3)),
+        Column::Rtt => info(&|info| format!("{:.1} ms", f64::from(info.rtt_us) / 1e3)),
         Column::Retransmits => info(&|info| info.retransmits.to_string()),
-        Column::Idle => info(&|info| format!("{:.1} s", info.idle.as_secs_f64())),
+        Column::Idle => info(&|info| format!("{:.1} s", f64::from(info.idle_ms) / 1e3)),
     }
 }
 

@@ -58,8 +58,8 @@ pub fn connections(report: &connections::Report, out: &mut dyn Write) -> io::Res
         let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
         [process.map(|process| process.name.clone()).unwrap_or_default(), pids.join(" ")]
     };
-    for connection in &report.connections {
-        let own = &connection.own;
+    for connection in report.connections() {
+        let own = connection.own;
         let start = [
             own.protocol.to_string(),
             own.state.to_string(),
@@ -72,10 +72,10 @@ pub fn connections(report: &connections::Report, out: &mut dyn Write) -> io::Res
         let rest = [
             number(info.and_then(|info| info.bytes_sent)),
             number(info.and_then(|info| info.bytes_received)),
-            info.map(|info| info.rtt.as_micros().to_string()).unwrap_or_default(),
+            info.map(|info| info.rtt_us.to_string()).unwrap_or_default(),
             info.map(|info| info.retransmits.to_string()).unwrap_or_default(),
         ];
-        let peer = connection.peer.as_ref().map(owner).unwrap_or_default();
+        let peer = connection.peer.map(owner).unwrap_or_default();
         let cells = start.into_iter().chain(owner(own)).chain(peer).chain(rest);
         writer.write_record(cells.map(|text: String| cell(&text)))?;
     }

@@ -70,7 +70,7 @@ pub fn document(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
         wait: if let Answer::Wait(report) = answer { Some(wait::wait(report)) } else { None },
         free: if let Answer::Free(report) = answer { Some(free::free(report)) } else { None },
         connections: match answer {
-            Answer::Connections(report) => report.connections.iter().map(connection::connection).collect(),
+            Answer::Connections(report) => report.connections().map(connection::connection).collect(),
             _ => Vec::new(),
         },
         connection_groups: match answer {
@@ -261,7 +261,7 @@ fn socket(socket: &model::Socket) -> WireSocket<'_> {
         }),
         mptcp: socket.mptcp,
         owners: owners(socket),
-        kernel_user: socket.kernel_user.as_ref().map(kernel_user),
+        kernel_user: socket.kernel_user.as_deref().map(kernel_user),
         socket_unit: socket.activated_by.as_ref().map(|of| unit(of, &socket.unit_files)),
         forwards_to: socket.forwards_to.as_ref().map(|forward| &*forward.target),
         namespace: socket.namespace.as_deref().map(namespace),

@@ -16,7 +16,7 @@ pub fn pids(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
 /// How many sockets, or connections.
 pub fn count(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     let count = match answer {
-        Answer::Connections(report) => report.connections.len(),
+        Answer::Connections(report) => report.connections().len(),
         _ => sockets(answer).len(),
     };
     writeln!(out, "{count}")
@@ -25,7 +25,7 @@ pub fn count(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
 /// The sockets that an answer shows. Of ports that were asked about, those that wait for peers.
 fn sockets(answer: &Answer) -> Vec<&Socket> {
     match answer {
-        Answer::Connections(report) => report.connections.iter().flat_map(Connection::here).collect(),
+        Answer::Connections(report) => report.connections().flat_map(Connection::here).collect(),
         Answer::List(listing) => listing.diagnosis.ports.iter().flat_map(|port| &port.observed.sockets).collect(),
         _ => {
             let all = answer.diagnosis().ports.iter().flat_map(|port| &port.observed.sockets);

@@ -95,7 +95,9 @@ fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) ->
         exposure: group.sockets.iter().map(|socket| Exposure::of(socket)).max().unwrap_or(Exposure::Loopback),
         process: leader.map(|process| process.name.clone()),
         owners: group.owners.clone(),
-        user: user.or_else(|| first.user.clone()).or_else(|| first.uid.map(|uid| uid.to_string())),
+        user: user
+            .or_else(|| first.user.as_deref().map(str::to_owned))
+            .or_else(|| first.uid.map(|uid| uid.to_string())),
         supervisor: supervisor_of(leader, first),
         held_for: first.forward.as_deref().and_then(|forward| Some(published::name(forward.container.as_deref()?))),
         command: leader.map_or(&[], |process| &process.command),

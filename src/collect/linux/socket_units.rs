@@ -158,7 +158,8 @@ pub fn assign(sockets: &mut [Socket], processes: &[Process]) -> Option<Gap> {
     };
     for (socket, manager) in sockets.iter_mut().zip(managers) {
         let units = read.iter().find(|(of, _)| Some(*of) == manager);
-        socket.activated_by = units.and_then(|((_, user), units)| Some(Unit { user: *user, ..units.of(socket)? }));
+        socket.activated_by =
+            units.and_then(|((_, user), units)| Some(Box::new(Unit { user: *user, ..units.of(socket)? })));
     }
     None
 }

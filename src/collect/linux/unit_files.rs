@@ -14,21 +14,21 @@ const PATIENCE: Duration = Duration::from_millis(300);
 pub fn assign(sockets: &mut [Socket], processes: &mut [Process]) {
     let of_processes = processes.iter().filter_map(|process| process.unit.clone());
     let units: Vec<Unit> =
-        sockets.iter().filter_map(|socket| socket.activated_by.clone()).chain(of_processes).collect();
+        sockets.iter().filter_map(|socket| socket.activated_by.as_deref().cloned()).chain(of_processes).collect();
     if units.is_empty() {
         return;
     }
     let look = move || units.into_iter().map(|unit| (of(Path::new("/"), &unit), unit)).collect::<Vec<_>>();
     let found = foreign::within(PATIENCE, look).unwrap_or_default();
-    let files = |unit: &Option<Unit>| {
-        let known = found.iter().find(|(_, known)| Some(known) == unit.as_ref());
+    let files = |unit: Option<&Unit>| {
+        let known = found.iter().find(|(_, known)| Some(known) == unit);
         known.map(|(files, _)| files.clone()).unwrap_or_default()
     };
     for process in processes {
-        process.unit_files = files(&process.unit);
+        process.unit_files = files(process.unit.as_ref());
     }
     for socket in sockets {
-        socket.unit_files = files(&socket.activated_by);
+        socket.unit_files = files(socket.activated_by.as_deref());
     }
 }
 

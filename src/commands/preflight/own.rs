@@ -39,5 +39,6 @@ fn is_of_unit(socket: &Socket, processes: &[Process], name: &str) -> bool {
     let stem = |name: &str| name.rsplit_once('.').map(|(stem, _)| stem.to_owned());
     let is_it = |unit: &crate::model::Unit| stem(&unit.name) == stem(name);
     let mut owners = socket.owners.pids().iter().filter_map(|&pid| find_process(processes, pid));
-    socket.activated_by.as_ref().is_some_and(&is_it) || owners.any(|process| process.unit.as_ref().is_some_and(&is_it))
+    socket.activated_by.as_deref().is_some_and(&is_it)
+        || owners.any(|process| process.unit.as_ref().is_some_and(&is_it))
 }

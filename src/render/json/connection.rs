@@ -79,7 +79,7 @@ pub fn group(group: &Group) -> WireConnectionGroup<'_> {
     WireConnectionGroup { name: &group.name, count: group.count }
 }
 
-pub fn connection(connection: &Connection) -> WireConnection<'_> {
+pub fn connection(connection: Connection<'_>) -> WireConnection<'_> {
     let Connection { own, peer, direction } = connection;
     WireConnection {
         protocol: own.protocol.into_str(),
@@ -89,23 +89,22 @@ pub fn connection(connection: &Connection) -> WireConnection<'_> {
         direction: direction.map(|direction| direction.into_str()),
         namespace: own.namespace.as_deref().map(super::namespace),
         owners: super::owners(own),
-        peer_owners: peer.as_ref().map(super::owners),
-        peer_namespace: peer.as_ref().and_then(|peer| peer.namespace.as_deref()).map(super::namespace),
+        peer_owners: peer.map(super::owners),
+        peer_namespace: peer.and_then(|peer| peer.namespace.as_deref()).map(super::namespace),
         tcp: tcp(own),
     }
 }
 
 fn tcp(socket: &Socket) -> Option<WireTcp> {
     let info = socket.tcp_info?;
-    let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
     Some(WireTcp {
-        rtt_us: whole(info.rtt.as_micros()),
+        rtt_us: info.rtt_us.into(),
         bytes_sent: info.bytes_sent,
         bytes_received: info.bytes_received,
         retransmits: info.retransmits,
         send_queue: socket.send_queue,
         receive_queue: socket.receive_queue,
-        last_activity_ms: whole(info.idle.as_millis()),
+        last_activity_ms: info.idle_ms.into(),
     })
 }
 
@@ -118,7 +117,7 @@ struct Line<'a> {
 
 /// A line for each connection, with the processes at its ends.
 pub fn lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    for found in &report.connections {
+    for found in report.connections() {
         let processes = super::each_once(found.pids(), &report.diagnosis.processes);
         super::line(&Line { connection: connection(found), processes }, out)?;
     }

@@ -171,7 +171,7 @@ fn hidden(socket: &Socket, reason: &str, paper: &mut Paper<'_>) -> io::Result<()
     };
     paper.field("user", &user)?;
     // The root cgroup says nothing.
-    if let Some(cgroup) = socket.cgroup.as_ref().filter(|cgroup| *cgroup != "/") {
+    if let Some(cgroup) = socket.cgroup.as_deref().filter(|cgroup| *cgroup != "/") {
         let found = supervisor::of_cgroup(cgroup);
         let name = name_supervisor(found.container.as_ref(), found.unit.as_ref());
         paper.field(if name.is_some() { "runs in" } else { "cgroup" }, name.as_deref().unwrap_or(cgroup))?;
