@@ -76,6 +76,8 @@ pub struct Scope {
     pub targets: Vec<Target>,
     /// Whether to read connections too, even where a listener already explains the port.
     pub connections: bool,
+    /// Whether to ask what TCP measured of each connection, which makes the tables larger.
+    pub tcp_info: bool,
     /// How much to learn about the owners.
     pub detail: Detail,
     /// Whether the first holder of a socket is enough. Others may be missed.

@@ -51,6 +51,7 @@ impl Request {
             protocols: self.protocols.iter().copied().filter(is_asked).collect(),
             targets: targets.clone(),
             connections: self.connections,
+            tcp_info: false,
             detail: self.detail,
             quick: self.quick,
             family: self.family,

@@ -207,6 +207,7 @@ mod tests {
             protocols: vec![Protocol::Udp],
             targets: Vec::new(),
             connections: false,
+            tcp_info: false,
             detail: Detail::Full,
             quick: false,
             family: None,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::diagnosis::Diagnosis;
-use crate::collect;
+use crate::collect::{self, Scope};
 use crate::error::Error;
 use crate::model::{Namespace, Process, Protocol, Snapshot, Socket, State, find_process};
 use crate::request::{Arrangement, By, ConnectionColumn, Filter, Request};
@@ -81,6 +81,7 @@ pub struct Group {
 pub fn connections(request: &Request, filter: &Filter, arrangement: Arrangement) -> Result<Report, Error> {
     // Either end may have the port, so all have to be read.
     let scope = Request { targets: Vec::new(), connections: true, ..request.clone() }.scope();
+    let scope = Scope { tcp_info: true, ..scope };
     let mut snapshot = collect::snapshot(&scope)?;
     let sockets = std::mem::take(&mut snapshot.sockets);
     let mut pairs = pair(&sockets, snapshot.host.ephemeral_range);

@@ -39,6 +39,16 @@ impl States {
     pub const ALL: Self = Self(u32::MAX);
     /// Connections and their remnants.
     pub const CONNECTED: Self = Self(!Self::WAITING.0);
+
+    /// Whether a state is one of them.
+    pub fn have(self, state: State) -> bool {
+        match self {
+            Self::WAITING => state.is_waiting(),
+            Self::LISTENING => state.is_listening(),
+            Self::CONNECTED => !state.is_waiting(),
+            _ => true,
+        }
+    }
 }
 
 const LISTEN: u8 = 10;

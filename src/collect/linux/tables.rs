@@ -46,8 +46,7 @@ impl Tables {
         if scope.protocols.contains(&Protocol::Tcp) && !scope.connections {
             let unexplained = scope.unexplained(entries.iter().map(|entry| &entry.socket));
             if !unexplained.is_empty() {
-                let connected = self.read(Protocol::Tcp, States::CONNECTED, &unexplained)?;
-                entries.extend(connected.into_iter().filter(|entry| !entry.socket.state.is_waiting()));
+                entries.extend(self.read(Protocol::Tcp, States::CONNECTED, &unexplained)?);
             }
         }
         drop_doubles(&mut entries);
@@ -67,10 +66,14 @@ impl Tables {
         let ports = scope.ports();
         let mut entries = Vec::new();
         if scope.protocols.contains(&Protocol::Tcp) {
-            let states = if scope.connections { States::ALL } else { States::WAITING };
-            entries = self.read(Protocol::Tcp, states, &ports)?;
-            // The text shows every state.
-            entries.retain(|entry| scope.connections || entry.socket.state.is_waiting());
+            let states: &[States] = match (scope.connections, scope.tcp_info) {
+                (false, _) => &[States::WAITING],
+                (true, false) => &[States::WAITING, States::CONNECTED],
+                (true, true) => &[States::ALL],
+            };
+            for &states in states {
+                entries.extend(self.read(Protocol::Tcp, states, &ports)?);
+            }
         }
         if scope.protocols.contains(&Protocol::Udp) {
             entries.extend(self.read(Protocol::Udp, States::ALL, &ports)?);
@@ -106,7 +109,9 @@ impl Tables {
             }
         }
         match proc_net::read(&self.proc, table, ports)? {
-            Some(entries) => {
+            Some(mut entries) => {
+                // The text shows every state.
+                entries.retain(|entry| states.have(entry.socket.state));
                 if table.protocol == Protocol::Tcp {
                     self.add(bound_sockets_unlisted("/proc/net/tcp does not list them"));
                 }
