@@ -72,7 +72,7 @@ impl Tables {
                 (true, true) => &[States::ALL],
             };
             for &states in states {
-                entries.extend(self.read(Protocol::Tcp, states, &ports)?);
+                add(&mut entries, self.read(Protocol::Tcp, states, &ports)?);
             }
         }
         if scope.protocols.contains(&Protocol::Udp) {
@@ -85,7 +85,7 @@ impl Tables {
     pub fn read(&mut self, protocol: Protocol, states: States, ports: &PortSet) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
         for family in [Family::Ipv4, Family::Ipv6] {
-            entries.extend(self.read_table(Table { protocol, family }, states, ports)?);
+            add(&mut entries, self.read_table(Table { protocol, family }, states, ports)?);
         }
         Ok(entries)
     }
@@ -166,12 +166,30 @@ impl Tables {
     }
 }
 
+/// Adds rows to others. A large table is not copied into an empty one.
+fn add(entries: &mut Vec<Entry>, more: Vec<Entry>) {
+    if entries.is_empty() {
+        *entries = more;
+    } else {
+        entries.extend(more);
+    }
+}
+
 /// The kernel walks its table in steps, and may show a socket twice if it moved in between.
 fn drop_doubles(entries: &mut Vec<Entry>) {
-    let mut seen = HashSet::new();
-    entries.retain(|Entry { socket, .. }| {
-        socket.inode.is_none_or(|inode| seen.insert((inode, socket.local, socket.state)))
-    });
+    let mut by_inode: Vec<(u64, usize)> =
+        entries.iter().enumerate().filter_map(|(at, entry)| Some((entry.socket.inode?, at))).collect();
+    by_inode.sort_unstable();
+    let key = |at: usize| (entries[at].socket.local, entries[at].socket.state);
+    let mut doubles = HashSet::new();
+    for group in by_inode.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
+        let is_double = |place: usize| group[..place].iter().any(|&(_, at)| key(at) == key(group[place].1));
+        doubles.extend((1..group.len()).filter(|&place| is_double(place)).map(|place| group[place].1));
+    }
+    if !doubles.is_empty() {
+        let mut at = 0..;
+        entries.retain(|_| at.next().is_none_or(|at| !doubles.contains(&at)));
+    }
 }
 
 fn bound_sockets_unlisted(why: &str) -> Gap {
@@ -194,6 +212,7 @@ fn lists_bound_sockets(diag: &mut SockDiag) -> Result<bool, io::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Socket, State};
 
     /// On a kernel that is new enough, the check must agree with its release.
     #[test]
@@ -208,6 +227,20 @@ mod tests {
         } else {
             crate::testing::skip(&format!("Linux {release} may or may not list bound sockets"));
         }
+    }
+
+    #[test]
+    fn a_socket_that_is_shown_twice_counts_once() {
+        let entry = |local: &str, inode: u64, state: State| {
+            let socket = Socket { inode: Some(inode), state, ..crate::testing::listener(local) };
+            Entry { socket, interface: 0, cgroup_id: None }
+        };
+        let listening = entry("127.0.0.1:80", 7, State::Listen);
+        let other = entry("127.0.0.1:80", 8, State::Listen);
+        let closed = entry("127.0.0.1:80", 7, State::Bound);
+        let mut entries = vec![listening.clone(), other.clone(), listening.clone(), closed.clone(), listening.clone()];
+        drop_doubles(&mut entries);
+        assert_eq!(entries, [listening, other, closed]);
     }
 
     /// No netlink, and a /proc that has TCP over IPv4 only.
