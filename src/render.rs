@@ -151,5 +151,7 @@ mod colour {
     }
 }
 
+#[cfg(all(test, unix))]
+mod pictures;
 #[cfg(test)]
 mod tests;
