@@ -151,7 +151,8 @@ mod colour {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod pictures;
 #[cfg(test)]
 mod tests;
