@@ -3,6 +3,7 @@
 pub mod escape;
 
 mod also;
+mod ci;
 mod columns;
 mod connections;
 mod csv;
@@ -29,8 +30,10 @@ use std::path::PathBuf;
 
 use crate::answer::Answer;
 use crate::commands::diagnosis::Diagnosis;
+use crate::commands::exit::Exit;
 use crate::diagnose::Rule;
 use crate::request::{Column, ConnectionColumn};
+pub use ci::fault as write_fault;
 pub use free::choice as write_choice;
 pub use json::{ErrorKind, error as write_error, event as write_event_line};
 pub use kill::plan as write_plan;
@@ -53,6 +56,12 @@ pub enum Format {
     Csv,
     /// A table in Markdown.
     Markdown,
+    /// Annotations for a workflow of GitHub Actions.
+    Github,
+    /// Code quality of GitLab, in JSON.
+    Gitlab,
+    /// Tests in the XML of JUnit.
+    Junit,
     /// The ids of processes alone, one a line.
     Pids,
     /// How many there are.
@@ -68,6 +77,8 @@ pub struct Style {
     pub width: Option<u16>,
     /// Show the raw facts behind each verdict.
     pub verbose: bool,
+    /// Exit with 0 whatever the answer is.
+    pub exit_zero: bool,
     /// Show connections as well.
     pub connections: bool,
     /// The columns of a table of ports; the usual ones if empty.
@@ -82,12 +93,23 @@ pub struct Style {
     pub home: Option<PathBuf>,
 }
 
+impl Style {
+    /// The exit code for an answer.
+    pub fn exit(&self, answer: &Answer) -> Exit {
+        match answer.exit() {
+            Exit::No | Exit::Unknown | Exit::Timeout if self.exit_zero => Exit::Yes,
+            exit => exit,
+        }
+    }
+}
+
 /// Writes `answer`. Of the formats only [`Format::Table`] has colours. They are always written: the
 /// writer strips them where they are not wanted.
 pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let diagnosis = answer.diagnosis();
     match (style.format, answer) {
-        (Format::Json, _) => json::document(answer, out),
+        (Format::Json, _) => json::document(answer, style, out),
+        (Format::Github | Format::Gitlab | Format::Junit, _) => ci::write(answer, style, out),
         (_, Answer::Kill(report)) => kill::report(report, style, out),
         (_, Answer::Wait(report)) => wait::report(report, style, out),
         (Format::Ndjson, Answer::Preflight(report)) => json::preflight_lines(report, out),

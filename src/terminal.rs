@@ -40,7 +40,12 @@ impl Printing {
 
     /// Writes an answer to standard output. The exit code is settled: output cannot change it.
     pub fn finish(&self, answer: &Answer) -> Exit {
-        written(answer.exit(), self.print(answer))
+        written(self.exit(answer), self.print(answer))
+    }
+
+    /// The exit code for an answer.
+    pub fn exit(&self, answer: &Answer) -> Exit {
+        self.style.as_ref().map_or_else(|| answer.exit(), |style| style.exit(answer))
     }
 
     /// Reports that the tool itself failed.
@@ -74,9 +79,7 @@ pub fn print(
     // keep.
     let out: &mut dyn Write = match format {
         Format::Table => &mut BufWriter::new(AutoStream::new(out, color)),
-        Format::Json | Format::Ndjson | Format::Csv | Format::Markdown | Format::Pids | Format::Count => {
-            &mut BufWriter::new(out)
-        }
+        _ => &mut BufWriter::new(out),
     };
     write(out)?;
     out.flush()

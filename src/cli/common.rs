@@ -110,6 +110,7 @@ pub const SUMMARY_FORMATS: &str = "--summary prints a table or JSON: leave --for
 /// How to print. `F` is the formats that a command has.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
 pub struct Output<F: Formats> {
     /// Print JSON; the same as --format json
     #[arg(long, conflicts_with = "format")]
@@ -128,6 +129,9 @@ pub struct Output<F: Formats> {
     /// Show all facts
     #[arg(short, long)]
     pub verbose: bool,
+    /// Exit with 0 whatever the answer is; errors stay errors
+    #[arg(long, conflicts_with = "quiet")]
+    exit_zero: bool,
 }
 
 impl<F: Formats> Output<F> {
@@ -147,6 +151,7 @@ impl<F: Formats> Output<F> {
             format: self.format(),
             width: caller::terminal_width(),
             verbose: self.verbose,
+            exit_zero: self.exit_zero,
             connections: false,
             columns: Vec::new(),
             connection_columns: Vec::new(),

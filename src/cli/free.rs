@@ -133,8 +133,8 @@ pub const RULES: &[Rule<FreeArgs>] = &[
     },
     Rule {
         example: "free --format csv -- true",
-        is_broken: |free| free.output.format() == Format::Csv && !free.cmd.is_empty(),
-        message: "--format csv: standard output is the command's own, so leave --format or the command out",
+        is_broken: |free| !matches!(free.output.format(), Format::Table | Format::Json) && !free.cmd.is_empty(),
+        message: "--format: standard output is the command's own, so leave --format or the command out",
     },
     Rule {
         example: "free --hold --ttl 0",

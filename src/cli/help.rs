@@ -32,7 +32,8 @@ Common options:
   --process NAME, --user USER, --pid PID
                          List only what these hold
   --reuse-addr           Assume that your server sets SO_REUSEADDR
-  --json                 Print JSON; --format has ndjson, csv, markdown
+  --json                 Print JSON; --format has ndjson, csv, markdown,
+                         and github, gitlab, junit for CI
   -q, --quiet            Print nothing: the exit code is the answer
   -v, --verbose          Show all facts
   -h, --help             Print help; 'portcheck help kill' is about one command

@@ -27,7 +27,7 @@ pub trait Formats: Debug {
 pub struct AllFormats;
 
 impl Formats for AllFormats {
-    const NAMES: &'static [&'static str] = &["table", "json", "ndjson", "csv", "markdown"];
+    const NAMES: &'static [&'static str] = &["table", "json", "ndjson", "csv", "markdown", "github", "gitlab", "junit"];
 }
 
 /// The formats of lists of something else than ports.
@@ -35,7 +35,7 @@ impl Formats for AllFormats {
 pub struct ListFormats;
 
 impl Formats for ListFormats {
-    const NAMES: &'static [&'static str] = &["table", "json", "ndjson", "csv"];
+    const NAMES: &'static [&'static str] = &["table", "json", "ndjson", "csv", "github", "gitlab", "junit"];
 }
 
 /// The formats of commands that do something: no table of ports has room for what they did.
@@ -43,7 +43,7 @@ impl Formats for ListFormats {
 pub struct ActionFormats;
 
 impl Formats for ActionFormats {
-    const NAMES: &'static [&'static str] = &["table", "json"];
+    const NAMES: &'static [&'static str] = &["table", "json", "github", "gitlab", "junit"];
 }
 
 /// The formats of commands that print ports and who has them.
@@ -51,7 +51,7 @@ impl Formats for ActionFormats {
 pub struct PickingFormats;
 
 impl Formats for PickingFormats {
-    const NAMES: &'static [&'static str] = &["table", "json", "csv"];
+    const NAMES: &'static [&'static str] = &["table", "json", "csv", "github", "gitlab", "junit"];
 }
 
 /// The formats of events, which have no end.

@@ -102,7 +102,9 @@ pub enum Standing {
 /// Why there is no report.
 #[derive(Debug)]
 pub enum Failure {
-    /// A file cannot be understood, or there is none.
+    /// A file cannot be understood.
+    Malformed(Fault),
+    /// There is no file.
     Usage(String),
     /// portcheck itself failed.
     Failed(Error),
@@ -110,7 +112,7 @@ pub enum Failure {
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        Self::Usage(fault.to_string())
+        Self::Malformed(fault)
     }
 }
 

@@ -31,6 +31,7 @@ use crate::diagnose::{self, Finding, PortReport};
 use crate::model::{self, KernelUser, Owners, ShownBy, find_process};
 use crate::probe::Attempt;
 use crate::prose;
+use crate::render::Style;
 pub use connection::lines as connection_lines;
 pub use event::event;
 use formatter::Escaping;
@@ -55,20 +56,20 @@ pub enum ErrorKind {
 }
 
 /// One document with the whole answer.
-pub fn document(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
+pub fn document(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let diagnosis = answer.diagnosis();
     let envelope = Envelope {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION"),
         command: Some(answer.command().into_str()),
-        exit_code: answer.exit().code(),
+        exit_code: style.exit(answer).code(),
         host: host(&diagnosis.host),
         ports: Ports { reports: &diagnosis.ports, processes: &diagnosis.processes },
         processes: diagnosis.processes.iter().map(process).collect(),
         gaps: diagnosis.gaps.iter().map(gap).collect(),
         kill: if let Answer::Kill(report) = answer { Some(kill::kill(report)) } else { None },
         wait: if let Answer::Wait(report) = answer { Some(wait::wait(report)) } else { None },
-        free: if let Answer::Free(report) = answer { Some(free::free(report)) } else { None },
+        free: if let Answer::Free(report) = answer { Some(free::free(report, style)) } else { None },
         connections: match answer {
             Answer::Connections(report) => report.connections().map(connection::connection).collect(),
             _ => Vec::new(),

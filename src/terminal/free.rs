@@ -103,7 +103,7 @@ fn pick_for_caller(picking: &Picking, host: Host, printing: &Printing) -> Result
         appended.take_back();
         leased.call_off();
     }
-    Ok(written(answer.exit(), output))
+    Ok(written(printing.exit(&answer), output))
 }
 
 fn terms(picking: &Picking) -> Result<Terms, Error> {
@@ -141,7 +141,7 @@ fn tell(report: Report, printing: &Printing) -> Exit {
     notes(&report, printing);
     let answer = Answer::Free(report);
     // The code is settled: output cannot change it.
-    written(answer.exit(), output(&answer, printing))
+    written(printing.exit(&answer), output(&answer, printing))
 }
 
 /// Writes the answer to standard output.

@@ -10,10 +10,10 @@ use crate::answer::Answer;
 use crate::collect;
 use crate::commands::exit::{Command, Exit};
 use crate::commands::free::{self, Appended, Leased, Terms};
-use crate::commands::preflight::{Failure, Options, Report, Substitutes, preflight};
+use crate::commands::preflight::{Failure, Fault, Options, Report, Substitutes, preflight};
 use crate::error::Error;
 use crate::platform;
-use crate::render::ErrorKind;
+use crate::render::{self, ErrorKind, Format};
 use crate::request::Request;
 
 /// What to do besides looking.
@@ -40,14 +40,29 @@ pub fn run(request: &Request, options: &Options, following: &Following, printing
     match found {
         Ok((report, kept)) => conclude(report, kept, &following.command, printing),
         Err(Failure::Failed(error)) => printing.fail(&error, Command::Preflight, request.backend),
-        Err(Failure::Usage(message)) if printing.is_json() => {
-            write_error(ErrorKind::Usage, &message, Some(Command::Preflight), &collect::host(request.backend))
+        Err(Failure::Malformed(fault)) => {
+            annotate(&fault, printing);
+            refuse(&fault.to_string(), request, printing)
         }
-        Err(Failure::Usage(message)) => {
-            complain(&message);
-            Exit::Usage
-        }
+        Err(Failure::Usage(message)) => refuse(&message, request, printing),
     }
+}
+
+/// Shows the line of a malformed file in a format for CI.
+fn annotate(fault: &Fault, printing: &Printing) {
+    let format = printing.style.as_ref().map(|style| style.format);
+    if let Some(format @ (Format::Github | Format::Gitlab | Format::Junit)) = format {
+        // The message is on standard error, too.
+        let _ = super::print(format, printing.color, |out| render::write_fault(fault, format, out));
+    }
+}
+
+fn refuse(message: &str, request: &Request, printing: &Printing) -> Exit {
+    if printing.is_json() {
+        return write_error(ErrorKind::Usage, message, Some(Command::Preflight), &collect::host(request.backend));
+    }
+    complain(message);
+    Exit::Usage
 }
 
 /// Free ports that were written to a file, and can still be taken back.

@@ -36,7 +36,7 @@ fn it_prints_ports_one_a_line_and_nothing_else() {
 fn the_json_tells_what_was_picked_from_what_and_why_not_others() {
     in_namespace(|| {
         let _leases = Leases;
-        let answer = json(&["--free", "2"]);
+        let answer = json(&["--free", "2", "-v"]);
         let ports = ports_of(&answer);
         assert_eq!((&answer["command"], &answer["exit_code"], ports.len()), (&value!("free"), &value!(0), 2));
         let choice = &answer["free"]["choice"];
@@ -112,11 +112,11 @@ fn the_kernels_own_ports_are_left_to_it() {
         let _leases = Leases;
         std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "20000 29989").unwrap();
         std::fs::write("/proc/sys/net/ipv4/ip_local_reserved_ports", "29990-29994").unwrap();
-        let answer = json(&["--free"]);
+        let answer = json(&["--free", "-v"]);
         assert!((29_995..=29_998).contains(&ports_of(&answer)[0]), "{answer:#}");
         assert_eq!(["ephemeral", "reserved", "assigned"].map(|reason| count(&answer, reason)), [9990, 5, 1]);
         assert_eq!(answer["free"]["choice"]["candidates"], 4);
-        let near = json(&["--free", "--near", "31000"]);
+        let near = json(&["--free", "--near", "31000", "-v"]);
         assert_eq!(count(&near, "node-port"), 2768);
         std::fs::write("/proc/sys/net/ipv4/ip_local_reserved_ports", "29990-29999").unwrap();
         let refused = run(&["--free"]);

@@ -13,6 +13,7 @@ use crate::commands::free::{Action, Report};
 use crate::commands::free::{Choice, Reason};
 use crate::model::{Client, Lease};
 use crate::port_set::PortSet;
+use crate::render::Style;
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -40,7 +41,7 @@ pub struct WireChoice {
     pub pool: Vec<(u16, u16)>,
     /// How many ports of `pool`, and preferred ones, were candidates.
     pub candidates: usize,
-    /// The others, and candidates that could not be had.
+    /// The others, and candidates that could not be had; only with -v, or if no port is left.
     pub excluded: Vec<WireExcluded>,
 }
 
@@ -87,17 +88,18 @@ pub struct WireClient<'a> {
 }
 
 /// What an answer says of it.
-pub fn free(report: &Report) -> WireFree<'_> {
+/// What was excluded is told only if all facts are asked for, or no port is left.
+pub fn free<'a>(report: &'a Report, style: &Style) -> WireFree<'a> {
     WireFree {
         action: report.action.into_str(),
         ports: report.ports.clone(),
-        choice: if let Action::Pick(of) = &report.action { Some(choice(of)) } else { None },
+        choice: if let Action::Pick(of) = &report.action { Some(choice(of, style, report.is_done)) } else { None },
         leases: report.leases.iter().map(lease).collect(),
         problems: &report.problems,
     }
 }
 
-fn choice(choice: &Choice) -> WireChoice {
+fn choice(choice: &Choice, style: &Style, is_done: bool) -> WireChoice {
     let excluded = |(reason, ports): &(Reason, PortSet)| WireExcluded {
         reason: reason.into_str(),
         count: ports.len(),
@@ -107,7 +109,7 @@ fn choice(choice: &Choice) -> WireChoice {
         count: choice.count,
         pool: choice.span.ranges().to_vec(),
         candidates: choice.candidates,
-        excluded: choice.excluded.iter().map(excluded).collect(),
+        excluded: choice.excluded.iter().filter(|_| style.verbose || !is_done).map(excluded).collect(),
     }
 }
 
