@@ -10,7 +10,7 @@ use crate::model::{
     Backend, Circumstances, Diversion, Gap, InterfaceAddress, Namespace, Pid, Place, Protocol, Question, Replay,
     Snapshot, Socket, gap,
 };
-use crate::platform::ends::{Ends, Woken};
+use crate::platform::ends::{Ends, Waker, Woken};
 use crate::port_set::PortSet;
 use crate::supervisor::Supervisor;
 use crate::target::Target;
@@ -23,6 +23,22 @@ impl Watch {
     /// Opens nothing.
     pub fn open() -> Self {
         Self
+    }
+
+    /// Nothing is reported here.
+    #[allow(clippy::unused_self, reason = "other systems keep something open")]
+    pub fn report_closings(&mut self) {}
+
+    /// Nothing wakes early here.
+    #[allow(clippy::unused_self, reason = "other systems keep something open")]
+    pub fn waker(&self) -> Option<Waker<'_>> {
+        None
+    }
+
+    /// Nothing is reported here.
+    #[allow(clippy::unused_self, reason = "other systems keep something open")]
+    pub fn has_closed(&mut self) -> bool {
+        false
     }
 
     /// The sockets of `protocol` on `ports` that wait for peers.

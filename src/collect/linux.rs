@@ -196,14 +196,25 @@ fn inside(scope: &Scope, sockets: &mut [Socket]) {
 
 /// Looks for the owners of the sockets in `entries`, and describes them.
 fn with_owners(scope: &Scope, host: Host, mut view: View<'_>, mut entries: Vec<Entry>) -> Result<Snapshot, Error> {
+    let search = search::search(Path::new(PROC), &mut view, scope, &mut entries)?;
+    described(scope, host, view, entries, &search)
+}
+
+/// Joins the sockets in `entries` with what was found of their owners, and describes these.
+fn described(
+    scope: &Scope,
+    host: Host,
+    mut view: View<'_>,
+    entries: Vec<Entry>,
+    search: &Search,
+) -> Result<Snapshot, Error> {
     let proc = Path::new(PROC);
-    let search = search::search(proc, &mut view, scope, &mut entries)?;
     let holdings = Holdings::read(view.own(), scope, &entries, &host);
     let mut gaps = view.into_gaps();
-    gaps.extend(gaps_of(&search, !entries.is_empty(), &host));
+    gaps.extend(gaps_of(search, !entries.is_empty(), &host));
     let hierarchy = Hierarchy::find(proc);
     let cgroups = hierarchy.as_ref().map(|hierarchy| cgroup_paths(proc, hierarchy, scope, &entries, &search.sweep));
-    let mut attribution = Attribution::new(proc, &search, hierarchy.as_ref());
+    let mut attribution = Attribution::new(proc, search, hierarchy.as_ref());
     let mut users = Users::default();
     let mut sockets = join(
         entries,

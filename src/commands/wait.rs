@@ -212,7 +212,7 @@ pub fn wait(
             watcher(&wait.diagnose(false)?);
             last_seen = Some(look);
         }
-        end.wait(pace.pause())?;
+        wait.looker.rest(&end, pace.pause())?;
     };
     let (goals, elapsed) = (wait.goals, end.start.elapsed());
     Ok(Report { options, outcome, goals, elapsed, diagnosis })

@@ -1,6 +1,7 @@
 //! What ends a command that runs until somebody ends it: a signal, or a reader who has hung up.
 
 /// Why a wait is over.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nothing wakes early there"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
     /// The time is over.
@@ -11,7 +12,7 @@ pub enum Woken {
     Ended,
 }
 
-pub use system::Ends;
+pub use system::{Ends, Waker};
 
 #[cfg(target_os = "linux")]
 mod system {

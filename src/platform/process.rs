@@ -32,6 +32,10 @@ mod unsupported;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
 use unsupported as system;
 
+#[cfg(not(target_os = "linux"))]
+pub use not_linux::wait_for_exits_or;
+#[cfg(target_os = "linux")]
+pub use system::wait_for_exits_or;
 pub use system::{Handle, allow_descriptors, ids_are_ours, may_signal, seat, stop_command, wait_for_exits};
 
 use crate::model::Pid;

@@ -1,21 +1,22 @@
 //! `portcheck watch` at the terminal: prints events as they happen, and runs a command for each.
 
 mod command;
+mod outlet;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use anstream::AutoStream;
+use anstream::{AutoStream, ColorChoice};
 
 use super::{Printing, written};
 use crate::commands::exit::{Command, Exit};
 use crate::commands::watch::{Event, Kind, Watcher};
 use crate::error::Error;
 use crate::platform::ends::Ends;
-use crate::render::{self, Format};
+use crate::render::{self, Format, Style};
 use crate::request::{Filter, Request};
-use command::Runner;
+use outlet::Outlet;
 
 /// What is watched, and what is done about it.
 #[derive(Debug)]
@@ -32,99 +33,104 @@ pub struct Watching {
     pub command: Vec<OsString>,
 }
 
-/// Why the watch is over.
-enum End {
-    /// It was asked to end, or nobody reads any more.
-    Asked,
-    /// It failed to look.
-    Failed(Error),
-    /// It failed to write.
-    Unwritten(io::Error),
-}
-
 /// Watches until it is to end.
 pub fn run(request: &Request, watching: Watching, printing: &Printing) -> Exit {
+    let fail = |error: &Error| printing.fail(error, Command::Watch, request.backend);
     // Before any thread is started.
     let ends = match Ends::of_stream() {
         Ok(ends) => ends,
-        Err(error) => return printing.fail(&error, Command::Watch, request.backend),
+        Err(error) => return fail(&error),
     };
-    let runner = match Runner::start(watching.command) {
-        Ok(runner) => runner,
+    let command = match command::start(watching.command) {
+        Ok(command) => command,
         Err(exit) => return exit,
     };
-    let mut teller = Teller { printing, kinds: watching.kinds, runner };
+    let printer = match printing.style.clone().map(|style| printer(style, printing.color)).transpose() {
+        Ok(printer) => printer,
+        Err(error) => return written(Exit::Yes, Err(error)),
+    };
+    let mut teller = Teller { kinds: watching.kinds, command, printer };
     let mut watcher = Watcher::new(request, &watching.filter, watching.interval);
     let until = watching.timeout.map(|timeout| Instant::now() + timeout);
-    let end = watch(&mut watcher, &ends, until, &mut teller);
-    if let Some(runner) = teller.runner {
-        runner.end();
-    }
-    match end {
-        End::Asked => Exit::Yes,
-        End::Failed(error) => printing.fail(&error, Command::Watch, request.backend),
-        End::Unwritten(error) => written(Exit::Yes, Err(error)),
+    let watched = watch(&mut watcher, &ends, until, &mut teller);
+    let told = teller.end();
+    match watched {
+        Ok(()) => written(Exit::Yes, told),
+        Err(error) => fail(&error),
     }
 }
 
-fn watch(watcher: &mut Watcher, ends: &Ends, until: Option<Instant>, teller: &mut Teller<'_>) -> End {
+fn watch(watcher: &mut Watcher, ends: &Ends, until: Option<Instant>, teller: &mut Teller) -> Result<(), Error> {
     let left = || until.map_or(Duration::from_hours(1), |until| until.saturating_duration_since(Instant::now()));
     loop {
         let is_last = left().is_zero();
-        let mut events = match watcher.look() {
-            Ok(events) => events,
-            Err(error) => return End::Failed(error),
-        };
+        let mut events = watcher.look()?;
         if is_last {
             events.extend(watcher.untold());
         }
         for event in &events {
-            if let Err(error) = teller.tell(event) {
-                return End::Unwritten(error);
-            }
+            teller.tell(event);
         }
-        if is_last {
-            return End::Asked;
-        }
-        match watcher.wait_or_end(ends, left()) {
-            Ok(true) => return End::Asked,
-            Ok(false) => {}
-            Err(error) => return End::Failed(error),
+        if is_last || teller.has_failed() || watcher.wait_or_end(ends, left())? {
+            return Ok(());
         }
     }
+}
+
+/// Prints events to standard output, each at once and in one piece.
+fn printer(style: Style, color: ColorChoice) -> io::Result<Outlet> {
+    Outlet::start(READER.to_owned(), move |event| {
+        let out = io::stdout().lock();
+        match style.format {
+            Format::Ndjson => write_out(out, &json(event)),
+            _ => {
+                let mut line = Vec::new();
+                render::write_event(event, &style, &mut line)?;
+                write_out(AutoStream::new(out, color), &line)
+            }
+        }
+    })
+}
+
+fn write_out(mut out: impl Write, line: &[u8]) -> io::Result<()> {
+    out.write_all(line)?;
+    out.flush()
+}
+
+/// Who gets what is printed.
+const READER: &str = "the reader of the events";
+
+/// An event as a line of JSON.
+fn json(event: &Event) -> Vec<u8> {
+    let mut line = Vec::new();
+    // Writing to memory does not fail.
+    let _ = render::write_event_line(event, &mut line);
+    line
 }
 
 /// Tells events: prints them, and gives them to a command.
-struct Teller<'a> {
-    printing: &'a Printing,
+struct Teller {
     kinds: Vec<Kind>,
-    runner: Option<Runner>,
+    command: Option<Outlet>,
+    printer: Option<Outlet>,
 }
 
-impl Teller<'_> {
-    fn tell(&mut self, event: &Event) -> io::Result<()> {
-        if !self.kinds.is_empty() && !self.kinds.contains(&event.kind) {
-            return Ok(());
+impl Teller {
+    fn tell(&mut self, event: &Event) {
+        if self.kinds.is_empty() || self.kinds.contains(&event.kind) {
+            self.command.iter_mut().chain(&mut self.printer).for_each(|outlet| outlet.give(event));
         }
-        if let Some(runner) = &mut self.runner {
-            runner.give(event);
-        }
-        self.print(event)
     }
 
-    /// Prints an event at once, in one piece.
-    fn print(&self, event: &Event) -> io::Result<()> {
-        let Some(style) = &self.printing.style else { return Ok(()) };
-        let mut line = Vec::new();
-        let mut out = io::stdout().lock();
-        if style.format == Format::Ndjson {
-            render::write_event_line(event, &mut line)?;
-            out.write_all(&line)?;
-            return out.flush();
-        }
-        render::write_event(event, style, &mut line)?;
-        let mut out = AutoStream::new(out, self.printing.color);
-        out.write_all(&line)?;
-        out.flush()
+    /// Whether nobody can be told any more: there is no use in looking then.
+    fn has_failed(&self) -> bool {
+        self.printer.as_ref().is_some_and(Outlet::has_failed)
+    }
+
+    /// Gives what still waits. Returns what has failed.
+    fn end(self) -> io::Result<()> {
+        let printed = self.printer.map_or(Ok(()), Outlet::end);
+        let run = self.command.map_or(Ok(()), Outlet::end);
+        printed.and(run)
     }
 }

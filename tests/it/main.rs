@@ -108,6 +108,8 @@ mod wait_names;
 #[cfg(target_os = "linux")]
 mod wait_pace;
 #[cfg(target_os = "linux")]
+mod watch;
+#[cfg(target_os = "linux")]
 mod wording;
 
 /// Plays a part in a test, in a process of its own. By itself it does nothing.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::sock_diag::{Closed, Closings, Entry};
 use super::view::View;
-use super::{PROC, host, inside, with_owners};
+use super::{PROC, described, host, inside, search, with_owners};
 use crate::collect::{Missed, Scope, forwards};
 use crate::error::Error;
 use crate::model::{Gap, Host, Pid, Process, Protocol, Snapshot, Socket, find_process};
@@ -29,6 +29,8 @@ pub struct Follower {
     known: HashMap<Id, Socket>,
     /// The sockets of the last look that were gone in this one.
     gone: HashMap<u64, (Protocol, u16)>,
+    /// The sockets that had no holder in the last look, and are not told of yet.
+    unowned: HashSet<Id>,
     /// By ascending pid.
     processes: Vec<Process>,
     /// When each of these started, in clock ticks since boot.
@@ -64,6 +66,7 @@ impl Follower {
             scope,
             known: HashMap::new(),
             gone: HashMap::new(),
+            unowned: HashSet::new(),
             processes: Vec::new(),
             started: HashMap::new(),
             gaps: Vec::new(),
@@ -149,7 +152,7 @@ impl Follower {
 
     /// Joins what was read with what is known. Returns the sockets whose holders are known, and the
     /// others.
-    fn sort_out(&mut self, entries: Vec<Entry>, is_search_due: bool) -> (Vec<Socket>, Vec<Entry>) {
+    fn sort_out(&mut self, entries: Vec<Entry>, is_search_due: bool) -> (Vec<Socket>, Vec<New>) {
         let ended = self.ended();
         let mut known = std::mem::take(&mut self.known);
         let (mut sockets, mut new) = (Vec::with_capacity(entries.len()), Vec::new());
@@ -158,9 +161,9 @@ impl Follower {
             let is_same = |before: &Socket| {
                 before.inode == entry.socket.inode && !before.owners.pids().iter().any(|pid| ended.contains(pid))
             };
-            match before.filter(|before| !is_search_due && is_same(before)) {
-                Some(before) => sockets.push(updated(before, &entry.socket)),
-                None => new.push(entry),
+            match before {
+                Some(before) if !is_search_due && is_same(&before) => sockets.push(updated(before, &entry.socket)),
+                before => new.push(New { entry, before }),
             }
         }
         let gone = known.values().filter_map(|socket| Some((socket.cookie?, (socket.protocol, socket.local.port()))));
@@ -175,12 +178,39 @@ impl Follower {
         self.started.iter().filter(has_ended).map(|(pid, _)| *pid).collect()
     }
 
-    /// Searches for the holders of `new`, and adds these sockets to the others.
-    fn search_holders(&mut self, view: View<'_>, new: Vec<Entry>, sockets: &mut Vec<Socket>) -> Result<(), Error> {
-        if new.is_empty() && self.search.is_some() {
+    /// Searches for the holders of `new`, and adds these sockets to the others. The whole search is for
+    /// sockets without a holder in two looks: most others are about to be closed.
+    fn search_holders(&mut self, view: View<'_>, new: Vec<New>, sockets: &mut Vec<Socket>) -> Result<(), Error> {
+        let proc = Path::new(PROC);
+        let unowned = std::mem::take(&mut self.unowned);
+        let (entries, before): (Vec<Entry>, Vec<Option<Socket>>) =
+            new.into_iter().map(|new| (new.entry, new.before)).unzip();
+        if self.search.is_none() {
+            self.learn(with_owners(&self.scope, self.host.clone(), view, entries)?, sockets);
             return Ok(());
         }
-        let mut found = with_owners(&self.scope, self.host.clone(), view, new)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let (search, owned, doubtful) = search::glance(proc, entries);
+        let (lasting, young): (Vec<Entry>, Vec<Entry>) =
+            doubtful.into_iter().partition(|entry| unowned.contains(&self.id(&entry.socket)));
+        self.unowned = young.iter().map(|entry| self.id(&entry.socket)).collect();
+        // Of these, what was known before is believed until the next look.
+        let mut before: HashMap<Id, Socket> =
+            before.into_iter().flatten().map(|socket| (self.id(&socket), socket)).collect();
+        let believed = |entry: &Entry| Some(updated(before.remove(&self.id(&entry.socket))?, &entry.socket));
+        sockets.extend(young.iter().filter_map(believed));
+        self.learn(described(&self.scope, self.host.clone(), view, owned, &search)?, sockets);
+        if !lasting.is_empty() {
+            let view = View::open(proc, &self.scope)?;
+            self.learn(with_owners(&self.scope, self.host.clone(), view, lasting)?, sockets);
+        }
+        Ok(())
+    }
+
+    /// Adds what was found of new sockets.
+    fn learn(&mut self, mut found: Snapshot, sockets: &mut Vec<Socket>) {
         inside(&self.scope, &mut found.sockets);
         forwards::assign(&self.scope, &mut found, |scope| crate::collect::look(scope).ok());
         sockets.append(&mut found.sockets);
@@ -194,7 +224,6 @@ impl Follower {
                 Err(at) => self.processes.insert(at, process),
             }
         }
-        Ok(())
     }
 
     fn id(&self, socket: &Socket) -> Id {
@@ -215,6 +244,13 @@ impl Follower {
         let processes = &self.processes;
         self.started.retain(|&pid, _| find_process(processes, pid).is_some());
     }
+}
+
+/// A socket whose holders are to be searched for.
+struct New {
+    entry: Entry,
+    /// What was known of it.
+    before: Option<Socket>,
 }
 
 /// What is known of a socket, with what the tables say of it now.

@@ -63,6 +63,21 @@ pub fn search(proc: &Path, view: &mut View<'_>, scope: &Scope, entries: &mut Vec
     Ok(search)
 }
 
+/// Looks once for the owners of sockets that are new, as their processes may end soon. Returns the
+/// sockets without an owner apart: they may be closed already.
+pub fn glance(proc: &Path, entries: Vec<Entry>) -> (Search, Vec<Entry>, Vec<Entry>) {
+    let mut wanted: Vec<u64> = entries.iter().filter_map(|entry| entry.socket.inode).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let sees_every_namespace = host::sees_every_pid_namespace(proc);
+    let search = match owners::sweep(proc, &wanted) {
+        Ok(sweep) => Search { sweep, sees_every_namespace, ..Search::default() },
+        Err(error) => Search { failure: Some(error), ..Search::default() },
+    };
+    let (unowned, owned) = entries.into_iter().partition(|entry| is_in_doubt(entry, &search.sweep));
+    (search, owned, unowned)
+}
+
 /// Looks again for the owners of sockets that can be inspected, before anything is said of them. A
 /// socket may have been passed to a process that was inspected before, and a process that is ending
 /// has sockets for a moment that nobody can find.

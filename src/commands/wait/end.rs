@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::{Options, Outcome};
 use crate::error::Error;
 use crate::model::Pid;
-use crate::platform::process::{Handle, wait_for_exits};
+use crate::platform::ends::Waker;
+use crate::platform::process::{Handle, wait_for_exits_or};
 
 /// What ends a wait that is not met: its time, or the processes of `--pid`.
 pub struct End {
@@ -31,10 +32,10 @@ impl End {
         ended.map(|&(pid, _)| Outcome::ProcessEnded(pid)).or(is_late.then_some(Outcome::Timeout))
     }
 
-    /// Waits for so long, or until it is reached.
-    pub fn wait(&self, pause: Duration) -> Result<(), Error> {
+    /// Waits for so long, or until it is reached, or until `waker` has something to say.
+    pub fn wait(&self, pause: Duration, waker: Option<Waker<'_>>) -> Result<(), Error> {
         let left = self.timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(self.start.elapsed()));
         let running: Vec<&Handle> = self.handles.iter().filter_map(|(_, handle)| handle.as_ref()).collect();
-        wait_for_exits(&running, Some(pause.min(left))).map(drop)
+        wait_for_exits_or(&running, waker, Some(pause.min(left))).map(drop)
     }
 }

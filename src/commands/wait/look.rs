@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path;
+use std::time::{Duration, Instant};
 
+use super::end::End;
 use super::{Awaited, Goal, Options, Place, remote};
 use crate::collect::{self, Detail, Watch};
 use crate::commands::check::{self, check};
@@ -145,10 +147,14 @@ impl<'a> Looker<'a> {
             let wanted: Vec<Target> = targets.iter().filter(|target| target.wants(protocol)).cloned().collect();
             (!wanted.is_empty() && request.protocols.contains(&protocol)).then(|| (protocol, ports_of(&wanted)))
         };
+        let mut watch = Watch::open();
+        if options.awaited == Awaited::Free {
+            watch.report_closings();
+        }
         Self {
             request,
             options,
-            watch: Watch::open(),
+            watch,
             host: collect::host(request.backend),
             ports: Protocol::ALL.into_iter().filter_map(of).collect(),
             judged: None,
@@ -157,6 +163,22 @@ impl<'a> Looker<'a> {
             is_thorough: targets.len() <= check::MOST_THOROUGH_PROBES
                 || request.reuse_address
                 || targets.iter().any(|target| !target.addresses.is_empty()),
+        }
+    }
+
+    /// Waits for so long, or until the end. If ports are to be free, it waits no longer when a listener on
+    /// one of them is closed.
+    pub fn rest(&mut self, end: &End, pause: Duration) -> Result<(), Error> {
+        /// Reports of other ports are taken together: there may be thousands in a second.
+        const TOGETHER: Duration = Duration::from_millis(5);
+        let until = Instant::now() + pause;
+        let left = || until.saturating_duration_since(Instant::now());
+        loop {
+            end.wait(left(), self.watch.waker())?;
+            if self.watch.has_closed() || left().is_zero() || end.reached().is_some() {
+                return Ok(());
+            }
+            end.wait(left().min(TOGETHER), None)?;
         }
     }
 

@@ -17,6 +17,7 @@ use super::unix::raw_signal;
 use crate::error::Error;
 use crate::model::Pid;
 use crate::platform::Signal;
+use crate::platform::ends::Waker;
 pub use crate::platform::proc::ids_are_ours;
 use crate::platform::proc::{Stat, parse_socket_link, status_field};
 
@@ -105,7 +106,17 @@ fn has_open(descriptors: &Path, inodes: &[u64]) -> bool {
 /// Waits until one of the processes has ended, at most for `timeout`. Says of each whether it has
 /// ended.
 pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<Vec<bool>, Error> {
+    wait_for_exits_or(handles, None, timeout)
+}
+
+/// The same. It is over as well when `waker` has something to say.
+pub fn wait_for_exits_or(
+    handles: &[&Handle],
+    waker: Option<Waker<'_>>,
+    timeout: Option<Duration>,
+) -> Result<Vec<bool>, Error> {
     let mut watched: Vec<PollFd<'_>> = handles.iter().map(|handle| PollFd::new(&handle.pidfd, PollFlags::IN)).collect();
+    watched.extend(waker.map(|waker| PollFd::from_borrowed_fd(waker, PollFlags::IN)));
     let failed = |source: io::Error| Error::Call { call: "poll", source };
     let until = timeout.map(|timeout| std::time::Instant::now() + timeout);
     loop {
@@ -113,7 +124,10 @@ pub fn wait_for_exits(handles: &[&Handle], timeout: Option<Duration>) -> Result<
         let timespec =
             left.map(Timespec::try_from).transpose().map_err(|_| failed(io::ErrorKind::InvalidInput.into()))?;
         match rustix::event::poll(&mut watched, timespec.as_ref()) {
-            Ok(_) => return Ok(watched.iter().map(|one| one.revents().contains(PollFlags::IN)).collect()),
+            Ok(_) => {
+                let ended = watched.iter().take(handles.len());
+                return Ok(ended.map(|one| one.revents().contains(PollFlags::IN)).collect());
+            }
             Err(Errno::INTR) => {}
             Err(errno) => return Err(failed(errno.into())),
         }

@@ -4,11 +4,13 @@
 //! A test file that uses them has `#[test] fn role() { common::role::play() }`, which does nothing
 //! by itself.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
@@ -115,6 +117,8 @@ fn say(text: &str) {
 /// - `family ADDRESS [OPTION...]`: listens, and has seven children that have the socket too; says
 ///   their ids
 /// - `portcheck ARGUMENTS...`: runs the binary, says the first line that it prints
+/// - `blink FIRST`: listens on 250 ports from FIRST on, on each for 250 ms, on a new one every few
+///   milliseconds; then says so
 /// - `churn FIRST`: opens and closes sockets on 100 ports from FIRST on, as fast as it can
 ///
 /// The options are those of [`open`].
@@ -191,6 +195,11 @@ pub fn play() {
             say(super::run(&arguments).first_line());
             return until_ended();
         }
+        "blink" => {
+            blink(argument.parse().unwrap());
+            say("blinked");
+            return until_ended();
+        }
         "churn" => {
             say("churning");
             churn(argument.parse().unwrap())
@@ -240,6 +249,21 @@ pub fn bound(address: SocketAddr) -> Socket {
 fn until_ended() {
     let mut rest = Vec::new();
     let _ = std::io::stdin().lock().read_to_end(&mut rest);
+}
+
+fn blink(first: u16) {
+    const OPEN: Duration = Duration::from_millis(250);
+    let mut open: VecDeque<(Instant, TcpListener)> = VecDeque::new();
+    for port in first..first + 250 {
+        open.push_back((Instant::now(), TcpListener::bind(("127.0.0.1", port)).unwrap()));
+        std::thread::sleep(Duration::from_millis(5));
+        while open.front().is_some_and(|(since, _)| since.elapsed() >= OPEN) {
+            open.pop_front();
+        }
+    }
+    for (since, _listener) in open {
+        std::thread::sleep(OPEN.saturating_sub(since.elapsed()));
+    }
 }
 
 fn churn(first: u16) -> ! {
