@@ -2,6 +2,7 @@
 //! both are on this machine.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 
 use super::diagnosis::Diagnosis;
@@ -123,8 +124,11 @@ fn pair(sockets: &[Socket], picked: Option<(u16, u16)>) -> Vec<Pair> {
     let listeners = Listeners::of(sockets);
     let is_connected = |&at: &usize| !sockets[at].state.is_waiting() && sockets[at].remote.is_some();
     let mut connected: Vec<usize> = (0..sockets.len()).filter(is_connected).collect();
-    // Both ends of a connection come next to each other.
-    connected.sort_by_cached_key(|&at| ends(&sockets[at]).map(|(kind, a, b)| (kind, a.min(b), a.max(b))));
+    // Both ends of a connection have the same hash, so they come next to each other.
+    let hasher = RandomState::new();
+    connected.sort_by_cached_key(|&at| {
+        hasher.hash_one(ends(&sockets[at]).map(|(protocol, a, b)| (protocol, a.min(b), a.max(b))))
+    });
     let is_mirrored = |a: usize, b: usize| {
         let mirrored = ends(&sockets[a]).map(|(protocol, local, remote)| (protocol, remote, local));
         mirrored == ends(&sockets[b])

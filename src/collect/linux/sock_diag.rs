@@ -100,14 +100,24 @@ impl SockDiag {
     }
 
     fn dump_once(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Dump, Failure> {
-        let mut entries = Vec::new();
+        // A list that grows is copied, again and again: twice the memory where there are many.
+        const MOST: usize = 4096;
+        let (mut full, mut entries) = (Vec::new(), Vec::new());
         let request = request(table, states, ports);
         let interrupted = self.0.dump(SOCK_DIAG_BY_FAMILY, &request, |kind, payload| {
             if kind == SOCK_DIAG_BY_FAMILY {
+                if entries.len() == MOST {
+                    full.push(std::mem::replace(&mut entries, Vec::with_capacity(MOST)));
+                }
                 entries.extend(parse_entry(payload, table)?);
             }
             Ok(())
         })?;
+        if !full.is_empty() {
+            let mut all = Vec::with_capacity(full.len() * MOST + entries.len());
+            full.into_iter().chain([entries]).for_each(|part| all.extend(part));
+            entries = all;
+        }
         Ok(Dump { entries, interrupted })
     }
 }
