@@ -95,6 +95,7 @@ mod sandbox;
 mod scenarios;
 #[cfg(target_os = "linux")]
 mod servers;
+mod stability;
 #[cfg(target_os = "linux")]
 mod supervisors;
 #[cfg(target_os = "linux")]

@@ -61,11 +61,13 @@ pub fn json_of(mut command: Command) -> Value {
 
 fn schema() -> &'static jsonschema::Validator {
     static SCHEMA: OnceLock<jsonschema::Validator> = OnceLock::new();
-    SCHEMA.get_or_init(|| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema/portcheck-v1.schema.json");
-        let text = std::fs::read_to_string(path).unwrap();
-        jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
-    })
+    SCHEMA.get_or_init(|| jsonschema::validator_for(&serde_json::from_str(&schema_text()).unwrap()).unwrap())
+}
+
+/// The schema of the JSON, as it is published.
+pub fn schema_text() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema/portcheck-v1.schema.json");
+    std::fs::read_to_string(path).unwrap()
 }
 
 /// The element of `ports` for a port and protocol.
