@@ -28,6 +28,8 @@ mod families;
 #[cfg(target_os = "linux")]
 mod firewall;
 #[cfg(target_os = "linux")]
+mod first_use;
+#[cfg(target_os = "linux")]
 mod foreign_files;
 #[cfg(target_os = "linux")]
 mod free;
