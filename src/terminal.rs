@@ -3,6 +3,8 @@
 mod exec;
 pub mod free;
 pub mod kill;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod preflight;
 mod progress;
 pub mod wait;

@@ -164,12 +164,15 @@ CMD, the exit code is that of CMD, or 126 or 127 if CMD cannot be run.";
 /// Examples of `portcheck watch`.
 pub const WATCH: &str = "\
 Examples:
-  portcheck watch                        What opens and closes, as it happens
+  portcheck watch                        A live view, on a terminal; '?' shows its keys
+  portcheck watch | cat                  What opens and closes, as it happens
   portcheck watch 8080 --format ndjson   The same of one port, for a program
   portcheck watch --event opened,changed --exposed --exec 'notify-send portcheck'
 
-The first lines tell what is there. A port that is open for less than 250 ms may be missed; then a
-line says 'lost'. Ctrl-C, SIGTERM and a reader that hangs up end the watch with exit code 0.";
+Elsewhere than on a terminal, and with --format ndjson, --event, --exec or --timeout, there is a
+line for each event. The first lines tell what is there. A port that is open for less than 250 ms
+may be missed; then a line says 'lost'. Ctrl-C, SIGTERM and a reader that hangs up end the watch
+with exit code 0.";
 
 /// Examples of `portcheck reach`.
 pub const REACH: &str = "\

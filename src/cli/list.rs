@@ -47,7 +47,7 @@ pub struct ListArgs {
 /// What the table shows.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
-struct Columns {
+pub struct Columns {
     /// Sort by one of the columns below; -COLUMN for the reverse
     #[arg(
         long,
@@ -57,10 +57,10 @@ struct Columns {
         allow_hyphen_values = true,
         value_parser = filters::order::<Column>(Column::VARIANTS)
     )]
-    sort: Order<Column>,
+    pub sort: Order<Column>,
     /// Show these columns, joined by commas
     #[arg(long, value_name = "COLUMN", value_delimiter = ',', value_parser = named::<Column>(Column::VARIANTS))]
-    columns: Vec<Column>,
+    pub columns: Vec<Column>,
 }
 
 /// What does not go together.

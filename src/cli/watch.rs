@@ -1,7 +1,6 @@
 //! `portcheck watch`: what opens, closes and changes hands?
 
 use std::ffi::OsString;
-use std::fmt;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,13 +8,14 @@ use strum::VariantNames;
 
 use super::common::{self, Narrow, Output, Where};
 use super::filters::Filters;
+use super::list::Columns;
 use super::names::{EventFormats, NativeOnly, named};
 use super::rules::Rule;
 use super::{Stop, Wish, help, targets};
 use crate::collect::Detail;
-use crate::commands::watch::{INTERVAL, Kind};
+use crate::commands::watch::Kind;
 use crate::duration::parse_duration;
-use crate::render::Format;
+use crate::render::{Format, Style};
 use crate::request::Request;
 use crate::terminal::Printing;
 use crate::terminal::watch::Watching;
@@ -38,16 +38,9 @@ pub struct WatchArgs {
     /// Run CMD for each event, with the event as JSON on its standard input
     #[arg(long, value_name = "CMD", value_parser = words, help_heading = "Events")]
     exec: Option<Words>,
-    /// Look at least this often
-    #[arg(
-        long,
-        value_name = "DURATION",
-        default_value_t = Interval(INTERVAL),
-        value_parser = interval,
-        allow_hyphen_values = true,
-        help_heading = "Events"
-    )]
-    interval: Interval,
+    /// Look at least this often: 100ms by default, and 1s in the live view
+    #[arg(long, value_name = "DURATION", value_parser = interval, allow_hyphen_values = true, help_heading = "Events")]
+    interval: Option<Duration>,
     /// End after this time, such as 30s, 2m, 1h30m; 0 for no limit
     #[arg(
         long,
@@ -58,6 +51,11 @@ pub struct WatchArgs {
         help_heading = "Events"
     )]
     timeout: Duration,
+    #[command(flatten)]
+    columns: Columns,
+    /// Panic in the live view, so that a test sees what becomes of the terminal
+    #[arg(long, hide = true)]
+    panic_for_test: bool,
     #[command(flatten)]
     place: Where,
     #[command(flatten)]
@@ -88,12 +86,17 @@ impl WatchArgs {
         };
         let watching = Watching {
             filter,
-            interval: self.interval.0,
+            interval: self.interval,
+            order: self.columns.sort,
+            has_to_panic: self.panic_for_test,
             timeout: (!self.timeout.is_zero()).then_some(self.timeout),
             kinds: self.event,
             command: self.exec.unwrap_or_default().0,
         };
-        let printing = Printing { style: self.output.style(typed), color: self.output.color() };
+        let connections = request.connections;
+        let style = self.output.style(typed);
+        let style = style.map(|style| Style { connections, columns: self.columns.columns, ..style });
+        let printing = Printing { style, color: self.output.color() };
         Ok(Wish::Watch(request, Box::new(watching), printing))
     }
 }
@@ -111,18 +114,9 @@ fn words(typed: &str) -> Result<Words, String> {
     }
 }
 
-/// The time between two looks.
-#[derive(Debug, Clone, Copy)]
-struct Interval(Duration);
-
-impl fmt::Display for Interval {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}ms", self.0.as_millis())
-    }
-}
-
-fn interval(typed: &str) -> Result<Interval, String> {
+/// Reads the time between two looks.
+fn interval(typed: &str) -> Result<Duration, String> {
     const SHORTEST: Duration = Duration::from_millis(10);
     let interval = parse_duration(typed)?;
-    if interval < SHORTEST { Err("is too short: write 10ms or more".to_owned()) } else { Ok(Interval(interval)) }
+    if interval < SHORTEST { Err("is too short: write 10ms or more".to_owned()) } else { Ok(interval) }
 }

@@ -6,6 +6,7 @@
 //! ended. [`Prepared::execute`] checks each process through its handle right before each signal,
 //! waits for its end, and checks twice that the port can be bound.
 
+mod chosen;
 mod consent;
 mod execute;
 mod heirs;
@@ -20,6 +21,8 @@ mod verify;
 
 use std::time::Duration;
 
+#[cfg_attr(not(feature = "live"), expect(unused_imports, reason = "the live view chooses"))]
+pub use chosen::{Chosen, SocketId};
 pub use consent::{Consent, Objection, users};
 pub use keeper::Keeper;
 pub use keepers::Returns;

@@ -11,13 +11,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub use event::{Event, Kind};
 
-use super::diagnosis::Diagnosis;
-use super::list;
 use crate::collect::{Follower, Missed};
 use crate::error::Error;
 use crate::model::{Process, Snapshot, Socket};
 use crate::platform::ends::{Ends, Woken};
-use crate::request::{Column, Filter, Order, Request};
+use crate::request::{Filter, Request};
 use differ::Picture;
 
 /// The longest time between two looks, unless another one is asked for. A port that is open for 250 ms
@@ -92,13 +90,7 @@ impl Watcher {
     }
 
     /// Waits until it is time for the next look: at most `timeout`, and shorter if a socket that was
-    /// seen is closed.
-    #[expect(dead_code, reason = "the live view calls it")]
-    pub fn wait(&mut self, timeout: Duration) -> Result<(), Error> {
-        self.wait_or_end(&Ends::default(), timeout).map(drop)
-    }
-
-    /// The same. Returns whether the command is to end.
+    /// seen is closed. Returns whether the command is to end.
     pub fn wait_or_end(&mut self, ends: &Ends, timeout: Duration) -> Result<bool, Error> {
         let Some((start, took)) = self.last else { return Ok(false) };
         let end = Instant::now() + timeout;
@@ -112,12 +104,6 @@ impl Watcher {
                 Ok(ends.wait(None, left(start + took + pause))? == Woken::Ended)
             }
         }
-    }
-
-    /// What is there now, judged and in order as `portcheck list` has it. `None` before the first look.
-    #[expect(dead_code, reason = "the live view calls it")]
-    pub fn listing(&self, order: Order<Column>) -> Option<Diagnosis> {
-        Some(list::listed(&self.request, &self.filter, order, self.seen.clone()?))
     }
 
     /// Whether a socket is one of those that are watched.

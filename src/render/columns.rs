@@ -1,5 +1,8 @@
 //! The columns of a listing, and what they concede to a narrow terminal.
 
+use strum::VariantArray;
+
+use super::Style;
 use super::escape::{self, width_of};
 use super::rows::{Row, service};
 use crate::model::Owners;
@@ -41,6 +44,15 @@ const CONCESSIONS: &[Concession] = {
         Leave(Namespace),
     ]
 };
+
+/// The columns of a list of this style: those that were chosen, or the usual ones.
+pub fn shown(style: &Style) -> Vec<Column> {
+    let is_usual = |column: &Column| style.connections || !matches!(column, Column::State | Column::Peer);
+    match &*style.columns {
+        [] => Column::VARIANTS.iter().copied().filter(is_usual).collect(),
+        chosen => chosen.to_vec(),
+    }
+}
 
 /// What stands above a column.
 pub const fn heading(column: Column) -> &'static str {
@@ -108,6 +120,17 @@ pub fn fit(columns: &[Column], cells: &[Vec<Vec<String>>], limit: Option<u16>) -
         if content == 0 { 0 } else { content.max(heading(columns[index]).len()) }
     };
     let natural: Vec<usize> = (0..columns.len()).map(|index| widest(index, side_by_side)).collect();
+    concede(columns, natural, |index| widest(index, below_each_other), limit)
+}
+
+/// The same for columns that would be `natural` wide, and `stacked` with their items below each
+/// other.
+pub fn concede(
+    columns: &[Column],
+    natural: Vec<usize>,
+    stacked: impl Fn(usize) -> usize,
+    limit: Option<u16>,
+) -> Vec<usize> {
     let Some(limit) = limit.map(usize::from) else { return natural };
     let mut widths = natural.clone();
     let index_of = |wanted: Column| columns.iter().position(|&column| column == wanted);
@@ -117,7 +140,7 @@ pub fn fit(columns: &[Column], cells: &[Vec<Vec<String>>], limit: Option<u16>) -
         }
         match *concession {
             Concession::Narrow(column, most) => index_of(column).map(|at| widths[at] = widths[at].min(most)),
-            Concession::Stack(column) => index_of(column).map(|at| widths[at] = widest(at, below_each_other)),
+            Concession::Stack(column) => index_of(column).map(|at| widths[at] = stacked(at)),
             Concession::Leave(column) => index_of(column).map(|at| widths[at] = 0),
         };
     }

@@ -191,7 +191,7 @@ fn place(process: &Process) -> String {
 }
 
 /// `1.2 kB`: powers of 1000.
-fn bytes(count: Option<u64>) -> String {
+pub fn bytes(count: Option<u64>) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     let Some(count) = count else { return String::new() };
     if count < 1000 {

@@ -39,6 +39,8 @@ pub struct Row<'a> {
     pub namespace: Option<String>,
     /// What the port is held for: `container shop-web-1 (compose project shop, service web)`.
     pub held_for: Option<String>,
+    /// The sockets that it stands for, at least one.
+    pub sockets: Vec<&'a Socket>,
 }
 
 /// The addresses in the row of a port without any holder: those asked about.
@@ -102,6 +104,7 @@ fn row<'a>(port: &'a PortReport, group: &Group<'a>, processes: &'a [Process]) ->
         held_for: first.forward.as_deref().and_then(|forward| Some(published::name(forward.container.as_deref()?))),
         command: leader.map_or(&[], |process| &process.command),
         namespace: first.namespace.as_ref().map(|namespace| namespace.title()),
+        sockets: group.sockets.clone(),
     }
 }
 

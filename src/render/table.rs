@@ -3,9 +3,8 @@
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use strum::VariantArray;
 
-use super::columns::{GUTTER, fit, heading, items, text};
+use super::columns::{GUTTER, fit, heading, items, shown, text};
 use super::escape::width_of;
 use super::paper::{Paper, wrap};
 use super::rows::{Line, Row, lines, name, on, range, rows};
@@ -48,11 +47,7 @@ pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result
 
 /// The rows as a table that fits the terminal.
 fn table_of(rows: &[Row<'_>], style: &Style) -> Table {
-    let is_usual = |column: &Column| style.connections || !matches!(column, Column::State | Column::Peer);
-    let columns: Vec<Column> = match &*style.columns {
-        [] => Column::VARIANTS.iter().copied().filter(is_usual).collect(),
-        chosen => chosen.to_vec(),
-    };
+    let columns = shown(style);
     let cells: Vec<Vec<Vec<String>>> =
         rows.iter().map(|row| columns.iter().map(|&column| items(column, row)).collect()).collect();
     let is_chosen = !style.columns.is_empty();

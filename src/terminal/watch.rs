@@ -11,11 +11,11 @@ use anstream::{AutoStream, ColorChoice};
 
 use super::{Printing, written};
 use crate::commands::exit::{Command, Exit};
-use crate::commands::watch::{Event, Kind, Watcher};
+use crate::commands::watch::{Event, INTERVAL, Kind, Watcher};
 use crate::error::Error;
 use crate::platform::ends::Ends;
 use crate::render::{self, Format, Style};
-use crate::request::{Filter, Request};
+use crate::request::{Column, Filter, Order, Request};
 use outlet::Outlet;
 
 /// What is watched, and what is done about it.
@@ -23,8 +23,14 @@ use outlet::Outlet;
 pub struct Watching {
     /// What it is narrowed to.
     pub filter: Filter,
-    /// The longest time between two looks.
-    pub interval: Duration,
+    /// The longest time between two looks; the usual one if `None`.
+    pub interval: Option<Duration>,
+    /// What the live view is ordered by at first.
+    #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "only the live view has an order"))]
+    pub order: Order<Column>,
+    /// Whether the live view has to panic, for a test.
+    #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "only the live view changes the terminal"))]
+    pub has_to_panic: bool,
     /// When to end; never if `None`.
     pub timeout: Option<Duration>,
     /// The events that are told; all if empty.
@@ -35,6 +41,10 @@ pub struct Watching {
 
 /// Watches until it is to end.
 pub fn run(request: &Request, watching: Watching, printing: &Printing) -> Exit {
+    #[cfg(feature = "live")]
+    if is_for_people(&watching, printing) {
+        return super::live::run(request, &watching, printing);
+    }
     let fail = |error: &Error| printing.fail(error, Command::Watch, request.backend);
     // Before any thread is started.
     let ends = match Ends::of_stream() {
@@ -50,7 +60,7 @@ pub fn run(request: &Request, watching: Watching, printing: &Printing) -> Exit {
         Err(error) => return written(Exit::Yes, Err(error)),
     };
     let mut teller = Teller { kinds: watching.kinds, command, printer };
-    let mut watcher = Watcher::new(request, &watching.filter, watching.interval);
+    let mut watcher = Watcher::new(request, &watching.filter, watching.interval.unwrap_or(INTERVAL));
     let until = watching.timeout.map(|timeout| Instant::now() + timeout);
     let watched = watch(&mut watcher, &ends, until, &mut teller);
     let told = teller.end();
@@ -58,6 +68,16 @@ pub fn run(request: &Request, watching: Watching, printing: &Printing) -> Exit {
         Ok(()) => written(Exit::Yes, told),
         Err(error) => fail(&error),
     }
+}
+
+/// Whether somebody looks on, and asks for nothing that only a stream of events has.
+#[cfg(feature = "live")]
+fn is_for_people(watching: &Watching, printing: &Printing) -> bool {
+    use std::io::IsTerminal;
+    let is_table = printing.style.as_ref().is_some_and(|style| style.format == Format::Table);
+    let is_plain = watching.timeout.is_none() && watching.kinds.is_empty() && watching.command.is_empty();
+    let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    is_table && is_plain && !is_dumb && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
 fn watch(watcher: &mut Watcher, ends: &Ends, until: Option<Instant>, teller: &mut Teller) -> Result<(), Error> {

@@ -65,6 +65,8 @@ mod kill_supervisor;
 mod limits;
 #[cfg(target_os = "linux")]
 mod list;
+#[cfg(all(target_os = "linux", feature = "live"))]
+mod live;
 #[cfg(target_os = "linux")]
 mod manual;
 #[cfg(target_os = "linux")]

@@ -13,6 +13,8 @@ pub mod rootless;
 pub mod seccomp;
 pub mod server;
 pub mod terminal;
+#[cfg(feature = "live")]
+pub mod tmux;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

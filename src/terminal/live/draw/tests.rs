@@ -1,0 +1,132 @@
+use std::time::Instant;
+
+use ratatui_core::backend::TestBackend;
+use ratatui_core::terminal::Terminal;
+
+use super::*;
+use crate::model::{Family, Protocol, Socket, State, TcpInfo};
+use crate::request::Order;
+use crate::terminal::live::details::Details;
+use crate::terminal::live::help;
+use crate::terminal::live::row::Sample;
+use crate::terminal::live::row::tests::row;
+
+const COLUMNS: [Column; 5] = [Column::Port, Column::Protocol, Column::Process, Column::Pid, Column::Command];
+
+fn sample(rows: &[(u16, u32, &str)]) -> Sample {
+    let row = |&(port, pid, name): &(u16, u32, &str)| {
+        row(port, pid, &[&port.to_string(), "tcp", name, &pid.to_string(), &format!("/usr/bin/{name} --port {port}")])
+    };
+    Sample { rows: rows.iter().map(row).collect(), widths: vec![5, 5, 7, 5, 30], is_partial: true }
+}
+
+fn app(size: (u16, u16)) -> App {
+    let mut app = App::new(COLUMNS.to_vec(), Order::default(), size);
+    app.take(
+        sample(&[(22, 812, "sshd"), (80, 9, "nginx"), (3000, 4242, "node"), (5432, 77, "postgres")]),
+        Instant::now(),
+    );
+    app
+}
+
+fn drawn(app: &App) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(app.size.0, app.size.1)).unwrap();
+    terminal.draw(|frame| assert!(draw(app, frame.buffer_mut()).is_none_or(|cursor| cursor.x < app.size.0))).unwrap();
+    // What the backend shows of no columns panics.
+    let text = if app.size.0 == 0 { String::new() } else { terminal.backend().to_string() };
+    let lines = text.lines().map(|line| line.trim_matches('"').trim_end());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn connection(peer: &str, received: u64) -> Socket {
+    let info = TcpInfo {
+        rtt_us: 1234,
+        retransmits: 0,
+        bytes_sent: Some(received / 2),
+        bytes_received: Some(received),
+        idle_ms: 0,
+    };
+    Socket {
+        remote: Some(peer.parse().unwrap()),
+        tcp_info: Some(info),
+        ..Socket::new(Protocol::Tcp, Family::Ipv4, State::Established, "10.0.0.1:3000".parse().unwrap())
+    }
+}
+
+#[test]
+fn a_list_with_what_comes_and_goes() {
+    let mut app = app((80, 12));
+    app.take(
+        sample(&[(22, 812, "sshd"), (3000, 4242, "node"), (5432, 77, "postgres"), (8080, 4300, "java")]),
+        Instant::now(),
+    );
+    app.select(2);
+    insta::assert_snapshot!(drawn(&app));
+}
+
+#[test]
+fn a_filter_is_typed() {
+    let mut app = app((80, 8));
+    app.mode = Mode::Filter;
+    "node".clone_into(&mut app.filter);
+    app.narrow();
+    insta::assert_snapshot!(drawn(&app));
+}
+
+#[test]
+fn a_pane_with_the_report_and_its_connections() {
+    let mut app = app((80, 24));
+    app.select(2);
+    let mut details = Details::of(app.selected().unwrap().row.clone());
+    details.report = Some(vec!["3000/tcp is in use: node".into()]);
+    for received in [0, 100, 5000, 5000, 123_456] {
+        details.traffic.add(vec![connection("10.0.0.2:40000", received), connection("[::ffff:10.0.0.3]:40001", 7)]);
+    }
+    app.details = Some(details);
+    insta::assert_snapshot!(drawn(&app));
+}
+
+#[test]
+fn a_question_over_the_list() {
+    let mut app = app((80, 14));
+    app.mode = Mode::Asked(Popup::new("kill", vec!["send SIGTERM to node (pid 4242), which holds 3000/tcp".into()]));
+    insta::assert_snapshot!(drawn(&app));
+}
+
+#[test]
+fn help_over_the_list_of_a_small_terminal() {
+    let mut app = app((80, 24));
+    app.mode = Mode::Told(Popup::new("keys", help::lines()));
+    insta::assert_snapshot!(drawn(&app));
+}
+
+/// Nothing panics on a terminal of whatever size, and nothing is drawn beyond its edge.
+#[test]
+fn every_size_can_be_drawn() {
+    for width in (0..60).chain([200, 500]) {
+        for height in (0..12).chain([24, 60]) {
+            let mut app = app((width, height));
+            drawn(&app);
+            // The terminal may have another size by now.
+            draw(&app, &mut Buffer::empty(Rect::new(0, 0, 70, 7)));
+            app.details = app.selected().map(|entry| Details::of(entry.row.clone()));
+            app.scroll();
+            for mode in [Mode::Filter, Mode::Pane, Mode::Told(Popup::new("keys", help::lines()))] {
+                app.mode = mode;
+                drawn(&app);
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_hostile_gets_to_the_terminal() {
+    let mut app = app((80, 8));
+    app.mode = Mode::Filter;
+    "\u{1b}[2J\u{202e}x".clone_into(&mut app.filter);
+    app.failure = Some("a\nb\u{7}".to_owned());
+    app.narrow();
+    let text = drawn(&app);
+    assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{7}']), "{text:?}");
+    assert!(text.contains("\\u{1b}[2J"), "{text}");
+}
