@@ -96,42 +96,56 @@ fn listener(port: u16) -> TcpListener {
     listening(SocketAddr::from(([127, 0, 0, 1], port)), &["reuse-address"]).into()
 }
 
-/// Four processes have 250 ports each, several at a time.
+/// Four processes have 250 ports each, several at a time. Only if this machine has so much else to do that
+/// the watch did not get a processor for 250 ms may it miss some. Then it has to say how many.
 #[test]
 fn each_of_1000_ports_is_opened_once_and_closed_once_by_the_right_process() {
     in_namespace(|| {
-        // Other tests run at the same time, on few processors. Not everybody may go before them.
-        let mut command = Command::new("nice");
-        let binary = env!("CARGO_BIN_EXE_portcheck");
-        command.args(["-n", "-19", binary, "watch", "--format", "ndjson"]);
-        let mut watch = Watch::spawn(command);
-        let firsts = [20_000_u16, 21_000, 22_000, 23_000];
-        let mut roles: Vec<(u16, Role)> =
-            firsts.map(|first| (first, Role::start(&format!("blink {first}")))).into_iter().collect();
-        let owners: BTreeMap<u16, u64> = roles.iter().map(|(first, role)| (*first, u64::from(role.pid()))).collect();
-        let started = Instant::now();
-        std::thread::scope(|scope| {
-            for (_, role) in &mut roles {
-                scope.spawn(|| role.go());
-            }
-        });
-        println!("blinked for {:?}", started.elapsed());
-        drop(roles);
-        let _last = listener(24_000);
-        let mut told: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-        for event in watch.until(|event| number(event) == 24_000) {
-            let port = number(&event);
-            if !(20_000..24_000).contains(&port) {
-                continue;
-            }
-            told.entry(port).or_default().push(event["event"].as_str().unwrap().to_owned());
-            let owner = owners[&u16::try_from(port / 1000 * 1000).unwrap()];
-            assert_eq!(pids(&event["port"]), [owner].into(), "{event}");
-            assert_eq!(event["processes"][0]["pid"], owner);
+        let told: Vec<usize> = (0..3).map(|_| told_of_1000()).take_while(|&told| told < 1000).collect();
+        assert!(told.len() < 3, "{told:?}");
+        if !told.is_empty() {
+            skip(&format!("busy machine: of 1000 ports, the watch was told of {told:?} before it was told of all"));
         }
-        assert_eq!(told.len(), 1000);
-        assert!(told.values().all(|kinds| kinds[..] == ["opened", "closed"]), "{told:?}");
     });
+}
+
+/// Opens and closes 1000 ports. Returns how many were told of.
+fn told_of_1000() -> usize {
+    // Other tests run at the same time, on few processors. Not everybody may go before them.
+    let mut command = Command::new("nice");
+    let binary = env!("CARGO_BIN_EXE_portcheck");
+    command.args(["-n", "-19", binary, "watch", "--format", "ndjson", "--timeout", "60s"]);
+    let mut watch = Watch::spawn(command);
+    let mut roles = [20_000_u16, 21_000, 22_000, 23_000].map(|first| (first, Role::start(&format!("blink {first}"))));
+    let owners: BTreeMap<u64, u64> = roles.iter().map(|(first, role)| (u64::from(*first), role.pid().into())).collect();
+    std::thread::scope(|scope| {
+        for (_, role) in &mut roles {
+            scope.spawn(|| role.go());
+        }
+    });
+    let _last = listener(24_000);
+    let mut told: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
+    let mut lost = 0;
+    let mut events = watch.until(|event| number(event) == 24_000);
+    loop {
+        for event in events.drain(..) {
+            let port = number(&event);
+            lost += event["missed"].as_u64().unwrap_or(0);
+            if (20_000..24_000).contains(&port) {
+                let owner = owners[&(port / 1000 * 1000)];
+                assert_eq!(pids(&event["port"]), [owner].into(), "{event}");
+                assert_eq!(event["processes"][0]["pid"], owner);
+                told.entry(port).or_default().push(event["event"].clone());
+            }
+        }
+        if told.len() as u64 + lost >= 1000 {
+            break;
+        }
+        events = vec![watch.next()];
+    }
+    assert_eq!(told.len() as u64 + lost, 1000);
+    assert!(told.values().all(|kinds| kinds[..] == ["opened", "closed"]), "{told:?}");
+    told.len()
 }
 
 #[test]
