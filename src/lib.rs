@@ -72,6 +72,7 @@ pub use run::run;
 pub mod fuzzing {
     pub use crate::classify::services::Services;
     pub use crate::collect::fuzzing::*;
+    pub use crate::commands::preflight::read_as_each as manifest;
     pub use crate::render::escape;
     pub use crate::target::{Names, parse};
 }

@@ -161,6 +161,24 @@ impl Report {
     }
 }
 
+/// Takes a text as a file of each kind.
+#[cfg(fuzzing)]
+pub fn read_as_each(text: &str) {
+    let file = Path::new("x");
+    let found = [
+        compose::read_text(file, text),
+        kubernetes::read(file, text),
+        systemd::read(file, text),
+        dotenv::read(file, text),
+        devcontainer::read(file, text),
+        package_json::read(file, text),
+        Ok(procfile::read(file, text)),
+    ];
+    for wanted in found.into_iter().flatten() {
+        assert!(wanted.len() <= MOST + 65_536, "{} ports", wanted.len());
+    }
+}
+
 /// Requires that the files do not ask for more ports than any person would start.
 fn require_room(wanted: &[Wanted], file: &Path, spot: Spot) -> Result<(), Fault> {
     if wanted.len() <= MOST {

@@ -6,16 +6,23 @@
 mod ports;
 mod tool;
 
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::variables::Variables;
-use super::wanted::{Fault, Kind, Project, Spot, Wanted};
+use super::wanted::{Asked, Fault, Kind, Project, Spot, Wanted};
 use super::yaml::{self, Key, Node};
+use crate::model::Protocol;
 use crate::platform::named;
 
 /// How many files one project may have, and how long a chain of `extends` may be.
 const MOST_FILES: usize = 100;
+
+/// How many entries of `ports` are read, those that are read again for an alias or `extends`
+/// included.
+const MOST_ENTRIES: usize = 200_000;
 
 /// Files that are started together.
 #[derive(Debug)]
@@ -28,20 +35,37 @@ pub struct Files<'a> {
 
 /// What the files ask for.
 pub fn read(files: &Files<'_>) -> Result<Vec<Wanted>, Fault> {
+    let (wanted, services, project) = read_own(files, None)?;
+    Ok(tool::correct(wanted, files, &services, &project))
+}
+
+/// What a text asks for, as if it stood in the file `path`.
+#[cfg(fuzzing)]
+pub fn read_text(path: &Path, text: &str) -> Result<Vec<Wanted>, Fault> {
+    let paths = [path.to_owned()];
+    Ok(read_own(&Files { paths: &paths, profiles: &["*".to_owned()] }, Some(text.to_owned()))?.0)
+}
+
+/// What is asked for, the services, and their project.
+type Own = (Vec<Wanted>, Vec<Service>, Rc<Project>);
+
+/// What the own reader makes of the files. `given` stands in for the text of the first one.
+fn read_own(files: &Files<'_>, given: Option<String>) -> Result<Own, Fault> {
     let directory = directory_of(files.paths.first().map_or(Path::new(""), PathBuf::as_path));
     let mut variables = Variables::of_environment();
     variables.add_file(&directory.join(".env"));
-    let mut reader = Reader { read: 0, name: None };
+    let mut reader = Reader { read: 0, name: None, given, left: MOST_ENTRIES };
     let services = reader.services(files.paths, &directory, &variables)?;
     let project = Rc::new(project(files.paths, &directory, reader.name, &variables));
     let active = active_profiles(files.profiles, &variables);
     let mut wanted = Vec::new();
     for service in services.iter().filter(|service| service.is_started(&active)) {
+        let mut known = HashSet::new();
         for entry in service.entries() {
-            entry.add_to(&mut wanted, service, &project)?;
+            entry.add_to(&mut wanted, &mut known, service, &project)?;
         }
     }
-    Ok(tool::correct(wanted, files, &services, &project))
+    Ok((wanted, services, project))
 }
 
 /// The directory that a file is in.
@@ -118,7 +142,13 @@ impl Service {
 
 impl Entry {
     /// Adds what it asks for, each port once.
-    fn add_to(&self, wanted: &mut Vec<Wanted>, service: &Service, project: &Rc<Project>) -> Result<(), Fault> {
+    fn add_to(
+        &self,
+        wanted: &mut Vec<Wanted>,
+        known: &mut HashSet<(Option<IpAddr>, Asked, Protocol)>,
+        service: &Service,
+        project: &Rc<Project>,
+    ) -> Result<(), Fault> {
         let published = ports::published(&self.node, &self.variables)
             .map_err(|(spot, message)| Fault::at(&self.file, spot, message))?;
         let is_ambiguous = ports::is_of_base_60(&self.node);
@@ -128,10 +158,8 @@ impl Entry {
                 self.node.text().unwrap_or_default()
             )
         });
-        let own = wanted.iter().rposition(|known| known.service != service.name).map_or(0, |last| last + 1);
         for ports::Published { address, port, protocol, variable, spot } in published {
-            let is_same = |known: &Wanted| (known.address, &known.port, known.protocol) == (address, &port, protocol);
-            if wanted[own..].iter().any(is_same) {
+            if !known.insert((address, port.clone(), protocol)) {
                 continue;
             }
             super::require_room(wanted, &self.file, self.node.spot)?;
@@ -159,12 +187,18 @@ struct Reader {
     read: usize,
     /// The name that a file gives the project.
     name: Option<String>,
+    /// The text of the first file, if it is not to be read.
+    given: Option<String>,
+    /// How many entries may still be read.
+    left: usize,
 }
 
 /// A file that is being read.
 struct Source {
     path: Rc<Path>,
     root: Rc<Node>,
+    /// Where each service is among the entries of `services`.
+    services: HashMap<Rc<str>, usize>,
     variables: Rc<Variables>,
 }
 
@@ -218,15 +252,24 @@ impl Reader {
         if defined.entries().is_empty() && !defined.is_null() && !matches!(&defined.value, yaml::Value::Map(_)) {
             return Err(source.fault(defined.spot, "services is no map"));
         }
+        let mut index: HashMap<String, usize> =
+            services.iter().enumerate().map(|(at, service)| (service.name.clone(), at)).collect();
+        let mut reset: HashSet<&str> = HashSet::new();
         for (key, node) in defined.entries() {
+            if node.tag.as_deref() == Some("reset") {
+                reset.insert(&*key.text);
+            }
             let service = self.service(source, &key.text, 0)?;
-            match services.iter_mut().find(|known| known.name == *key.text) {
+            match index.get(&*key.text).map(|&at| &mut services[at]) {
                 Some(known) if node.tag.as_deref() == Some("override") => *known = service,
                 Some(known) => known.override_by(service, node.get("ports").map(|node| &**node)),
-                None => services.push(service),
+                None => {
+                    index.insert(service.name.clone(), services.len());
+                    services.push(service);
+                }
             }
         }
-        services.retain(|known| defined.get(&known.name).is_none_or(|node| node.tag.as_deref() != Some("reset")));
+        services.retain(|known| !reset.contains(&*known.name));
         Ok(())
     }
 
@@ -256,12 +299,12 @@ impl Reader {
 
     /// A service with what it extends.
     fn service(&mut self, source: &Source, name: &str, depth: usize) -> Result<Service, Fault> {
-        let services = source.root.get("services");
-        let mut entries = services.map_or(&[][..], |services| services.entries()).iter().rev();
-        let Some((key, node)) = entries.find(|(key, _)| &*key.text == name) else {
+        let entries = source.root.get("services").map_or(&[][..], |services| services.entries());
+        let Some((key, node)) = source.services.get(name).and_then(|&at| entries.get(at)) else {
             return Err(source.fault(Spot::default(), format!("it has no service '{name}', which another one extends")));
         };
         let own = own_definition(source, key, node)?;
+        self.spend(&own, source)?;
         let Some(extends) = node.get("extends").filter(|extends| !extends.is_null()) else { return Ok(own) };
         if depth > MOST_FILES {
             return Err(source.fault(extends.spot, format!("'{name}' extends itself")));
@@ -280,7 +323,16 @@ impl Reader {
         // A profile is not inherited.
         service.profiles.clear();
         service.override_by(own, node.get("ports").map(|node| &**node));
+        self.spend(&service, source)?;
         Ok(service)
+    }
+
+    /// Requires that aliases and chains of `extends` do not multiply without end.
+    fn spend(&mut self, service: &Service, source: &Source) -> Result<(), Fault> {
+        let too_many = || source.fault(service.spot, format!("more than {MOST_ENTRIES} ports are asked for"));
+        let count = service.ports.len() + service.profiles.len() + 1;
+        self.left = self.left.checked_sub(count).ok_or_else(too_many)?;
+        Ok(())
     }
 
     /// The documents of a file.
@@ -289,11 +341,18 @@ impl Reader {
         if self.read > MOST_FILES {
             return Err(Fault::at(path, Spot::default(), format!("it is one of more than {MOST_FILES} files")));
         }
-        let text =
-            named::read(path).map_err(|error| Fault::at(path, Spot::default(), format!("cannot read it: {error}")))?;
+        let text = match self.given.take() {
+            Some(given) => given,
+            None => named::read(path)
+                .map_err(|error| Fault::at(path, Spot::default(), format!("cannot read it: {error}")))?,
+        };
         let documents = yaml::parse(&text).map_err(|malformed| Fault::at(path, malformed.spot, malformed.message))?;
         let path: Rc<Path> = path.into();
-        let source = |root| Source { path: Rc::clone(&path), root, variables: Rc::clone(variables) };
+        let source = |root: Rc<Node>| {
+            let entries = root.get("services").map_or(&[][..], |services| services.entries()).iter().enumerate();
+            let services = entries.map(|(at, (key, _))| (Rc::clone(&key.text), at)).collect();
+            Source { path: Rc::clone(&path), root, services, variables: Rc::clone(variables) }
+        };
         Ok(documents.into_iter().map(source).collect())
     }
 }

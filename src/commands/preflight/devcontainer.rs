@@ -9,6 +9,9 @@ use super::json_text::{line_of, parse};
 use super::lines::Lines;
 use super::wanted::{Asked, Fault, Kind, Wanted, address, port};
 
+/// The most ports that are read of a list.
+const MOST: usize = 1000;
+
 /// What the file asks for.
 pub fn read(file: &Path, text: &str) -> Result<Vec<Wanted>, Fault> {
     let root = parse(file, text)?;
@@ -20,6 +23,9 @@ pub fn read(file: &Path, text: &str) -> Result<Vec<Wanted>, Fault> {
             Value::Null => continue,
             one => vec![one],
         };
+        if items.len() > MOST {
+            return Err(lines.fault(line_of(text, &[key]), format!("{key} has more than {MOST} ports")));
+        }
         let quoted = format!("\"{key}\"");
         for item in &items {
             let written = item.as_str().map_or_else(|| item.to_string(), str::to_owned);

@@ -24,6 +24,9 @@ const PODS: [(&str, &[&str]); 9] = [
 
 const TEMPLATE: &[&str] = &["spec", "template", "spec"];
 
+/// The most entries that are read, those of an alias as often as it stands for them.
+const MOST: usize = 200_000;
+
 /// Whether a text looks like a manifest.
 pub fn is_manifest(text: &str) -> bool {
     let has = |key: &str| text.lines().any(|line| line.starts_with(key));
@@ -33,7 +36,7 @@ pub fn is_manifest(text: &str) -> bool {
 /// What the manifest asks for.
 pub fn read(file: &Path, text: &str) -> Result<Vec<Wanted>, Fault> {
     let documents = yaml::parse(text).map_err(|malformed| Fault::at(file, malformed.spot, malformed.message))?;
-    let mut reader = Reader { file, lines: Lines::of(file, Kind::Kubernetes) };
+    let mut reader = Reader { file, lines: Lines::of(file, Kind::Kubernetes), left: MOST };
     for document in &documents {
         reader.object(document, true)?;
     }
@@ -43,6 +46,8 @@ pub fn read(file: &Path, text: &str) -> Result<Vec<Wanted>, Fault> {
 struct Reader<'a> {
     file: &'a Path,
     lines: Lines,
+    /// How many entries may still be read.
+    left: usize,
 }
 
 impl Reader<'_> {
@@ -72,6 +77,8 @@ impl Reader<'_> {
     fn entries(&mut self, ports: Option<&Node>, name: &str, key: &str) -> Result<(), Fault> {
         let entries: &[Rc<Node>] = ports.map_or(&[], Node::items);
         for entry in entries {
+            let too_many = || Fault::at(self.file, entry.spot, format!("it has more than {MOST} ports"));
+            self.left = self.left.checked_sub(1).ok_or_else(too_many)?;
             let Some(node) = entry.get(key).filter(|node| !node.is_null()) else { continue };
             super::require_room(&self.lines.wanted, self.file, node.spot)?;
             let text = node.text().unwrap_or_default();

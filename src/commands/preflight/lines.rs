@@ -70,6 +70,9 @@ pub struct InCommand {
     pub variable: Option<String>,
 }
 
+/// The most ports that one command has.
+const MOST: usize = 1000;
+
 /// Options whose value is a port, or ends with one.
 const OPTIONS: [&str; 9] =
     ["--port", "-p", "--http-port", "--listen", "--bind", "-b", "--addr", "--address", "--server-port"];
@@ -87,6 +90,7 @@ pub fn in_command(command: &str, variables: &Variables) -> Vec<InCommand> {
             None => word.strip_prefix("-p").filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit())),
         };
         if let Some(one) = value.and_then(|value| at_place(value, variables))
+            && found.len() < MOST
             && !found.contains(&one)
         {
             found.push(one);

@@ -31,6 +31,9 @@ const DEFAULTS: [(&str, &str, u16); 14] = [
 /// Arguments with which a program that serves without any does something else.
 const OTHER_JOBS: [&str; 4] = ["build", "preview", "optimize", "watch"];
 
+/// The most scripts that are read.
+const MOST: usize = 1000;
+
 /// What the file asks for.
 pub fn read(file: &Path, text: &str) -> Result<Vec<Wanted>, Fault> {
     let root = parse(file, text)?;
@@ -38,6 +41,9 @@ pub fn read(file: &Path, text: &str) -> Result<Vec<Wanted>, Fault> {
     let mut variables = Variables::of_environment();
     variables.add_file(&file.with_file_name(".env"));
     let scripts = root.get("scripts").and_then(Value::as_object);
+    if scripts.is_some_and(|scripts| scripts.len() > MOST) {
+        return Err(lines.fault(line_of(text, &["\"scripts\""]), format!("it has more than {MOST} scripts")));
+    }
     for (name, script) in scripts.into_iter().flatten() {
         let Some(command) = script.as_str() else { continue };
         let line = line_of(text, &["\"scripts\"", &format!("\"{name}\"")]);

@@ -14,6 +14,9 @@ const DEEPEST: usize = 16;
 /// The longest text that comes of it.
 const LONGEST: usize = 4096;
 
+/// The most bytes that all values of a file come to.
+const MOST: usize = 2 * 1024 * 1024;
+
 /// Where values of variables come from.
 #[derive(Debug, Clone, Default)]
 pub struct Variables {
@@ -68,6 +71,7 @@ impl Variables {
     pub fn assignments(&self, text: &str) -> Vec<(String, String, usize)> {
         let mut known = self.clone();
         let mut found = Vec::new();
+        let mut left = MOST;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim_start_matches('\u{feff}').trim();
             let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
@@ -77,6 +81,9 @@ impl Variables {
                 continue;
             }
             let value = known.value(value.trim());
+            // Values that stand for each other could grow without end.
+            let Some(rest) = left.checked_sub(value.len()) else { break };
+            left = rest;
             known.files.insert(name.to_owned(), value.clone());
             found.push((name.to_owned(), value, index + 1));
         }
@@ -114,13 +121,13 @@ impl Variables {
             }
             let start = out.text.len();
             let (name, value) = if let Some(braced) = rest.strip_prefix('{') {
-                let end = closing(braced).ok_or_else(|| format!("'{text}' has a ${{ without its }}"))?;
+                let end = closing(braced).ok_or_else(|| format!("'{}' has a ${{ without its }}", brief(text)))?;
                 rest = &braced[end + 1..];
                 self.braced(&braced[..end], depth, &mut out)?
             } else {
                 let length = name_length(rest);
                 if length == 0 {
-                    return Err(format!("'{text}' has a $ without a variable: write $$ for a dollar sign"));
+                    return Err(format!("'{}' has a $ without a variable: write $$ for a dollar sign", brief(text)));
                 }
                 let (name, after) = rest.split_at(length);
                 rest = after;
@@ -149,7 +156,7 @@ impl Variables {
     fn braced(&self, inside: &str, depth: usize, out: &mut Text) -> Result<(String, String), String> {
         let length = name_length(inside);
         let (name, rest) = inside.split_at(length);
-        let wrong = || format!("'${{{inside}}}' is no variable");
+        let wrong = || format!("'${{{}}}' is no variable", brief(inside));
         if length == 0 || depth > DEEPEST {
             return Err(wrong());
         }
@@ -182,6 +189,11 @@ impl Variables {
         out.unresolved = out.unresolved.take().or(word.unresolved);
         Ok(word.text)
     }
+}
+
+/// The start of a text, enough to know it again.
+fn brief(text: &str) -> String {
+    text.chars().take(60).collect()
 }
 
 /// How long the name at the start of a text is.

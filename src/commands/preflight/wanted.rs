@@ -89,7 +89,7 @@ pub struct Wanted {
 }
 
 /// Which port is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Asked {
     /// This one.
     One(u16),
