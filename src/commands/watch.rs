@@ -35,9 +35,9 @@ pub struct Watcher {
     filter: Filter,
     interval: Duration,
     follower: Follower,
-    /// What the last look saw.
+    /// What the last look saw, without the sockets.
     seen: Option<Snapshot>,
-    /// The same, narrowed to what is watched.
+    /// The sockets that are watched.
     picture: Picture,
     /// When the last look began, and how long it took.
     last: Option<(Instant, Duration)>,
@@ -66,8 +66,10 @@ impl Watcher {
     /// Looks, and tells what has changed since the last look: the first time, what is there.
     pub fn look(&mut self) -> Result<Vec<Event>, Error> {
         let start = Instant::now();
-        let (now, missed) = self.follower.look()?;
-        let picture = Picture::of(&now, |socket| self.is_watched(socket, &now.processes));
+        let (mut now, missed) = self.follower.look()?;
+        // There may be many, so they are not kept twice.
+        let sockets = std::mem::take(&mut now.sockets);
+        let picture = Picture::of(sockets, |socket| self.is_watched(socket, &now.processes));
         let changes = differ::differ(&self.picture, &picture);
         let time = SystemTime::now();
         let mut events = event::events(&self.request, time, changes, self.seen.as_ref(), &now);

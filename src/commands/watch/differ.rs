@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use crate::model::{Namespace, Protocol, Snapshot, Socket, State};
+use crate::model::{Namespace, Protocol, Socket, State};
 
 /// What is told of as one: a port of a protocol in a network namespace, or a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,11 +32,11 @@ impl Key {
 pub struct Picture(HashMap<Key, Vec<Socket>>);
 
 impl Picture {
-    /// The sockets of a snapshot that are watched.
-    pub fn of(snapshot: &Snapshot, is_watched: impl Fn(&Socket) -> bool) -> Self {
+    /// The sockets that are watched, of all that were seen.
+    pub fn of(seen: Vec<Socket>, is_watched: impl Fn(&Socket) -> bool) -> Self {
         let mut sockets: HashMap<Key, Vec<Socket>> = HashMap::new();
-        for socket in snapshot.sockets.iter().filter(|socket| is_watched(socket)) {
-            sockets.entry(Key::of(socket)).or_default().push(socket.clone());
+        for socket in seen.into_iter().filter(is_watched) {
+            sockets.entry(Key::of(&socket)).or_default().push(socket);
         }
         // The kernel lists them in the order of its hash tables, which means nothing and changes.
         for sockets in sockets.values_mut() {
@@ -91,11 +91,10 @@ fn facts(socket: &Socket) -> impl PartialEq + use<'_> {
 mod tests {
     use super::*;
     use crate::model::Owners;
-    use crate::testing::{host, namespace, owned};
+    use crate::testing::{namespace, owned};
 
     fn picture(sockets: &[&Socket]) -> Picture {
-        let sockets = sockets.iter().copied().cloned().collect();
-        Picture::of(&Snapshot { host: host(), sockets, processes: Vec::new(), gaps: Vec::new() }, |_| true)
+        Picture::of(sockets.iter().copied().cloned().collect(), |_| true)
     }
 
     fn changes(before: &[&Socket], now: &[&Socket]) -> Vec<(u16, usize, usize)> {

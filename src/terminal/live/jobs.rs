@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ratatui_core::text::Line;
 
@@ -42,13 +42,19 @@ impl Jobs {
         Self { inbox, request, style, following: None }
     }
 
+    /// How to write what is shown now, in so many columns.
+    fn style(&self, width: u16) -> Style {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(self.style.now, |now| now.as_secs());
+        Style { width: Some(width), now, ..self.style.clone() }
+    }
+
     /// Reports on the port of a row, and looks at its connections from now on.
     pub fn follow(&mut self, row: &Row, width: u16) {
         let (stop, stopped) = mpsc::channel::<()>();
         self.following = Some(stop);
         let (inbox, id) = (self.inbox.clone(), row.id.clone());
         let (report, scope) = (self.about(row, None), self.scope(row));
-        let style = Style { width: Some(width), ..self.style.clone() };
+        let style = self.style(width);
         spawn("report", move || {
             let _ = inbox.send(Message::Report(id.clone(), report_on(&report, &style)));
             loop {
@@ -71,7 +77,7 @@ impl Jobs {
     /// Plans to end what holds a row.
     pub fn plan(&self, row: Row, width: u16) {
         let request = self.about(&row, Some(row.id.protocol));
-        let style = Style { width: Some(width), ..self.style.clone() };
+        let style = self.style(width);
         let inbox = self.inbox.clone();
         spawn("plan", move || {
             let message = match plan(row, request, &style) {
@@ -84,7 +90,7 @@ impl Jobs {
 
     /// Carries out a plan.
     pub fn execute(&self, prepared: Prepared, width: u16) {
-        let style = Style { width: Some(width), ..self.style.clone() };
+        let style = self.style(width);
         let inbox = self.inbox.clone();
         spawn("kill", move || {
             let message = match prepared.execute() {
