@@ -25,12 +25,14 @@ pub struct Others<'a> {
     search: &'a Search,
     /// The users of processes: real, effective, saved and of the file system.
     users: HashMap<Pid, Vec<u32>>,
+    /// The parents of processes, with their users, as far as they could not be inspected.
+    parents: HashMap<Pid, Option<(Pid, u32)>>,
 }
 
 impl<'a> Others<'a> {
     /// Uses what a search has seen.
     pub fn new(proc: &'a Path, search: &'a Search) -> Self {
-        Self { proc, search, users: HashMap::new() }
+        Self { proc, search, users: HashMap::new(), parents: HashMap::new() }
     }
 
     /// A possible holder of a socket besides `known`. `cgroup` is where the socket was created.
@@ -44,7 +46,8 @@ impl<'a> Others<'a> {
         let parent = known.iter().find_map(|&pid| {
             // A parent that runs as another user has forked them. One that runs as their user may
             // also have adopted or just started them.
-            self.uninspected_parent(pid, creator).filter(|&parent| !is_theirs || self.forked(parent, pid, cgroup))
+            let (parent, user) = self.uninspected_parent(pid)?;
+            (user == creator && (!is_theirs || self.forked(parent, pid, cgroup))).then_some(parent)
         });
         let whose = if known.len() == 1 { "its" } else { "their" };
         match parent {
@@ -66,13 +69,17 @@ impl<'a> Others<'a> {
         })
     }
 
-    /// The parent of a process, if it belongs to the user and could not be inspected. The directory
-    /// of such a process belongs to its effective user (`task_dump_owner`, fs/proc/base.c).
-    fn uninspected_parent(&self, pid: Pid, user: u32) -> Option<Pid> {
-        let parent = Stat::read(&self.proc.join(pid.to_string()))?.parent;
-        self.search.sweep.unreadable.binary_search(&parent).ok()?;
-        let directory = fs::metadata(self.proc.join(parent.to_string())).ok()?;
-        (directory.uid() == user).then_some(parent)
+    /// The parent of a process and its user, if it could not be inspected. The directory of such a
+    /// process belongs to its effective user (`task_dump_owner`, fs/proc/base.c). Each process is read
+    /// once: it may have very many sockets.
+    fn uninspected_parent(&mut self, pid: Pid) -> Option<(Pid, u32)> {
+        let read = || {
+            let parent = Stat::read(&self.proc.join(pid.to_string()))?.parent;
+            self.search.sweep.unreadable.binary_search(&parent).ok()?;
+            let directory = fs::metadata(self.proc.join(parent.to_string())).ok()?;
+            Some((parent, directory.uid()))
+        };
+        *self.parents.entry(pid).or_insert_with(read)
     }
 
     /// Whether a process seems to have created the socket and then forked another one: both are in

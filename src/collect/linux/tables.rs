@@ -166,9 +166,10 @@ impl Tables {
     }
 }
 
-/// Adds rows to others. A large table is not copied into an empty one.
-fn add(entries: &mut Vec<Entry>, more: Vec<Entry>) {
-    if entries.is_empty() {
+/// Adds rows behind others. A large table is not copied to a small one.
+fn add(entries: &mut Vec<Entry>, mut more: Vec<Entry>) {
+    if entries.len() < more.len() {
+        more.splice(0..0, entries.drain(..));
         *entries = more;
     } else {
         entries.extend(more);
