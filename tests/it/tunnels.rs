@@ -243,6 +243,9 @@ fn a_name_makes_no_tunnel() {
         let mut command = Command::new("bash");
         let server = "import socket, time\ns = socket.socket(); s.bind(('127.0.0.1', 8080)); s.listen()\n\
                       print('listens', flush=True); time.sleep(600)";
+        // It would look for its modules beside the ssh on PATH.
+        let home = Command::new(&python).args(["-c", "import sys; print(sys.prefix)"]).output().unwrap().stdout;
+        command.env("PYTHONHOME", String::from_utf8(home).unwrap().trim());
         command.args(["-c", "exec -a ssh \"$@\"", "bash"]).arg(python).args(["-c", server, "-L", "8080:db:5432", "h"]);
         let _server = Server::start(command, "listens", 1);
         let tcp = look("8080/tcp");

@@ -43,6 +43,9 @@ fn namespaces() -> Vec<String> {
         let is_tool = tools.iter().any(|tool| name.starts_with(tool));
         let parent = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
         let is_orphan = parent.contains("PPid:\t1\n");
+        // Other tests lease ports.
+        let command = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        let is_tool = is_tool && !command.contains("keep-leases");
         if is_tool && is_orphan && std::fs::read_link(entry.path().join("ns/net")).is_ok_and(|net| net != own) {
             found.push(name);
         }
