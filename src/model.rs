@@ -40,7 +40,7 @@ pub use project::{Project, ProjectKind, Runner, Task};
 pub use reach::{
     By, Doubt, Frontend, Origin, Place, Question, Reach, Reached, Replay, Reply, RuleText, Stopper, Trial,
 };
-pub use socket::{Family, KernelUser, PortProxy, Socket, State, Timer, TimerKind};
+pub use socket::{Descriptor, Family, KernelUser, PortProxy, Socket, State, Timer, TimerKind};
 pub use tcp_info::TcpInfo;
 pub use virtual_host::VirtualHost;
 

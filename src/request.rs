@@ -67,6 +67,8 @@ pub struct Arrangement {
     pub by: Option<By>,
     /// What comes first.
     pub order: Order<ConnectionColumn>,
+    /// Whether the names of other machines are asked for.
+    pub with_names: bool,
 }
 
 /// What connections are counted by.

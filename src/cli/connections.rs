@@ -50,12 +50,15 @@ pub struct ConnectionsArgs {
         help_heading = "Output"
     )]
     columns: Vec<ConnectionColumn>,
+    /// Show other machines by name, as far as the name service answers within 2 s
+    #[arg(long, help_heading = "Output")]
+    resolve: bool,
     #[command(flatten)]
     place: Where,
     #[command(flatten)]
     native: NativeOnly,
     /// Count the sockets by state and by process, and the ports left for outgoing connections
-    #[arg(long, conflicts_with_all = ["by", "pids", "count", "sort", "columns", "quiet"], help_heading = "Output")]
+    #[arg(long, conflicts_with_all = ["by", "pids", "count", "sort", "columns", "resolve", "quiet"], help_heading = "Output")]
     summary: bool,
     #[command(flatten)]
     plain: Plain,
@@ -84,7 +87,7 @@ impl ConnectionsArgs {
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
         let namespaces = self.place.namespaces()?;
         let filter = self.filters.resolve()?;
-        let arrangement = Arrangement { by: self.by, order: self.sort };
+        let arrangement = Arrangement { by: self.by, order: self.sort, with_names: self.resolve };
         let targets = targets::resolve(&self.targets, &self.narrow)?;
         let request = Request {
             connections: self.all,

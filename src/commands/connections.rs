@@ -1,6 +1,8 @@
 //! `portcheck connections`: who is connected to whom, each connection once, with both ends where
 //! both are on this machine.
 
+mod names;
+
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
@@ -24,6 +26,8 @@ pub struct Report {
     pub groups: Option<Vec<Group>>,
     /// How many remnants in TIME_WAIT fit as well, and are not shown.
     pub time_waits: usize,
+    /// What other machines are called, if that was asked for.
+    pub names: HashMap<IpAddr, String>,
 }
 
 impl Report {
@@ -106,7 +110,10 @@ pub fn connections(request: &Request, filter: &Filter, arrangement: Arrangement)
     diagnosis.processes = processes;
     let pids: HashSet<u32> = pairs.iter().flat_map(|pair| pair.of(&sockets).pids()).collect();
     diagnosis.processes.retain(|process| pids.contains(&process.pid));
-    Ok(Report { diagnosis, sockets, pairs, groups, time_waits })
+    let far = pairs.iter().map(|pair| pair.of(&sockets)).filter(|connection| connection.peer.is_none());
+    let addresses = || far.filter_map(|connection| Some(connection.own.remote?.ip())).collect();
+    let names = if arrangement.with_names { names::of(addresses()) } else { HashMap::new() };
+    Ok(Report { diagnosis, sockets, pairs, groups, time_waits, names })
 }
 
 /// One end of a connection, as both its ends see it. A namespace is no part of it: two of them are

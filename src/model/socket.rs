@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Forward, Namespace, Owners, Protocol, TcpInfo, Unit, Via};
+use super::{Forward, Namespace, Owners, Pid, Protocol, TcpInfo, Unit, Via};
 
 /// The address family with which a socket was created. Its address does not tell: an IPv6 socket
 /// may hold an IPv4 port.
@@ -159,6 +159,16 @@ pub struct Timer {
     pub retransmits: u8,
 }
 
+/// A descriptor of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "descriptors are read on Linux only"))]
+pub struct Descriptor {
+    /// The process.
+    pub pid: Pid,
+    /// Its number there (proc_pid_fd(5)).
+    pub number: u32,
+}
+
 /// A TCP or UDP socket that holds a local port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Socket {
@@ -201,6 +211,8 @@ pub struct Socket {
     pub owners: Owners,
     /// How they have it.
     pub via: Via,
+    /// By which descriptors, if all details are asked for. Empty where nobody was seen to have it.
+    pub descriptors: Vec<Descriptor>,
     /// What in the kernel has it, if known.
     pub kernel_user: Option<Box<KernelUser>>,
     /// The socket unit for which systemd opened it.
@@ -238,6 +250,7 @@ impl Socket {
             mptcp: None,
             owners: Owners::NotAsked,
             via: Via::Descriptor,
+            descriptors: Vec::new(),
             kernel_user: None,
             activated_by: None,
             unit_files: Vec::new(),

@@ -144,7 +144,11 @@ fn cell(column: Column, connection: Connection<'_>, report: &Report) -> String {
     let own = connection.own;
     let (from, to) = connection.addresses();
     let (client, server) = connection.client_and_server();
-    let address = |end: Option<SocketAddr>| end.map(|end| end.to_string()).unwrap_or_default();
+    let name = |end: SocketAddr| match report.names.get(&end.ip()) {
+        Some(name) => format!("{name}:{}", end.port()),
+        None => end.to_string(),
+    };
+    let address = |end: Option<SocketAddr>| end.map(name).unwrap_or_default();
     let info = |text: &dyn Fn(TcpInfo) -> String| own.tcp_info.map(text).unwrap_or_default();
     match column {
         Column::Port => to.unwrap_or(from).port().to_string(),
@@ -153,7 +157,7 @@ fn cell(column: Column, connection: Connection<'_>, report: &Report) -> String {
         Column::Local => own.local.to_string(),
         Column::Peer => address(own.remote),
         Column::Process => owner(Some(own), processes),
-        Column::From => from.to_string(),
+        Column::From => name(from),
         Column::Client => owner(client, processes),
         Column::To => address(to),
         Column::Server => owner(server, processes),

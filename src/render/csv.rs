@@ -51,6 +51,7 @@ pub fn connections(report: &connections::Report, out: &mut dyn Write) -> io::Res
         "bytes_received",
         "rtt_us",
         "retransmits",
+        "remote_name",
     ])?;
     let owner = |socket: &Socket| -> [String; 2] {
         let pids = socket.owners.pids();
@@ -74,6 +75,7 @@ pub fn connections(report: &connections::Report, out: &mut dyn Write) -> io::Res
             number(info.and_then(|info| info.bytes_received)),
             info.map(|info| info.rtt_us.to_string()).unwrap_or_default(),
             info.map(|info| info.retransmits.to_string()).unwrap_or_default(),
+            own.remote.and_then(|remote| report.names.get(&remote.ip())).cloned().unwrap_or_default(),
         ];
         let peer = connection.peer.map(owner).unwrap_or_default();
         let cells = start.into_iter().chain(owner(own)).chain(peer).chain(rest);

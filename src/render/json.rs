@@ -38,8 +38,8 @@ use formatter::Escaping;
 use parts::{endpoint, remedy};
 use process::{WireProcess, process, unit};
 use wire::{
-    Envelope, Line, WireBind, WireDetail, WireError, WireFinding, WireGap, WireHost, WireKernelUser, WireNamespace,
-    WireOwners, WirePort, WireService, WireSocket, WireTimer, WireVirtualHost,
+    Envelope, Line, WireBind, WireDescriptor, WireDetail, WireError, WireFinding, WireGap, WireHost, WireKernelUser,
+    WireNamespace, WireOwners, WirePort, WireService, WireSocket, WireTimer, WireVirtualHost,
 };
 
 const SCHEMA_VERSION: u32 = 1;
@@ -71,7 +71,9 @@ pub fn document(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
         wait: if let Answer::Wait(report) = answer { Some(wait::wait(report)) } else { None },
         free: if let Answer::Free(report) = answer { Some(free::free(report, style)) } else { None },
         connections: match answer {
-            Answer::Connections(report) => report.connections().map(connection::connection).collect(),
+            Answer::Connections(report) => {
+                report.connections().map(|found| connection::connection(found, report)).collect()
+            }
             _ => Vec::new(),
         },
         connection_groups: match answer {
@@ -292,7 +294,9 @@ fn owners(socket: &model::Socket) -> WireOwners<'_> {
         Owners::Known(_) | Owners::Kernel | Owners::None => None,
     };
     let via = (!owners.pids().is_empty()).then(|| socket.via.into_str());
-    WireOwners { kind: owners.kind(), pids: owners.pids(), reason, via }
+    let descriptor = |of: &model::Descriptor| WireDescriptor { pid: of.pid, number: of.number };
+    let descriptors = socket.descriptors.iter().map(descriptor).collect();
+    WireOwners { kind: owners.kind(), pids: owners.pids(), reason, via, descriptors }
 }
 
 fn gap(gap: &model::Gap) -> WireGap<'_> {

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
 
 use crate::common::role::{Role, bound};
@@ -60,6 +61,22 @@ fn a_bound_socket_that_never_listened_is_found() {
         assert_eq!(codes(tcp), ["bound-not-listening"]);
         assert_eq!(tcp["sockets"][0]["state"], "bound");
         assert!(run(&["8080"]).first_line().contains("without listening"));
+    });
+}
+
+#[test]
+fn descriptors_are_told_by_their_numbers() {
+    in_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let copy = listener.try_clone().unwrap();
+        let own = std::process::id();
+        let opened = [listener.as_raw_fd(), copy.as_raw_fd()];
+        let expected = opened.map(|number| value!({"pid": own, "number": number}));
+        let answer = json(&["8080/tcp"]);
+        assert_eq!(port(&answer, 8080, "tcp")["sockets"][0]["owners"]["descriptors"], value!(expected));
+        let report = run(&["8080/tcp", "-v"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        let [first, second] = opened;
+        assert!(report.contains(&format!("descriptors {first} of pid {own}, {second} of pid {own},")), "{report}");
     });
 }
 

@@ -167,7 +167,17 @@ fn the_ends_of_a_connection_between_namespaces_are_joined() {
         assert_eq!(found["peer_owners"]["pids"], value!([client.id()]), "{found:#}");
         assert_eq!(found["peer_namespace"]["name"], value!(name));
         // From here alone, nobody is at the other end.
-        assert_eq!(connections(&["8080"])[0]["peer_owners"], Value::Null);
+        let alone = &connections(&["8080"])[0];
+        assert_eq!((&alone["peer_owners"], &alone["remote_name"]), (&Value::Null, &Value::Null));
+        // The hosts file names it. A name is as hostile as who gives it.
+        let directory = tempfile::tempdir().unwrap();
+        let hosts = directory.path().join("hosts");
+        std::fs::write(&hosts, "10.9.8.2 client.\x1b[31mtest\n").unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", "mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"", "sh"]).arg(&hosts);
+        command.args([env!("CARGO_BIN_EXE_portcheck"), "connections", "8080", "--resolve"]);
+        let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        assert!(table.contains("client.\\u{1b}[31mtest:") && !table.contains('\x1b'), "{table}");
         drop(client.stdin.take());
         client.wait().unwrap();
     });

@@ -79,7 +79,7 @@ pub fn look(proc: &Path, wanted: &[u64]) -> Elsewhere {
         let threads = pids::list_threads(&root, pid).unwrap_or_default();
         for &thread in threads.iter().filter(|&&thread| thread != pid) {
             // A thread that has ended, or cannot be read, shows nothing.
-            let _ = owners::sockets_of(&root, &format!("{pid}/task/{thread}/fd"), &mut buffer, |inode| {
+            let _ = owners::sockets_of(&root, &format!("{pid}/task/{thread}/fd"), &mut buffer, |inode, _| {
                 found(inode, Via::Thread(thread));
             });
         }

@@ -93,7 +93,7 @@ impl Holdings {
     fn assign_one(&self, root: &File, pid: Pid, buffer: &mut [MaybeUninit<u8>], process: &mut Process) {
         let (mut ports, mut clients) = (Vec::new(), None);
         let mut seen = Vec::new();
-        let read = owners::sockets_of(root, &format!("{pid}/fd"), buffer, |inode| {
+        let read = owners::sockets_of(root, &format!("{pid}/fd"), buffer, |inode, _| {
             ports.extend(self.others.get(&inode));
             if let Some(count) = self.clients.get(&inode)
                 && !seen.contains(&inode)

@@ -4,6 +4,7 @@
 //! process is read. This takes most of the program's time. So the loop over descriptors allocates
 //! nothing, and runs in as many threads as there are processors.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
@@ -18,7 +19,7 @@ use rustix::io::Errno;
 use super::empty::Counter;
 use super::pids::{is_gone, list_pids, open_directory};
 use crate::error::Error;
-use crate::model::Pid;
+use crate::model::{Descriptor, Pid};
 use crate::platform::proc::parse_socket_link;
 
 /// What a sweep found, and what it could not inspect.
@@ -26,6 +27,8 @@ use crate::platform::proc::parse_socket_link;
 pub struct Sweep {
     /// The inode of a socket and a process that has it open, each pair once, ascending.
     pub found: Vec<(u64, Pid)>,
+    /// The same with the number of each descriptor, ascending.
+    pub descriptors: Vec<(u64, Pid, u32)>,
     /// Processes whose descriptors could not be read, ascending.
     pub unreadable: Vec<Pid>,
     /// Whether /proc hides the processes of other users (`hidepid=2`, proc(5)).
@@ -39,8 +42,18 @@ impl Sweep {
         self.found[start..].iter().take_while(move |&&(found, _)| found == inode).map(|&(_, pid)| pid)
     }
 
+    /// The descriptors of the socket, each with its process.
+    pub fn descriptors_of(&self, inode: u64) -> impl Iterator<Item = Descriptor> + '_ {
+        let start = self.descriptors.partition_point(|&(found, ..)| found < inode);
+        let own = self.descriptors[start..].iter().take_while(move |&&(found, ..)| found == inode);
+        own.map(|&(_, pid, number)| Descriptor { pid, number })
+    }
+
     /// Adds what another sweep found.
     pub fn add(&mut self, other: Self) {
+        self.descriptors.extend(other.descriptors);
+        self.descriptors.sort_unstable();
+        self.descriptors.dedup();
         self.found.extend(other.found);
         self.found.sort_unstable();
         self.found.dedup();
@@ -120,9 +133,10 @@ fn sweep_some(root: &File, counter: &Counter<'_>, pids: &[Pid], next: &AtomicUsi
         let start = next.fetch_add(CHUNK, Ordering::Relaxed);
         let Some(chunk) = pids.get(start..pids.len().min(start + CHUNK)) else { return sweep };
         for &pid in chunk {
-            match sockets_of(root, &format!("{pid}/fd"), &mut buffer, |inode| {
+            match sockets_of(root, &format!("{pid}/fd"), &mut buffer, |inode, name| {
                 if wanted.binary_search(&inode).is_ok() {
                     sweep.found.push((inode, pid));
+                    sweep.descriptors.extend(number(name).map(|number| (inode, pid, number)));
                 }
             }) {
                 Ok(()) => {}
@@ -137,12 +151,18 @@ fn sweep_some(root: &File, counter: &Counter<'_>, pids: &[Pid], next: &AtomicUsi
 /// Room for about a thousand entries of a descriptor directory.
 pub const DIRECTORY_BUFFER: usize = 32 * 1024;
 
-/// Calls `each` with the inode of every socket among the descriptors in `directory` (below `root`).
+/// The number of a descriptor, from its name in the directory.
+fn number(name: &CStr) -> Option<u32> {
+    name.to_str().ok()?.parse().ok()
+}
+
+/// Calls `each` with the inode of every socket among the descriptors in `directory` (below `root`),
+/// and the name of the descriptor there.
 pub fn sockets_of(
     root: impl AsFd,
     directory: &str,
     buffer: &mut [MaybeUninit<u8>],
-    mut each: impl FnMut(u64),
+    mut each: impl FnMut(u64, &CStr),
 ) -> Result<(), Errno> {
     let descriptors = open_directory(root, directory)?;
     // `socket:[` and an inode of at most 20 digits. Anything longer is a path.
@@ -157,7 +177,7 @@ pub fn sockets_of(
         match rustix::fs::readlinkat_raw(&descriptors, name, &mut link) {
             Ok((target, _)) => {
                 if let Some(inode) = parse_socket_link(target) {
-                    each(inode);
+                    each(inode, name);
                 }
             }
             // It was closed after it was listed.
@@ -173,7 +193,7 @@ pub fn sockets_of_process(proc: &Path, pid: Pid) -> Option<Vec<u64>> {
     let mut inodes = Vec::new();
     let mut buffer = vec![MaybeUninit::uninit(); DIRECTORY_BUFFER];
     let root = File::open(proc).ok()?;
-    sockets_of(root, &format!("{pid}/fd"), &mut buffer, |inode| inodes.push(inode)).ok()?;
+    sockets_of(root, &format!("{pid}/fd"), &mut buffer, |inode, _| inodes.push(inode)).ok()?;
     Some(inodes)
 }
 
@@ -209,6 +229,8 @@ mod tests {
         assert_eq!(sweep.found, [(7, 1), (7, 20)]);
         assert_eq!(sweep.owners_of(7).collect::<Vec<_>>(), [1, 20]);
         assert_eq!(sweep.owners_of(8).count(), 0);
+        let descriptors: Vec<_> = sweep.descriptors_of(7).map(|of| (of.pid, of.number)).collect();
+        assert_eq!(descriptors, [(1, 0), (20, 0), (20, 2)]);
         assert!(sweep.is_complete());
     }
 

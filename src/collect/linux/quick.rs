@@ -66,7 +66,7 @@ impl Looker {
     /// now.
     fn has_all(&mut self, pid: Pid, wanted: &[u64]) -> bool {
         let sweep = &mut self.sweep;
-        let result = owners::sockets_of(&self.root, &format!("{pid}/fd"), &mut self.buffer, |inode| {
+        let result = owners::sockets_of(&self.root, &format!("{pid}/fd"), &mut self.buffer, |inode, _| {
             if wanted.binary_search(&inode).is_ok() {
                 sweep.found.push((inode, pid));
             }

@@ -31,6 +31,8 @@ pub struct WireConnection<'a> {
     pub state: &'static str,
     pub local: WireEndpoint,
     pub remote: Option<WireEndpoint>,
+    /// What the name service calls the other machine; null unless --resolve asked for it.
+    pub remote_name: Option<&'a str>,
     /// Who opened it; null if that cannot be told.
     #[cfg_attr(test, schemars(extend("enum" = or_null(Direction::VARIANTS))))]
     pub direction: Option<&'static str>,
@@ -79,13 +81,14 @@ pub fn group(group: &Group) -> WireConnectionGroup<'_> {
     WireConnectionGroup { name: &group.name, count: group.count }
 }
 
-pub fn connection(connection: Connection<'_>) -> WireConnection<'_> {
+pub fn connection<'a>(connection: Connection<'a>, report: &'a Report) -> WireConnection<'a> {
     let Connection { own, peer, direction } = connection;
     WireConnection {
         protocol: own.protocol.into_str(),
         state: own.state.into_str(),
         local: endpoint(own.local),
         remote: own.remote.map(endpoint),
+        remote_name: own.remote.and_then(|remote| report.names.get(&remote.ip())).map(String::as_str),
         direction: direction.map(|direction| direction.into_str()),
         namespace: own.namespace.as_deref().map(super::namespace),
         owners: super::owners(own),
@@ -119,7 +122,7 @@ struct Line<'a> {
 pub fn lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     for found in report.connections() {
         let processes = super::each_once(found.pids(), &report.diagnosis.processes);
-        super::line(&Line { connection: connection(found), processes }, out)?;
+        super::line(&Line { connection: connection(found, report), processes }, out)?;
     }
     Ok(())
 }

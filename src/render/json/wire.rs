@@ -298,6 +298,18 @@ pub struct WireOwners<'a> {
     /// By what they have it; null if there is nobody to be named.
     #[cfg_attr(test, schemars(extend("enum" = or_null(Via::VARIANTS))))]
     pub via: Option<&'static str>,
+    /// By which descriptors; empty where that was not looked for, or nobody was seen to have it.
+    pub descriptors: Vec<WireDescriptor>,
+}
+
+/// A descriptor of a process.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Descriptor"))]
+pub struct WireDescriptor {
+    pub pid: u32,
+    /// Its number, as in /proc/PID/fd.
+    pub number: u32,
 }
 
 #[derive(Debug, Serialize)]

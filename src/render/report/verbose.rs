@@ -79,6 +79,20 @@ pub fn evidence(ports: &[&PortReport], paper: &mut Paper<'_>) -> io::Result<()> 
     Ok(())
 }
 
+/// `descriptor 3 of pid 4242`; of many the first.
+fn descriptors(socket: &Socket) -> Option<String> {
+    const MOST: usize = 3;
+    let shown = socket.descriptors.iter().take(MOST).map(|of| format!("{} of pid {}", of.number, of.pid));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let more = socket.descriptors.len().saturating_sub(MOST);
+    match socket.descriptors.len() {
+        0 => None,
+        1 => Some(format!("descriptor {shown}")),
+        _ if more == 0 => Some(format!("descriptors {shown}")),
+        _ => Some(format!("descriptors {shown} and {more} more")),
+    }
+}
+
 fn facts(socket: &Socket) -> Vec<String> {
     let timer = |timer: crate::model::Timer| {
         format!("timer {} in {:.1} s", timer.kind.into_str(), timer.expires_in.as_secs_f64())
@@ -86,6 +100,7 @@ fn facts(socket: &Socket) -> Vec<String> {
     [
         Some(format!("{} {} {}", socket.protocol, socket.state, socket.local_name())),
         socket.inode.map(|inode| format!("inode {inode}")),
+        descriptors(socket),
         socket.uid.map(|uid| format!("uid {uid}")),
         socket.v6only.map(|v6only| format!("v6only {v6only}")),
         socket.receive_queue.map(|queue| format!("receive queue {queue}")),
