@@ -212,13 +212,13 @@ pub struct Socket {
     /// How they have it.
     pub via: Via,
     /// By which descriptors, if all details are asked for. Empty where nobody was seen to have it.
-    pub descriptors: Vec<Descriptor>,
+    pub descriptors: Box<[Descriptor]>,
     /// What in the kernel has it, if known.
     pub kernel_user: Option<Box<KernelUser>>,
     /// The socket unit for which systemd opened it.
     pub activated_by: Option<Box<Unit>>,
     /// The files that define that unit: its own, then its drop-ins.
-    pub unit_files: Vec<PathBuf>,
+    pub unit_files: Box<[PathBuf]>,
     /// Where its holder passes on what arrives, if it is known to do so.
     pub forward: Option<Box<Forward>>,
     /// Where a service of Windows forwards connections to (`netsh interface portproxy`).
@@ -250,10 +250,10 @@ impl Socket {
             mptcp: None,
             owners: Owners::NotAsked,
             via: Via::Descriptor,
-            descriptors: Vec::new(),
+            descriptors: Box::default(),
             kernel_user: None,
             activated_by: None,
-            unit_files: Vec::new(),
+            unit_files: Box::default(),
             forward: None,
             forwards_to: None,
             namespace: None,

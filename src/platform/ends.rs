@@ -97,12 +97,13 @@ mod system {
 
     impl Ends {
         /// The system ends us by itself.
+        #[allow(clippy::unnecessary_wraps, reason = "as on Linux")]
         pub fn of_stream() -> Result<Self, Error> {
             Ok(Self)
         }
 
         /// Waits for so long.
-        #[allow(clippy::unused_self, reason = "other systems keep something open")]
+        #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "as on Linux")]
         pub fn wait(&self, _waker: Option<Waker<'_>>, timeout: Duration) -> Result<Woken, Error> {
             std::thread::sleep(timeout);
             Ok(Woken::InTime)

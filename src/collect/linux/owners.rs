@@ -51,15 +51,9 @@ impl Sweep {
 
     /// Adds what another sweep found.
     pub fn add(&mut self, other: Self) {
-        self.descriptors.extend(other.descriptors);
-        self.descriptors.sort_unstable();
-        self.descriptors.dedup();
-        self.found.extend(other.found);
-        self.found.sort_unstable();
-        self.found.dedup();
-        self.unreadable.extend(other.unreadable);
-        self.unreadable.sort_unstable();
-        self.unreadable.dedup();
+        merge(&mut self.descriptors, other.descriptors);
+        merge(&mut self.found, other.found);
+        merge(&mut self.unreadable, other.unreadable);
         self.others_invisible |= other.others_invisible;
     }
 
@@ -67,6 +61,17 @@ impl Sweep {
     pub fn is_complete(&self) -> bool {
         self.unreadable.is_empty() && !self.others_invisible
     }
+}
+
+/// Adds to an ascending list what it does not have yet.
+fn merge<T: Ord>(own: &mut Vec<T>, other: Vec<T>) {
+    if own.is_empty() {
+        *own = other;
+    } else {
+        own.extend(other);
+    }
+    own.sort_unstable();
+    own.dedup();
 }
 
 /// Looks for the sockets `wanted` (ascending inodes) in the descriptors of all processes under

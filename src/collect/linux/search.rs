@@ -12,7 +12,7 @@ use super::owners::{self, Sweep};
 use super::quick;
 use super::sock_diag::Entry;
 use super::view::{self, View};
-use crate::collect::Scope;
+use crate::collect::{Detail, Scope};
 use crate::error::Error;
 use crate::model::Socket;
 
@@ -49,6 +49,11 @@ pub fn search(proc: &Path, view: &mut View<'_>, scope: &Scope, entries: &mut Vec
         Ok(found) => found,
         // Sockets without owners are still worth an answer.
         Err(error) => return Ok(Search { failure: Some(error), ..Search::default() }),
+    };
+    let sweep = match scope.detail {
+        Detail::Full => sweep,
+        // Nobody will read the numbers, and there may be very many.
+        _ => Sweep { descriptors: Vec::new(), ..sweep },
     };
     let mut search = Search { sweep, was_quick, sees_every_namespace, ..Search::default() };
     if entries.iter().any(|entry| is_in_doubt(entry, &search.sweep)) {

@@ -28,7 +28,7 @@ pub fn assign(sockets: &mut [Socket], processes: &mut [Process]) {
         process.unit_files = files(process.unit.as_ref());
     }
     for socket in sockets {
-        socket.unit_files = files(socket.activated_by.as_deref());
+        socket.unit_files = files(socket.activated_by.as_deref()).into();
     }
 }
 
