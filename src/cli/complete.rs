@@ -107,7 +107,7 @@ struct Candidate {
 impl Candidate {
     /// `None` if a shell would take it for something else than a word.
     fn of(found: &CompletionCandidate) -> Option<Self> {
-        let value = found.get_value().to_str().filter(|value| escape::quote(value) == *value)?;
+        let value = found.get_value().to_str().filter(|value| is_plain(value))?;
         let about = found.get_help().map(|help| {
             let help = help.to_string();
             let first = help.lines().next().unwrap_or_default();
@@ -115,6 +115,11 @@ impl Candidate {
         });
         Some(Self { value: value.to_owned(), about })
     }
+}
+
+/// Whether no shell of any system acts on a word.
+fn is_plain(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|letter| letter.is_alphanumeric() || "-_./:@,+=".contains(letter))
 }
 
 /// The shell whose script asks, if one does.

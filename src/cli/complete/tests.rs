@@ -25,6 +25,7 @@ fn a_line_without_a_command_is_completed_as_the_one_it_becomes() {
         ("wait 8080 --for=an", "--for=answering", "answering"),
         ("explain time", "time-wait", "listener"),
         ("--explain time", "time-wait", "listener"),
+        #[cfg(unix)]
         ("kill 80 --signal H", "HUP", "TERM"),
         ("completions f", "fish", "zsh"),
         ("man ki", "kill", "check"),
