@@ -131,7 +131,10 @@ pub fn require_processes() -> Result<(), Error> {
 pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
     let mut wanted = inodes.to_vec();
     wanted.sort_unstable();
-    owners::sweep(Path::new(PROC), &wanted).map(|sweep| sweep.found).unwrap_or_default()
+    let sweep = owners::sweep(Path::new(PROC), &wanted).unwrap_or_default();
+    let mut pairs: Vec<(u64, Pid)> = sweep.found.into_iter().map(|(inode, pid, _)| (inode, pid)).collect();
+    pairs.dedup();
+    pairs
 }
 
 /// See [`super::waiting`].

@@ -72,8 +72,11 @@ fn descriptors_are_told_by_their_numbers() {
         let own = std::process::id();
         let opened = [listener.as_raw_fd(), copy.as_raw_fd()];
         let expected = opened.map(|number| value!({"pid": own, "number": number}));
-        let answer = json(&["8080/tcp"]);
-        assert_eq!(port(&answer, 8080, "tcp")["sockets"][0]["owners"]["descriptors"], value!(expected));
+        for options in [&["8080/tcp"][..], &["8080/tcp", "--quick"]] {
+            let answer = json(options);
+            let owners = &port(&answer, 8080, "tcp")["sockets"][0]["owners"];
+            assert_eq!(owners["descriptors"], value!(expected), "{options:?}");
+        }
         let report = run(&["8080/tcp", "-v"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         let [first, second] = opened;
         assert!(report.contains(&format!("descriptors {first} of pid {own}, {second} of pid {own},")), "{report}");

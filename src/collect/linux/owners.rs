@@ -4,7 +4,6 @@
 //! process is read. This takes most of the program's time. So the loop over descriptors allocates
 //! nothing, and runs in as many threads as there are processors.
 
-use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
@@ -25,10 +24,8 @@ use crate::platform::proc::parse_socket_link;
 /// What a sweep found, and what it could not inspect.
 #[derive(Debug, Default)]
 pub struct Sweep {
-    /// The inode of a socket and a process that has it open, each pair once, ascending.
-    pub found: Vec<(u64, Pid)>,
-    /// The same with the number of each descriptor, ascending.
-    pub descriptors: Vec<(u64, Pid, u32)>,
+    /// The inode of a socket, a process that has it open, and the number of its descriptor, ascending.
+    pub found: Vec<(u64, Pid, u32)>,
     /// Processes whose descriptors could not be read, ascending.
     pub unreadable: Vec<Pid>,
     /// Whether /proc hides the processes of other users (`hidepid=2`, proc(5)).
@@ -38,20 +35,20 @@ pub struct Sweep {
 impl Sweep {
     /// The processes that have the socket open.
     pub fn owners_of(&self, inode: u64) -> impl Iterator<Item = Pid> + '_ {
-        let start = self.found.partition_point(|&(found, _)| found < inode);
-        self.found[start..].iter().take_while(move |&&(found, _)| found == inode).map(|&(_, pid)| pid)
+        let mut last = None;
+        // A process may have several descriptors of it.
+        self.descriptors_of(inode).map(|of| of.pid).filter(move |&pid| last.replace(pid) != Some(pid))
     }
 
     /// The descriptors of the socket, each with its process.
     pub fn descriptors_of(&self, inode: u64) -> impl Iterator<Item = Descriptor> + '_ {
-        let start = self.descriptors.partition_point(|&(found, ..)| found < inode);
-        let own = self.descriptors[start..].iter().take_while(move |&&(found, ..)| found == inode);
+        let start = self.found.partition_point(|&(found, ..)| found < inode);
+        let own = self.found[start..].iter().take_while(move |&&(found, ..)| found == inode);
         own.map(|&(_, pid, number)| Descriptor { pid, number })
     }
 
     /// Adds what another sweep found.
     pub fn add(&mut self, other: Self) {
-        merge(&mut self.descriptors, other.descriptors);
         merge(&mut self.found, other.found);
         merge(&mut self.unreadable, other.unreadable);
         self.others_invisible |= other.others_invisible;
@@ -117,14 +114,15 @@ pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
 
 /// Leaves out this process where others have the socket, too. It inherited the socket from them,
 /// and ends before anybody reads the answer.
-pub fn forget_ourselves(found: &mut Vec<(u64, Pid)>) {
+pub fn forget_ourselves(found: &mut Vec<(u64, Pid, u32)>) {
     let own = std::process::id();
+    let is_own = |&(_, pid, _): &(u64, Pid, u32)| pid == own;
     let shared: Vec<u64> = found
         .chunk_by(|a, b| a.0 == b.0)
-        .filter(|owners| owners.len() > 1 && owners.iter().any(|&(_, pid)| pid == own))
+        .filter(|owners| owners.iter().any(is_own) && !owners.iter().all(is_own))
         .map(|owners| owners[0].0)
         .collect();
-    found.retain(|&(inode, pid)| pid != own || shared.binary_search(&inode).is_err());
+    found.retain(|&(inode, pid, _)| pid != own || shared.binary_search(&inode).is_err());
 }
 
 /// How many processes a thread takes at a time. Few, since one of them may have a million
@@ -138,10 +136,9 @@ fn sweep_some(root: &File, counter: &Counter<'_>, pids: &[Pid], next: &AtomicUsi
         let start = next.fetch_add(CHUNK, Ordering::Relaxed);
         let Some(chunk) = pids.get(start..pids.len().min(start + CHUNK)) else { return sweep };
         for &pid in chunk {
-            match sockets_of(root, &format!("{pid}/fd"), &mut buffer, |inode, name| {
+            match sockets_of(root, &format!("{pid}/fd"), &mut buffer, |inode, number| {
                 if wanted.binary_search(&inode).is_ok() {
-                    sweep.found.push((inode, pid));
-                    sweep.descriptors.extend(number(name).map(|number| (inode, pid, number)));
+                    sweep.found.push((inode, pid, number));
                 }
             }) {
                 Ok(()) => {}
@@ -156,18 +153,13 @@ fn sweep_some(root: &File, counter: &Counter<'_>, pids: &[Pid], next: &AtomicUsi
 /// Room for about a thousand entries of a descriptor directory.
 pub const DIRECTORY_BUFFER: usize = 32 * 1024;
 
-/// The number of a descriptor, from its name in the directory.
-fn number(name: &CStr) -> Option<u32> {
-    name.to_str().ok()?.parse().ok()
-}
-
 /// Calls `each` with the inode of every socket among the descriptors in `directory` (below `root`),
-/// and the name of the descriptor there.
+/// and the number of the descriptor.
 pub fn sockets_of(
     root: impl AsFd,
     directory: &str,
     buffer: &mut [MaybeUninit<u8>],
-    mut each: impl FnMut(u64, &CStr),
+    mut each: impl FnMut(u64, u32),
 ) -> Result<(), Errno> {
     let descriptors = open_directory(root, directory)?;
     // `socket:[` and an inode of at most 20 digits. Anything longer is a path.
@@ -182,7 +174,7 @@ pub fn sockets_of(
         match rustix::fs::readlinkat_raw(&descriptors, name, &mut link) {
             Ok((target, _)) => {
                 if let Some(inode) = parse_socket_link(target) {
-                    each(inode, name);
+                    each(inode, parse_number(name.to_bytes()));
                 }
             }
             // It was closed after it was listed.
@@ -191,6 +183,11 @@ pub fn sockets_of(
         }
     }
     Ok(())
+}
+
+/// The number that the kernel has written as the name of a descriptor.
+fn parse_number(digits: &[u8]) -> u32 {
+    digits.iter().fold(0, |number: u32, digit| number.wrapping_mul(10).wrapping_add((digit & 0xf).into()))
 }
 
 /// The inodes of all sockets that a process has descriptors of. `None` if these cannot be read.
@@ -231,12 +228,21 @@ mod tests {
         fs::create_dir_all(root.path().join("30")).unwrap();
         fs::create_dir_all(root.path().join("sys")).unwrap();
         let sweep = sweep(root.path(), &[7, 9]).unwrap();
-        assert_eq!(sweep.found, [(7, 1), (7, 20)]);
+        assert_eq!(sweep.found, [(7, 1, 0), (7, 20, 0), (7, 20, 2)]);
         assert_eq!(sweep.owners_of(7).collect::<Vec<_>>(), [1, 20]);
         assert_eq!(sweep.owners_of(8).count(), 0);
         let descriptors: Vec<_> = sweep.descriptors_of(7).map(|of| (of.pid, of.number)).collect();
         assert_eq!(descriptors, [(1, 0), (20, 0), (20, 2)]);
         assert!(sweep.is_complete());
+    }
+
+    /// Regression: the descriptors of portcheck itself were told, though not portcheck.
+    #[test]
+    fn what_we_inherited_is_told_of_nobody_else() {
+        let own = std::process::id();
+        let mut found = vec![(7, own, 3), (7, own, 4), (7, own + 1, 3), (8, own, 5), (8, own, 6)];
+        forget_ourselves(&mut found);
+        assert_eq!(found, [(7, own + 1, 3), (8, own, 5), (8, own, 6)]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub fn look(proc: &Path, entries: &[Entry]) -> Result<Option<Sweep>, Error> {
         let members = hierarchy.members(path);
         let Some(last) = members.iter().position(|&pid| looker.has_all(pid, &wanted)) else { return Ok(None) };
         let seen = &members[..=last];
-        let holders: Vec<Pid> = looker.sweep.found.iter().map(|&(_, pid)| pid).collect();
+        let holders: Vec<Pid> = looker.sweep.found.iter().map(|&(_, pid, _)| pid).collect();
         for relative in holders.into_iter().flat_map(|holder| relatives(proc, holder)) {
             if !seen.contains(&relative) {
                 looker.has_all(relative, &wanted);
@@ -66,15 +66,15 @@ impl Looker {
     /// now.
     fn has_all(&mut self, pid: Pid, wanted: &[u64]) -> bool {
         let sweep = &mut self.sweep;
-        let result = owners::sockets_of(&self.root, &format!("{pid}/fd"), &mut self.buffer, |inode, _| {
+        let result = owners::sockets_of(&self.root, &format!("{pid}/fd"), &mut self.buffer, |inode, number| {
             if wanted.binary_search(&inode).is_ok() {
-                sweep.found.push((inode, pid));
+                sweep.found.push((inode, pid, number));
             }
         });
         if result.is_err_and(|errno| !pids::is_gone(errno)) && !Counter::new(&self.root).is_empty(pid) {
             sweep.unreadable.push(pid);
         }
-        wanted.iter().all(|inode| sweep.found.iter().any(|(found, _)| found == inode))
+        wanted.iter().all(|inode| sweep.found.iter().any(|(found, ..)| found == inode))
     }
 }
 

@@ -12,7 +12,7 @@ use super::owners::{self, Sweep};
 use super::quick;
 use super::sock_diag::Entry;
 use super::view::{self, View};
-use crate::collect::{Detail, Scope};
+use crate::collect::Scope;
 use crate::error::Error;
 use crate::model::Socket;
 
@@ -37,9 +37,7 @@ pub struct Search {
 /// Searches for the owners. Sockets that are closed meanwhile are removed from `entries`: nobody
 /// has them, and that must not be taken for a finding.
 pub fn search(proc: &Path, view: &mut View<'_>, scope: &Scope, entries: &mut Vec<Entry>) -> Result<Search, Error> {
-    let mut wanted: Vec<u64> = entries.iter().filter_map(|entry| entry.socket.inode).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
+    let wanted = inodes(&*entries);
     let sees_every_namespace = host::sees_every_pid_namespace(proc);
     let found = if scope.quick { quick::look(proc, entries) } else { Ok(None) };
     let (sweep, was_quick) = match found.and_then(|found| match found {
@@ -49,11 +47,6 @@ pub fn search(proc: &Path, view: &mut View<'_>, scope: &Scope, entries: &mut Vec
         Ok(found) => found,
         // Sockets without owners are still worth an answer.
         Err(error) => return Ok(Search { failure: Some(error), ..Search::default() }),
-    };
-    let sweep = match scope.detail {
-        Detail::Full => sweep,
-        // Nobody will read the numbers, and there may be very many.
-        _ => Sweep { descriptors: Vec::new(), ..sweep },
     };
     let mut search = Search { sweep, was_quick, sees_every_namespace, ..Search::default() };
     if entries.iter().any(|entry| is_in_doubt(entry, &search.sweep)) {
@@ -71,9 +64,7 @@ pub fn search(proc: &Path, view: &mut View<'_>, scope: &Scope, entries: &mut Vec
 /// Looks once for the owners of sockets that are new, as their processes may end soon. Returns the
 /// sockets without an owner apart: they may be closed already.
 pub fn glance(proc: &Path, entries: Vec<Entry>) -> (Search, Vec<Entry>, Vec<Entry>) {
-    let mut wanted: Vec<u64> = entries.iter().filter_map(|entry| entry.socket.inode).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
+    let wanted = inodes(&entries);
     let sees_every_namespace = host::sees_every_pid_namespace(proc);
     let search = match owners::sweep(proc, &wanted) {
         Ok(sweep) => Search { sweep, sees_every_namespace, ..Search::default() },
@@ -159,8 +150,12 @@ fn is_in_doubt(entry: &Entry, sweep: &Sweep) -> bool {
 
 /// The inodes of `entries` that the sweep found nowhere, ascending.
 fn unowned<'a>(entries: impl IntoIterator<Item = &'a Entry>, sweep: &Sweep) -> Vec<u64> {
-    let mut inodes: Vec<u64> =
-        entries.into_iter().filter(|entry| is_in_doubt(entry, sweep)).filter_map(|entry| entry.socket.inode).collect();
+    inodes(entries.into_iter().filter(|entry| is_in_doubt(entry, sweep)))
+}
+
+/// The inodes of `entries`, ascending.
+fn inodes<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<u64> {
+    let mut inodes: Vec<u64> = entries.into_iter().filter_map(|entry| entry.socket.inode).collect();
     inodes.sort_unstable();
     inodes.dedup();
     inodes
@@ -194,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_socket_whose_owner_was_found_is_not_in_doubt() {
-        let sweep = Sweep { found: vec![(7, 42)], ..Sweep::default() };
+        let sweep = Sweep { found: vec![(7, 42, 3)], ..Sweep::default() };
         assert!(!is_in_doubt(&entry(State::Listen, Some(7)), &sweep));
         assert!(is_in_doubt(&entry(State::Listen, Some(8)), &sweep));
         assert_eq!(unowned(&[entry(State::Listen, Some(7)), entry(State::Listen, Some(8))], &sweep), [8]);
