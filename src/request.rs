@@ -5,12 +5,14 @@ mod address_pattern;
 mod columns;
 mod filter;
 
+use std::net::{IpAddr, SocketAddr};
+
 pub use address_pattern::AddressPattern;
 pub use columns::{Column, ConnectionColumn, Order};
 pub use filter::Filter;
 
 use crate::collect::{Detail, Namespaces, Scope};
-use crate::model::{Backend, Family, Protocol};
+use crate::model::{Backend, Family, Protocol, Socket};
 use crate::target::Target;
 
 /// A question about ports.
@@ -57,6 +59,22 @@ impl Request {
             family: self.family,
             namespaces: self.namespaces.clone(),
         }
+    }
+
+    /// Whether a socket, or one of the ends of a connection, is at a target, and of a family that is
+    /// asked about.
+    pub fn concerns(&self, socket: &Socket) -> bool {
+        let is_at = |target: &Target, end: SocketAddr| {
+            let is_there = |address: &IpAddr| address.to_canonical() == end.ip().to_canonical();
+            target.ports().contains(&end.port())
+                && (target.addresses.is_empty() || target.addresses.iter().any(is_there))
+        };
+        let is_target = |target: &Target| match socket.remote {
+            Some(remote) => is_at(target, socket.local) || is_at(target, remote),
+            None => target.ports().contains(&socket.local.port()) && target.covers(socket),
+        };
+        let is_asked = |target: &Target| target.wants(socket.protocol) && is_target(target);
+        socket.serves(self.family) && (self.targets.is_empty() || self.targets.iter().any(is_asked))
     }
 }
 

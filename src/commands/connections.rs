@@ -92,7 +92,7 @@ pub fn connections(request: &Request, filter: &Filter, arrangement: Arrangement)
     let mut pairs = pair(&sockets, snapshot.host.ephemeral_range);
     pairs.retain(|pair| {
         let connection = pair.of(&sockets);
-        is_asked(connection, request) && is_wanted(connection, filter, &snapshot)
+        request.concerns(connection.own) && is_wanted(connection, filter, &snapshot)
     });
     let all = pairs.len();
     if !request.connections && !filter.states.contains(&State::TimeWait) {
@@ -261,21 +261,6 @@ impl<'a> Connection<'a> {
         let (send, receive) = (self.own.send_queue?, self.own.receive_queue?);
         Some(u64::from(send) + u64::from(receive))
     }
-}
-
-/// Whether one of the ends is a target, of a family that was asked about.
-fn is_asked(connection: Connection<'_>, request: &Request) -> bool {
-    let own = connection.own;
-    let is_end = |end: SocketAddr| {
-        request.targets.iter().any(|target| {
-            let is_there = |address: &IpAddr| address.to_canonical() == end.ip().to_canonical();
-            target.wants(own.protocol)
-                && target.ports().contains(&end.port())
-                && (target.addresses.is_empty() || target.addresses.iter().any(is_there))
-        })
-    };
-    let ends = [Some(own.local), own.remote];
-    own.serves(request.family) && (request.targets.is_empty() || ends.into_iter().flatten().any(is_end))
 }
 
 /// Whether it fits everything that was asked for. For that, either end may belong to somebody.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::diagnosis::Diagnosis;
 use crate::collect;
 use crate::error::Error;
-use crate::model::{Host, Pid, Process, Protocol, Snapshot, Socket, State};
+use crate::model::{Host, Namespace, Pid, Process, Protocol, Snapshot, Socket, State};
 use crate::request::{Filter, Request};
 
 /// The sockets of this machine, counted.
@@ -54,8 +54,8 @@ pub fn summary(request: &Request, filter: &Filter) -> Result<Summary, Error> {
     let scope = Request { targets: Vec::new(), connections: true, ..request.clone() }.scope();
     let mut snapshot = collect::snapshot(&scope)?;
     let Snapshot { host, sockets, processes, .. } = &mut snapshot;
-    let outgoing = outgoing(host, sockets);
-    sockets.retain(|socket| is_asked(socket, request) && filter.fits(socket, processes));
+    let outgoing = outgoing(host, request.namespaces.inside(), sockets);
+    sockets.retain(|socket| request.concerns(socket) && filter.fits(socket, processes));
     let (mut states, mut pids) = (BTreeMap::new(), HashMap::new());
     for socket in &*sockets {
         *states.entry((socket.protocol, socket.state.into_str(), socket.state)).or_insert(0) += 1;
@@ -76,21 +76,12 @@ pub fn summary(request: &Request, filter: &Filter) -> Result<Summary, Error> {
     Ok(Summary { diagnosis, states, processes: counted, unowned, outgoing })
 }
 
-/// Whether one of the ends has a port that was asked about, of a family that was asked about.
-fn is_asked(socket: &Socket, request: &Request) -> bool {
-    let is_target = |end: SocketAddr| {
-        request.targets.iter().any(|target| target.wants(socket.protocol) && target.ports().contains(&end.port()))
-    };
-    let ends = [Some(socket.local), socket.remote];
-    socket.serves(request.family) && (request.targets.is_empty() || ends.into_iter().flatten().any(is_target))
-}
-
 /// The destination of TCP that takes most ports for outgoing connections. Other network namespaces
-/// have ports of their own.
-fn outgoing(host: &Host, sockets: &[Socket]) -> Option<Outgoing> {
+/// than that which is looked at have ports of their own.
+fn outgoing(host: &Host, inside: Option<&Namespace>, sockets: &[Socket]) -> Option<Outgoing> {
     let range @ (first, last) = host.ephemeral_range?;
     let is_picked = |port: u16| (first..=last).contains(&port) && !host.reserved_ports.contains(port);
-    let own = sockets.iter().filter(|it| it.protocol == Protocol::Tcp && it.namespace.is_none());
+    let own = sockets.iter().filter(|it| it.protocol == Protocol::Tcp && it.namespace.as_deref() == inside);
     let picked = own.filter(|socket| is_picked(socket.local.port()));
     let (mut bound, mut taken) = (HashSet::new(), HashMap::<_, HashSet<u16>>::new());
     for socket in picked {
@@ -129,17 +120,26 @@ mod tests {
             connection("10.0.0.1:80", "10.0.0.4:40001"),
             listener("0.0.0.0:40005"),
         ];
-        let outgoing = outgoing(&host(), &sockets).unwrap();
+        let outgoing = outgoing(&host(), None, &sockets).unwrap();
         let busiest = Some(("10.0.0.1".parse().unwrap(), "10.0.0.2:5432".parse().unwrap()));
         assert_eq!(outgoing, Outgoing { range: (40000, 40009), available: 9, busiest, used: 2 });
         assert_eq!(outgoing.left(), 7);
     }
 
+    /// Regression: of another namespace, no connection counted.
+    #[test]
+    fn the_namespace_that_is_looked_at_counts() {
+        let blue = crate::testing::namespace("blue");
+        let away = Socket { namespace: Some(Box::new(blue.clone())), ..connection("10.0.0.1:40000", "10.0.0.2:5432") };
+        let used = |inside| outgoing(&host(), inside, std::slice::from_ref(&away)).unwrap().used;
+        assert_eq!((used(Some(&blue)), used(None)), (1, 0));
+    }
+
     #[test]
     fn a_machine_without_connections_has_all_ports_left() {
-        let outgoing = outgoing(&host(), &[]).unwrap();
+        let outgoing = outgoing(&host(), None, &[]).unwrap();
         assert_eq!((outgoing.busiest.is_none(), outgoing.left()), (true, 10));
         let closed = Host { ephemeral_range: None, ..host() };
-        assert_eq!(super::outgoing(&closed, &[]), None);
+        assert_eq!(super::outgoing(&closed, None, &[]), None);
     }
 }

@@ -224,6 +224,8 @@ fn a_summary_counts_sockets_and_the_ports_that_are_left() {
         let text = run(&["connections", "8080", "--summary"]).stdout;
         assert!(text.starts_with("7 sockets\n  6  tcp established\n  1  tcp listen\n\nby process\n  7  "), "{text}");
         assert!(text.contains("use 3 of 89 ports (40000-40099): 86 more are possible"), "{text}");
+        let elsewhere = json(&["connections", "127.0.0.2:8080", "--summary"]);
+        assert_eq!(elsewhere["summary"]["states"], value!([]), "regression: any address counted");
         assert_eq!(json(&["--summary", "--user", "daemon"])["summary"]["states"], value!([]));
         drop(udp);
     });
