@@ -6,6 +6,7 @@
 
 mod caller;
 mod check;
+mod columns;
 mod common;
 mod complete;
 mod connections;

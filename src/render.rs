@@ -27,6 +27,7 @@ mod watch;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::answer::Answer;
 use crate::commands::diagnosis::Diagnosis;
@@ -101,6 +102,13 @@ impl Style {
             Exit::No | Exit::Unknown | Exit::Timeout if self.exit_zero => Exit::Yes,
             exit => exit,
         }
+    }
+}
+
+impl Style {
+    /// The present, as [`now`](Self::now) counts it.
+    pub fn present() -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
     }
 }
 

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::iter;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::platform::machine;
 use crate::render::escape::quote;
@@ -16,11 +15,6 @@ pub fn terminal_width() -> Option<u16> {
         return None;
     }
     terminal_size::terminal_size_of(stdout).map(|(width, _)| width.0).filter(|&width| width > 0)
-}
-
-/// Seconds since 1970-01-01 UTC.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 /// How root can call this program: by name where sudo or Windows finds it, else by path.

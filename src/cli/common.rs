@@ -156,7 +156,7 @@ impl<F: Formats> Output<F> {
             columns: Vec::new(),
             connection_columns: Vec::new(),
             as_root: caller::as_root(as_root),
-            now: caller::now(),
+            now: Style::present(),
             home: std::env::home_dir(),
         })
     }

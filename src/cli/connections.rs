@@ -5,14 +5,15 @@ use std::ffi::OsString;
 use clap::Args;
 use strum::VariantNames;
 
+use super::columns::Columns;
 use super::common::{self, Narrow, Output, Plain, Where};
-use super::filters::{self, Filters};
+use super::filters::Filters;
 use super::names::{ListFormats, NativeOnly, named};
 use super::rules::Rule;
 use super::{Stop, Wish, help, targets};
 use crate::collect::Detail;
 use crate::render::{Format, Style};
-use crate::request::{Arrangement, By, ConnectionColumn, Order, Request};
+use crate::request::{Arrangement, By, ConnectionColumn, Request};
 use crate::terminal::Printing;
 
 #[derive(Debug, Args)]
@@ -30,26 +31,8 @@ pub struct ConnectionsArgs {
     /// Count them by this
     #[arg(long, value_name = "WHAT", value_parser = named::<By>(By::VARIANTS), help_heading = "Output")]
     by: Option<By>,
-    /// Sort by one of the columns below; -COLUMN puts the most first
-    #[arg(
-        long,
-        value_name = "COLUMN",
-        default_value = "port",
-        hide_default_value = true,
-        allow_hyphen_values = true,
-        value_parser = filters::order::<ConnectionColumn>(ConnectionColumn::VARIANTS),
-        help_heading = "Output"
-    )]
-    sort: Order<ConnectionColumn>,
-    /// Show these columns, joined by commas
-    #[arg(
-        long,
-        value_name = "COLUMN",
-        value_delimiter = ',',
-        value_parser = named::<ConnectionColumn>(ConnectionColumn::VARIANTS),
-        help_heading = "Output"
-    )]
-    columns: Vec<ConnectionColumn>,
+    #[command(flatten)]
+    columns: Columns<ConnectionColumn>,
     /// Show other machines by name, as far as the name service answers within 2 s
     #[arg(long, help_heading = "Output")]
     resolve: bool,
@@ -70,7 +53,9 @@ pub struct ConnectionsArgs {
 pub const RULES: &[Rule<ConnectionsArgs>] = &[
     Rule {
         example: "connections --columns peer --format csv",
-        is_broken: |connections| !connections.columns.is_empty() && connections.output.format() != Format::Table,
+        is_broken: |connections| {
+            !connections.columns.columns.is_empty() && connections.output.format() != Format::Table
+        },
         message: common::COLUMNS_ARE_OF_TABLES,
     },
     Rule {
@@ -87,7 +72,7 @@ impl ConnectionsArgs {
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
         let namespaces = self.place.namespaces()?;
         let filter = self.filters.resolve()?;
-        let arrangement = Arrangement { by: self.by, order: self.sort, with_names: self.resolve };
+        let arrangement = Arrangement { by: self.by, order: self.columns.sort, with_names: self.resolve };
         let targets = targets::resolve(&self.targets, &self.narrow)?;
         let request = Request {
             connections: self.all,
@@ -97,7 +82,7 @@ impl ConnectionsArgs {
         };
         let style = self.output.style(typed).map(|style| Style {
             connections: true,
-            connection_columns: self.columns,
+            connection_columns: self.columns.columns,
             ..self.plain.style(style)
         });
         let printing = Printing { style, color: self.output.color() };

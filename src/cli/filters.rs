@@ -1,9 +1,6 @@
 //! The options that narrow a listing. All that are typed must fit; of the values of one, any.
 
-use std::str::FromStr;
-
 use clap::Args;
-use clap::builder::TypedValueParser;
 use strum::VariantNames;
 
 use super::Stop;
@@ -11,7 +8,7 @@ use super::names::{named, parse_pid};
 use crate::classify::Class;
 use crate::collect;
 use crate::model::State;
-use crate::request::{AddressPattern, Filter, Order};
+use crate::request::{AddressPattern, Filter};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filters, of which all must fit; each takes several values, joined by commas")]
@@ -77,15 +74,4 @@ impl Filters {
             exposed: self.exposed,
         })
     }
-}
-
-/// Reads a column to sort by; a dash before it reverses the order.
-pub fn order<C>(names: &'static [&'static str]) -> impl TypedValueParser<Value = Order<C>>
-where
-    C: FromStr + Clone + Send + Sync + 'static,
-{
-    let read = move |typed: &str| {
-        typed.parse::<Order<C>>().map_err(|_| format!("is no column: write one of {}", names.join(", ")))
-    };
-    clap::builder::StringValueParser::new().try_map(move |typed| read(&typed))
 }

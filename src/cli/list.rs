@@ -5,14 +5,15 @@ use std::ffi::OsString;
 use clap::Args;
 use strum::VariantNames;
 
+use super::columns::Columns;
 use super::common::{self, Narrow, Output, Plain, Where};
-use super::filters::{self, Filters};
+use super::filters::Filters;
 use super::names::{AllFormats, named};
 use super::rules::Rule;
 use super::{Stop, Wish, help};
 use crate::model::Backend;
 use crate::render::{Format, Style};
-use crate::request::{Column, Order, Request};
+use crate::request::{Column, Request};
 use crate::terminal::Printing;
 
 #[derive(Debug, Args)]
@@ -26,7 +27,7 @@ pub struct ListArgs {
     #[command(flatten)]
     filters: Filters,
     #[command(flatten)]
-    columns: Columns,
+    columns: Columns<Column>,
     #[command(flatten)]
     place: Where,
     /// Where to read the sockets from: the kernel, or netstat2 and sysinfo
@@ -42,25 +43,6 @@ pub struct ListArgs {
     plain: Plain,
     #[command(flatten)]
     output: Output<AllFormats>,
-}
-
-/// What the table shows.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct Columns {
-    /// Sort by one of the columns below; -COLUMN for the reverse
-    #[arg(
-        long,
-        value_name = "COLUMN",
-        default_value = "port",
-        hide_default_value = true,
-        allow_hyphen_values = true,
-        value_parser = filters::order::<Column>(Column::VARIANTS)
-    )]
-    pub sort: Order<Column>,
-    /// Show these columns, joined by commas
-    #[arg(long, value_name = "COLUMN", value_delimiter = ',', value_parser = named::<Column>(Column::VARIANTS))]
-    pub columns: Vec<Column>,
 }
 
 /// What does not go together.

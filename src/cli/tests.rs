@@ -263,3 +263,10 @@ proptest::proptest! {
         }
     }
 }
+
+/// The live view ends processes as `portcheck kill` does if nothing is said.
+#[test]
+fn the_defaults_of_kill_are_those_of_its_options() {
+    let Ok(Wish::Kill(_, options, _)) = wish("kill 8080") else { panic!("kill 8080") };
+    assert_eq!(options, crate::commands::kill::Options::default());
+}

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use strum::VariantNames;
 
+use super::columns::Columns;
 use super::common::{self, Narrow, Output, Where};
 use super::filters::Filters;
-use super::list::Columns;
 use super::names::{EventFormats, NativeOnly, named};
 use super::rules::Rule;
 use super::{Stop, Wish, help, targets};
@@ -16,7 +16,7 @@ use crate::collect::Detail;
 use crate::commands::watch::Kind;
 use crate::duration::parse_duration;
 use crate::render::{Format, Style};
-use crate::request::Request;
+use crate::request::{Column, Request};
 use crate::terminal::Printing;
 use crate::terminal::watch::Watching;
 
@@ -52,7 +52,7 @@ pub struct WatchArgs {
     )]
     timeout: Duration,
     #[command(flatten)]
-    columns: Columns,
+    columns: Columns<Column>,
     /// Panic in the live view, so that a test sees what becomes of the terminal
     #[arg(long, hide = true)]
     panic_for_test: bool,

@@ -43,7 +43,7 @@ use keepers::Keepers;
 use starters::Starters;
 
 /// What is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
 pub struct Options {
     /// The first signal to send.
@@ -65,6 +65,23 @@ pub struct Options {
     pub consent: Consent,
     /// Whether it is a failure if nobody holds the port.
     pub expect_held: bool,
+}
+
+impl Default for Options {
+    /// As `portcheck kill` has them if nothing is said.
+    fn default() -> Self {
+        Self {
+            signal: Signal::default(),
+            grace: Duration::from_secs(5),
+            force: false,
+            clients: false,
+            supervisor: false,
+            remnants: false,
+            settle: Duration::from_millis(300),
+            consent: Consent::default(),
+            expect_held: false,
+        }
+    }
 }
 
 /// The plan, with a handle to each process that is to be signalled.

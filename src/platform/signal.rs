@@ -29,6 +29,13 @@ pub enum Signal {
     Cont,
 }
 
+impl Default for Signal {
+    /// The same as [`Signal::USUAL`].
+    fn default() -> Self {
+        if IS_WINDOWS { Self::Kill } else { Self::Term }
+    }
+}
+
 impl Signal {
     /// The signal that is used by default. Windows cannot ask a process to end, only end it
     /// (TerminateProcess), as SIGKILL does.

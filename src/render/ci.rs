@@ -22,6 +22,8 @@ pub struct Case {
     pub result: Outcome,
     /// What kind of answer it is: `held`, `free`, `kill`.
     pub kind: &'static str,
+    /// What it comes to: `web 8080/tcp is held`, `portcheck kill`.
+    pub title: String,
     /// What it is about: `web 8080/tcp`.
     pub name: String,
     /// What there is to say; may have several lines.
@@ -53,15 +55,12 @@ impl From<Exit> for Outcome {
     }
 }
 
-impl Case {
-    /// What it comes to: `web 8080/tcp is held`, `portcheck kill`.
-    fn title(&self) -> String {
-        match (self.kind, &self.name) {
-            (_, name) if name.starts_with("portcheck ") => name.clone(),
-            ("collision", name) => format!("{name} is asked for twice"),
-            ("ours", name) => format!("{name} is held by this project"),
-            (kind, name) => format!("{name} is {kind}"),
-        }
+/// What it comes to for a port or a file.
+fn title(kind: &str, name: &str) -> String {
+    match kind {
+        "collision" => format!("{name} is asked for twice"),
+        "ours" => format!("{name} is held by this project"),
+        kind => format!("{name} is {kind}"),
     }
 }
 
@@ -77,6 +76,7 @@ pub fn fault(fault: &Fault, format: Format, out: &mut dyn Write) -> io::Result<(
     let case = Case {
         result: Outcome::Bad,
         kind: "malformed",
+        title: title("malformed", "manifest"),
         name: "manifest".to_owned(),
         message: fault.message.clone(),
         place,
@@ -119,10 +119,12 @@ fn row_case(report: &Report, row: &Row) -> Case {
     let todo = if result == Outcome::Good { Vec::new() } else { preflight::what_to_do(report, row) };
     let lines: Vec<String> = preflight::why(report, row).into_iter().chain(todo).collect();
     let spot = row.wanted.spot;
+    let (kind, name) = (preflight::status(row), format!("{} {}", row.wanted.service, preflight::port(row)));
     Case {
         result,
-        kind: preflight::status(row),
-        name: format!("{} {}", row.wanted.service, preflight::port(row)),
+        kind,
+        title: title(kind, &name),
+        name,
         message: lines.join("\n"),
         place: Some((row.wanted.file.to_string_lossy().into_owned(), spot.line, spot.column)),
         warnings: preflight::warnings(report, row),
@@ -142,10 +144,12 @@ fn port_case(port: &PortReport, processes: &[crate::model::Process], is_asked: b
     let remedy = first.and_then(|finding| finding.remedies.iter().find_map(|remedy| remedy.command.as_deref()));
     let is_free = port.verdict.status == Status::Free;
     let lines = [Some(reason).filter(|_| !is_free), remedy.filter(|_| is_asked && !is_free).map(escape::typed)];
+    let (kind, name) = (port.verdict.status.into_str(), super::rows::name(port));
     Case {
         result,
-        kind: port.verdict.status.into_str(),
-        name: super::rows::name(port),
+        kind,
+        title: title(kind, &name),
+        name,
         message: lines.into_iter().flatten().collect::<Vec<_>>().join("\n"),
         place: None,
         warnings: Vec::new(),
@@ -158,10 +162,12 @@ fn whole(answer: &Answer, style: &Style) -> io::Result<Case> {
     super::write(answer, &Style { format: Format::Table, width: None, ..style.clone() }, &mut text)?;
     let text = anstream::adapter::strip_bytes(&text).into_vec();
     let command = answer.command().into_str();
+    let name = format!("portcheck {command}");
     Ok(Case {
         result: answer.exit().into(),
         kind: command,
-        name: format!("portcheck {command}"),
+        title: name.clone(),
+        name,
         message: String::from_utf8_lossy(&text).trim_end().to_owned(),
         place: None,
         warnings: Vec::new(),
@@ -181,6 +187,7 @@ mod tests {
         let bad = Case {
             result: Outcome::Bad,
             kind: "held",
+            title: title("held", "web 8080/tcp"),
             name: "web 8080/tcp".to_owned(),
             message: "a,b: 100 %\r\n::error::<x> & \"y\"".to_owned(),
             place: Some(("a,b:c.yaml".to_owned(), 12, 9)),
@@ -189,12 +196,14 @@ mod tests {
         let good = Case {
             result: Outcome::Good,
             kind: "free",
+            title: title("free", "web 8080/tcp"),
             message: String::new(),
             place: None,
             warnings: Vec::new(),
             ..bad.clone()
         };
-        let unknown = Case { result: Outcome::Unknown, kind: "unresolved", warnings: Vec::new(), ..bad.clone() };
+        let title = title("unresolved", "web 8080/tcp");
+        let unknown = Case { result: Outcome::Unknown, kind: "unresolved", title, warnings: Vec::new(), ..bad.clone() };
         vec![bad, good, unknown]
     }
 

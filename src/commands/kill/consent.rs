@@ -10,9 +10,10 @@ const MOST_PROCESSES: usize = 5;
 const MOST_USERS: usize = 3;
 
 /// The user's consent to the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Consent {
     /// The plan is shown, and the user is asked.
+    #[default]
     Ask,
     /// It was given beforehand, perhaps for exactly so many processes.
     Given(Option<usize>),

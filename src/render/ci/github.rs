@@ -7,12 +7,12 @@ use super::{Case, Outcome, harmless};
 /// Writes an annotation for each case, unless a line is as it should be, and one for each warning.
 pub fn write(cases: &[Case], out: &mut dyn Write) -> io::Result<()> {
     for case in cases {
-        let title = case.title();
+        let title = &case.title;
         let level = if case.result == Outcome::Good { "notice" } else { "error" };
-        let message = if case.message.is_empty() { &title } else { &case.message };
+        let message = if case.message.is_empty() { title } else { &case.message };
         // A line that is as it should be needs no note.
         if case.result != Outcome::Good || case.place.is_none() {
-            annotate(level, case, &title, message, out)?;
+            annotate(level, case, title, message, out)?;
         }
         for warning in &case.warnings {
             annotate("warning", case, &case.name, warning, out)?;

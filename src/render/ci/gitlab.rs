@@ -48,7 +48,7 @@ fn issue(case: &Case, kind: &str, severity: &'static str, message: &str) -> Issu
     let path = path.strip_prefix("./").unwrap_or(path);
     let warned = if kind == "warning" { message } else { "" };
     Issue {
-        description: harmless(&format!("{}: {message}", case.title())).replace('\n', "; "),
+        description: harmless(&format!("{}: {message}", case.title)).replace('\n', "; "),
         check_name: format!("portcheck-{kind}"),
         fingerprint: fingerprint(&[path, &line.to_string(), &case.name, kind, warned]),
         severity,

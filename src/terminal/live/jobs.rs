@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ratatui_core::text::Line;
 
@@ -12,11 +12,10 @@ use super::{Message, ansi};
 use crate::answer::Answer;
 use crate::collect::{self, Detail, Scope};
 use crate::commands::check::check;
-use crate::commands::kill::{Chosen, Consent, Options, Prepared, prepare};
+use crate::commands::kill::{Chosen, Options, Prepared, prepare};
 use crate::error::Error;
 use crate::model::Socket;
 use crate::picker::Picker;
-use crate::platform::Signal;
 use crate::query;
 use crate::render::{self, Style, escape};
 use crate::request::Request;
@@ -44,8 +43,7 @@ impl Jobs {
 
     /// How to write what is shown now, in so many columns.
     fn style(&self, width: u16) -> Style {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(self.style.now, |now| now.as_secs());
-        Style { width: Some(width), now, ..self.style.clone() }
+        Style { width: Some(width), now: Style::present(), ..self.style.clone() }
     }
 
     /// Reports on the port of a row, and looks at its connections from now on.
@@ -180,7 +178,7 @@ fn plan(row: Row, request: Request, style: &Style) -> Result<Message, Error> {
         return Ok(Message::Told(Popup::new("kill", vec![text.into()])));
     }
     let chosen = Chosen { holders: row.holders.into_vec(), sockets: row.sockets.into_vec() };
-    let prepared = prepare(request, options())?.only(&chosen);
+    let prepared = prepare(request, Options::default())?.only(&chosen);
     if prepared.plan.is_empty() && prepared.plan.refusals.is_empty() {
         let text = format!("who held {name} when you pressed k does not hold it any more: nothing was done");
         return Ok(Message::Told(Popup::new("kill", vec![text.into()])));
@@ -193,21 +191,6 @@ fn plan(row: Row, request: Request, style: &Style) -> Result<Message, Error> {
     let _ = render::write_plan(&prepared, style, &mut text);
     let plan = Popup::new("kill", ansi::lines(&String::from_utf8_lossy(&text)));
     Ok(Message::Planned(Box::new(prepared), plan))
-}
-
-/// As `portcheck kill` has them if nothing is said.
-fn options() -> Options {
-    Options {
-        signal: if crate::platform::machine::IS_WINDOWS { Signal::Kill } else { Signal::Term },
-        grace: Duration::from_secs(5),
-        force: false,
-        clients: false,
-        supervisor: false,
-        remnants: false,
-        settle: Duration::from_millis(300),
-        consent: Consent::Ask,
-        expect_held: false,
-    }
 }
 
 impl Id {
