@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::paper::{Paper, wrap};
+use super::paper::Paper;
 use super::report::headline;
-use super::{Style, colour, escape};
+use super::table::with_status;
+use super::{Style, escape};
 use crate::commands::preflight::{Asked, Report, Row, Standing};
-use crate::diagnose::{PortReport, Prominence, Remedy, Severity};
+use crate::diagnose::{PortReport, Prominence, Remedy, Severity, Status};
 use crate::prose;
 
 /// Writes a row for each port, and what to do about those that cannot be had.
@@ -14,8 +15,8 @@ pub fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<
     if report.rows.is_empty() {
         return writeln!(out, "nothing to show: no file asks for a port");
     }
-    let lines: Vec<[String; 4]> = report.rows.iter().map(|row| cells(report, row)).collect();
-    table(&report.rows, &lines, style, out)?;
+    let rows: Vec<(Status, [String; 4])> = report.rows.iter().map(|row| (colour_of(row), cells(report, row))).collect();
+    with_status(["STATUS", "PORT", "ASKED FOR BY", "WHY"], &rows, style, out)?;
     let paper = &mut Paper::new(style.width, out);
     let wrong: Vec<&Row> = report.rows.iter().filter(|row| !row.is_fine()).collect();
     if !wrong.is_empty() {
@@ -42,34 +43,7 @@ fn conclusion(report: &Report) -> String {
     }
 }
 
-const HEADING: [&str; 4] = ["STATUS", "PORT", "ASKED FOR BY", "WHY"];
-
-/// Reasons get at least so much room.
-const NARROWEST: usize = 30;
-
-fn table(rows: &[Row], lines: &[[String; 4]], style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    let width = |at: usize| lines.iter().map(|line| escape::width_of(&line[at])).fold(HEADING[at].len(), usize::max);
-    let widths = [width(0), width(1), width(2)];
-    let indent: usize = widths.iter().map(|width| width + 2).sum();
-    let room = style.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(indent).max(NARROWEST));
-    let padded = |text: &str, at: usize| {
-        let blanks = widths[at].saturating_sub(escape::width_of(text)) + 2;
-        format!("{text}{}", " ".repeat(blanks))
-    };
-    let heading: String = (0..3).map(|at| padded(HEADING[at], at)).collect();
-    writeln!(out, "{0}{heading}{1}{0:#}", colour::STRONG, HEADING[3])?;
-    for (row, line) in rows.iter().zip(lines) {
-        let colour = colour::of(colour_of(row));
-        let status = &line[0];
-        let why = wrap(&line[3], room).join(&format!("\n{:indent$}", ""));
-        let rest = format!("{}{}{}{why}", &padded(status, 0)[status.len()..], padded(&line[1], 1), padded(&line[2], 2));
-        writeln!(out, "{colour}{status}{colour:#}{}", rest.trim_end())?;
-    }
-    Ok(())
-}
-
-fn colour_of(row: &Row) -> crate::diagnose::Status {
-    use crate::diagnose::Status;
+fn colour_of(row: &Row) -> Status {
     match row.standing {
         _ if row.is_fine() => Status::Free,
         Standing::Unknown | Standing::Unresolved => Status::Unknown,
@@ -123,7 +97,7 @@ fn answered<'a>(report: &'a Report, row: &Row) -> Option<&'a PortReport> {
 
 /// Who holds a port, in the words of a report.
 pub fn holder(report: &Report, row: &Row) -> Option<String> {
-    let answered = answered(report, row).filter(|port| port.verdict.status == crate::diagnose::Status::Held)?;
+    let answered = answered(report, row).filter(|port| port.verdict.status == Status::Held)?;
     Some(headline::of(&[answered], &report.diagnosis).text)
 }
 

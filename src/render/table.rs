@@ -78,9 +78,9 @@ pub fn verdicts(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io
     if diagnosis.ports.is_empty() {
         return writeln!(out, "nothing to show: no port matches");
     }
-    let rows: Vec<(Status, String, String)> =
+    let rows: Vec<(Status, [String; 3])> =
         lines(&diagnosis.ports).iter().map(|line| verdict_row(line, diagnosis)).collect();
-    write_verdicts(&rows, style, out)?;
+    with_status(["STATUS", "PORT", "WHY"], &rows, style, out)?;
     for port in diagnosis.ports.iter().filter(|port| !port.observed.elsewhere.is_empty()) {
         elsewhere(port, diagnosis, &mut Paper::new(style.width, out))?;
     }
@@ -93,22 +93,29 @@ pub fn verdicts(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io
     notes(diagnosis, style, out)
 }
 
-/// Writes status, ports and reason in columns. A long reason continues below.
-fn write_verdicts(rows: &[(Status, String, String)], style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    const HEADING: [&str; 2] = ["STATUS", "PORT"];
-    let statuses = rows.iter().map(|(status, ..)| status.into_str().len()).fold(HEADING[0].len(), usize::max);
-    let ports = rows.iter().map(|(_, ports, _)| width_of(ports)).fold(HEADING[1].len(), usize::max);
-    let gutter = " ".repeat(GUTTER.into());
-    let indent = statuses + ports + 2 * gutter.len();
+/// Writes rows in columns: a status in its colour, and a reason at the end, which continues below
+/// itself if it is long.
+pub fn with_status<const N: usize>(
+    heading: [&str; N],
+    rows: &[(Status, [String; N])],
+    style: &Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let last = N - 1;
+    let gutter = usize::from(GUTTER);
+    let width = |at: usize| rows.iter().map(|(_, row)| width_of(&row[at])).fold(heading[at].len(), usize::max);
+    let widths: Vec<usize> = (0..last).map(|at| width(at) + gutter).collect();
+    let indent: usize = widths.iter().sum();
     let room = style.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(indent).max(NARROWEST));
-    let [status, port] = HEADING;
-    writeln!(out, "{0}{status:<statuses$}{gutter}{port:<ports$}{gutter}WHY{0:#}", colour::STRONG)?;
-    for (status, names, why) in rows {
-        let (colour, word) = (colour::of(*status), status.into_str());
-        let lines = wrap(why, room).join(&format!("\n{:indent$}", ""));
-        let (after_status, after_names) = (statuses - word.len(), ports - width_of(names));
-        let rest = format!("{:after_status$}{gutter}{names}{:after_names$}{gutter}{lines}", "", "");
-        writeln!(out, "{colour}{word}{colour:#}{}", rest.trim_end())?;
+    let padded = |text: &str, at: usize| format!("{text}{:1$}", "", widths[at].saturating_sub(width_of(text)));
+    let names: String = (0..last).map(|at| padded(heading[at], at)).collect();
+    writeln!(out, "{0}{names}{1}{0:#}", colour::STRONG, heading[last])?;
+    for (status, row) in rows {
+        let colour = colour::of(*status);
+        let lines = wrap(&row[last], room).join(&format!("\n{:indent$}", ""));
+        let whole: String = (0..last).map(|at| padded(&row[at], at)).chain([lines]).collect();
+        let (word, rest) = whole.trim_end().split_at(row[0].len());
+        writeln!(out, "{colour}{word}{colour:#}{rest}")?;
     }
     Ok(())
 }
@@ -120,15 +127,16 @@ fn elsewhere(port: &PortReport, diagnosis: &Diagnosis, paper: &mut Paper<'_>) ->
     findings.try_for_each(|finding| paper.sentence(&prose::sentence(finding, &diagnosis.processes)))
 }
 
-fn verdict_row(line: &Line<'_>, diagnosis: &Diagnosis) -> (Status, String, String) {
-    match *line {
+fn verdict_row(line: &Line<'_>, diagnosis: &Diagnosis) -> (Status, [String; 3]) {
+    let (status, names, why) = match *line {
         Line::Free(run) => (Status::Free, format!("{}{}", range(run), on(&run[0], "and")), String::new()),
         Line::One(port) => {
             let first = port.verdict.findings.first().filter(|_| port.verdict.status != Status::Free);
             let why = first.map(|finding| prose::sentence(finding, &diagnosis.processes)).unwrap_or_default();
             (port.verdict.status, name(port), escape::terminal(&why).into_owned())
         }
-    }
+    };
+    (status, [status.into_str().to_owned(), names, why])
 }
 
 /// Without lines, and without a will of its own where to break cells: an address would not survive
