@@ -32,7 +32,7 @@ Common options:
   --process NAME, --user USER, --pid PID
                          List only what these hold
   --reuse-addr           Assume that your server sets SO_REUSEADDR
-  --json                 Print JSON; --format has ndjson, csv, markdown,
+  --json                 Print JSON; --format has more: csv for most commands,
                          and github, gitlab, junit for CI
   -q, --quiet            Print nothing: the exit code is the answer
   -v, --verbose          Show all facts
@@ -49,7 +49,8 @@ Examples:
 Exit codes:
   0  yes: free, listed, or done          3  cannot tell whether it is free
   1  no: held, blocked, or not done      4  portcheck itself failed
-  2  the command line is wrong         124  wait ran out of time"
+  2  the command line or a file        124  wait ran out of time
+     that you name is wrong       126, 127  CMD of '-- CMD' could not be run"
 );
 
 /// The template, with its headings as clap prints them.
@@ -129,7 +130,7 @@ Examples:
   portcheck connections --peer 10.0.0.0/8 --sort -sent
 
 Each connection is one row. If both its ends are on this machine, both processes are named. SENT and
-RECEIVED are what the client sent and received.";
+RECEIVED are the bytes that the client sent and received.";
 
 /// Examples of `portcheck kill`.
 pub const KILL: &str = "\
@@ -169,10 +170,10 @@ Examples:
   portcheck watch 8080 --format ndjson   The same of one port, for a program
   portcheck watch --event opened,changed --exposed --exec 'notify-send portcheck'
 
-Elsewhere than on a terminal, and with --format ndjson, --event, --exec or --timeout, there is a
-line for each event. The first lines tell what is there. A port that is open for less than 250 ms
-may be missed; then a line says 'lost'. Ctrl-C, SIGTERM and a reader that hangs up end the watch
-with exit code 0.";
+On a terminal it is a live view. In a pipe, and with --format ndjson, --event, --exec or --timeout,
+it prints a line for each event; the first lines tell what is there. A port that is open for less
+than 250 ms may be missed. Linux tells of that by the event 'lost', but not with -A. Ctrl-C, SIGTERM
+and a reader that hangs up end the watch with exit code 0.";
 
 /// Examples of `portcheck reach`.
 pub const REACH: &str = "\

@@ -21,6 +21,8 @@ use crate::terminal::Printing;
 use crate::terminal::watch::Watching;
 
 #[derive(Debug, Args)]
+// A stream of events is no JSON document; RULES says so to whoever types --json.
+#[command(mut_arg("json", |json| json.hide(true)))]
 #[command(next_help_heading = "Selecting", after_help = help::styled(help::WATCH))]
 pub struct WatchArgs {
     #[arg(value_name = "TARGET", help = common::TARGET, help_heading = None)]

@@ -7,7 +7,7 @@ pub enum Exit {
     Yes,
     /// 1: at least one is held or blocked.
     No,
-    /// 2: the command line is wrong.
+    /// 2: the command line is wrong, or a file that it names.
     Usage,
     /// 3: something needed could not be seen.
     Unknown,
