@@ -17,6 +17,7 @@ mod markdown;
 mod paper;
 mod plain;
 mod preflight;
+mod prometheus;
 mod reach;
 mod report;
 pub mod rows;
@@ -64,6 +65,8 @@ pub enum Format {
     Gitlab,
     /// Tests in the XML of JUnit.
     Junit,
+    /// Metrics for the textfile collector of Prometheus' node_exporter.
+    Prometheus,
     /// The ids of processes alone, one a line.
     Pids,
     /// How many there are.
@@ -136,6 +139,7 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
         (Format::Ndjson, _) => json::lines(diagnosis, out),
         (Format::Csv, Answer::Free(report)) => csv::leases(report, out),
         (Format::Csv, _) => csv::write(diagnosis, style, out),
+        (Format::Prometheus, _) => prometheus::write(diagnosis, out),
         (Format::Markdown, _) => markdown::write(diagnosis, style, out),
         (Format::Table, Answer::Free(report)) => free::write(report, out),
         (Format::Table, Answer::List(listing)) => table::list(listing, style, out),

@@ -8,7 +8,7 @@ use strum::VariantNames;
 use super::columns::Columns;
 use super::common::{self, Narrow, Output, Plain, Where};
 use super::filters::Filters;
-use super::names::{AllFormats, named};
+use super::names::{PortListFormats, named};
 use super::rules::Rule;
 use super::{Stop, Wish, help};
 use crate::model::Backend;
@@ -42,7 +42,7 @@ pub struct ListArgs {
     #[command(flatten)]
     plain: Plain,
     #[command(flatten)]
-    output: Output<AllFormats>,
+    output: Output<PortListFormats>,
 }
 
 /// What does not go together.

@@ -30,6 +30,15 @@ impl Formats for AllFormats {
     const NAMES: &'static [&'static str] = &["table", "json", "ndjson", "csv", "markdown", "github", "gitlab", "junit"];
 }
 
+/// The formats of the list of ports: all, and metrics.
+#[derive(Debug)]
+pub struct PortListFormats;
+
+impl Formats for PortListFormats {
+    const NAMES: &'static [&'static str] =
+        &["table", "json", "ndjson", "csv", "markdown", "github", "gitlab", "junit", "prometheus"];
+}
+
 /// The formats of lists of something else than ports.
 #[derive(Debug)]
 pub struct ListFormats;

@@ -86,6 +86,8 @@ mod program;
 #[cfg(target_os = "linux")]
 mod projects;
 #[cfg(target_os = "linux")]
+mod prometheus;
+#[cfg(target_os = "linux")]
 mod quick;
 #[cfg(target_os = "linux")]
 mod reach;
