@@ -83,7 +83,7 @@ impl Exposure {
         let address: IpAddr = socket.local.ip().to_canonical();
         match &socket.device {
             _ if address.is_loopback() => Self::Loopback,
-            Some(device) if device == "lo" => Self::Loopback,
+            Some(device) if &**device == "lo" => Self::Loopback,
             // Its addresses are not those of this machine.
             _ if socket.namespace.is_some() => Self::Namespace,
             None if socket.is_wildcard() => Self::All,
@@ -110,7 +110,7 @@ mod tests {
     fn exposure_by_address_and_device() {
         let exposure = |local: &str, device: Option<&str>| {
             let mut socket = crate::testing::listener(local);
-            socket.device = device.map(str::to_owned);
+            socket.device = device.map(Into::into);
             Exposure::of(&socket)
         };
         assert_eq!(exposure("127.0.0.53:53", None), Exposure::Loopback);

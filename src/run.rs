@@ -1,6 +1,7 @@
 //! The program from its arguments to its exit code: parse, run, write.
 
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use crate::answer::Answer;
@@ -92,7 +93,8 @@ fn look(
     let answered = answer();
     drop(progress);
     match answered {
-        Ok(answer) => printing.finish(&answer),
+        // The process ends now. To free a hundred thousand sockets one by one would only delay that.
+        Ok(answer) => printing.finish(&ManuallyDrop::new(answer)),
         Err(error) => printing.fail(&error, command, request.backend),
     }
 }

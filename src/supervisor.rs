@@ -49,7 +49,7 @@ fn of_components(components: &[&str], user: Option<u32>) -> Supervisor {
     // systemd puts services into slices.
     let is_unit = is_unit(first) && (slices > 0 || user.is_some() || *first == "init.scope");
     let manager = if user.is_some() { Manager::User } else { Manager::System };
-    let unit = is_unit.then(|| Unit { name: (*first).to_owned(), manager, user });
+    let unit = is_unit.then(|| Unit::new(*first, manager, user));
     Supervisor { unit, container: None }
 }
 
@@ -181,7 +181,7 @@ mod tests {
     #[track_caller]
     fn unit(path: &str, name: &str, manager: Manager) {
         let user = (manager == Manager::User).then_some(1000);
-        let expected = Supervisor { unit: Some(Unit { name: name.to_owned(), manager, user }), container: None };
+        let expected = Supervisor { unit: Some(Unit::new(name, manager, user)), container: None };
         assert_eq!(of_cgroup(path), expected, "{path}");
     }
 

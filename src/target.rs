@@ -42,7 +42,7 @@ impl Target {
 
     /// Whether `socket` is on an address of this target. Port and protocol are not compared.
     pub fn covers(&self, socket: &Socket) -> bool {
-        let elsewhere = matches!((&self.zone, &socket.device), (Some(zone), Some(device)) if zone != device);
+        let elsewhere = matches!((&self.zone, &socket.device), (Some(zone), Some(device)) if **zone != **device);
         !elsewhere && (self.addresses.is_empty() || self.addresses.iter().any(|&address| socket.overlaps(address)))
     }
 }

@@ -81,7 +81,8 @@ pub fn print(
     // keep.
     let out: &mut dyn Write = match format {
         Format::Table => &mut BufWriter::new(AutoStream::new(out, color)),
-        _ => &mut BufWriter::new(out),
+        // There may be much, and standard output cuts what it gets at the last line break.
+        _ => &mut BufWriter::with_capacity(1 << 16, out),
     };
     write(out)?;
     out.flush()

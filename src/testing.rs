@@ -75,7 +75,6 @@ pub fn process(pid: Pid, ppid: Pid, name: &str) -> Process {
             Ancestor { pid: 1, name: "systemd".to_owned() },
         ],
         unit: None,
-        unit_files: Vec::new(),
         container: None,
         engine_container: None,
         forwarder: None,

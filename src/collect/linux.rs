@@ -44,6 +44,7 @@ mod watch;
 
 use std::collections::HashMap;
 use std::fs;
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -223,7 +224,7 @@ fn described(
         entries,
         |uid| users.name(uid),
         |entry| {
-            let path = entry.cgroup_id.and_then(|id| cgroups.as_ref()?.get(&id).cloned());
+            let path = entry.cgroup_id.and_then(|id| cgroups.as_ref()?.get(&id.get()).cloned());
             let attributed = attribution.owners_of(entry, path.as_deref());
             (path, attributed)
         },
@@ -290,7 +291,7 @@ fn cgroup_paths(
     let ids: Vec<u64> = entries
         .iter()
         .filter(|entry| scope.detail == Detail::Full || owner_of(entry).is_none())
-        .filter_map(|entry| entry.cgroup_id)
+        .filter_map(|entry| entry.cgroup_id.map(NonZeroU64::get))
         .collect();
     // A process is usually in the cgroup in which it made its sockets.
     let mut owners: Vec<Pid> = entries.iter().filter_map(owner_of).collect();
@@ -308,7 +309,7 @@ fn join(
     mut user_name: impl FnMut(u32) -> Option<Arc<str>>,
     mut attribute: impl FnMut(&Entry) -> (Option<Arc<str>>, Attributed),
 ) -> Vec<Socket> {
-    let mut devices: HashMap<u32, Option<String>> = HashMap::new();
+    let mut devices: HashMap<u32, Option<Box<str>>> = HashMap::new();
     let join_one = |entry: Entry| {
         let (cgroup, Attributed { owners, via, kernel_user }) = attribute(&entry);
         let device = match entry.interface {
@@ -324,10 +325,10 @@ fn join(
 }
 
 /// The name of an interface, or its index if it has just been removed.
-fn device_name(index: u32) -> Option<String> {
+fn device_name(index: u32) -> Option<Box<str>> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
-    Some(netdevice::index_to_name(socket.as_fd(), index).unwrap_or_else(|_| format!("if{index}")))
+    Some(netdevice::index_to_name(socket.as_fd(), index).unwrap_or_else(|_| format!("if{index}")).into())
 }
 
 fn read_processes(proc: &Path, pids: Vec<Pid>, detail: Detail, users: &mut Users) -> Result<Vec<Process>, Error> {

@@ -82,7 +82,6 @@ fn describe(process: &sysinfo::Process, user_name: &mut impl FnMut(&Uid) -> Opti
         legacy: None,
         ancestors: Vec::new(),
         unit: None,
-        unit_files: Vec::new(),
         container: None,
         engine_container: None,
         forwarder: None,

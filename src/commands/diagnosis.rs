@@ -1,6 +1,7 @@
 //! The diagnosis of all ports asked about: what was observed of each, and the verdict of the rules.
 
 use std::collections::{HashMap, HashSet};
+use std::thread;
 
 use crate::classify::services::Services;
 use crate::collect::{self, BindFailure, Detail};
@@ -30,29 +31,23 @@ pub struct Diagnosis {
 
 impl Diagnosis {
     /// Applies the rules to each port. Processes that no port or finding mentions are left out.
-    pub fn judge(request: &Request, mut ports: Vec<Observed>, snapshot: Snapshot) -> Self {
+    pub fn judge(request: &Request, ports: Vec<Observed>, snapshot: Snapshot) -> Self {
         let circumstances = circumstances(&ports);
         // The names of services are looked up only if somebody reads them.
-        if request.detail > Detail::Nothing {
-            let services = Services::load();
-            for port in &mut ports {
-                port.service = services.lookup(port.port, port.protocol).map(Box::new);
-            }
-        }
+        let services = (request.detail > Detail::Nothing).then(Services::load);
         let Snapshot { host, processes, gaps, .. } = snapshot;
         let inside = request.namespaces.inside().cloned().map(Box::new);
         let mut diagnosis = Self { inside, processes, gaps, circumstances, ..Self::of_no_ports(host) };
         // The limits that were read are those of the namespace that was looked at.
         let elsewhere = diagnosis.host.without_limits();
-        diagnosis.ports = ports
-            .into_iter()
-            .map(|observed| {
-                let is_here = observed.namespace == diagnosis.inside;
-                let host = if is_here { &diagnosis.host } else { &elsewhere };
-                let verdict = diagnose(&Facts { host, ..diagnosis.facts(request, &observed) }).into();
-                PortReport { observed, verdict }
-            })
-            .collect();
+        diagnosis.ports = map(ports, &|mut observed| {
+            let service = services.as_ref().and_then(|known| known.lookup(observed.port, observed.protocol));
+            observed.service = service.map(Box::new);
+            let is_here = observed.namespace == diagnosis.inside;
+            let host = if is_here { &diagnosis.host } else { &elsewhere };
+            let verdict = diagnose(&Facts { host, ..diagnosis.facts(request, &observed) }).into();
+            PortReport { observed, verdict }
+        });
         let sockets = diagnosis.ports.iter().flat_map(|port| port.observed.everywhere());
         let owners = sockets.flat_map(|socket| socket.owners.pids());
         let found = diagnosis.ports.iter().flat_map(|port| &port.verdict.findings).flat_map(|finding| &finding.pids);
@@ -96,6 +91,27 @@ impl Diagnosis {
             Some(Status::Free) | None => Exit::Yes,
         }
     }
+}
+
+/// The results of `f` in the same order. Many are made in as many threads as there are processors.
+fn map<T: Send, R: Send>(items: Vec<T>, f: &(impl Fn(T) -> R + Sync)) -> Vec<R> {
+    /// Judging so many takes far longer than a thread takes to start.
+    const WORTH_A_THREAD: usize = 1000;
+    let threads =
+        if items.len() < 2 * WORTH_A_THREAD { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
+    let share = items.len().div_ceil(threads).max(WORTH_A_THREAD);
+    let mut items = items.into_iter();
+    thread::scope(|scope| {
+        let mut started = Vec::new();
+        while items.len() > share {
+            let part: Vec<T> = items.by_ref().take(share).collect();
+            started.push(scope.spawn(move || part.into_iter().map(f).collect::<Vec<R>>()));
+        }
+        let last: Vec<R> = items.map(f).collect();
+        let joined =
+            started.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        joined.chain(last).collect()
+    })
 }
 
 /// Our sandbox and addresses, if bind(2) gave a reason to look at them.

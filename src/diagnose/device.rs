@@ -22,7 +22,7 @@ pub static RULE: Rule = Rule {
                 let device = group.sockets[0].device.clone().unwrap_or_default();
                 Observation {
                     pids: group.owners.pids().to_vec(),
-                    details: vec![("device", Detail::Text(device.clone()))],
+                    details: vec![("device", Detail::Text(device.to_string()))],
                     ..Observation::of(Statement::new(
                         Subject::sockets(group),
                         Verb("receives on", "receive on"),

@@ -154,7 +154,7 @@ fn reuse_is_in_vain(facts: &Facts<'_>) -> bool {
 /// The milliseconds until the last of the sockets is gone, if the kernel tells.
 fn longest(sockets: &[&Socket]) -> Option<u64> {
     let timers = sockets.iter().filter_map(|socket| socket.timer);
-    timers.map(|timer| u64::try_from(timer.expires_in.as_millis()).unwrap_or(u64::MAX)).max()
+    timers.map(|timer| timer.expires_in_ms.into()).max()
 }
 
 fn remaining(sockets: &[&Socket]) -> Vec<(&'static str, Detail)> {

@@ -1,7 +1,5 @@
 //! The rules on facts made by hand.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -122,19 +120,19 @@ fn a_process_that_ended_meanwhile_keeps_its_pid() {
 #[test]
 fn what_is_supervised_is_stopped_by_its_supervisor() {
     let mut server = process(42, 1, "web");
-    server.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::System, user: None });
+    server.unit = Some(Unit::new("web.service", Manager::System, None));
     let command = |process: &Process| {
         let found = findings(&[owned("0.0.0.0:62893", &[42])], std::slice::from_ref(process), &[]);
         commands(&found[0])
     };
     assert_eq!(command(&server), ["sudo systemctl stop -- web.service"]);
-    server.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::User, user: None });
+    server.unit = Some(Unit::new("web.service", Manager::User, None));
     assert_eq!(command(&server), ["systemctl --user stop -- web.service"]);
     // Of another user than the one who reads this.
-    server.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::User, user: Some(1001) });
+    server.unit = Some(Unit::new("web.service", Manager::User, Some(1001)));
     assert_eq!(command(&server), ["sudo systemctl --user --machine=1001@ stop -- web.service"]);
     // A session is a unit, but nobody's service.
-    server.unit = Some(Unit { name: "session-3.scope".to_owned(), manager: Manager::System, user: None });
+    server.unit = Some(Unit::new("session-3.scope", Manager::System, None));
     assert_eq!(command(&server), ["portcheck kill 62893/tcp"]);
     server.uid = Some(0);
     assert_eq!(command(&server), ["sudo portcheck kill 62893/tcp"]);
@@ -144,7 +142,7 @@ fn what_is_supervised_is_stopped_by_its_supervisor() {
 #[test]
 fn nobody_is_told_to_stop_docker_for_the_port_of_a_container() {
     let mut proxy = process(42, 7, "docker-proxy");
-    proxy.unit = Some(Unit { name: "docker.service".to_owned(), manager: Manager::System, user: None });
+    proxy.unit = Some(Unit::new("docker.service", Manager::System, None));
     let line = "/usr/bin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 62893 -container-ip 172.17.0.2";
     proxy.command = line.split(' ').map(str::to_owned).collect();
     let found = findings(&[owned("0.0.0.0:62893", &[42])], &[proxy], &[]);
@@ -185,11 +183,7 @@ fn a_listener_explains_its_connections() {
 
 #[test]
 fn time_wait_tells_how_long() {
-    let timer = |seconds: u64| Timer {
-        kind: TimerKind::TimeWait,
-        expires_in: Duration::from_millis(seconds * 1000 - 1),
-        retransmits: 0,
-    };
+    let timer = |seconds: u32| Timer { kind: TimerKind::TimeWait, expires_in_ms: seconds * 1000 - 1, retransmits: 0 };
     let remnant = |seconds| Socket {
         state: State::TimeWait,
         owners: Owners::None,

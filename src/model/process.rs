@@ -14,9 +14,16 @@ pub struct Unit {
     pub manager: Manager,
     /// The user of that manager. `None` for the machine's manager, or the reader's own.
     pub user: Option<u32>,
+    /// The files that define it, if they were asked for: its own, then its drop-ins.
+    pub files: Vec<PathBuf>,
 }
 
 impl Unit {
+    /// One without its files.
+    pub fn new(name: impl Into<String>, manager: Manager, user: Option<u32>) -> Self {
+        Self { name: name.into(), manager, user, files: Vec::new() }
+    }
+
     /// The same for a reader with this effective user id. Their own manager needs no user's name.
     pub fn seen_by(&self, euid: Option<u32>) -> Self {
         Self { user: self.user.filter(|&user| Some(user) != euid), ..self.clone() }
@@ -143,8 +150,6 @@ pub struct Process {
     pub ancestors: Vec<Ancestor>,
     /// The unit of systemd it belongs to.
     pub unit: Option<Unit>,
-    /// The files that define that unit: its own, then its drop-ins.
-    pub unit_files: Vec<PathBuf>,
     /// The container it runs in.
     pub container: Option<Container>,
     /// The same as its engine describes it, who confirms that the process is in there.

@@ -2,9 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Forward, Namespace, Owners, Pid, Protocol, TcpInfo, Unit, Via};
 
@@ -153,8 +151,8 @@ pub enum TimerKind {
 pub struct Timer {
     /// What it waits for.
     pub kind: TimerKind,
-    /// How long until it fires.
-    pub expires_in: Duration,
+    /// How long until it fires, in milliseconds.
+    pub expires_in_ms: u32,
     /// Retransmissions so far.
     pub retransmits: u8,
 }
@@ -183,7 +181,7 @@ pub struct Socket {
     /// The peer, if it has one.
     pub remote: Option<SocketAddr>,
     /// The interface it is bound to (`SO_BINDTODEVICE`, or the scope of a link-local address).
-    pub device: Option<String>,
+    pub device: Option<Box<str>>,
     /// `IPV6_V6ONLY`, if the kernel tells: on an IPv6 socket that is not connected.
     pub v6only: Option<bool>,
     /// The inode of the socket, which its descriptors name. `None` for sockets without a file.
@@ -217,8 +215,6 @@ pub struct Socket {
     pub kernel_user: Option<Box<KernelUser>>,
     /// The socket unit for which systemd opened it.
     pub activated_by: Option<Box<Unit>>,
-    /// The files that define that unit: its own, then its drop-ins.
-    pub unit_files: Box<[PathBuf]>,
     /// Where its holder passes on what arrives, if it is known to do so.
     pub forward: Option<Box<Forward>>,
     /// Where a service of Windows forwards connections to (`netsh interface portproxy`).
@@ -253,7 +249,6 @@ impl Socket {
             descriptors: Box::default(),
             kernel_user: None,
             activated_by: None,
-            unit_files: Box::default(),
             forward: None,
             forwards_to: None,
             namespace: None,

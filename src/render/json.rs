@@ -16,7 +16,7 @@ mod wait;
 mod wire;
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 use serde_json::Serializer;
@@ -84,7 +84,7 @@ pub fn document(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
         summary: if let Answer::Summary(counted) = answer { Some(summary::summary(counted)) } else { None },
         error: None,
     };
-    pretty(&envelope, out)
+    write(&envelope, Escaping::pretty(), out)
 }
 
 /// Writes the envelope of a command that failed.
@@ -117,7 +117,7 @@ pub fn error(
         summary: None,
         error: Some(WireError { kind: kind.into_str(), message }),
     };
-    pretty(&envelope, out)
+    write(&envelope, Escaping::pretty(), out)
 }
 
 /// A line for each port, to be read one by one.
@@ -142,8 +142,16 @@ fn each_once(pids: impl Iterator<Item = u32>, processes: &[model::Process]) -> V
 }
 
 fn line(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
-    value.serialize(&mut Serializer::with_formatter(&mut *out, Escaping::compact()))?;
-    out.write_all(b"\n")
+    write(value, Escaping::compact(), out)
+}
+
+/// Each number and bracket is a write: they are gathered here, where the compiler sees them all.
+fn write(value: &impl Serialize, layout: Escaping, out: &mut dyn Write) -> io::Result<()> {
+    let mut gathered = BufWriter::new(out);
+    value.serialize(&mut Serializer::with_formatter(&mut gathered, layout))?;
+    gathered.write_all(b"\n")?;
+    gathered.into_inner()?;
+    Ok(())
 }
 
 /// A list of [`WirePort`], each made when it is written: there may be a hundred thousand.
@@ -157,11 +165,6 @@ impl Serialize for Ports<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.reports.iter().map(|report| port(report, self.processes)))
     }
-}
-
-fn pretty(envelope: &Envelope<'_>, out: &mut dyn Write) -> io::Result<()> {
-    envelope.serialize(&mut Serializer::with_formatter(&mut *out, Escaping::pretty()))?;
-    out.write_all(b"\n")
 }
 
 fn host(host: &model::Host) -> WireHost<'_> {
@@ -259,13 +262,13 @@ fn socket(socket: &model::Socket) -> WireSocket<'_> {
         send_queue: socket.send_queue,
         timer: socket.timer.map(|timer| WireTimer {
             kind: timer.kind.into_str(),
-            expires_in_ms: u64::try_from(timer.expires_in.as_millis()).unwrap_or(u64::MAX),
+            expires_in_ms: timer.expires_in_ms.into(),
             retransmits: timer.retransmits,
         }),
         mptcp: socket.mptcp,
         owners: owners(socket),
         kernel_user: socket.kernel_user.as_deref().map(kernel_user),
-        socket_unit: socket.activated_by.as_ref().map(|of| unit(of, &socket.unit_files)),
+        socket_unit: socket.activated_by.as_deref().map(unit),
         forwards_to: socket.forwards_to.as_ref().map(|forward| &*forward.target),
         namespace: socket.namespace.as_deref().map(namespace),
     }

@@ -148,7 +148,7 @@ mod tests {
     use crate::testing::engine_container;
 
     fn unit(name: &str, manager: Manager, user: Option<u32>) -> Unit {
-        Unit { name: name.to_owned(), manager, user }
+        Unit::new(name, manager, user)
     }
 
     fn stop(unit: &Unit, caller: Caller) -> Option<String> {

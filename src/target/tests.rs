@@ -78,7 +78,7 @@ fn addresses() {
     reads("192.0.2.7:80", &[target(80, 80, None, &["192.0.2.7"])]);
     reads("224.0.0.251:5353", &[target(5353, 5353, None, &["224.0.0.251"])]);
     let mut link_local = target(80, 80, None, &["fe80::1"]);
-    link_local.zone = Some("eth0".to_owned());
+    link_local.zone = Some("eth0".into());
     reads("[fe80::1%eth0]:80", &[link_local]);
 }
 
@@ -172,11 +172,11 @@ fn what_is_wrong_is_said_in_one_line() {
 
 #[test]
 fn a_zone_sets_apart_what_is_bound_to_another_device() {
-    let asked = Target { zone: Some("eth0".to_owned()), ..target(80, 80, None, &["fe80::1"]) };
+    let asked = Target { zone: Some("eth0".into()), ..target(80, 80, None, &["fe80::1"]) };
     let mut socket = crate::testing::listener("[fe80::1]:80");
-    socket.device = Some("eth0".to_owned());
+    socket.device = Some("eth0".into());
     assert!(asked.covers(&socket));
-    socket.device = Some("eth1".to_owned());
+    socket.device = Some("eth1".into());
     assert!(!asked.covers(&socket));
 }
 

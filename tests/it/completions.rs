@@ -125,9 +125,11 @@ fn a_namespace_is_offered_by_its_name() {
         let name = format!("portcheck-{}", std::process::id());
         let ip = |action: &str| Command::new("ip").args(["netns", action, &name]).status().unwrap().success();
         assert!(ip("add"));
-        let found = offered(&["--in", "portcheck-"]);
+        let expected = [(name.clone(), "network namespace".to_owned())];
+        // On a busy machine nobody is kept waiting for names, and none is offered.
+        let is_offered = (0..100).any(|_| offered(&["--in", &name]) == expected);
         assert!(ip("del"));
-        assert!(found.contains(&(name, "network namespace".to_owned())), "{found:?}");
+        assert!(is_offered);
     });
 }
 

@@ -116,7 +116,7 @@ mod tests {
         let remnant = "   1: 0100007F:1F90 0100007F:A2C4 06 00000000:00000000 03:00001770 00000000     0        0 0 3 0000000000000000";
         let entry = parse_line(remnant, TCP4).unwrap().socket;
         let timer = entry.timer.unwrap();
-        assert_eq!((timer.kind, timer.expires_in.as_secs()), (TimerKind::TimeWait, 60));
+        assert_eq!((timer.kind, timer.expires_in_ms), (TimerKind::TimeWait, 60_000));
         assert_eq!((entry.uid, entry.inode), (None, None));
 
         let ipv6 = "   0: 00000000000000000000000001000000:0BB8 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 777 1 0000000000000000 100 0 0 10 0";

@@ -27,7 +27,7 @@ pub fn look(proc: &Path, entries: &[Entry]) -> Result<Option<Sweep>, Error> {
     let mut by_cgroup: HashMap<u64, Vec<u64>> = HashMap::new();
     for entry in entries {
         match (entry.socket.inode, entry.cgroup_id) {
-            (Some(inode), Some(id)) => by_cgroup.entry(id).or_default().push(inode),
+            (Some(inode), Some(id)) => by_cgroup.entry(id.get()).or_default().push(inode),
             (Some(_), None) => return Ok(None),
             (None, _) => {}
         }

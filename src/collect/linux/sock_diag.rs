@@ -7,7 +7,7 @@ mod closings;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::num::NonZeroU64;
 
 use super::netlink::{self, Failure, Netlink, malformed, next_attribute, u32_at};
 use crate::model::{Family, Protocol, Socket, State, TcpInfo, Timer, TimerKind};
@@ -62,7 +62,7 @@ pub struct Entry {
     /// The index of the interface it is bound to; 0 for none.
     pub interface: u32,
     /// The id of the cgroup it was created in; 1 is the root.
-    pub cgroup_id: Option<u64>,
+    pub cgroup_id: Option<NonZeroU64>,
 }
 
 /// The rows of a table.
@@ -218,7 +218,9 @@ pub fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failur
     while let Some((kind, value)) = next_attribute(&mut attributes)? {
         match kind {
             INET_DIAG_SKV6ONLY => v6only = value.first().map(|&byte| byte != 0),
-            INET_DIAG_CGROUP_ID => cgroup_id = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)),
+            INET_DIAG_CGROUP_ID => {
+                cgroup_id = value.first_chunk().and_then(|bytes| NonZeroU64::new(u64::from_ne_bytes(*bytes)));
+            }
             // With this attribute the upper layer protocol would be reported, too.
             INET_DIAG_INFO => {
                 mptcp = mptcp.or(Some(false));
@@ -280,7 +282,7 @@ pub fn timer(kind: u8, retransmits: u8, milliseconds: u32) -> Option<Timer> {
         4 => TimerKind::ZeroWindowProbe,
         _ => return None,
     };
-    Some(Timer { kind, retransmits, expires_in: Duration::from_millis(milliseconds.into()) })
+    Some(Timer { kind, retransmits, expires_in_ms: milliseconds })
 }
 
 fn address(message: &[u8], at: usize, family: Family) -> IpAddr {

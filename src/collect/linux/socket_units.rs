@@ -64,7 +64,7 @@ impl SocketUnits {
     /// The unit that names what `socket` is bound to.
     pub fn of(&self, socket: &Socket) -> Option<Unit> {
         let (name, _) = self.units.iter().find(|(_, listens)| listens.iter().any(|listen| listen.is(socket)))?;
-        Some(Unit { name: name.clone(), manager: self.manager, user: None })
+        Some(Unit::new(name.clone(), self.manager, None))
     }
 }
 

@@ -20,15 +20,11 @@ pub fn assign(sockets: &mut [Socket], processes: &mut [Process]) {
     }
     let look = move || units.into_iter().map(|unit| (of(Path::new("/"), &unit), unit)).collect::<Vec<_>>();
     let found = foreign::within(PATIENCE, look).unwrap_or_default();
-    let files = |unit: Option<&Unit>| {
-        let known = found.iter().find(|(_, known)| Some(known) == unit);
-        known.map(|(files, _)| files.clone()).unwrap_or_default()
-    };
-    for process in processes {
-        process.unit_files = files(process.unit.as_ref());
-    }
-    for socket in sockets {
-        socket.unit_files = files(socket.activated_by.as_deref()).into();
+    let of_sockets = sockets.iter_mut().filter_map(|socket| socket.activated_by.as_deref_mut());
+    for unit in processes.iter_mut().filter_map(|process| process.unit.as_mut()).chain(of_sockets) {
+        if let Some((files, _)) = found.iter().find(|(_, known)| known == unit) {
+            unit.files.clone_from(files);
+        }
     }
 }
 
@@ -72,7 +68,7 @@ mod tests {
         ] {
             fs::write(path(file), "").unwrap();
         }
-        let unit = |name: &str| Unit { name: name.to_owned(), manager: Manager::System, user: None };
+        let unit = |name: &str| Unit::new(name, Manager::System, None);
         let expected = [
             "etc/systemd/system/web@.service",
             "lib/systemd/system/web@1.service.d/a.conf",

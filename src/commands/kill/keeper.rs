@@ -103,7 +103,7 @@ mod tests {
     }
 
     fn unit(name: &str) -> Unit {
-        Unit { name: name.to_owned(), manager: Manager::System, user: None }
+        Unit::new(name, Manager::System, None)
     }
 
     #[test]

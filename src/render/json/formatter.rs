@@ -3,34 +3,73 @@
 
 use std::io::{self, Write};
 
-use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+use serde_json::ser::Formatter;
 
 use crate::render::escape;
 
-/// Escapes what JSON itself lets stand as it is, and a terminal does not. To a parser it is the
-/// same string.
-pub struct Escaping<F>(F);
+/// A line break and the indentation below it. What is nested deeper is indented as much.
+const BREAK: &[u8] = b"\n                                ";
 
-impl Escaping<CompactFormatter> {
+/// Lays the JSON out as serde_json does, and escapes what JSON lets stand as it is and a terminal
+/// does not. To a parser it is the same.
+///
+/// It writes what is between two values at once. serde_json's own writes each level of indentation
+/// by itself, which takes as long as all values do.
+pub struct Escaping {
+    /// How many arrays and objects are open; `None` if all is in one line.
+    depth: Option<usize>,
+    /// Whether the innermost of them has a value so far.
+    has_value: bool,
+}
+
+impl Escaping {
     /// All in one line.
     pub const fn compact() -> Self {
-        Self(CompactFormatter)
+        Self { depth: None, has_value: false }
     }
-}
 
-impl Escaping<PrettyFormatter<'_>> {
     /// A line for each value.
-    pub fn pretty() -> Self {
-        Self(PrettyFormatter::new())
+    pub const fn pretty() -> Self {
+        Self { depth: Some(0), has_value: false }
+    }
+
+    /// Goes to the next line, if there is one for each value.
+    fn next_line<W: ?Sized + Write>(&self, out: &mut W) -> io::Result<()> {
+        self.depth.map_or(Ok(()), |depth| out.write_all(&BREAK[..BREAK.len().min(1 + 2 * depth)]))
+    }
+
+    fn begin<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth = self.depth.map(|depth| depth + 1);
+        self.has_value = false;
+        out.write_all(bracket)
+    }
+
+    fn end<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth = self.depth.map(|depth| depth.saturating_sub(1));
+        if self.has_value {
+            self.next_line(out)?;
+        }
+        out.write_all(bracket)
+    }
+
+    fn begin_value<W: ?Sized + Write>(&self, out: &mut W, first: bool) -> io::Result<()> {
+        if !first {
+            out.write_all(b",")?;
+        }
+        self.next_line(out)
     }
 }
 
-impl<F: Formatter> Formatter for Escaping<F> {
+impl Formatter for Escaping {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
         let mut rest = fragment;
+        // serde_json has escaped the other control characters of ASCII.
+        if fragment.is_ascii() && !fragment.contains('\x7f') {
+            return out.write_all(fragment.as_bytes());
+        }
         while let Some(index) = rest.find(escape::is_dangerous) {
             let (harmless, from) = rest.split_at(index);
-            self.0.write_string_fragment(out, harmless)?;
+            out.write_all(harmless.as_bytes())?;
             let mut characters = from.chars();
             // Beyond U+FFFF these are two, as JSON has it.
             for unit in characters.next().iter().flat_map(|first| first.encode_utf16(&mut [0; 2]).to_vec()) {
@@ -38,45 +77,45 @@ impl<F: Formatter> Formatter for Escaping<F> {
             }
             rest = characters.as_str();
         }
-        self.0.write_string_fragment(out, rest)
+        out.write_all(rest.as_bytes())
     }
 
-    // The rest is as by the other formatter, and only what one of the two does in its own way.
-
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_array(out)
+        self.begin(out, b"[")
     }
 
     fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_array(out)
+        self.end(out, b"]")
     }
 
     fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_array_value(out, first)
+        self.begin_value(out, first)
     }
 
-    fn end_array_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_array_value(out)
+    fn end_array_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.has_value = true;
+        Ok(())
     }
 
     fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_object(out)
+        self.begin(out, b"{")
     }
 
     fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_object(out)
+        self.end(out, b"}")
     }
 
     fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(out, first)
+        self.begin_value(out, first)
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(out)
+        out.write_all(if self.depth.is_some() { b": " } else { b":" })
     }
 
-    fn end_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_object_value(out)
+    fn end_object_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.has_value = true;
+        Ok(())
     }
 }
 
@@ -88,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    fn written<F: Formatter>(value: &Value, formatter: F) -> String {
+    fn written(value: &Value, formatter: Escaping) -> String {
         let mut out = Vec::new();
         value.serialize(&mut Serializer::with_formatter(&mut out, formatter)).unwrap();
         String::from_utf8(out).unwrap()

@@ -116,7 +116,7 @@ pub fn process(process: &Process) -> WireProcess<'_> {
             .iter()
             .map(|ancestor| WireAncestor { pid: ancestor.pid, name: &ancestor.name })
             .collect(),
-        unit: process.unit.as_ref().map(|of| unit(of, &process.unit_files)),
+        unit: process.unit.as_ref().map(unit),
         container: process.container.as_ref().map(|container| WireContainer {
             runtime: container.runtime.into_str(),
             id: &container.id,
@@ -138,7 +138,7 @@ pub fn process(process: &Process) -> WireProcess<'_> {
     }
 }
 
-pub fn unit<'a>(unit: &'a Unit, files: &[PathBuf]) -> WireUnit<'a> {
-    let files = files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
+pub fn unit(unit: &Unit) -> WireUnit<'_> {
+    let files = unit.files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
     WireUnit { name: &unit.name, manager: unit.manager.into_str(), files }
 }

@@ -124,7 +124,7 @@ pub fn tunnel() -> Answer {
 fn postgres() -> Process {
     Process {
         user: Some("postgres".to_owned()),
-        unit: Some(Unit { name: "postgresql@15-main.service".to_owned(), manager: Manager::System, user: None }),
+        unit: Some(Unit::new("postgresql@15-main.service", Manager::System, None)),
         ..program(812, "postgres -D /var/lib/postgresql/15/main", 86_400)
     }
 }

@@ -87,7 +87,7 @@ fn process(process: &Process, style: &Style, paper: &mut Paper<'_>) -> io::Resul
     if let Some(name) = supervisor_of_process(process) {
         paper.field("runs in", &name)?;
     }
-    for file in process.unit_files.iter().filter(|_| style.verbose) {
+    for file in process.unit.iter().flat_map(|unit| &unit.files).filter(|_| style.verbose) {
         paper.field("defined in", &home::path(file, style))?;
     }
     let others: Vec<(u16, Protocol)> =
@@ -244,7 +244,8 @@ pub fn addresses(sockets: &[&Socket]) -> String {
             places.push(address);
         }
     }
-    let mut devices: Vec<String> = sockets.iter().filter_map(|socket| socket.device.clone()).collect();
+    let mut devices: Vec<String> =
+        sockets.iter().filter_map(|socket| socket.device.as_deref().map(str::to_owned)).collect();
     devices.dedup();
     let through =
         if devices.is_empty() { String::new() } else { format!(", through {} only", enumerate(&devices, "and")) };

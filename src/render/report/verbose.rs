@@ -95,7 +95,7 @@ fn descriptors(socket: &Socket) -> Option<String> {
 
 fn facts(socket: &Socket) -> Vec<String> {
     let timer = |timer: crate::model::Timer| {
-        format!("timer {} in {:.1} s", timer.kind.into_str(), timer.expires_in.as_secs_f64())
+        format!("timer {} in {:.1} s", timer.kind.into_str(), f64::from(timer.expires_in_ms) / 1000.0)
     };
     [
         Some(format!("{} {} {}", socket.protocol, socket.state, socket.local_name())),

@@ -1,6 +1,7 @@
 //! The codec on messages made by hand, on hostile bytes, and against the running kernel.
 
 use std::net::{Ipv6Addr, TcpListener};
+use std::num::NonZeroU64;
 
 use proptest::prelude::*;
 
@@ -53,7 +54,7 @@ fn a_listener_with_its_attributes() {
     assert_eq!(socket.state, State::Listen);
     assert_eq!(socket.local, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(socket.remote, None);
-    assert_eq!((socket.uid, socket.inode, *cgroup_id), (Some(1000), Some(42), Some(4711)));
+    assert_eq!((socket.uid, socket.inode, cgroup_id.map(NonZeroU64::get)), (Some(1000), Some(42), Some(4711)));
     assert_eq!((socket.v6only, socket.mptcp, socket.send_queue), (Some(true), Some(true), Some(128)));
 }
 

@@ -232,10 +232,10 @@ impl Planner<'_> {
 fn states(group: &Group<'_>) -> String {
     let is_time_wait = group.sockets.iter().all(|socket| socket.state == State::TimeWait);
     let timers = group.sockets.iter().filter_map(|socket| socket.timer);
-    let left = timers.map(|timer| timer.expires_in).max();
+    let left = timers.map(|timer| timer.expires_in_ms.div_ceil(1000)).max();
     match (is_time_wait, left) {
-        (true, Some(left)) => format!(" for {} s more (TIME_WAIT)", left.as_millis().div_ceil(1000)),
-        (false, Some(left)) => format!(", usually for {} s more", left.as_millis().div_ceil(1000)),
+        (true, Some(left)) => format!(" for {left} s more (TIME_WAIT)"),
+        (false, Some(left)) => format!(", usually for {left} s more"),
         (_, None) => String::new(),
     }
 }

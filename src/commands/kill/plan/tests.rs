@@ -222,7 +222,7 @@ fn plan_for_keeper(keeper: &Keeper, returns: Returns, options: &Options) -> Plan
 
 fn service() -> Keeper {
     use crate::model::{Manager, Unit};
-    Keeper::Unit(Unit { name: "web.service".to_owned(), manager: Manager::User, user: None })
+    Keeper::Unit(Unit::new("web.service", Manager::User, None))
 }
 
 #[test]
@@ -272,11 +272,7 @@ fn a_free_port_needs_nothing() {
 #[test]
 fn a_name_makes_nobody_a_service_manager() {
     let socket = Socket {
-        activated_by: Some(Box::new(crate::model::Unit {
-            name: "web.socket".to_owned(),
-            manager: crate::model::Manager::User,
-            user: Some(1000),
-        })),
+        activated_by: Some(Box::new(crate::model::Unit::new("web.socket", crate::model::Manager::User, Some(1000)))),
         ..owned("127.0.0.1:62893", &[42])
     };
     assert_eq!(pids(&plan_of(vec![socket], vec![process(42, 7, "systemd")], &options())), [42]);
@@ -291,7 +287,7 @@ fn what_cannot_be_seen_at_all_is_refused() {
 fn a_service_manager_is_never_ended_and_its_socket_unit_stopped_only_on_request() {
     use crate::model::{Manager, Unit};
     for (manager, pid) in [(Manager::System, 1), (Manager::User, 60)] {
-        let unit = |name: &str| Some(Unit { name: name.to_owned(), manager, user: None });
+        let unit = |name: &str| Some(Unit::new(name, manager, None));
         let socket = Socket { activated_by: unit("web.socket").map(Box::new), ..owned("127.0.0.1:62893", &[pid, 61]) };
         let mut service = process(61, pid, "web");
         service.unit = unit("web.service");
