@@ -15,8 +15,9 @@ mod cli;
 mod coming_from;
 #[cfg(target_os = "linux")]
 mod common;
-#[cfg(target_os = "linux")]
 mod completions;
+#[cfg(target_os = "linux")]
+mod compose_readers;
 #[cfg(target_os = "linux")]
 mod connections;
 #[cfg(target_os = "linux")]
