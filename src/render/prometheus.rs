@@ -171,9 +171,9 @@ mod tests {
     #[test]
     fn a_series_for_each_port_and_holder() {
         let mut hostile = process(7, 1, "a\"b\\c\nd");
-        hostile.unit = Some(Unit { name: "web.service".to_owned(), manager: Manager::System, user: None });
+        hostile.unit = Some(Unit::new("web.service", Manager::System, None));
         let mut passing = process(8, 1, "node");
-        passing.unit = Some(Unit { name: "session-4.scope".to_owned(), manager: Manager::System, user: None });
+        passing.unit = Some(Unit::new("session-4.scope", Manager::System, None));
         let udp = |local: &str, pid: u32| Socket {
             protocol: Protocol::Udp,
             state: State::Unconnected,
@@ -210,7 +210,7 @@ mod tests {
     fn what_is_too_much_is_counted_and_never_more_than_a_mebibyte() {
         let mut hostile = process(7, 1, &"\\".repeat(300));
         hostile.user = Some("\"".repeat(300));
-        hostile.unit = Some(Unit { name: "\\".repeat(300), manager: Manager::System, user: None });
+        hostile.unit = Some(Unit::new("\\".repeat(300), Manager::System, None));
         let container = crate::testing::engine_container(&"\"".repeat(300));
         hostile.engine_container = Some(Box::new(container));
         let namespace = Some(Box::new(crate::testing::namespace(&"\\".repeat(300))));
