@@ -4,6 +4,7 @@
 //!
 //! A command is a file here: its options, the rules between them, and what they ask for.
 
+mod ansible;
 mod caller;
 mod check;
 mod columns;
@@ -34,6 +35,7 @@ mod words;
 use std::ffi::OsString;
 use std::net::IpAddr;
 
+pub use ansible::Module;
 pub use complete::{answer as complete, asking_shell};
 
 use clap::builder::styling::{AnsiColor, Style, Styles};
@@ -105,6 +107,9 @@ pub enum Action {
     /// Keep leases in the background; not for people
     #[command(hide = true)]
     KeepLeases,
+    /// Do a task of Ansible; not for people
+    #[command(hide = true)]
+    Ansible(ansible::AnsibleArgs),
 }
 
 /// What was typed, and the command line itself.
@@ -147,6 +152,8 @@ pub enum Wish {
     Page(String),
     /// To be the process in the background that keeps leases.
     KeepLeases,
+    /// A task of Ansible.
+    Module(Module),
     /// The text of these rules, with colour or without.
     Explanation(Vec<&'static Rule>, anstream::ColorChoice),
 }
@@ -189,7 +196,9 @@ pub fn parse(arguments: &[OsString]) -> Result<Typed, Stop> {
 pub fn resolve(typed: Typed) -> Result<Wish, Stop> {
     let Typed { action, arguments } = typed;
     match action {
-        Action::Check(check) => check.resolve(&arguments),
+        Action::Check(check) => {
+            check.resolve(&arguments).or_else(|stop| ansible::called_as_module(&arguments).ok_or(stop))
+        }
         Action::List(list) => list.resolve(&arguments),
         Action::Connections(connections) => connections.resolve(&arguments),
         Action::Kill(kill) => kill.resolve(),
@@ -205,6 +214,7 @@ pub fn resolve(typed: Typed) -> Result<Wish, Stop> {
         Action::Completions(completions) => Ok(completions.resolve()),
         Action::Man(man) => man.resolve(),
         Action::KeepLeases => Ok(Wish::KeepLeases),
+        Action::Ansible(ansible) => Ok(ansible.resolve()),
     }
 }
 

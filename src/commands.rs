@@ -5,6 +5,8 @@
 //! [`Handle`](crate::platform::process::Handle), which stays with its process even if the id is
 //! reused.
 
+#[cfg(feature = "cli")]
+pub mod ansible;
 pub mod check;
 #[cfg(feature = "cli")]
 pub mod connections;

@@ -3,6 +3,7 @@
 pub mod escape;
 
 mod also;
+mod ansible;
 mod ci;
 pub mod columns;
 mod connections;
@@ -35,6 +36,7 @@ use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::Exit;
 use crate::diagnose::Rule;
 use crate::request::{Column, ConnectionColumn};
+pub use ansible::{error as write_task_error, write as write_task};
 pub use ci::fault as write_fault;
 pub use connections::bytes;
 pub use free::choice as write_choice;

@@ -1,5 +1,7 @@
 //! The program from its arguments to its exit code: parse, run, write.
 
+mod ansible;
+
 use std::ffi::OsString;
 use std::mem::ManuallyDrop;
 use std::process::ExitCode;
@@ -55,6 +57,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Ok(Wish::Pick(picking, printing)) => terminal::free::pick(*picking, &printing),
         Ok(Wish::Leases(printing)) => terminal::free::leases(&printing),
         Ok(Wish::Release(ports, printing)) => terminal::free::release(&ports, &printing),
+        Ok(Wish::Module(module)) => ansible::run(module),
         Ok(Wish::KeepLeases) => terminal::free::keep_leases(),
         Ok(Wish::Explanation(rules, color)) => {
             let printed = terminal::print(Format::Table, color, |out| render::write_explanation(&rules, out));

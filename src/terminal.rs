@@ -1,5 +1,6 @@
 //! The standard streams: prints answers, errors and signs of life, and returns the exit code.
 
+pub mod ansible;
 mod exec;
 pub mod free;
 pub mod kill;

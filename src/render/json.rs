@@ -1,5 +1,6 @@
 //! The JSON of docs/json.md: from an answer, or an error, to the types of [`wire`].
 
+mod ansible;
 mod connection;
 mod event;
 mod formatter;
@@ -32,6 +33,7 @@ use crate::model::{self, KernelUser, Owners, ShownBy, find_process};
 use crate::probe::Attempt;
 use crate::prose;
 use crate::render::Style;
+pub use ansible::{task, task_error};
 pub use connection::lines as connection_lines;
 pub use event::event;
 use formatter::Escaping;
@@ -57,8 +59,12 @@ pub enum ErrorKind {
 
 /// One document with the whole answer.
 pub fn document(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    write(&envelope(answer, style), Escaping::pretty(), out)
+}
+
+fn envelope<'a>(answer: &'a Answer, style: &Style) -> Envelope<'a> {
     let diagnosis = answer.diagnosis();
-    let envelope = Envelope {
+    Envelope {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION"),
         command: Some(answer.command().into_str()),
@@ -83,8 +89,7 @@ pub fn document(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Resu
         preflight: if let Answer::Preflight(report) = answer { preflight::rows(report) } else { Vec::new() },
         summary: if let Answer::Summary(counted) = answer { Some(summary::summary(counted)) } else { None },
         error: None,
-    };
-    write(&envelope, Escaping::pretty(), out)
+    }
 }
 
 /// Writes the envelope of a command that failed.
@@ -95,11 +100,20 @@ pub fn error(
     of: &model::Host,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    write(&envelope_of_error(kind, message, command, of), Escaping::pretty(), out)
+}
+
+fn envelope_of_error<'a>(
+    kind: ErrorKind,
+    message: &'a str,
+    command: Option<Command>,
+    of: &'a model::Host,
+) -> Envelope<'a> {
     let exit = match kind {
         ErrorKind::Usage => Exit::Usage,
         ErrorKind::Failure => Exit::Failure,
     };
-    let envelope = Envelope {
+    Envelope {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION"),
         command: command.map(|command| command.into_str()),
@@ -116,8 +130,7 @@ pub fn error(
         preflight: Vec::new(),
         summary: None,
         error: Some(WireError { kind: kind.into_str(), message }),
-    };
-    write(&envelope, Escaping::pretty(), out)
+    }
 }
 
 /// A line for each port, to be read one by one.

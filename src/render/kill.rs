@@ -14,7 +14,7 @@ use crate::commands::kill::{
     Action, Holder, Keeper, Objection, Outcome, Plan, Prepared, Reason, Refusal, Report, Returns, Step, StepResult,
     Survivor, users,
 };
-use crate::diagnose::{Place, PortReport, Remedy, Status, remedy};
+use crate::diagnose::{Place, PortReport, Remedy, Status, enumerate, remedy};
 use crate::duration::words;
 use crate::model::Process;
 use crate::prose;
@@ -226,6 +226,26 @@ fn step(step: &Step, paper: &mut Paper<'_>) -> io::Result<()> {
         }
     };
     paper.sentence(&text)
+}
+
+/// What it all came to, in one sentence also for a dry run.
+pub fn in_brief(report: &Report) -> String {
+    let ends = |holder: &Holder| format!("{} (pid {})", holder.name, holder.pid);
+    let names: Vec<String> = report.plan.holders.iter().map(ends).collect();
+    let who = match &names[..] {
+        [] => "what is left of closed connections".to_owned(),
+        [one, more @ ..] if more.len() > 3 => format!("{one} and {} others", more.len()),
+        names => enumerate(names, "and"),
+    };
+    let (ports, _) = self::names(&report.diagnosis, false);
+    match report.outcome {
+        Outcome::WouldFree => format!("{who} would be ended, and {ports} would be free"),
+        Outcome::WouldNotFree if report.plan.is_empty() => {
+            format!("nothing would be done: {ports} would stay as before")
+        }
+        Outcome::WouldNotFree => format!("{who} would be ended, but {ports} would not be free"),
+        _ => conclusion(report),
+    }
 }
 
 /// What it all came to.

@@ -32,7 +32,7 @@ pub fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<
 }
 
 /// How many ports can be had.
-fn conclusion(report: &Report) -> String {
+pub fn conclusion(report: &Report) -> String {
     let all = report.rows.len();
     let wrong = report.rows.iter().filter(|row| !row.is_fine()).count();
     let ports = if all == 1 { "port" } else { "ports" };

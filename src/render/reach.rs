@@ -67,7 +67,8 @@ fn one(port: &PortReport, found: &Report, style: &Style, out: &mut dyn Write) ->
     if style.verbose { report::port(&found.diagnosis, port, style, paper) } else { Ok(()) }
 }
 
-fn headline(port: &PortReport, found: &Report) -> (Status, String) {
+/// Whether a port can be reached, and from where.
+pub fn headline(port: &PortReport, found: &Report) -> (Status, String) {
     let name = port.observed.name();
     let from = if found.is_from_named { "from every address asked about" } else { "from other machines" };
     match result_of(port, found.is_from_named) {

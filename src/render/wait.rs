@@ -79,7 +79,8 @@ pub fn report(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result
     Ok(())
 }
 
-fn headline(report: &Report) -> String {
+/// How it went.
+pub fn headline(report: &Report) -> String {
     let after = words(report.elapsed);
     match report.outcome {
         Outcome::Met => format!("{}, after {after}", met(report)),

@@ -81,9 +81,38 @@ fn pick_for_command(
 /// Prints the ports last, after everything that may fail. If they cannot be printed, nothing is
 /// leased.
 fn pick_for_caller(picking: &Picking, host: Host, printing: &Printing) -> Result<Exit, Error> {
+    let Taken { report, leased, appended } = take(picking, host)?;
+    if !report.is_done {
+        return Ok(tell(report, printing));
+    }
+    notes(&report, printing);
+    let answer = Answer::Free(report);
+    let output = output(&answer, printing);
+    if output.is_err() {
+        appended.take_back();
+        leased.call_off();
+    }
+    Ok(written(printing.exit(&answer), output))
+}
+
+/// Ports that were picked for a caller, if enough were found. They can still be given back.
+#[derive(Debug)]
+pub struct Taken {
+    /// The answer.
+    pub report: Report,
+    /// Their leases.
+    pub leased: Leased,
+    appended: Appended,
+}
+
+/// Picks ports for a caller, and prints nothing.
+pub fn take(picking: &Picking, host: Host) -> Result<Taken, Error> {
     let terms = terms(picking)?;
     let (mut choice, picked) = free::pick(&picking.demand, &host)?;
-    let Some(picked) = picked else { return Ok(tell(free::nothing_left(choice, host), printing)) };
+    let Some(picked) = picked else {
+        let report = free::nothing_left(choice, host);
+        return Ok(Taken { report, leased: Leased::default(), appended: Appended::default() });
+    };
     let found: Vec<Found> = picked.attempts().collect();
     let ports = picked.ports();
     let leased = keep(picked, &terms, &mut choice)?;
@@ -95,15 +124,7 @@ fn pick_for_caller(picking: &Picking, host: Host, printing: &Printing) -> Result
         }
     };
     let leases = leased.leases.iter().map(|lease| Lease { uid: host.euid, ..lease.clone() }).collect();
-    let report = free::picked(choice, &found, leases, host);
-    notes(&report, printing);
-    let answer = Answer::Free(report);
-    let output = output(&answer, printing);
-    if output.is_err() {
-        appended.take_back();
-        leased.call_off();
-    }
-    Ok(written(printing.exit(&answer), output))
+    Ok(Taken { report: free::picked(choice, &found, leases, host), leased, appended })
 }
 
 fn terms(picking: &Picking) -> Result<Terms, Error> {

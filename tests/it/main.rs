@@ -2,6 +2,8 @@
 //! linked once.
 
 #[cfg(target_os = "linux")]
+mod ansible;
+#[cfg(target_os = "linux")]
 mod backends;
 #[cfg(target_os = "linux")]
 mod check;

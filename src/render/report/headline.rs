@@ -25,6 +25,15 @@ impl Headline<'_> {
 
 /// `8080 is free (tcp and udp) · http-alt; often Tomcat, Spring, Jenkins`.
 pub fn free(ports: &[&PortReport]) -> String {
+    let answer = bare_free(ports);
+    match usual(ports[0]) {
+        Some(usual) => format!("{answer} · {usual}"),
+        None => answer,
+    }
+}
+
+/// The same without what is usually there.
+pub fn bare_free(ports: &[&PortReport]) -> String {
     let first = ports[0];
     let place = on_addresses(first, "and");
     let inside = inside(first);
@@ -33,11 +42,7 @@ pub fn free(ports: &[&PortReport]) -> String {
         _ => format!("{}{place}{inside} is free", first.observed.name()),
     };
     let remnants = ports.iter().any(|port| !port.observed.sockets.is_empty());
-    let answer = if remnants { format!("{answer} to a server that sets SO_REUSEADDR") } else { answer };
-    match usual(first) {
-        Some(usual) => format!("{answer} · {usual}"),
-        None => answer,
-    }
+    if remnants { format!("{answer} to a server that sets SO_REUSEADDR") } else { answer }
 }
 
 /// ` in container shop-web-1`, for a port that is looked at from inside.
