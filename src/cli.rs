@@ -167,6 +167,14 @@ pub enum Stop {
     Usage(String),
 }
 
+/// The answer to `portcheck --version`, before all commands are defined: that would take longer than
+/// all else.
+pub fn version(arguments: &[OsString]) -> Option<Wish> {
+    let [_, only] = arguments else { return None };
+    let text = concat!("portcheck ", env!("CARGO_PKG_VERSION"), "\n");
+    (only == "--version" || only == "-V").then(|| Wish::Page(text.to_owned()))
+}
+
 /// Reads a command line. Asks the machine nothing.
 pub fn parse(arguments: &[OsString]) -> Result<Typed, Stop> {
     let typed = arguments.get(1..).unwrap_or_default();

@@ -27,7 +27,8 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     if let Some(shell) = cli::asking_shell() {
         return ExitCode::from(terminal::written(Exit::Yes, cli::complete(shell, arguments)).code());
     }
-    let exit = match cli::parse(arguments).and_then(cli::resolve) {
+    let wish = cli::version(arguments).map_or_else(|| cli::parse(arguments).and_then(cli::resolve), Ok);
+    let exit = match wish {
         Ok(Wish::Check(request, printing)) => {
             look(Command::Check, &request, &printing, || check(&request).map(Answer::Check))
         }

@@ -11,7 +11,7 @@ mod progress;
 pub mod wait;
 pub mod watch;
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 
@@ -77,7 +77,13 @@ pub fn print(
     color: ColorChoice,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let out = io::stdout().lock();
+    let mut out = io::stdout().lock();
+    if format == Format::Table && !out.is_terminal() {
+        // What removes colours passes on each piece between two of them by itself.
+        let mut text = AutoStream::new(Vec::new(), color);
+        write(&mut text)?;
+        return out.write_all(&text.into_inner()).and_then(|()| out.flush());
+    }
     // What removes colours also removes text that looks like them, which formats for programs must
     // keep.
     let out: &mut dyn Write = match format {

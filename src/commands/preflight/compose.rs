@@ -307,7 +307,8 @@ impl Reader {
         self.spend(&own, source)?;
         let Some(extends) = node.get("extends").filter(|extends| !extends.is_null()) else { return Ok(own) };
         if depth > MOST_FILES {
-            return Err(source.fault(extends.spot, format!("'{name}' extends itself")));
+            return Err(source
+                .fault(extends.spot, format!("'{name}' extends itself, or {MOST_FILES} services extend one another")));
         }
         let base = source.text(extends.get("service").unwrap_or(extends))?;
         let mut service = match extends.get("file") {
