@@ -36,6 +36,7 @@ mod sock_diag;
 mod socket_units;
 mod system_call;
 mod tables;
+mod task_file;
 mod unit_files;
 pub mod unix_sockets;
 mod view;
@@ -132,7 +133,7 @@ pub fn require_processes() -> Result<(), Error> {
 pub fn owners_of(inodes: &[u64]) -> Vec<(u64, Pid)> {
     let mut wanted = inodes.to_vec();
     wanted.sort_unstable();
-    let sweep = owners::sweep(Path::new(PROC), &wanted).unwrap_or_default();
+    let sweep = owners::find(Path::new(PROC), &wanted).unwrap_or_default();
     let mut pairs: Vec<(u64, Pid)> = sweep.found.into_iter().map(|(inode, pid, _)| (inode, pid)).collect();
     pairs.dedup();
     pairs

@@ -53,6 +53,8 @@ mod gaps;
 #[cfg(target_os = "linux")]
 mod identify;
 #[cfg(target_os = "linux")]
+mod inside_kernel;
+#[cfg(target_os = "linux")]
 mod kill;
 #[cfg(target_os = "linux")]
 mod kill_heirs;

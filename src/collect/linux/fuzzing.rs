@@ -3,7 +3,7 @@
 
 use super::netlink;
 use super::sock_diag::Table;
-use super::{cgroup, elsewhere, generic, links, owners, proc_net, sock_diag, socket_units, unix_sockets};
+use super::{cgroup, elsewhere, generic, links, owners, proc_net, sock_diag, socket_units, task_file, unix_sockets};
 use crate::model::{Family, Protocol};
 
 const TABLES: [Table; 4] = [
@@ -69,4 +69,9 @@ pub fn sweep(wanted: &[u64]) -> usize {
 /// Takes a text as the fdinfo of a descriptor.
 pub fn fdinfo(text: &str) {
     let _ = elsewhere::parse_fdinfo(text, &mut |_| {});
+}
+
+/// Takes bytes as the types of the kernel.
+pub fn btf(bytes: &[u8]) {
+    let _ = task_file::btf::find(bytes);
 }

@@ -19,7 +19,8 @@ pub fn host(proc: &Path) -> Host {
     }
 }
 
-fn release() -> Option<String> {
+/// The release of the running kernel.
+pub fn release() -> Option<String> {
     rustix::system::uname().release().to_str().ok().map(str::to_owned)
 }
 
@@ -55,9 +56,14 @@ pub fn sees_every_pid_namespace(proc: &Path) -> bool {
 /// Whether the kernel is new enough to list sockets that are bound without listening: Linux 6.8
 /// (net/ipv4/inet_diag.c).
 pub fn is_at_least_6_8(release: &str) -> bool {
+    is_at_least(release, (6, 8))
+}
+
+/// Whether the release of a kernel is this one, or a later one.
+pub fn is_at_least(release: &str, version: (u32, u32)) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (6, 8),
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= version,
         _ => false,
     }
 }

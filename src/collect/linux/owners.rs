@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use super::empty::Counter;
 use super::pids::{is_gone, list_pids, open_directory};
+use super::task_file;
 use crate::error::Error;
 use crate::model::{Descriptor, Pid};
 use crate::platform::proc::parse_socket_link;
@@ -69,6 +70,18 @@ fn merge<T: Ord>(own: &mut Vec<T>, other: Vec<T>) {
     }
     own.sort_unstable();
     own.dedup();
+}
+
+/// Looks for the sockets `wanted` (ascending inodes): inside the kernel where that is faster and
+/// allowed, and else by a sweep.
+pub fn find(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
+    match task_file::find(proc, wanted) {
+        Some(mut found) => {
+            forget_ourselves(&mut found);
+            Ok(Sweep { found, ..Sweep::default() })
+        }
+        None => sweep(proc, wanted),
+    }
 }
 
 /// Looks for the sockets `wanted` (ascending inodes) in the descriptors of all processes under

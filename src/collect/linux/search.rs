@@ -42,7 +42,7 @@ pub fn search(proc: &Path, view: &mut View<'_>, scope: &Scope, entries: &mut Vec
     let found = if scope.quick { quick::look(proc, entries) } else { Ok(None) };
     let (sweep, was_quick) = match found.and_then(|found| match found {
         Some(sweep) => Ok((sweep, true)),
-        None => Ok((owners::sweep(proc, &wanted)?, false)),
+        None => Ok((owners::find(proc, &wanted)?, false)),
     }) {
         Ok(found) => found,
         // Sockets without owners are still worth an answer.
@@ -66,7 +66,7 @@ pub fn search(proc: &Path, view: &mut View<'_>, scope: &Scope, entries: &mut Vec
 pub fn glance(proc: &Path, entries: Vec<Entry>) -> (Search, Vec<Entry>, Vec<Entry>) {
     let wanted = inodes(&entries);
     let sees_every_namespace = host::sees_every_pid_namespace(proc);
-    let search = match owners::sweep(proc, &wanted) {
+    let search = match owners::find(proc, &wanted) {
         Ok(sweep) => Search { sweep, sees_every_namespace, ..Search::default() },
         Err(error) => Search { failure: Some(error), ..Search::default() },
     };
@@ -85,14 +85,14 @@ fn look_again(
     sweep: &mut Sweep,
 ) -> Result<(), Error> {
     let missing = unowned(entries.iter().filter(|entry| may_be_ours(&entry.socket)), sweep);
-    sweep.add(owners::sweep(proc, &missing)?);
+    sweep.add(owners::find(proc, &missing)?);
     let is_missing = |entry: &&Entry| is_in_doubt(entry, sweep) && may_be_ours(&entry.socket);
     let mut users: Vec<u32> = entries.iter().filter(is_missing).filter_map(|entry| entry.socket.uid).collect();
     users.sort_unstable();
     users.dedup();
     if !users.is_empty() && ending::wait(proc, &users) {
         drop_closed(view, scope, entries, sweep)?;
-        sweep.add(owners::sweep(proc, &unowned(entries.iter().filter(|entry| may_be_ours(&entry.socket)), sweep))?);
+        sweep.add(owners::find(proc, &unowned(entries.iter().filter(|entry| may_be_ours(&entry.socket)), sweep))?);
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 /// The first argument is what to refuse, the others are the command.
 const SCRIPT: &str = r#"
 import ctypes, os, platform, struct, sys
-x86_64, aarch64 = ({"socket": 41, "bind": 49, "socketpair": 53}, 0xC000003E), ({"socket": 198, "bind": 200, "socketpair": 199}, 0xC00000B7)
+x86_64, aarch64 = ({"socket": 41, "bind": 49, "socketpair": 53, "bpf": 321}, 0xC000003E), ({"socket": 198, "bind": 200, "socketpair": 199, "bpf": 280}, 0xC00000B7)
 numbers, architecture = {"x86_64": x86_64, "aarch64": aarch64}[platform.machine()]
 what, _, errno = sys.argv[1].partition("!")
 call, _, argument = what.partition("=")
