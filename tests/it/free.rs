@@ -1,18 +1,17 @@
 //! `portcheck free`: which ports are picked, which are not, and why.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 
-use crate::common::lease::{Leases, Somebody, bind, leased, pick, pick_one, ports_of, printed};
+use crate::common::lease::{Leases, bind, leased, pick, pick_one, ports_of, printed};
 use crate::common::role::Role;
 use crate::common::seccomp::portcheck_without;
 use crate::common::{Run, in_namespace, is_root, json, json_of, portcheck, run, skip};
 use serde_json::{Value, json as value};
-use socket2::{Domain, Socket, Type};
+use socket2::Type;
 
 /// How many ports were excluded for a reason.
-fn count(answer: &Value, reason: &str) -> u64 {
+pub fn count(answer: &Value, reason: &str) -> u64 {
     let excluded = answer["free"]["choice"]["excluded"].as_array().unwrap();
     excluded.iter().find(|one| one["reason"] == reason).map_or(0, |one| one["count"].as_u64().unwrap())
 }
@@ -197,110 +196,6 @@ fn all_or_nothing() {
     });
 }
 
-/// Whether the one port of a range is picked.
-fn is_picked(port: u16, options: &[&str]) -> bool {
-    let range = format!("{port}-{port}");
-    let answer = json(&[&["--free", "--ttl", "0", "--range", &range], options].concat());
-    let picked = !ports_of(&answer).is_empty();
-    assert_eq!((count(&answer, "in-use"), answer["exit_code"] == 1), (u64::from(!picked), !picked), "{answer:#}");
-    picked
-}
-
-/// A port that a socket has is not picked, whatever the state of the socket, and whether or not a
-/// listing shows it.
-#[test]
-fn free_means_that_nothing_has_it() {
-    in_namespace(|| {
-        const PORT: u16 = 20_015;
-        let any = |address: &str| -> SocketAddr { format!("{address}:{PORT}").parse().unwrap() };
-        let is_held = |what: &str| assert!(!is_picked(PORT, &[]), "{what}");
-        assert!(is_picked(PORT, &[]), "nothing has it yet");
-
-        for address in ["127.0.0.1", "0.0.0.0", "[::1]", "[::]", "127.9.9.9", "[::ffff:127.0.0.1]"] {
-            let listener = TcpListener::bind(any(address)).unwrap();
-            is_held(&format!("a listener on {address}"));
-            drop(listener);
-            let udp = UdpSocket::bind(any(address)).unwrap();
-            is_held(&format!("UDP on {address}"));
-            assert!(is_picked(PORT, &["--tcp"]), "UDP does not matter for TCP");
-            drop(udp);
-        }
-        let bound = bind(Ipv4Addr::LOCALHOST, PORT, Type::STREAM, true).unwrap();
-        is_held("bound with SO_REUSEADDR, not listening");
-        assert!(is_picked(PORT, &["--udp"]), "TCP does not matter for UDP");
-        drop(bound);
-        let v6only = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
-        v6only.set_only_v6(true).unwrap();
-        v6only.bind(&any("[::]").into()).unwrap();
-        is_held("bound on IPv6 only");
-        assert!(is_picked(PORT, &["-4"]) && !is_picked(PORT, &["-6"]));
-        assert!(is_picked(PORT, &["--addr", "127.0.0.1"]) && !is_picked(PORT, &["--addr", "::1"]));
-        assert!(!is_picked(PORT, &["--addr", "localhost"]), "which is both");
-        drop(v6only);
-        let connected = UdpSocket::bind(any("127.0.0.1")).unwrap();
-        connected.connect("127.0.0.1:9").unwrap();
-        is_held("a connected UDP socket, which ss -ul does not list");
-        drop(connected);
-
-        // An outgoing connection, and what is left of it.
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = bind(Ipv4Addr::LOCALHOST, PORT, Type::STREAM, true).unwrap();
-        client.connect(&server.local_addr().unwrap().into()).unwrap();
-        let (accepted, _) = server.accept().unwrap();
-        is_held("an outgoing connection");
-        drop(client);
-        is_held("half closed, without a process");
-        drop(accepted);
-        is_held("TIME_WAIT");
-        assert!(is_picked(PORT, &["--addr", "127.0.0.2"]), "which lies on another address");
-        assert!(is_picked(PORT + 1, &[]));
-    });
-}
-
-#[test]
-fn what_a_person_names_comes_first() {
-    in_namespace(|| {
-        let _leases = Leases;
-        // Assigned by IANA, and in no range: whoever names it knows that.
-        let somebody = Somebody::new();
-        assert_eq!(somebody.pick_one(&["--prefer", "8080"]), 8080);
-        assert_eq!(pick_one(&["--prefer", "8080", "--prefer", "40001"]), 40001, "8080 is leased");
-        let next = pick_one(&["--prefer", "8080"]);
-        assert!((20_000..30_000).contains(&next), "the next best: {next}");
-        assert_eq!(pick(&["3", "--prefer", "3000-3002"]), [3000, 3001, 3002]);
-        let near = pick_one(&["--near", "8080"]);
-        assert!(near.abs_diff(8080) < 30 && near != 8080, "{near}");
-        let dynamic = pick_one(&["--class", "dynamic"]);
-        assert!(dynamic >= 49_152, "{dynamic}");
-        let registered = pick_one(&["--class", "registered", "--range", "49000-50000", "--prefer", "49100"]);
-        assert_eq!(registered, 49_100);
-        assert_eq!(pick_one(&["--range", "20010-20011,20015", "--near", "20016"]), 20_015);
-    });
-}
-
-#[test]
-fn no_ipv6_is_no_obstacle() {
-    in_namespace(|| {
-        if !is_root() {
-            return skip("needs root to switch IPv6 off");
-        }
-        let _leases = Leases;
-        std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap();
-        pick_one(&[]);
-        pick_one(&["-4"]);
-        // A kernel that was built without IPv6: EAFNOSUPPORT for AF_INET6.
-        if let Some(command) = portcheck_without("socket=10!97", &["--free"]) {
-            let answer = json_of(command);
-            assert_eq!((&answer["exit_code"], ports_of(&answer).len()), (&value!(0), 1), "{answer:#}");
-        }
-        // A sandbox that forbids IPv6 is different: the server may be allowed to use it.
-        if let Some(command) = portcheck_without("socket=10", &["--free", "--range", "20010-20011"]) {
-            let answer = json_of(command);
-            assert_eq!((&answer["exit_code"], count(&answer, "not-permitted")), (&value!(1), 2), "{answer:#}");
-        }
-    });
-}
-
 #[test]
 fn sixty_callers_get_four_ports_each_and_none_twice() {
     in_namespace(|| {
@@ -384,96 +279,6 @@ fn a_name_sticks_to_a_port() {
         drop(listener);
         assert_eq!(sticky(), first);
         drop(other);
-    });
-}
-
-#[test]
-fn ports_go_into_a_file_for_ci() {
-    in_namespace(|| {
-        let _leases = Leases;
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("github_env");
-        let path = file.to_str().unwrap();
-        let ports = pick(&["--env", "HTTP,ADMIN", "--env-file", path]);
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("HTTP={}\nADMIN={}\n", ports[0], ports[1]));
-        let next = pick_one(&["--env-file", path]);
-        assert!(std::fs::read_to_string(&file).unwrap().ends_with(&format!("\nPORT={next}\n")));
-    });
-}
-
-/// Regression: the lines were written although the command could not be run, or the hold failed.
-#[test]
-fn a_file_for_ci_is_written_only_for_what_succeeded() {
-    in_namespace(|| {
-        let _leases = Leases;
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-        std::fs::write(path("env"), "A=b\n").unwrap();
-        std::fs::write(path("no-interpreter"), "#!/nonexistent/sh\n").unwrap();
-        std::fs::set_permissions(path("no-interpreter"), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let (file, script) = (path("env"), path("no-interpreter"));
-        let _listener = TcpListener::bind("127.0.0.1:20010").unwrap();
-        let failing: [(&[&str], i32); 4] = [
-            (&["--", "no-such-command"], 127),
-            (&["--", &script], 126),
-            (&["--hold", "--pid", "4194305"], 4),
-            (&["--range", "20010-20010"], 1),
-        ];
-        for (options, code) in failing {
-            let run = run(&[&["--free", "--env-file", &file], options].concat());
-            assert_eq!((run.code, &*run.stdout), (code, ""), "{run:?}");
-            assert_eq!(std::fs::read_to_string(&file).unwrap(), "A=b\n", "{options:?}");
-        }
-        assert!(leased().is_empty());
-        // No file is left that was not there before.
-        assert_eq!(run(&["--free", "--env-file", &path("new"), "--", "no-such-command"]).code, 127);
-        assert!(!std::path::Path::new(&path("new")).exists());
-    });
-}
-
-/// Regression: it waited for the reader of a pipe, and followed anybody's symbolic link.
-#[test]
-fn a_file_for_ci_is_no_trap() {
-    in_namespace(|| {
-        let _leases = Leases;
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            path("pipe"),
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-            0,
-        )
-        .unwrap();
-        let refused = |name: &str, why: &str| {
-            let run = run(&["--free", "--env-file", &path(name)]);
-            assert_eq!((run.code, &*run.stdout), (4, ""), "{run:?}");
-            assert!(run.stderr.contains(why), "{run:?}");
-            assert!(leased().is_empty());
-        };
-        refused("pipe", "pipe that nobody reads");
-        std::os::unix::fs::symlink("env", path("link")).unwrap();
-        std::fs::write(path("env"), "A=b").unwrap();
-        let picked = pick_one(&["--env-file", &path("link")]);
-        assert_eq!(std::fs::read_to_string(path("env")).unwrap(), format!("A=b\nPORT={picked}\n"));
-        // /dev/stdout is not a regular file.
-        let said = run(&["--free", "--env-file", "/dev/stdout"]).stdout;
-        assert!(said.starts_with("PORT="), "{said}");
-        crate::common::lease::release_all();
-        if !is_root() {
-            return skip("needs root to have a link of somebody else");
-        }
-        rustix::fs::chownat(
-            rustix::fs::CWD,
-            path("link"),
-            Some(rustix::process::Uid::from_raw(crate::common::NOBODY)),
-            None,
-            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
-        )
-        .unwrap();
-        refused("link", "another user's symbolic link");
-        assert_eq!(std::fs::read_to_string(path("env")).unwrap(), format!("A=b\nPORT={picked}\n"));
     });
 }
 

@@ -1,7 +1,6 @@
 //! `portcheck kill`: which processes are ended, which never are, and that the port is free
 //! afterwards.
 
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -9,13 +8,13 @@ use crate::common::role::{Role, open};
 use crate::common::server::until;
 use crate::common::terminal::Terminal;
 use crate::common::{
-    Background, Run, codes, in_namespace, is_root, json, json_as_nobody, json_of, numbers, port, portcheck,
-    portcheck_as_nobody, run, skip,
+    Background, Run, codes, in_namespace, is_root, json, json_of, numbers, port, portcheck, portcheck_as_nobody, run,
+    skip,
 };
 use serde_json::{Value, json as value};
 
 /// The steps of a kill, as `(pid, signal, result)`.
-fn steps(answer: &Value) -> Vec<(u64, &str, &str)> {
+pub fn steps(answer: &Value) -> Vec<(u64, &str, &str)> {
     let steps = answer["kill"]["steps"].as_array().unwrap();
     steps
         .iter()
@@ -28,11 +27,11 @@ fn steps(answer: &Value) -> Vec<(u64, &str, &str)> {
         .collect()
 }
 
-fn outcome(answer: &Value) -> (&Value, &Value) {
+pub fn outcome(answer: &Value) -> (&Value, &Value) {
     (&answer["kill"]["outcome"], &answer["exit_code"])
 }
 
-fn is_running(pid: u32) -> bool {
+pub fn is_running(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
@@ -286,75 +285,6 @@ fn a_loop_that_starts_it_again_is_named() {
     });
 }
 
-#[test]
-fn a_client_on_the_port_survives() {
-    in_namespace(|| {
-        let (server, _) = Role::playing("serve 127.0.0.1:8080 reuse-address");
-        let (client, _) = Role::playing("connect 127.0.0.1:8080");
-        let answer = json(&["8080", "--kill", "--yes", "--clients", "--force", "--reuse-addr"]);
-        assert_eq!(steps(&answer), [(server.pid().into(), "TERM", "done")]);
-        assert!(is_running(client.pid()), "{answer:#}");
-    });
-}
-
-/// A server on 127.0.0.1:8080 with an accepted connection, and the other end of it.
-fn connected() -> (Role, TcpStream) {
-    let (server, _) = Role::playing("serve 127.0.0.1:8080 reuse-address");
-    let client = TcpStream::connect("127.0.0.1:8080").unwrap();
-    until("it is accepted", || {
-        let answer = json(&["8080/tcp", "--all"]);
-        let sockets = port(&answer, 8080, "tcp")["sockets"].as_array().unwrap().clone();
-        sockets.iter().any(|socket| socket["state"] == "established" && socket["owners"]["kind"] == "known")
-    });
-    (server, client)
-}
-
-#[test]
-fn live_connections_leave_remnants_that_are_named_or_dropped() {
-    in_namespace(|| {
-        let (server, client) = connected();
-        let answer = json(&["8080", "--kill", "--yes"]);
-        assert_eq!(steps(&answer), [(server.pid().into(), "TERM", "done")]);
-        assert_eq!(outcome(&answer), (&value!("remnants"), &value!(1)), "{answer:#}");
-        assert_eq!(codes(port(&answer, 8080, "tcp")), ["orphaned-connection"]);
-        // The peer closes, too: then the remnant ends after a known time.
-        drop(client);
-        until("it is in TIME_WAIT", || codes(&json(&["8080/tcp"])["ports"][0]) == ["time-wait"]);
-        let refused = run(&["8080/tcp", "--kill"]);
-        assert!(refused.code == 1 && refused.stdout.contains("1 closed connection holds it for "), "{refused:?}");
-        assert!(refused.stdout.contains("--remnants"), "{refused:?}");
-        // It is free for a server that sets SO_REUSEADDR.
-        assert_eq!(outcome(&json(&["8080/tcp", "--kill", "--reuse-addr"])), (&value!("already-free"), &value!(0)));
-
-        // The root of a user namespace has that privilege inside it.
-        let answer = json(&["8080/tcp", "--kill", "--remnants", "--yes"]);
-        let step = &answer["kill"]["steps"][0];
-        assert_eq!(
-            (&step["action"], &step["result"], &step["local"]["port"]),
-            (&value!("drop"), &value!("done"), &value!(8080))
-        );
-        assert_eq!(outcome(&answer), (&value!("freed"), &value!(0)), "{answer:#}");
-        TcpListener::bind("127.0.0.1:8080").unwrap();
-
-        let (_server, _client) = connected();
-        let answer = json(&["8080", "--kill", "--remnants", "--yes"]);
-        assert_eq!(outcome(&answer), (&value!("freed"), &value!(0)), "{answer:#}");
-    });
-}
-
-#[test]
-fn remnants_of_a_port_that_stays_held_are_left_alone() {
-    in_namespace(|| {
-        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
-        let client = TcpStream::connect("127.0.0.1:8080").unwrap();
-        let (accepted, _) = listener.accept().unwrap();
-        // This test starts portcheck.
-        drop((accepted, client));
-        let answer = json(&["8080/tcp", "--kill", "--remnants", "--clients", "--yes"]);
-        assert_eq!((outcome(&answer), &answer["kill"]["steps"]), ((&value!("refused"), &value!(1)), &value!([])));
-    });
-}
-
 /// A server may fork between the look and the signal. Then the child has the socket, too, and would
 /// be left with it.
 #[test]
@@ -381,138 +311,6 @@ fn who_was_forked_after_the_look_is_ended_too() {
         for pid in [shell.pid(), child] {
             assert!(terminal.said.contains(&format!("(pid {pid}) ended ")), "{pid}: {}", terminal.said);
         }
-    });
-}
-
-#[test]
-fn remnants_need_privilege_and_that_is_said() {
-    in_namespace(|| {
-        if !is_root() {
-            return skip("needs root to be somebody without privilege");
-        }
-        let (server, _client) = connected();
-        drop(server);
-        until("it is orphaned", || codes(&json(&["8080/tcp"])["ports"][0]) == ["orphaned-connection"]);
-        let answer = json_as_nobody(&["8080/tcp", "--kill", "--remnants", "--yes"]);
-        let step = &answer["kill"]["steps"][0];
-        assert_eq!((&step["result"], outcome(&answer)), (&value!("not-permitted"), (&value!("remnants"), &value!(1))));
-        assert!(step["reason"].as_str().unwrap().contains("root"));
-    });
-}
-
-#[test]
-fn an_outgoing_connection_is_ended_only_with_clients() {
-    in_namespace(|| {
-        let _server = TcpListener::bind("127.0.0.1:9000").unwrap();
-        let (client, own) = Role::playing("connect 127.0.0.1:9000");
-        let own = own.rsplit(':').next().unwrap();
-        let answer = json(&[&format!("{own}/tcp"), "--kill", "--yes"]);
-        assert_eq!((outcome(&answer), steps(&answer)), ((&value!("refused"), &value!(1)), vec![]));
-        let refusal = &answer["kill"]["refused"][0];
-        assert_eq!(numbers(&refusal["pids"]), [client.pid()]);
-        assert!(refusal["remedies"][0]["command"].as_str().unwrap().ends_with(" --clients"), "{refusal}");
-        assert!(is_running(client.pid()));
-        let answer = json(&[&format!("{own}/tcp"), "--kill", "--yes", "--clients"]);
-        assert_eq!(steps(&answer), [(client.pid().into(), "TERM", "done")]);
-        assert!(!is_running(client.pid()));
-    });
-}
-
-#[test]
-fn who_started_portcheck_is_refused_and_nobody_ended_with_it() {
-    in_namespace(|| {
-        // This very test starts portcheck.
-        let _own = TcpListener::bind("127.0.0.1:8080").unwrap();
-        let (other, _) = Role::playing("listen [::1]:8080");
-        let answer = json(&["8080", "--kill", "--yes", "--force"]);
-        assert_eq!((outcome(&answer), steps(&answer)), ((&value!("refused"), &value!(1)), vec![]));
-        let refused = answer["kill"]["refused"].as_array().unwrap();
-        assert_eq!(numbers(&refused[0]["pids"]), [std::process::id()]);
-        assert!(refused[0]["reason"].as_str().unwrap().contains("started portcheck"), "{refused:?}");
-        assert_eq!(numbers(&refused[1]["pids"]), [other.pid()]);
-        assert!(is_running(other.pid()));
-    });
-}
-
-#[test]
-fn another_users_holder_is_refused_with_the_reason() {
-    in_namespace(|| {
-        if !is_root() {
-            return skip("needs root to be two users");
-        }
-        let (role, _) = Role::playing("listen 127.0.0.1:8080");
-        let answer = json_as_nobody(&["8080", "--kill", "--yes"]);
-        assert_eq!((outcome(&answer), steps(&answer)), ((&value!("refused"), &value!(1)), vec![]));
-        let refusal = &answer["kill"]["refused"][0];
-        assert!(refusal["reason"].as_str().unwrap().contains("hidden process of user root"), "{refusal}");
-        assert!(refusal["remedies"][0]["command"].as_str().unwrap().starts_with("sudo "), "{refusal}");
-        assert!(is_running(role.pid()));
-        // A user's own process is ended without root.
-        let (own, _) = Role::playing_as_user(crate::common::NOBODY, "listen 127.0.0.1:8081");
-        let answer = json_as_nobody(&["8081", "--kill", "--yes"]);
-        assert_eq!(steps(&answer), [(own.pid().into(), "TERM", "done")]);
-    });
-}
-
-#[test]
-fn who_ends_between_the_look_and_the_answer_is_not_signalled() {
-    in_namespace(|| {
-        let (role, _) = Role::playing("listen 127.0.0.1:8080");
-        let pid = role.pid();
-        let Some(mut terminal) = Terminal::start("8080 --kill") else { return };
-        terminal.expect("[y/N] ");
-        // It has ended and was reaped, so its id can be anybody's.
-        drop(role);
-        terminal.type_line("y");
-        assert_eq!(terminal.end(), 0, "{}", terminal.said);
-        assert!(terminal.said.contains(&format!("(pid {pid}) was not signalled: it had ended")), "{}", terminal.said);
-    });
-}
-
-#[test]
-fn who_lets_the_port_go_is_not_signalled() {
-    in_namespace(|| {
-        // A shell has the socket as its standard input, and replaces it when told to.
-        let directory = tempfile::tempdir().unwrap();
-        let fifo = directory.path().join("fifo");
-        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        let socket = open("127.0.0.1:8080".parse().unwrap(), socket2::Type::STREAM, &[]);
-        let mut command = Command::new("sh");
-        command.args(["-c", "read line <\"$0\"; exec <&-; exec sleep 60"]).arg(&fifo);
-        let shell = command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket))).stdout(Stdio::null()).spawn();
-        drop(command);
-        let mut shell = Background(shell.unwrap());
-        let Some(mut terminal) = Terminal::start("8080 --kill") else { return };
-        terminal.expect("[y/N] ");
-        assert!(terminal.said.contains(&format!("(pid {})", shell.pid())), "{}", terminal.said);
-        std::fs::write(&fifo, "go\n").unwrap();
-        let link = format!("/proc/{}/fd/0", shell.pid());
-        until("it has closed it", || !Path::new(&link).is_symlink());
-        terminal.type_line("y");
-        assert_eq!(terminal.end(), 0, "{}", terminal.said);
-        assert!(terminal.said.contains("no longer holds the port"), "{}", terminal.said);
-        assert!(shell.0.try_wait().unwrap().is_none());
-    });
-}
-
-/// Anybody can take that name and write a socket unit. Regression: such a process was never ended.
-#[test]
-fn who_merely_calls_itself_systemd_is_ended() {
-    const WITH_A_UNIT: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/user && \
-                               echo ListenStream=127.0.0.1:8080 >/run/systemd/user/web.socket && exec \"$@\"";
-    in_namespace(|| {
-        let directory = tempfile::tempdir().unwrap();
-        let alias = directory.path().join("systemd");
-        std::os::unix::fs::symlink(std::env::current_exe().unwrap(), &alias).unwrap();
-        let mut role = Role::start_as(&alias, "listen 127.0.0.1:8080");
-        role.go();
-        assert_eq!(json(&["8080/tcp"])["processes"][0]["name"], "systemd");
-        let mut kill = Command::new("unshare");
-        kill.args(["-m", "--", "sh", "-c", WITH_A_UNIT, "sh", env!("CARGO_BIN_EXE_portcheck")]);
-        kill.args(["8080", "--kill", "--yes", "--json"]);
-        let answer = json_of(kill);
-        assert_eq!(outcome(&answer), (&value!("freed"), &value!(0)), "{answer:#}");
-        assert_eq!(steps(&answer), [(role.pid().into(), "TERM", "done")]);
     });
 }
 

@@ -38,12 +38,16 @@ mod foreign_files;
 mod free;
 #[cfg(target_os = "linux")]
 mod free_caller;
+mod free_choice;
 #[cfg(target_os = "linux")]
 mod free_command;
+mod free_file;
 #[cfg(target_os = "linux")]
 mod free_hold;
+mod free_keeper;
 #[cfg(target_os = "linux")]
 mod free_lease;
+mod free_servers;
 #[cfg(target_os = "linux")]
 mod free_squatters;
 #[cfg(target_os = "linux")]
@@ -56,6 +60,7 @@ mod identify;
 mod inside_kernel;
 #[cfg(target_os = "linux")]
 mod kill;
+mod kill_connections;
 #[cfg(target_os = "linux")]
 mod kill_heirs;
 #[cfg(target_os = "linux")]
@@ -64,6 +69,7 @@ mod kill_namespace;
 mod kill_restart;
 #[cfg(target_os = "linux")]
 mod kill_reuse;
+mod kill_safety;
 #[cfg(target_os = "linux")]
 mod kill_supervisor;
 #[cfg(target_os = "linux")]
@@ -83,6 +89,7 @@ mod owners;
 mod portable;
 #[cfg(target_os = "linux")]
 mod preflight;
+mod preflight_use;
 #[cfg(target_os = "linux")]
 mod privilege;
 #[cfg(target_os = "linux")]
@@ -115,6 +122,7 @@ mod tunnels;
 mod wait;
 #[cfg(target_os = "linux")]
 mod wait_answering;
+mod wait_elsewhere;
 #[cfg(target_os = "linux")]
 mod wait_names;
 #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! `portcheck wait`: until somebody listens on a port, or until it is free, and no longer.
 
 use std::net::{Ipv6Addr, TcpListener, TcpStream};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,28 +10,27 @@ use crate::common::role::{Role, open};
 use crate::common::server::until;
 use crate::common::terminal::Terminal;
 use crate::common::{
-    NOBODY, Run, codes, has, in_namespace, is_root, json, json_as_nobody, json_of, port, portcheck,
-    portcheck_as_nobody, run, skip,
+    NOBODY, Run, codes, in_namespace, is_root, json, json_as_nobody, json_of, port, portcheck, run, skip,
 };
 use serde_json::{Value, json as value};
 
 /// A running wait.
-fn waiting(arguments: &[&str]) -> Child {
+pub fn waiting(arguments: &[&str]) -> Child {
     portcheck(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Waits until `child` sleeps in poll(2), between its looks.
-fn until_it_waits(child: &Child) {
+pub fn until_it_waits(child: &Child) {
     let state = || std::fs::read_to_string(format!("/proc/{}/wchan", child.id())).unwrap_or_default();
     until("it waits", || state().contains("poll"));
 }
 
-fn end(child: Child) -> (Value, i32) {
+pub fn end(child: Child) -> (Value, i32) {
     let run = Run::from(child.wait_with_output().unwrap());
     (serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}")), run.code)
 }
 
-fn outcome(answer: &Value) -> (&str, i64) {
+pub fn outcome(answer: &Value) -> (&str, i64) {
     (answer["wait"]["outcome"].as_str().unwrap(), answer["exit_code"].as_i64().unwrap())
 }
 
@@ -293,125 +292,6 @@ fn ctrl_c_leaves_nothing_behind_and_is_130_to_a_shell() {
         terminal.type_bytes(b"\x03");
         terminal.end();
         assert!(terminal.said.contains("code=130"), "{}", terminal.said);
-    });
-}
-
-#[test]
-fn other_machines_are_tried_by_connecting() {
-    in_namespace(|| {
-        if !has("ip") {
-            return skip("no ip(8) to make addresses");
-        }
-        let ip = |arguments: &str| {
-            assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
-        };
-        // An address of another machine, by one of our names: 127.0.0.1 is local by its text.
-        let name = ["ip6-loopback-alias:8080", "--wait", "listening", "--wait-for-dns"];
-        let answer = json(&[&name[..], &["--timeout", "300ms"]].concat());
-        assert_eq!(outcome(&answer), ("timeout", 124));
-        let goal = &answer["wait"]["goals"][0];
-        assert_eq!((&goal["target"], &goal["remote"]), (&value!("ip6-loopback-alias:8080"), &value!(true)));
-        // Some libraries (musl) take seconds to notice that there is no name server.
-        let note = goal["note"].as_str().unwrap();
-        let is_said = ["cannot be resolved", "does not exist", "is still being looked up"];
-        assert!(is_said.iter().any(|said| note.contains(said)), "{goal}");
-        assert_eq!(answer["ports"], value!([]));
-
-        // An address that is routed to us, but is not ours, counts as another machine's.
-        ip("route add local 192.0.2.0/24 dev lo");
-        let refused = run(&["192.0.2.7:8080", "--wait", "listening", "--timeout", "100ms"]);
-        assert!(refused.code == 124 && refused.stdout.contains("192.0.2.7:8080: Connection refused"), "{refused:?}");
-        let wait = waiting(&["http://192.0.2.7:8080/health", "8081", "--wait", "listening", "--json"]);
-        until_it_waits(&wait);
-        let server = TcpListener::bind("0.0.0.0:8080").unwrap();
-        let _second = TcpListener::bind("0.0.0.0:8081").unwrap();
-        let (answer, _) = end(wait);
-        assert_eq!(outcome(&answer), ("met", 0));
-        assert_eq!(
-            answer["wait"]["goals"][1],
-            value!({ "target": "192.0.2.7:8080", "remote": true, "met": true, "note": "192.0.2.7:8080" })
-        );
-        // Somebody connected to it, and hung up.
-        assert_eq!(std::io::Read::read(&mut server.accept().unwrap().0, &mut [0]).unwrap(), 0);
-    });
-}
-
-#[test]
-fn a_connection_to_itself_is_no_server() {
-    in_namespace(|| {
-        if !has("ip") {
-            return skip("no ip(8) to make addresses");
-        }
-        let routed = Command::new("ip").args(["route", "add", "local", "192.0.2.0/24", "dev", "lo"]).status();
-        assert!(routed.unwrap().success());
-        // The kernel has only one port to give, the one that is tried: every attempt connects to
-        // itself.
-        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40000").unwrap();
-        let answer = json(&["192.0.2.7:40000", "--wait", "listening", "--timeout", "400ms"]);
-        assert_eq!(outcome(&answer), ("timeout", 124), "{answer:#}");
-        let goal = &answer["wait"]["goals"][0];
-        assert!(goal["note"].as_str().unwrap().contains("reached itself"), "{goal}");
-        // It left no TIME_WAIT that would block the server.
-        TcpListener::bind("192.0.2.7:40000").unwrap();
-        assert_eq!(json(&["40000", "--all"])["ports"][0]["sockets"], value!([]));
-    });
-}
-
-/// Regression: `-4` and `-6` were ignored for other machines.
-#[test]
-fn other_machines_are_tried_in_the_family_that_is_asked_for() {
-    in_namespace(|| {
-        if !has("ip") {
-            return skip("no ip(8) to make addresses");
-        }
-        let routed = Command::new("ip").args(["route", "add", "local", "192.0.2.0/24", "dev", "lo"]).status();
-        assert!(routed.unwrap().success());
-        let _server = TcpListener::bind("0.0.0.0:8080").unwrap();
-        let met = |option| json(&["192.0.2.7:8080", "--wait", "listening", "--timeout", "300ms", option]);
-        assert_eq!(outcome(&met("-4")), ("met", 0));
-        let answer = met("-6");
-        assert_eq!(outcome(&answer), ("timeout", 124));
-        assert_eq!(answer["wait"]["goals"][0]["note"], "192.0.2.7 has no IPv6 address");
-    });
-}
-
-/// Regression: each port got a thread of its own, and a thread that could not be started was a
-/// panic.
-#[test]
-fn a_range_on_another_machine_takes_few_threads_and_none_is_a_failure() {
-    in_namespace(|| {
-        if !has("ip") || !has("prlimit") {
-            return skip("no ip(8) or prlimit(1)");
-        }
-        let routed = Command::new("ip").args(["route", "add", "local", "192.0.2.0/24", "dev", "lo"]).status();
-        assert!(routed.unwrap().success());
-        let wait = waiting(&["192.0.2.7:8001-8100", "--wait", "listening", "--timeout", "2s", "--json"]);
-        until_it_waits(&wait);
-        let threads = std::fs::read_dir(format!("/proc/{}/task", wait.id())).unwrap().count();
-        assert!((2..=17).contains(&threads), "{threads}");
-        let _server = TcpListener::bind("192.0.2.7:8100").unwrap();
-        let (answer, _) = end(wait);
-        assert_eq!(outcome(&answer), ("timeout", 124));
-        for goal in answer["wait"]["goals"].as_array().unwrap() {
-            let is_served = goal["target"] == "192.0.2.7:8100";
-            let note = goal["note"].as_str().unwrap();
-            assert!(goal["met"] == is_served && note.contains("refused") != is_served, "{goal}");
-        }
-        if !is_root() {
-            return skip("needs root to be somebody whom a limit of processes stops");
-        }
-        let limited = portcheck_as_nobody(&["192.0.2.7:8080", "--wait", "listening", "--timeout", "300ms"]);
-        let mut prlimit = Command::new("prlimit");
-        prlimit
-            .arg("--nproc=1")
-            .arg(limited.get_program())
-            .args(limited.get_args())
-            .current_dir("/")
-            .uid(NOBODY)
-            .gid(NOBODY);
-        let run = Run::from(prlimit.output().unwrap());
-        assert_eq!((run.code, &*run.stdout, run.stderr.lines().count()), (4, "", 1), "{run:?}");
-        assert!(run.stderr.contains("thread"), "{run:?}");
     });
 }
 
