@@ -2,7 +2,7 @@
 
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::{Command, Exit};
-use crate::commands::{connections, free, identify, kill, list, preflight, reach, summary, wait};
+use crate::commands::{connections, free, hosts, identify, kill, list, preflight, reach, summary, wait};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub enum Answer {
     Identify(identify::Report),
     /// Of ports that manifests ask for.
     Preflight(Box<preflight::Report>),
+    /// Of other machines.
+    Hosts(Box<hosts::Report>),
 }
 
 impl Answer {
@@ -43,6 +45,7 @@ impl Answer {
             Self::Reach(report) => &report.diagnosis,
             Self::Identify(report) => &report.diagnosis,
             Self::Preflight(report) => &report.diagnosis,
+            Self::Hosts(report) => &report.diagnosis,
         }
     }
 
@@ -58,6 +61,7 @@ impl Answer {
             Self::Reach(_) => Command::Reach,
             Self::Identify(_) => Command::Identify,
             Self::Preflight(_) => Command::Preflight,
+            Self::Hosts(report) => report.command,
         }
     }
 
@@ -74,6 +78,12 @@ impl Answer {
             Self::Reach(report) => report.exit(),
             Self::Identify(report) => report.exit(),
             Self::Preflight(report) => report.exit(),
+            Self::Hosts(report) => report.exit(),
         }
+    }
+
+    /// Whether something failed that is not part of the answer.
+    pub fn is_incomplete(&self) -> bool {
+        matches!(self, Self::Hosts(report) if report.is_incomplete())
     }
 }

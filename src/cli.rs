@@ -16,6 +16,7 @@ mod filters;
 mod free;
 mod habits;
 mod help;
+mod hosts;
 mod identify;
 mod kill;
 mod leases;
@@ -42,6 +43,7 @@ use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::error::ErrorKind;
 use clap::{ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::commands::hosts::Question;
 use crate::commands::identify::Urls;
 use crate::commands::kill::Options;
 use crate::commands::preflight as preflight_command;
@@ -117,6 +119,8 @@ pub enum Action {
 pub struct Typed {
     action: Action,
     arguments: Vec<OsString>,
+    /// The same question for other machines.
+    words: Vec<String>,
 }
 
 /// What a command line asks for.
@@ -142,6 +146,8 @@ pub enum Wish {
     Identify(Request, Urls, Printing),
     /// Whether the ports that manifests ask for can be had.
     Preflight(Request, preflight_command::Options, Following, Printing),
+    /// What other machines say.
+    Hosts(Box<Question>, Printing),
     /// Ports that are free.
     Pick(Box<Picking>, Printing),
     /// The leases.
@@ -189,20 +195,24 @@ pub fn parse(arguments: &[OsString]) -> Result<Typed, Stop> {
     // Help calls the program by its name, whatever the file is called.
     let program = OsString::from(definition.get_name());
     let read = definition.try_get_matches_from_mut([program].iter().chain(&words));
-    let action = match read.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(Cli { action }) => action,
+    let (action, matches) = match read.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
+        Ok((Cli { action }, matches)) => (action, matches),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return Err(Stop::Text(error));
         }
         Err(error) => return Err(Stop::Usage(mistake::message(&error, &command, &definition))),
     };
     action.obey_rules()?;
-    Ok(Typed { action, arguments: typed.to_vec() })
+    let words = if action.elsewhere().is_some() { hosts::words(&matches, &definition)? } else { Vec::new() };
+    Ok(Typed { action, arguments: typed.to_vec(), words })
 }
 
 /// Turns names into facts about this machine.
 pub fn resolve(typed: Typed) -> Result<Wish, Stop> {
-    let Typed { action, arguments } = typed;
+    let Typed { action, arguments, words } = typed;
+    if let Some(elsewhere) = action.elsewhere() {
+        return elsewhere.resolve(words);
+    }
     match action {
         Action::Check(check) => {
             check.resolve(&arguments).or_else(|stop| ansible::called_as_module(&arguments).ok_or(stop))
@@ -227,12 +237,24 @@ pub fn resolve(typed: Typed) -> Result<Wish, Stop> {
 }
 
 impl Action {
+    /// The question, if it is for other machines.
+    fn elsewhere(&self) -> Option<hosts::Elsewhere<'_>> {
+        let elsewhere = match self {
+            Self::Check(check) => check.elsewhere(),
+            Self::List(list) => list.elsewhere(),
+            Self::Kill(kill) => kill.elsewhere(),
+            _ => return None,
+        };
+        elsewhere.hosts.are_asked().then_some(elsewhere)
+    }
+
     /// Requires what clap has no words for.
     fn obey_rules(&self) -> Result<(), Stop> {
         match self {
             Self::Check(check) => rules::obey(check::RULES, &**check),
             Self::List(list) => rules::obey(list::RULES, &**list),
             Self::Connections(connections) => rules::obey(connections::RULES, &**connections),
+            Self::Kill(kill) => rules::obey(kill::RULES, &**kill),
             Self::Free(free) => rules::obey(free::RULES, &**free),
             Self::Wait(wait) => rules::obey(wait::RULES, &**wait),
             Self::Preflight(preflight) => rules::obey(preflight::RULES, preflight),

@@ -14,6 +14,8 @@ pub mod diagnosis;
 pub mod exit;
 pub mod free;
 #[cfg(feature = "cli")]
+pub mod hosts;
+#[cfg(feature = "cli")]
 pub mod identify;
 #[cfg(feature = "cli")]
 pub mod kill;

@@ -11,6 +11,7 @@ mod csv;
 mod explain;
 mod free;
 mod home;
+mod hosts;
 mod identify;
 mod json;
 pub mod kill;
@@ -104,7 +105,7 @@ impl Style {
     /// The exit code for an answer.
     pub fn exit(&self, answer: &Answer) -> Exit {
         match answer.exit() {
-            Exit::No | Exit::Unknown | Exit::Timeout if self.exit_zero => Exit::Yes,
+            Exit::No | Exit::Unknown | Exit::Timeout if self.exit_zero && !answer.is_incomplete() => Exit::Yes,
             exit => exit,
         }
     }
@@ -124,6 +125,8 @@ pub fn write(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<
     match (style.format, answer) {
         (Format::Json, _) => json::document(answer, style, out),
         (Format::Github | Format::Gitlab | Format::Junit, _) => ci::write(answer, style, out),
+        (Format::Ndjson, Answer::Hosts(report)) => json::host_lines(report, out),
+        (_, Answer::Hosts(report)) => hosts::write(report, style, out),
         (_, Answer::Kill(report)) => kill::report(report, style, out),
         (_, Answer::Wait(report)) => wait::report(report, style, out),
         (Format::Ndjson, Answer::Preflight(report)) => json::preflight_lines(report, out),

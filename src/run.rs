@@ -11,7 +11,9 @@ use crate::cli::{self, Stop, Wish};
 use crate::collect;
 use crate::commands::check::check;
 use crate::commands::connections::connections;
+use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::{Command, Exit};
+use crate::commands::hosts;
 use crate::commands::identify::identify;
 use crate::commands::list::list;
 use crate::commands::reach::reach;
@@ -55,6 +57,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Ok(Wish::Kill(request, options, printing)) => terminal::kill::run(request, options, &printing),
         Ok(Wish::Wait(request, wait, printing)) => terminal::wait::run(request, wait, &printing),
         Ok(Wish::Watch(request, watching, printing)) => terminal::watch::run(&request, *watching, &printing),
+        Ok(Wish::Hosts(question, printing)) => ask(&question, &printing),
         Ok(Wish::Pick(picking, printing)) => terminal::free::pick(*picking, &printing),
         Ok(Wish::Leases(printing)) => terminal::free::leases(&printing),
         Ok(Wish::Release(ports, printing)) => terminal::free::release(&ports, &printing),
@@ -84,6 +87,15 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         }
     };
     ExitCode::from(exit.code())
+}
+
+/// Asks other machines, and writes what they said.
+fn ask(question: &hosts::Question, printing: &Printing) -> Exit {
+    let progress = terminal::start_progress(terminal::ASKING);
+    let hosts = hosts::ask(question);
+    drop(progress);
+    let diagnosis = Diagnosis::of_no_ports(collect::host(Backend::Native));
+    printing.finish(&Answer::Hosts(Box::new(hosts::Report { command: question.command, diagnosis, hosts })))
 }
 
 /// Looks, with a sign of life if that takes long, and writes what was seen.

@@ -23,7 +23,7 @@ use crate::model::{Backend, Host};
 use crate::render::{self, ErrorKind, Format, Style, escape};
 
 pub use exec::{cannot_run, is_found};
-pub use progress::{LOOKING, start as start_progress};
+pub use progress::{ASKING, LOOKING, start as start_progress};
 
 /// How to print an answer.
 #[derive(Debug)]

@@ -5,9 +5,11 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::common::{self, Look, Narrow, Output, Plain, Where};
+use super::hosts::{self, Elsewhere, Hosts};
 use super::names::AllFormats;
 use super::rules::Rule;
 use super::{Stop, Wish, help, targets};
+use crate::commands::exit::Command;
 use crate::model::Backend;
 use crate::render::Style;
 use crate::request::Request;
@@ -26,6 +28,8 @@ pub struct CheckArgs {
     #[command(flatten)]
     place: Where,
     #[command(flatten)]
+    hosts: Hosts,
+    #[command(flatten)]
     look: Look,
     #[command(flatten)]
     plain: Plain,
@@ -34,13 +38,31 @@ pub struct CheckArgs {
 }
 
 /// What does not go together.
-pub const RULES: &[Rule<CheckArgs>] = &[Rule {
-    example: "8080 --in blue --backend portable",
-    is_broken: |check| check.place.needs_native() && matches!(check.look.backend, Backend::Portable),
-    message: common::NEEDS_NATIVE,
-}];
+pub const RULES: &[Rule<CheckArgs>] = &[
+    Rule {
+        example: "8080 --in blue --backend portable",
+        is_broken: |check| check.place.needs_native() && matches!(check.look.backend, Backend::Portable),
+        message: common::NEEDS_NATIVE,
+    },
+    Rule {
+        example: "8080 --host web1 --format csv",
+        is_broken: |check| check.hosts.has_no_room_in(check.plain.format().unwrap_or(check.output.format())),
+        message: hosts::FORMATS,
+    },
+];
 
 impl CheckArgs {
+    /// The same as a question to other machines.
+    pub fn elsewhere(&self) -> Elsewhere<'_> {
+        Elsewhere {
+            command: Command::Check,
+            hosts: &self.hosts,
+            targets: &self.targets,
+            usual: hosts::USUAL_LIMIT,
+            printing: self.output.printing(),
+        }
+    }
+
     /// What it asks; `typed` is the command line.
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
         let namespaces = self.place.namespaces()?;

@@ -31,6 +31,7 @@ Common options:
   --exposed              List only what other machines can reach
   --process NAME, --user USER, --pid PID
                          List only what these hold
+  --host HOST,...        Ask other machines, over ssh
   --reuse-addr           Assume that your server sets SO_REUSEADDR
   --json                 Print JSON; --format has more: csv for most commands,
                          and github, gitlab, junit for CI
@@ -113,7 +114,8 @@ pub const LIST: &str = "\
 Examples:
   portcheck list --process node         What node processes listen on
   portcheck list --all-namespaces       What is in use in containers, too
-  portcheck list --exposed --json       What other machines can reach, for a script";
+  portcheck list --exposed --json       What other machines can reach, for a script
+  portcheck list --host web1,web2       What is in use on other machines, over ssh";
 
 /// Examples of `portcheck check`.
 pub const CHECK: &str = "\

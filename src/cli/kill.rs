@@ -6,8 +6,11 @@ use std::time::Duration;
 use clap::Args;
 
 use super::common::{self, Narrow, Output};
+use super::hosts::{self, Elsewhere, Hosts};
 use super::names::{ActionFormats, NativeOnly};
+use super::rules::Rule;
 use super::{Stop, Wish, help, targets};
+use crate::commands::exit::Command;
 use crate::commands::kill::{Consent, Options};
 use crate::duration::parse_duration;
 use crate::platform::Signal;
@@ -57,12 +60,40 @@ pub struct KillArgs {
     #[arg(long, help_heading = "How to look")]
     reuse_addr: bool,
     #[command(flatten)]
+    hosts: Hosts,
+    #[command(flatten)]
     native: NativeOnly,
     #[command(flatten)]
     output: Output<ActionFormats>,
 }
 
+/// What does not go together.
+pub const RULES: &[Rule<KillArgs>] = &[
+    Rule {
+        example: "kill 8080 --host web1 --yes --format github",
+        is_broken: |kill| kill.hosts.has_no_room_in(kill.output.format()),
+        message: hosts::FORMATS,
+    },
+    Rule {
+        example: "kill 8080 --host web1",
+        is_broken: |kill| kill.hosts.are_asked() && kill.consent() == Consent::Ask,
+        message: "another machine cannot ask you: add --dry-run to see what would be ended there, or --yes",
+    },
+];
+
 impl KillArgs {
+    /// The same as a wish for another machine.
+    pub fn elsewhere(&self) -> Elsewhere<'_> {
+        const MORE: Duration = Duration::from_secs(30);
+        Elsewhere {
+            command: Command::Kill,
+            hosts: &self.hosts,
+            targets: &self.targets,
+            usual: MORE.saturating_add(self.grace).saturating_add(self.settle),
+            printing: self.output.printing(),
+        }
+    }
+
     /// What it asks for.
     pub fn resolve(self) -> Result<Wish, Stop> {
         let targets = targets::resolve(&self.targets, &self.narrow)?;

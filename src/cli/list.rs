@@ -8,9 +8,11 @@ use strum::VariantNames;
 use super::columns::Columns;
 use super::common::{self, Narrow, Output, Plain, Where};
 use super::filters::Filters;
+use super::hosts::{self, Elsewhere, Hosts};
 use super::names::{PortListFormats, named};
 use super::rules::Rule;
 use super::{Stop, Wish, help};
+use crate::commands::exit::Command;
 use crate::model::Backend;
 use crate::render::{Format, Style};
 use crate::request::{Column, Request};
@@ -30,6 +32,8 @@ pub struct ListArgs {
     columns: Columns<Column>,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    hosts: Hosts,
     /// Where to read the sockets from: the kernel, or netstat2 and sysinfo
     #[arg(long, value_name = "BACKEND", default_value = "native", value_parser = named::<Backend>(Backend::VARIANTS), help_heading = "How to look")]
     backend: Backend,
@@ -62,9 +66,30 @@ pub const RULES: &[Rule<ListArgs>] = &[
         is_broken: |list| list.summary && !matches!(list.output.format(), Format::Table | Format::Json),
         message: common::SUMMARY_FORMATS,
     },
+    Rule {
+        example: "list --host web1 --count",
+        is_broken: |list| list.hosts.has_no_room_in(list.plain.format().unwrap_or(list.output.format())),
+        message: hosts::FORMATS,
+    },
+    Rule {
+        example: "list --host web1 --summary",
+        is_broken: |list| list.hosts.are_asked() && (list.summary || !list.columns.columns.is_empty()),
+        message: "--host has one table for all hosts: leave --summary and --columns out",
+    },
 ];
 
 impl ListArgs {
+    /// The same as a question to other machines.
+    pub fn elsewhere(&self) -> Elsewhere<'_> {
+        Elsewhere {
+            command: Command::List,
+            hosts: &self.hosts,
+            targets: &[],
+            usual: hosts::USUAL_LIMIT,
+            printing: self.output.printing(),
+        }
+    }
+
     /// What it asks; `typed` is the command line.
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
         let namespaces = self.place.namespaces()?;

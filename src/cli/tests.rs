@@ -86,8 +86,9 @@ fn each_rule_between_options_is_obeyed() {
     let wait = wait::RULES.iter().map(|rule| (rule.example, rule.message));
     let list = list::RULES.iter().map(|rule| (rule.example, rule.message));
     let preflight = preflight::RULES.iter().map(|rule| (rule.example, rule.message));
+    let kill = kill::RULES.iter().map(|rule| (rule.example, rule.message));
     let check = check::RULES.iter().map(|rule| (rule.example, rule.message));
-    for (example, message) in free.chain(wait).chain(list).chain(check).chain(preflight) {
+    for (example, message) in free.chain(wait).chain(list).chain(check).chain(preflight).chain(kill) {
         assert_eq!(usage(example), message, "{example}");
     }
 }

@@ -6,6 +6,7 @@ mod event;
 mod formatter;
 mod forward;
 mod free;
+mod hosts;
 mod identify;
 mod kill;
 mod parts;
@@ -37,6 +38,7 @@ pub use ansible::{task, task_error};
 pub use connection::lines as connection_lines;
 pub use event::event;
 use formatter::Escaping;
+pub use hosts::lines as host_lines;
 use parts::{endpoint, remedy};
 use process::{WireProcess, process, unit};
 use wire::{
@@ -87,6 +89,7 @@ fn envelope<'a>(answer: &'a Answer, style: &Style) -> Envelope<'a> {
             _ => Vec::new(),
         },
         preflight: if let Answer::Preflight(report) = answer { preflight::rows(report) } else { Vec::new() },
+        hosts: if let Answer::Hosts(report) = answer { hosts::Hosts(&report.hosts) } else { hosts::Hosts(&[]) },
         summary: if let Answer::Summary(counted) = answer { Some(summary::summary(counted)) } else { None },
         error: None,
     }
@@ -128,6 +131,7 @@ fn envelope_of_error<'a>(
         connections: Vec::new(),
         connection_groups: Vec::new(),
         preflight: Vec::new(),
+        hosts: hosts::Hosts(&[]),
         summary: None,
         error: Some(WireError { kind: kind.into_str(), message }),
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// What a look at the sockets does for so long.
 pub const LOOKING: &str = "looking through all processes …";
+/// What a question to other machines does for so long.
+pub const ASKING: &str = "waiting for the other machines …";
 /// How long to stay silent.
 const PATIENCE: Duration = Duration::from_secs(1);
 

@@ -55,6 +55,8 @@ mod free_terminal;
 #[cfg(target_os = "linux")]
 mod gaps;
 #[cfg(target_os = "linux")]
+mod hosts;
+#[cfg(target_os = "linux")]
 mod identify;
 #[cfg(target_os = "linux")]
 mod inside_kernel;

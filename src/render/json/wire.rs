@@ -33,6 +33,9 @@ use super::Ports;
 use super::connection::{WireConnection, WireConnectionGroup};
 use super::forward::WireForward;
 use super::free::WireFree;
+use super::hosts::Hosts;
+#[cfg(test)]
+use super::hosts::WireHostAnswer;
 use super::identify::WireIdentified;
 use super::kill::WireKill;
 use super::parts::{WireEndpoint, WireRemedy};
@@ -79,6 +82,9 @@ pub struct Envelope<'a> {
     pub connection_groups: Vec<WireConnectionGroup<'a>>,
     /// Of the command `preflight`: what the files ask for, in their order.
     pub preflight: Vec<WirePreflight<'a>>,
+    /// With --host: the machines that were asked, in the order in which they were named.
+    #[cfg_attr(test, schemars(with = "Vec<WireHostAnswer<'_>>"))]
+    pub hosts: Hosts<'a>,
     /// The sockets counted, with --summary; else null.
     pub summary: Option<WireSummary>,
     /// Set if the command failed; then the lists are empty.
