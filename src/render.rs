@@ -193,6 +193,6 @@ mod colour {
 
 #[cfg(test)]
 #[cfg(unix)]
-mod pictures;
+pub mod pictures;
 #[cfg(test)]
 mod tests;

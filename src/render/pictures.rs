@@ -11,17 +11,31 @@ use crate::answer::Answer;
 use crate::testing::expect_file;
 
 fn expect_picture(name: &str, typed: &str, answer: &Answer) {
+    let text = format!("\u{1b}[2m$\u{1b}[0m {typed}\n{}", printed(answer, 96));
+    expect_svg(name, &format!("What {typed} prints"), &text);
+}
+
+/// Compares the picture of a text with colours.
+pub fn expect_svg(name: &str, about: &str, text: &str) {
+    expect_file(&format!("docs/pictures/{name}.svg"), &svg::of(about, text));
+}
+
+/// What is printed about npm run dev.
+pub fn report(width: u16) -> String {
+    printed(&facts::report(), width)
+}
+
+fn printed(answer: &Answer, width: u16) -> String {
     let style = Style {
-        width: Some(96),
+        width: Some(width),
         as_root: "sudo portcheck".to_owned(),
         now: facts::NOW,
         home: Some(PathBuf::from("/home/ada")),
         ..Style::default()
     };
-    let mut out = format!("\u{1b}[2m$\u{1b}[0m {typed}\n").into_bytes();
+    let mut out = Vec::new();
     write(answer, &style, &mut out).unwrap();
-    let picture = svg::of(&format!("What {typed} prints"), std::str::from_utf8(&out).unwrap());
-    expect_file(&format!("docs/pictures/{name}.svg"), &picture);
+    String::from_utf8(out).unwrap()
 }
 
 #[test]

@@ -9,9 +9,11 @@ text { font: 14px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; 
 rect { fill: #ffffff; stroke: #d0d7de }
 .bold { font-weight: bold } .dim { opacity: .65 }
 .red { fill: #cf222e } .green { fill: #1a7f37 } .yellow { fill: #9a6700 }
+.bar { fill: #1f2328; stroke: none } .selected { fill: #ffffff }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } rect { fill: #0d1117; stroke: #30363d }
   .red { fill: #ff7b72 } .green { fill: #3fb950 } .yellow { fill: #d29922 }
+  .bar { fill: #e6edf3 } .selected { fill: #0d1117 }
 }";
 
 const LINE: usize = 20;
@@ -33,6 +35,14 @@ pub fn of(about: &str, text: &str) -> String {
     );
     for (index, line) in lines.iter().enumerate().filter(|(_, line)| !line.is_empty()) {
         let y = MARGIN + index * LINE + 14;
+        if line.iter().any(|piece| piece.classes.contains(&"selected")) {
+            let top = y - 15;
+            let _ = writeln!(
+                svg,
+                "<rect class=\"bar\" x=\"{MARGIN}\" y=\"{top}\" width=\"{}\" height=\"{LINE}\"/>",
+                width - 2 * MARGIN
+            );
+        }
         let _ = write!(svg, "<text x=\"{MARGIN}\" y=\"{y}\" xml:space=\"preserve\">");
         for Piece { text, classes } in line {
             let text = escaped(text);
@@ -59,11 +69,13 @@ fn lines(text: &str) -> Vec<Vec<Piece>> {
     let mut classes: Vec<&'static str> = Vec::new();
     let mut lines = Vec::new();
     for line in text.lines() {
-        let mut pieces = Vec::new();
+        let mut pieces: Vec<Piece> = Vec::new();
         for (index, part) in line.split("\u{1b}[").enumerate() {
             let shown = if index == 0 { part } else { obey(part, &mut classes) };
-            if !shown.is_empty() {
-                pieces.push(Piece { text: shown.to_owned(), classes: classes.clone() });
+            match pieces.last_mut() {
+                Some(last) if last.classes == classes => last.text.push_str(shown),
+                _ if shown.is_empty() => {}
+                _ => pieces.push(Piece { text: shown.to_owned(), classes: classes.clone() }),
             }
         }
         lines.push(pieces);
@@ -82,6 +94,8 @@ fn obey<'a>(part: &'a str, classes: &mut Vec<&'static str>) -> &'a str {
             "31" => classes.push("red"),
             "32" => classes.push("green"),
             "33" => classes.push("yellow"),
+            // On a bar, as wide as the text.
+            "7" => classes.push("selected"),
             other => panic!("the picture has no colour for {other}"),
         }
     }

@@ -5,7 +5,11 @@ use ratatui_core::terminal::Terminal;
 
 use super::*;
 use crate::model::{Family, Protocol, Socket, State, TcpInfo};
+#[cfg(unix)]
+use crate::render::pictures;
 use crate::request::Order;
+#[cfg(unix)]
+use crate::terminal::live::ansi;
 use crate::terminal::live::details::Details;
 use crate::terminal::live::help;
 use crate::terminal::live::row::Sample;
@@ -84,6 +88,60 @@ fn a_pane_with_the_report_and_its_connections() {
     }
     app.details = Some(details);
     insta::assert_snapshot!(drawn(&app));
+}
+
+/// The cells as a terminal gets them.
+#[cfg(unix)]
+fn coloured(app: &App) -> String {
+    let mut buffer = Buffer::empty(Rect::new(0, 0, app.size.0, app.size.1));
+    draw(app, &mut buffer);
+    let mut text = String::new();
+    for row in buffer.content.chunks(app.size.0.into()) {
+        for cell in row {
+            text.push_str("\u{1b}[0");
+            let codes = [(Modifier::BOLD, ";1"), (Modifier::DIM, ";2"), (Modifier::REVERSED, ";7")];
+            text.extend(codes.iter().filter(|(modifier, _)| cell.modifier.contains(*modifier)).map(|(_, code)| *code));
+            text.push_str(match cell.fg {
+                Color::Red => ";31",
+                Color::Green => ";32",
+                Color::Yellow => ";33",
+                _ => "",
+            });
+            text.push('m');
+            text.push_str(cell.symbol());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The picture in docs.
+#[cfg(unix)]
+#[test]
+fn a_picture_of_the_view() {
+    let mut app = App::new(COLUMNS.to_vec(), Order::default(), (100, 30));
+    let all = [
+        (22, 812, "sshd", "sshd: /usr/sbin/sshd -D"),
+        (3000, 9937, "npm run dev", "node server.js"),
+        (5432, 77, "postgres", "/usr/lib/postgresql/15/bin/postgres"),
+        (6379, 91, "redis-server", "redis-server 127.0.0.1:6379"),
+        (8080, 4300, "java", "java -jar shop.jar"),
+    ];
+    let shown = |(port, pid, name, command): (u16, u32, &str, &str)| {
+        row(port, pid, &[&port.to_string(), "tcp", name, &pid.to_string(), command])
+    };
+    for left_out in [8080, 6379] {
+        let rows = all.into_iter().filter(|(port, ..)| *port != left_out).map(shown).collect();
+        app.take(Sample { rows, widths: vec![5, 5, 12, 5, 36], is_partial: false }, Instant::now());
+    }
+    app.select(1);
+    let mut details = Details::of(app.selected().unwrap().row.clone());
+    details.report = Some(ansi::lines(&pictures::report(100)));
+    for received in [0, 100, 5000, 5200, 123_456, 200_000, 201_000, 340_000, 350_000] {
+        details.traffic.add(vec![connection("127.0.0.1:40000", received), connection("127.0.0.1:40012", received / 7)]);
+    }
+    app.details = Some(details);
+    pictures::expect_svg("live", "What portcheck watch shows on a terminal", &coloured(&app));
 }
 
 #[test]
