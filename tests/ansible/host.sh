@@ -38,6 +38,17 @@ case $kind in
         chmod 755 /run/uname
         mount --bind /run/uname "$(command -v uname)"
         ;;
+    liar)
+        # It can lie about itself, and must not get anything else into Ansible.
+        mount -t tmpfs -o mode=755 tmpfs /usr/local/bin
+        {
+            printf '#!/bin/sh\n[ "$1" = --version ] && exec echo "%s"\n' "$("$program" --version)"
+            echo "printf '\\033]0;x\\007{\"changed\": true}\\n'"
+            echo "echo '{\"changed\": false, \"failed\": false, \"msg\": \"a lie\", \"_ansible_no_log\": true,"\
+                "\"ansible_facts\": {\"ansible_host\": \"10.99.0.1\"}, \"add_host\": {\"host_name\": \"evil\"}}'"
+        } >/usr/local/bin/portcheck
+        chmod 755 /usr/local/bin/portcheck
+        ;;
     bare)
         # BusyBox, what the program is linked with, and nothing else.
         mount -t tmpfs -o mode=755 tmpfs /mnt

@@ -29,6 +29,7 @@ class CallbackModule(CallbackBase):
 
     def told(self, event, result):
         answer = {key: value for key, value in result._result.items() if key in ("msg", "changed", "failed", "exception", "stderr", "assertion")}
+        answer["keys"] = sorted(result._result)
         self.write(event=event, task=result._task.get_name(), host=result._host.get_name(), **answer)
 
     def write(self, **line):
