@@ -239,13 +239,14 @@ pub fn resolve(typed: Typed) -> Result<Wish, Stop> {
 impl Action {
     /// The question, if it is for other machines.
     fn elsewhere(&self) -> Option<hosts::Elsewhere<'_>> {
-        let elsewhere = match self {
+        match self {
             Self::Check(check) => check.elsewhere(),
             Self::List(list) => list.elsewhere(),
             Self::Kill(kill) => kill.elsewhere(),
-            _ => return None,
-        };
-        elsewhere.hosts.are_asked().then_some(elsewhere)
+            Self::Reach(reach) => reach.elsewhere(),
+            Self::Identify(identify) => identify.elsewhere(),
+            _ => None,
+        }
     }
 
     /// Requires what clap has no words for.
@@ -255,6 +256,8 @@ impl Action {
             Self::List(list) => rules::obey(list::RULES, &**list),
             Self::Connections(connections) => rules::obey(connections::RULES, &**connections),
             Self::Kill(kill) => rules::obey(kill::RULES, &**kill),
+            Self::Reach(reach) => rules::obey(reach::RULES, reach),
+            Self::Identify(identify) => rules::obey(identify::RULES, identify),
             Self::Free(free) => rules::obey(free::RULES, &**free),
             Self::Wait(wait) => rules::obey(wait::RULES, &**wait),
             Self::Preflight(preflight) => rules::obey(preflight::RULES, preflight),

@@ -53,14 +53,14 @@ pub const RULES: &[Rule<CheckArgs>] = &[
 
 impl CheckArgs {
     /// The same as a question to other machines.
-    pub fn elsewhere(&self) -> Elsewhere<'_> {
-        Elsewhere {
+    pub fn elsewhere(&self) -> Option<Elsewhere<'_>> {
+        self.hosts.are_asked().then(|| Elsewhere {
             command: Command::Check,
             hosts: &self.hosts,
             targets: &self.targets,
             usual: hosts::USUAL_LIMIT,
             printing: self.output.printing(),
-        }
+        })
     }
 
     /// What it asks; `typed` is the command line.

@@ -21,6 +21,9 @@ use crate::terminal::Printing;
 /// How long a host may take to answer a question.
 pub const USUAL_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long one may take to try its servers, or its firewall.
+pub const LONGER_LIMIT: Duration = Duration::from_secs(30);
+
 /// What is said of formats that have no room for hosts.
 pub const FORMATS: &str = "--host prints a table, JSON or ndjson: write --format ndjson, or leave it out";
 
@@ -52,7 +55,7 @@ pub struct Hosts {
     /// Ask the machines that FILE names, one a line; - is standard input
     #[arg(long, value_name = "FILE")]
     hosts_file: Option<PathBuf>,
-    /// How long each of them may take [default: 10s; with kill 30s more than it waits]
+    /// How long each of them may take [default: 10s; 30s if it has more to do]
     #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
     host_timeout: Option<Duration>,
 }

@@ -5,9 +5,12 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::common::{self, Narrow, Output};
+use super::hosts::{self, Elsewhere, Hosts};
 use super::names::{ActionFormats, NativeOnly};
+use super::rules::Rule;
 use super::{Stop, Wish, help, targets};
 use crate::collect::Detail;
+use crate::commands::exit::Command;
 use crate::commands::identify::{Typed, Urls};
 use crate::request::Request;
 use crate::terminal::Printing;
@@ -20,12 +23,32 @@ pub struct IdentifyArgs {
     #[command(flatten)]
     narrow: Narrow,
     #[command(flatten)]
+    hosts: Hosts,
+    #[command(flatten)]
     native: NativeOnly,
     #[command(flatten)]
     output: Output<ActionFormats>,
 }
 
+/// What does not go together.
+pub const RULES: &[Rule<IdentifyArgs>] = &[Rule {
+    example: "identify 8080 --host web1 --format github",
+    is_broken: |identify| identify.hosts.has_no_room_in(identify.output.format()),
+    message: hosts::FORMATS,
+}];
+
 impl IdentifyArgs {
+    /// The same as a question to other machines.
+    pub fn elsewhere(&self) -> Option<Elsewhere<'_>> {
+        self.hosts.are_asked().then(|| Elsewhere {
+            command: Command::Identify,
+            hosts: &self.hosts,
+            targets: &self.targets,
+            usual: hosts::LONGER_LIMIT,
+            printing: self.output.printing(),
+        })
+    }
+
     /// What it asks; `typed` is the command line.
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
         let targets = targets::resolve(&self.targets, &self.narrow)?;

@@ -83,15 +83,15 @@ pub const RULES: &[Rule<KillArgs>] = &[
 
 impl KillArgs {
     /// The same as a wish for another machine.
-    pub fn elsewhere(&self) -> Elsewhere<'_> {
+    pub fn elsewhere(&self) -> Option<Elsewhere<'_>> {
         const MORE: Duration = Duration::from_secs(30);
-        Elsewhere {
+        self.hosts.are_asked().then(|| Elsewhere {
             command: Command::Kill,
             hosts: &self.hosts,
             targets: &self.targets,
             usual: MORE.saturating_add(self.grace).saturating_add(self.settle),
             printing: self.output.printing(),
-        }
+        })
     }
 
     /// What it asks for.

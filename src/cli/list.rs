@@ -80,14 +80,14 @@ pub const RULES: &[Rule<ListArgs>] = &[
 
 impl ListArgs {
     /// The same as a question to other machines.
-    pub fn elsewhere(&self) -> Elsewhere<'_> {
-        Elsewhere {
+    pub fn elsewhere(&self) -> Option<Elsewhere<'_>> {
+        self.hosts.are_asked().then(|| Elsewhere {
             command: Command::List,
             hosts: &self.hosts,
             targets: &[],
             usual: hosts::USUAL_LIMIT,
             printing: self.output.printing(),
-        }
+        })
     }
 
     /// What it asks; `typed` is the command line.

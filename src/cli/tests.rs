@@ -87,8 +87,12 @@ fn each_rule_between_options_is_obeyed() {
     let list = list::RULES.iter().map(|rule| (rule.example, rule.message));
     let preflight = preflight::RULES.iter().map(|rule| (rule.example, rule.message));
     let kill = kill::RULES.iter().map(|rule| (rule.example, rule.message));
+    let reach = reach::RULES.iter().map(|rule| (rule.example, rule.message));
+    let identify = identify::RULES.iter().map(|rule| (rule.example, rule.message));
     let check = check::RULES.iter().map(|rule| (rule.example, rule.message));
-    for (example, message) in free.chain(wait).chain(list).chain(check).chain(preflight).chain(kill) {
+    for (example, message) in
+        free.chain(wait).chain(list).chain(check).chain(preflight).chain(kill).chain(reach).chain(identify)
+    {
         assert_eq!(usage(example), message, "{example}");
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-pub use answer::{Answered, Kill, Port, Process};
+pub use answer::{Answered, Identified, Kill, Port, Process};
 
 use super::diagnosis::Diagnosis;
 use super::exit::{Command, Exit};

@@ -7,7 +7,7 @@ use super::paper::Paper;
 use super::table::with_status;
 use super::{Style, escape};
 use crate::commands::exit::Command;
-use crate::commands::hosts::{Answered, Host, Kill, Port, Process, Report};
+use crate::commands::hosts::{Answered, Host, Identified, Kill, Port, Process, Report};
 use crate::diagnose::Status;
 
 /// The longest reason, and the longest name, that a host gets into the table.
@@ -63,11 +63,24 @@ fn verdicts(host: &Host) -> Vec<(Status, [String; 4])> {
     }
     for run in runs(&answered.ports) {
         let [first, ..] = run else { continue };
-        let is_free = first.status == "free";
-        let why = first.findings.first().filter(|_| !is_free).map(|finding| cell(&finding.summary, LONGEST_REASON));
-        rows.push(row(status(&first.status), &first.status, range(run), why.unwrap_or_default()));
+        rows.push(row(status(&first.status), &first.status, range(run), cell(&why(first), LONGEST_REASON)));
     }
     rows
+}
+
+/// What there is to say of a port: what answered, who can reach it, or the first finding.
+fn why(port: &Port) -> String {
+    let reached: Vec<String> = port.reach.iter().map(|reach| format!("{} from {}", reach.result, reach.from)).collect();
+    match &port.identified {
+        Some(Identified { protocol: Some(protocol), server, .. }) => {
+            let server = server.as_ref().map(|server| format!(": {server}")).unwrap_or_default();
+            format!("answers {protocol}{server}")
+        }
+        Some(Identified { note: Some(note), .. }) => note.clone(),
+        _ if !reached.is_empty() => reached.join(", "),
+        _ if port.status == "free" => String::new(),
+        _ => port.findings.first().map(|finding| finding.summary.clone()).unwrap_or_default(),
+    }
 }
 
 fn listed(host: &Host) -> Vec<(Status, [String; 9])> {
@@ -163,8 +176,9 @@ fn runs(ports: &[Port]) -> Vec<&[Port]> {
     runs
 }
 
+/// Whether there is nothing to say of a port, but that it is free.
 fn is_free(port: &Port) -> bool {
-    port.status == "free" && port.namespace.is_none()
+    port.status == "free" && port.namespace.is_none() && why(port).is_empty()
 }
 
 fn protocols(ports: &[Port]) -> Vec<&str> {
@@ -201,4 +215,52 @@ fn notes(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> 
     }
     let paper = &mut Paper::new(style.width, out);
     told.iter().try_for_each(|(summary, hosts)| paper.sentence(&format!("{}: {summary}", hosts.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ports(words: &[(u16, &str, &str)]) -> Vec<Port> {
+        let port = |&(port, protocol, status): &(u16, &str, &str)| {
+            let findings = json!([{ "summary": "x listens" }]);
+            serde_json::from_value(
+                json!({ "port": port, "protocol": protocol, "status": status, "findings": findings }),
+            )
+        };
+        words.iter().map(|words| port(words).unwrap()).collect()
+    }
+
+    #[test]
+    fn free_neighbours_are_one_row() {
+        for (given, rows) in [
+            (&[(80, "tcp", "free"), (80, "udp", "free"), (81, "tcp", "free"), (81, "udp", "free")][..], &["80-81"][..]),
+            (&[(80, "tcp", "free"), (81, "tcp", "free"), (83, "tcp", "free")], &["80-81/tcp", "83/tcp"]),
+            (&[(80, "tcp", "held"), (80, "udp", "free"), (81, "tcp", "free")], &["80/tcp", "80/udp", "81/tcp"]),
+            (&[(80, "tcp", "free"), (80, "udp", "free"), (81, "tcp", "free")], &["80", "81/tcp"]),
+            (&[(65535, "tcp", "free"), (0, "tcp", "free")], &["65535/tcp", "0/tcp"]),
+            (&[(80, "tcp", "held"), (80, "tcp", "held")], &["80/tcp", "80/tcp"]),
+            (&[], &[]),
+        ] {
+            let ports = ports(given);
+            assert_eq!(runs(&ports).into_iter().map(range).collect::<Vec<_>>(), rows, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn each_command_says_what_it_has_found() {
+        let said = |more: serde_json::Value| {
+            let mut port =
+                json!({ "port": 80, "protocol": "tcp", "status": "held", "findings": [{ "summary": "x listens" }] });
+            port.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            why(&serde_json::from_value(port).unwrap())
+        };
+        assert_eq!(said(json!({})), "x listens");
+        assert_eq!(said(json!({ "identified": { "protocol": "http", "server": "nginx" } })), "answers http: nginx");
+        assert_eq!(said(json!({ "identified": { "note": "silent" } })), "silent");
+        let reach = json!([{ "from": "10.0.0.1", "result": "open" }, { "from": "203.0.113.1", "result": "dropped" }]);
+        assert_eq!(said(json!({ "reach": reach })), "open from 10.0.0.1, dropped from 203.0.113.1");
+    }
 }

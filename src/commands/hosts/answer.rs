@@ -47,6 +47,24 @@ pub struct Port {
     pub findings: Vec<Summary>,
     #[serde(default)]
     pub sockets: Vec<Socket>,
+    /// What answered, of `identify`.
+    pub identified: Option<Identified>,
+    /// Who can reach it, of `reach`.
+    #[serde(default)]
+    pub reach: Vec<Reach>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Identified {
+    pub protocol: Option<String>,
+    pub server: Option<String>,
+    pub note: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Reach {
+    pub from: String,
+    pub result: String,
 }
 
 /// Something with a name, if it has one.

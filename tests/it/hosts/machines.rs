@@ -64,7 +64,8 @@ impl Machines {
         let directory = tempfile::tempdir().unwrap();
         std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
         let is_copied = kinds.iter().any(|(_, kind)| matches!(kind, Kind::Bare));
-        let built = PathBuf::from(env!("CARGO_BIN_EXE_portcheck"));
+        let built = std::env::var_os("PORTCHECK_FLEET_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_portcheck").into());
+        let built = PathBuf::from(built);
         let portcheck = if is_copied { stripped(built, directory.path().join("portcheck")) } else { built };
         let mut all = Self { directory, machines: Vec::new(), portcheck };
         let make = Command::new(keygen).args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(all.path("key")).status();
