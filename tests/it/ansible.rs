@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json as value};
 
 use crate::common::role::Role;
+use crate::common::seccomp::without;
 use crate::common::{Run, in_namespace, is_root, portcheck, portcheck_as_nobody, skip};
+use crate::program::require_schema;
 
 /// What a task with these arguments comes to, and the exit code.
 fn task(arguments: &Value) -> (Value, i32) {
@@ -18,9 +20,19 @@ fn task_of(mut command: Command, arguments: &Value) -> (Value, i32) {
     child.stdin.take().unwrap().write_all(arguments.to_string().as_bytes()).unwrap();
     let run = Run::from(child.wait_with_output().unwrap());
     assert_eq!((&*run.stderr, run.stdout.lines().count()), ("", 1), "{run:?}");
+    (answer_in(&run), run.code)
+}
+
+/// What was printed. Without what Ansible reads, it is an ordinary document.
+fn answer_in(run: &Run) -> Value {
     let answer: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(answer["failed"], run.code == 1, "{answer:#}");
-    (answer, run.code)
+    if answer.get("ansible_facts").is_none() {
+        let mut document = answer.clone();
+        document.as_object_mut().unwrap().retain(|key, _| !["changed", "failed", "msg"].contains(&&**key));
+        require_schema(&document);
+    }
+    answer
 }
 
 /// `failed`, `changed` and `msg`.
@@ -178,6 +190,28 @@ fn files_that_ask_for_ports() {
     });
 }
 
+/// What cannot be told fails a task, whatever it wants of the port.
+#[test]
+fn unknown_is_not_free() {
+    const ENOBUFS: &str = "bind!105";
+    in_namespace(|| {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("args");
+        for (arguments, outcome) in [
+            (value!({"ports": ["8080/tcp"], "state": "free"}), &Value::Null),
+            (value!({"ports": ["8080/tcp"], "kill": true}), &value!("unknown")),
+            (value!({"ports": ["8080/tcp"], "kill": true, "_ansible_check_mode": true}), &value!("unknown")),
+        ] {
+            std::fs::write(&file, arguments.to_string()).unwrap();
+            let Some(mut command) = without(ENOBUFS, &["ansible", file.to_str().unwrap()]) else { return };
+            let answer = answer_in(&Run::from(command.output().unwrap()));
+            let (failed, changed, msg) = told(&answer);
+            assert!(failed && !changed && msg.contains("cannot tell whether"), "{msg}");
+            assert_eq!((&answer["exit_code"], &answer["kill"]["outcome"]), (&value!(3), outcome));
+        }
+    });
+}
+
 /// Ansible calls a module that is a program with the path of a file alone.
 #[test]
 fn the_program_is_a_module_by_itself() {
@@ -187,7 +221,7 @@ fn the_program_is_a_module_by_itself() {
         let path = file.to_str().unwrap();
         std::fs::write(&file, value!({"ports": [8080], "_ansible_version": "2.19.0"}).to_string()).unwrap();
         let run = Run::from(portcheck(&[path]).output().unwrap());
-        let answer: Value = serde_json::from_str(&run.stdout).unwrap();
+        let answer = answer_in(&run);
         assert!(!told(&answer).0 && told(&answer).2.starts_with("8080 is free"), "{answer:#}");
         // Any other file is no target, as ever.
         std::fs::write(&file, value!({"ports": [8080]}).to_string()).unwrap();

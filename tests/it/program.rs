@@ -53,10 +53,16 @@ pub fn json_of(mut command: Command) -> Value {
     let run = Run::from(command.output().unwrap());
     assert_eq!(run.stderr, "", "{command:?}");
     let value: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error} in {run:?}"));
-    let errors: Vec<String> = schema().iter_errors(&value).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{command:?}: {errors:#?}\n{}", run.stdout);
+    require_schema(&value);
     assert_eq!(value["exit_code"], run.code, "{command:?}");
     value
+}
+
+/// Requires a document to be as it is published.
+#[track_caller]
+pub fn require_schema(value: &Value) {
+    let errors: Vec<String> = schema().iter_errors(value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{value}");
 }
 
 fn schema() -> &'static jsonschema::Validator {

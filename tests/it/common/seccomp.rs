@@ -33,11 +33,16 @@ os.execv(sys.argv[2], sys.argv[2:])
 /// that first argument, or `socket!97` to make it fail with error 97. `None` if such a filter
 /// cannot be made.
 pub fn portcheck_without(refused: &str, arguments: &[&str]) -> Option<Command> {
+    without(refused, &[arguments, &["--json"]].concat())
+}
+
+/// The same with these arguments alone.
+pub fn without(refused: &str, arguments: &[&str]) -> Option<Command> {
     if !super::has("python3") || !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
         super::skip("no python3 to make a seccomp filter");
         return None;
     }
     let mut command = Command::new("python3");
-    command.args(["-c", SCRIPT, refused, env!("CARGO_BIN_EXE_portcheck")]).args(arguments).arg("--json");
+    command.args(["-c", SCRIPT, refused, env!("CARGO_BIN_EXE_portcheck")]).args(arguments);
     Some(command)
 }
