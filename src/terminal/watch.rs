@@ -5,6 +5,7 @@ mod outlet;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anstream::{AutoStream, ColorChoice};
@@ -88,8 +89,8 @@ fn watch(watcher: &mut Watcher, ends: &Ends, until: Option<Instant>, teller: &mu
         if is_last {
             events.extend(watcher.untold());
         }
-        for event in &events {
-            teller.tell(event);
+        for event in events {
+            teller.tell(&Arc::new(event));
         }
         if is_last || teller.has_failed() || watcher.wait_or_end(ends, left())? {
             return Ok(());
@@ -136,7 +137,7 @@ struct Teller {
 }
 
 impl Teller {
-    fn tell(&mut self, event: &Event) {
+    fn tell(&mut self, event: &Arc<Event>) {
         if self.kinds.is_empty() || self.kinds.contains(&event.kind) {
             self.command.iter_mut().chain(&mut self.printer).for_each(|outlet| outlet.give(event));
         }

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Outlet {
     /// Who gets them, for complaints.
     name: String,
-    events: SyncSender<Event>,
+    events: SyncSender<Arc<Event>>,
     /// How many events found no place since the last one that did.
     dropped: usize,
     state: Arc<State>,
@@ -52,11 +52,11 @@ impl Outlet {
     }
 
     /// Gives an event after those before. If too many wait, it is told later how many were left out.
-    pub fn give(&mut self, event: &Event) {
-        if self.dropped > 0 && self.try_give(Event::lost(SystemTime::now(), Some(self.dropped))) {
+    pub fn give(&mut self, event: &Arc<Event>) {
+        if self.dropped > 0 && self.try_give(Arc::new(Event::lost(SystemTime::now(), Some(self.dropped)))) {
             self.dropped = 0;
         }
-        if self.dropped == 0 && self.try_give(event.clone()) {
+        if self.dropped == 0 && self.try_give(Arc::clone(event)) {
             return;
         }
         if self.dropped == 0 {
@@ -65,7 +65,7 @@ impl Outlet {
         self.dropped += 1;
     }
 
-    fn try_give(&self, event: Event) -> bool {
+    fn try_give(&self, event: Arc<Event>) -> bool {
         self.state.waiting.fetch_add(1, Ordering::Relaxed);
         let is_full = matches!(self.events.try_send(event), Err(TrySendError::Full(_)));
         if is_full {
@@ -103,7 +103,7 @@ impl State {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, events: &Receiver<Event>, mut give: impl FnMut(&Event) -> io::Result<()>) {
+    fn work(&self, events: &Receiver<Arc<Event>>, mut give: impl FnMut(&Event) -> io::Result<()>) {
         for event in events {
             if self.is_over.load(Ordering::Relaxed) {
                 return;
