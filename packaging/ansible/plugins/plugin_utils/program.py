@@ -74,8 +74,11 @@ class Programs:
     """The programs of the collection, by system and machine: Linux-x86_64."""
 
     def __init__(self, folder):
-        with open(os.path.join(folder, 'programs.json'), encoding='utf-8') as file:
-            listed = json.load(file)
+        try:
+            with open(os.path.join(folder, 'programs.json'), encoding='utf-8') as file:
+                listed = json.load(file)
+        except OSError as error:
+            raise Trouble('the collection has no programs: install the archive of a release ({0})'.format(error)) from error
         self.folder, self.version, self.sums = folder, listed['version'], listed['sha256']
 
     def path(self, system):
