@@ -84,9 +84,9 @@ pub enum Action {
     Connections(Box<connections::ConnectionsArgs>),
     /// End what holds a port, and verify that it is free
     Kill(Box<kill::KillArgs>),
-    /// Pick a port that stays free until it is used
+    /// Pick a free port, and keep it from other callers for a while
     Free(Box<free::FreeArgs>),
-    /// Wait until somebody listens on a port, or until it is free
+    /// Wait until a port is free, or until a server listens or answers
     Wait(Box<wait::WaitArgs>),
     /// Tell what opens, closes and changes hands, as it happens
     Watch(Box<watch::WatchArgs>),

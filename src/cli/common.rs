@@ -187,7 +187,7 @@ pub struct Plain {
     /// Print only process ids, one a line; likely holders are left out
     #[arg(long, conflicts_with_all = ["json", "format", "quiet", "verbose", "count"])]
     pids: bool,
-    /// Print only how many there are
+    /// Print only the number of rows
     #[arg(long, conflicts_with_all = ["json", "format", "quiet", "verbose"])]
     count: bool,
 }

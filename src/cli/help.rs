@@ -141,8 +141,9 @@ Examples:
   portcheck kill 8080 --yes --force     In a script: SIGTERM, after 5 s SIGKILL
   portcheck kill 3000-3010 --dry-run    Show who would be ended
 
-Clients that are connected to the port are never ended. Hidden or merely likely holders are never
-signalled; portcheck says why, and what to do.";
+Clients of a server on the port are never ended. --clients is about a program whose own outgoing
+connection has this port. Hidden or merely likely holders are never signalled; portcheck says why,
+and what to do.";
 
 /// Examples of `portcheck completions`.
 pub const COMPLETIONS: &str = "\
@@ -150,6 +151,8 @@ Examples:
   eval \"$(portcheck completions bash)\"       In ~/.bashrc
   source <(portcheck completions zsh)         In ~/.zshrc, behind compinit
   portcheck completions fish > ~/.config/fish/completions/portcheck.fish
+  eval (portcheck completions elvish | slurp)                        In ~/.config/elvish/rc.elv
+  portcheck completions powershell | Out-String | Invoke-Expression  In $PROFILE
 
 A word is completed with what is there: ports in use, containers, users, codes of verdicts.";
 
@@ -210,7 +213,8 @@ Examples:
 
 It reads compose files, units of systemd, manifests of Kubernetes, Procfile, .env, devcontainer.json
 and package.json. What this project's own containers hold is no conflict. Exit code 0: all can be
-had; 1: some cannot; 2: a file is malformed; 3: a variable has no value, or it cannot be told.";
+had; 1: some cannot; 2: a file is malformed; 3: a variable has no value, or
+something needed could not be seen.";
 
 /// Examples of `portcheck free`.
 pub const FREE: &str = "\

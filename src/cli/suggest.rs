@@ -22,8 +22,10 @@ pub fn word(typed: &str) -> Option<String> {
     let visible: Vec<&Command> = definition.get_subcommands().filter(|known| !known.is_hide_set()).collect();
     let commands = visible.iter().map(|known| (known.get_name().to_owned(), format!("portcheck {}", known.get_name())));
     let options = visible.iter().flat_map(|known| long_options(known)).map(|name| (name[2..].to_owned(), name));
-    let allowed = usize::from(typed.len() > 2);
-    nearest(typed, commands.chain(options), allowed).or_else(|| (machine::NAMES.nearest)(typed))
+    // Most words of three letters are like some option.
+    nearest(typed, commands, usize::from(typed.len() > 2))
+        .or_else(|| nearest(typed, options, usize::from(typed.len() > 3)))
+        .or_else(|| (machine::NAMES.nearest)(typed))
 }
 
 fn long_options(command: &Command) -> impl Iterator<Item = String> {
@@ -65,6 +67,7 @@ mod tests {
             ("verbos", Some("--verbose")),
             ("postgresqk", Some("postgresql")),
             ("nod", None),
+            ("foo", None),
             ("xk", None),
         ] {
             assert_eq!(word(typed).as_deref(), meant, "{typed}");

@@ -21,8 +21,12 @@ use crate::terminal::Printing;
 use crate::terminal::watch::Watching;
 
 #[derive(Debug, Args)]
-// A stream of events is no JSON document; RULES says so to whoever types --json.
+// A stream of events is no JSON document, and no answer that has an exit code.
 #[command(mut_arg("json", |json| json.hide(true)))]
+#[command(mut_arg("exit_zero", |exit| exit.hide(true)))]
+#[command(mut_arg("quiet", |quiet| quiet.help("Print no events: for --exec")))]
+#[command(mut_arg("sort", |sort| sort.help("In the live view: sort by one of the columns below; -COLUMN for the reverse")))]
+#[command(mut_arg("columns", |columns| columns.help("In the live view: show these columns, joined by commas")))]
 #[command(next_help_heading = "Selecting", after_help = help::styled(help::WATCH))]
 pub struct WatchArgs {
     #[arg(value_name = "TARGET", help = common::TARGET, help_heading = None)]
@@ -70,7 +74,7 @@ pub struct WatchArgs {
 pub const RULES: &[Rule<WatchArgs>] = &[Rule {
     example: "watch --json",
     is_broken: |watch| watch.output.format() == Format::Json,
-    message: "events are no single document: use --format ndjson, a line of JSON for each",
+    message: "watch has no --json: use --format ndjson, which prints a line of JSON for each event",
 }];
 
 impl WatchArgs {

@@ -177,6 +177,8 @@ fn the_steps_of_the_action_install_check_and_annotate() {
     in_namespace(|| {
         let steps = blocks(&file("action.yml"), "run");
         let [install, check] = &steps[..] else { panic!("{steps:#?}") };
+        let version = concat!("default: ", env!("CARGO_PKG_VERSION"));
+        assert!(file("action.yml").contains(version), "it installs another version");
         let (runner, project) = (tempfile::tempdir().unwrap(), directory());
         let path = |name: &str| runner.path().join(name);
         std::fs::create_dir(path("archives")).unwrap();
