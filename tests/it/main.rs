@@ -17,6 +17,7 @@ mod cli;
 mod coming_from;
 #[cfg(target_os = "linux")]
 mod common;
+#[cfg(target_os = "linux")]
 mod completions;
 #[cfg(target_os = "linux")]
 mod compose_readers;
@@ -38,15 +39,19 @@ mod foreign_files;
 mod free;
 #[cfg(target_os = "linux")]
 mod free_caller;
+#[cfg(target_os = "linux")]
 mod free_choice;
 #[cfg(target_os = "linux")]
 mod free_command;
+#[cfg(target_os = "linux")]
 mod free_file;
 #[cfg(target_os = "linux")]
 mod free_hold;
+#[cfg(target_os = "linux")]
 mod free_keeper;
 #[cfg(target_os = "linux")]
 mod free_lease;
+#[cfg(target_os = "linux")]
 mod free_servers;
 #[cfg(target_os = "linux")]
 mod free_squatters;
@@ -62,6 +67,7 @@ mod identify;
 mod inside_kernel;
 #[cfg(target_os = "linux")]
 mod kill;
+#[cfg(target_os = "linux")]
 mod kill_connections;
 #[cfg(target_os = "linux")]
 mod kill_heirs;
@@ -71,6 +77,7 @@ mod kill_namespace;
 mod kill_restart;
 #[cfg(target_os = "linux")]
 mod kill_reuse;
+#[cfg(target_os = "linux")]
 mod kill_safety;
 #[cfg(target_os = "linux")]
 mod kill_supervisor;
@@ -91,6 +98,7 @@ mod owners;
 mod portable;
 #[cfg(target_os = "linux")]
 mod preflight;
+#[cfg(target_os = "linux")]
 mod preflight_use;
 #[cfg(target_os = "linux")]
 mod privilege;
@@ -124,6 +132,7 @@ mod tunnels;
 mod wait;
 #[cfg(target_os = "linux")]
 mod wait_answering;
+#[cfg(target_os = "linux")]
 mod wait_elsewhere;
 #[cfg(target_os = "linux")]
 mod wait_names;
