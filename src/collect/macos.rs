@@ -32,7 +32,7 @@ fn write_addresses(socket: &mut Socket) {
     socket.local = local;
     socket.family = Family::of(local.ip());
     socket.remote = socket.remote.map(|remote| pcb::plain(remote).0);
-    socket.device = index.map(interface_name);
+    socket.device = index.map(|index| interface_name(index).into());
 }
 
 fn interface_name(index: u16) -> String {
