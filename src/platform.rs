@@ -15,6 +15,7 @@ pub mod proc;
 pub mod process;
 mod signal;
 mod startup;
+pub mod threads;
 pub mod tool;
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 pub mod users;

@@ -8,6 +8,7 @@ use crate::collect::{self, BindFailure, Detail};
 use crate::commands::exit::Exit;
 use crate::diagnose::{Facts, Observed, PortReport, Status, diagnose};
 use crate::model::{Circumstances, Gap, Host, Namespace, Pid, Process, Protocol, Snapshot, Socket};
+use crate::platform::threads;
 use crate::probe::Outcome;
 use crate::request::Request;
 
@@ -40,7 +41,8 @@ impl Diagnosis {
         let mut diagnosis = Self { inside, processes, gaps, circumstances, ..Self::of_no_ports(host) };
         // The limits that were read are those of the namespace that was looked at.
         let elsewhere = diagnosis.host.without_limits();
-        diagnosis.ports = map(ports, &|mut observed| {
+        let threads = threads_for(ports.len());
+        diagnosis.ports = threads::map(ports, threads, |mut observed| {
             let service = services.as_ref().and_then(|known| known.lookup(observed.port, observed.protocol));
             observed.service = service.map(Box::new);
             let is_here = observed.namespace == diagnosis.inside;
@@ -93,25 +95,10 @@ impl Diagnosis {
     }
 }
 
-/// The results of `f` in the same order. Many are made in as many threads as there are processors.
-fn map<T: Send, R: Send>(items: Vec<T>, f: &(impl Fn(T) -> R + Sync)) -> Vec<R> {
-    /// Judging so many takes far longer than a thread takes to start.
+/// How many threads judge so many ports. A thousand take far longer than a thread takes to start.
+fn threads_for(ports: usize) -> usize {
     const WORTH_A_THREAD: usize = 1000;
-    let threads =
-        if items.len() < 2 * WORTH_A_THREAD { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
-    let share = items.len().div_ceil(threads).max(WORTH_A_THREAD);
-    let mut items = items.into_iter();
-    thread::scope(|scope| {
-        let mut started = Vec::new();
-        while items.len() > share {
-            let part: Vec<T> = items.by_ref().take(share).collect();
-            started.push(scope.spawn(move || part.into_iter().map(f).collect::<Vec<R>>()));
-        }
-        let last: Vec<R> = items.map(f).collect();
-        let joined =
-            started.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        joined.chain(last).collect()
-    })
+    if ports < 2 * WORTH_A_THREAD { 1 } else { thread::available_parallelism().map_or(1, usize::from) }
 }
 
 /// Our sandbox and addresses, if bind(2) gave a reason to look at them.

@@ -8,14 +8,13 @@ mod own;
 mod script;
 mod session;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 pub use answer::{Answered, Identified, Kill, Port, Process};
 
 use super::diagnosis::Diagnosis;
 use super::exit::{Command, Exit};
+use crate::platform::threads;
 use own::Own;
 
 /// How many hosts are asked at a time.
@@ -112,26 +111,11 @@ const fn badness(exit: Exit) -> u8 {
 /// Asks all hosts, so many at a time.
 pub fn ask(question: &Question) -> Vec<Host> {
     let own = Own::default();
-    let next = AtomicUsize::new(0);
-    let work = || -> Vec<(usize, Host)> {
-        let mut done = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(name) = question.hosts.get(at) else { return done };
-            done.push((at, Host { name: name.clone(), answer: session::ask(name, question, &own) }));
-        }
-    };
-    let mut answers = thread::scope(|scope| {
-        let workers = 1..question.hosts.len().min(AT_ONCE);
-        // Where there is no thread to be had, the others do its work.
-        let start = |_| thread::Builder::new().name("host".to_owned()).spawn_scoped(scope, work).ok();
-        let workers: Vec<_> = workers.filter_map(start).collect();
-        let mut answers = work();
-        answers.extend(workers.into_iter().filter_map(|worker| worker.join().ok()).flatten());
-        answers
-    });
-    answers.sort_by_key(|&(at, _)| at);
-    answers.into_iter().map(|(_, host)| host).collect()
+    let hosts = question.hosts.iter().collect();
+    threads::map(hosts, AT_ONCE, |name: &String| Host {
+        name: name.clone(),
+        answer: session::ask(name, question, &own),
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod question;
 mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::thread;
+use std::panic::catch_unwind;
 
 use super::check;
 use super::diagnosis::Diagnosis;
@@ -19,6 +19,7 @@ use super::exit::Exit;
 use crate::diagnose::Observed;
 use crate::error::Error;
 use crate::model::{Asked, Family, Identified, Process, Protocol, Socket, find_process};
+use crate::platform::threads;
 use crate::request::Request;
 use crate::target::Target;
 
@@ -84,17 +85,12 @@ fn leave_out_unasked(request: &Request, ports: &mut Vec<Observed>) {
 
 /// Asks them, several at a time, in their order.
 fn ask_all(ports: &[Observed], calls: &[Option<Call>]) -> Vec<Identified> {
-    let one = |port: &Observed, call: &Option<Call>| call.as_ref().map_or_else(|| unasked(port), ask);
-    let mut found = Vec::new();
-    for (ports, calls) in ports.chunks(MOST_THREADS).zip(calls.chunks(MOST_THREADS)) {
-        thread::scope(|scope| {
-            let threads: Vec<_> =
-                ports.iter().zip(calls).map(|pair| (pair, scope.spawn(move || one(pair.0, pair.1)))).collect();
-            found
-                .extend(threads.into_iter().map(|((port, _), thread)| thread.join().unwrap_or_else(|_| unasked(port))));
-        });
-    }
-    found
+    let one = |(port, call): (&Observed, &Option<Call>)| {
+        // What was said may be anything: one answer that breaks a reader is no reason to lose the others.
+        let asked = catch_unwind(|| call.as_ref().map(ask));
+        asked.ok().flatten().unwrap_or_else(|| unasked(port))
+    };
+    threads::map(ports.iter().zip(calls).collect(), MOST_THREADS, one)
 }
 
 /// Why nothing was asked.

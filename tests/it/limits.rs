@@ -2,9 +2,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use crate::common::{Background, codes, has, in_namespace, is_root, json, json_of, owners, port, run, skip};
+use crate::common::{
+    Background, NOBODY, Run, codes, has, in_namespace, is_root, json, json_of, owners, port, portcheck_as_nobody, run,
+    skip,
+};
 
 /// The binary, run by a shell that changes something about itself first.
 fn after(preparation: &str, arguments: &[&str]) -> Command {
@@ -23,6 +27,22 @@ fn closed_streams_change_nothing() {
                 assert_eq!(status.code(), Some(code), "{closed} {target}");
             }
         }
+    });
+}
+
+/// Regression: the judging of many ports panicked where no further thread may be started.
+#[test]
+fn many_ports_need_no_thread() {
+    in_namespace(|| {
+        if !is_root() || !has("prlimit") {
+            return skip("needs root and prlimit(1) to run it as a user without threads");
+        }
+        let nobody = portcheck_as_nobody(&["20000-22999/tcp", "--no-probe", "-q"]);
+        // The limit does not hold for root.
+        let mut command = Command::new("prlimit");
+        command.arg("--nproc=1").arg(nobody.get_program()).args(nobody.get_args()).current_dir("/").uid(NOBODY);
+        let run = Run::from(command.output().unwrap());
+        assert_eq!((run.code, &*run.stderr), (0, ""));
     });
 }
 
