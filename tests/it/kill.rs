@@ -285,20 +285,26 @@ fn a_loop_that_starts_it_again_is_named() {
     });
 }
 
+/// A shell that has a listener on 127.0.0.1:8080 as its standard input, and a pipe `fifo` in the
+/// directory as `$0`, by which it is told to go on.
+pub fn shell_on_8080(script: &str) -> (tempfile::TempDir, Background) {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let socket = open("127.0.0.1:8080".parse().unwrap(), socket2::Type::STREAM, &[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(&fifo).stdin(std::os::fd::OwnedFd::from(socket)).stdout(Stdio::null());
+    // The socket is closed here with the command.
+    (directory, Background(command.spawn().unwrap()))
+}
+
 /// A server may fork between the look and the signal. Then the child has the socket, too, and would
 /// be left with it.
 #[test]
 fn who_was_forked_after_the_look_is_ended_too() {
     in_namespace(|| {
-        let directory = tempfile::tempdir().unwrap();
+        let (directory, shell) = shell_on_8080("exec 3<&0; read line <\"$0\"; sleep 60 <&3 & wait");
         let fifo = directory.path().join("fifo");
-        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        let socket = open("127.0.0.1:8080".parse().unwrap(), socket2::Type::STREAM, &[]);
-        let mut command = Command::new("sh");
-        command.args(["-c", "exec 3<&0; read line <\"$0\"; sleep 60 <&3 & wait"]).arg(&fifo);
-        let shell = command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket))).stdout(Stdio::null()).spawn();
-        drop(command);
-        let shell = Background(shell.unwrap());
         let Some(mut terminal) = Terminal::start("8080/tcp --kill") else { return };
         terminal.expect("[y/N] ");
         std::fs::write(&fifo, "go\n").unwrap();

@@ -2,13 +2,13 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::common::role::{Role, open};
+use crate::common::role::Role;
 use crate::common::server::until;
 use crate::common::terminal::Terminal;
-use crate::common::{Background, in_namespace, is_root, json, json_as_nobody, json_of, numbers, skip};
-use crate::kill::{is_running, outcome, steps};
+use crate::common::{in_namespace, is_root, json, json_as_nobody, json_of, numbers, skip};
+use crate::kill::{is_running, outcome, shell_on_8080, steps};
 use serde_json::json as value;
 
 #[test]
@@ -65,16 +65,9 @@ fn who_ends_between_the_look_and_the_answer_is_not_signalled() {
 #[test]
 fn who_lets_the_port_go_is_not_signalled() {
     in_namespace(|| {
-        // A shell has the socket as its standard input, and replaces it when told to.
-        let directory = tempfile::tempdir().unwrap();
+        // It replaces its standard input when told to.
+        let (directory, mut shell) = shell_on_8080("read line <\"$0\"; exec <&-; exec sleep 60");
         let fifo = directory.path().join("fifo");
-        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        let socket = open("127.0.0.1:8080".parse().unwrap(), socket2::Type::STREAM, &[]);
-        let mut command = Command::new("sh");
-        command.args(["-c", "read line <\"$0\"; exec <&-; exec sleep 60"]).arg(&fifo);
-        let shell = command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket))).stdout(Stdio::null()).spawn();
-        drop(command);
-        let mut shell = Background(shell.unwrap());
         let Some(mut terminal) = Terminal::start("8080 --kill") else { return };
         terminal.expect("[y/N] ");
         assert!(terminal.said.contains(&format!("(pid {})", shell.pid())), "{}", terminal.said);

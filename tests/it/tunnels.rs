@@ -7,8 +7,8 @@ use std::process::Command;
 use serde_json::{Value, json as value};
 
 use crate::common::role::Role;
-use crate::common::server::{Server, holders, program, with_own_run};
-use crate::common::{codes, in_namespace, is_root, json, port, run, skip};
+use crate::common::server::{Server, holders, program, ssh_programs, with_own_run};
+use crate::common::{codes, in_namespace, json, port, run, skip};
 
 /// A server of ssh on 127.0.0.1:2222 that lets root in by a key.
 struct Ssh {
@@ -19,14 +19,7 @@ struct Ssh {
 impl Ssh {
     /// `None`, said aloud, where that is not possible.
     fn start() -> Option<Self> {
-        let (Some(sshd), Some(keygen), Some(_)) = (program("sshd"), program("ssh-keygen"), program("ssh")) else {
-            skip("no ssh");
-            return None;
-        };
-        if !is_root() {
-            skip("only root can run sshd with a /run of its own");
-            return None;
-        }
+        let [sshd, keygen, _] = ssh_programs()?;
         let directory = tempfile::tempdir().unwrap();
         std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700)).unwrap();
         let path = |name: &str| directory.path().join(name);

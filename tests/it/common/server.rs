@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
+use super::{is_root, skip};
+
 /// How long a server may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often to check what no event reports.
@@ -21,6 +23,20 @@ pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(system).map(|directory| directory.join(name)).find(|path| path.is_file())
+}
+
+/// sshd, ssh-keygen and ssh. `None`, said aloud, where they are not there, or sshd cannot have a
+/// `/run` of its own.
+pub fn ssh_programs() -> Option<[PathBuf; 3]> {
+    let (Some(sshd), Some(keygen), Some(ssh)) = (program("sshd"), program("ssh-keygen"), program("ssh")) else {
+        skip("no ssh");
+        return None;
+    };
+    if !is_root() {
+        skip("only root can run sshd with a /run of its own");
+        return None;
+    }
+    Some([sshd, keygen, ssh])
 }
 
 /// A program that starts with a `/run` of its own, empty except for `directories`. Its mounts end

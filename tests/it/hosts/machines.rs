@@ -10,8 +10,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::common::netns::Netns;
-use crate::common::server::{Server, program};
-use crate::common::{Run, is_root, json_of, skip};
+use crate::common::server::{Server, ssh_programs};
+use crate::common::{Run, json_of};
 use crate::program::command_of;
 
 /// The id of the user ada on each machine.
@@ -53,14 +53,7 @@ const OWN: &str = "mount -t tmpfs -o mode=755 tmpfs /run && mkdir -m 755 /run/ss
 impl Machines {
     /// `None`, said aloud, where that is not possible.
     pub fn start(kinds: &[(&str, Kind<'_>)]) -> Option<Self> {
-        let (Some(sshd), Some(keygen), Some(ssh)) = (program("sshd"), program("ssh-keygen"), program("ssh")) else {
-            skip("no ssh");
-            return None;
-        };
-        if !is_root() {
-            skip("only root can run sshd with a /run of its own");
-            return None;
-        }
+        let [sshd, keygen, ssh] = ssh_programs()?;
         let directory = tempfile::tempdir().unwrap();
         std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
         let is_copied = kinds.iter().any(|(_, kind)| matches!(kind, Kind::Bare));
