@@ -73,8 +73,10 @@ struct Cli {
     action: Action,
 }
 
-/// The commands, in the order of the help.
+/// The commands, in the order of the help. Each is defined when it is needed: to define all of them
+/// takes half as long as to answer for a port.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Action {
     /// Tell who holds a port: the same as 'portcheck TARGET'
     Check(Box<check::CheckArgs>),
@@ -184,18 +186,25 @@ pub fn version(arguments: &[OsString]) -> Option<Wish> {
 /// Reads a command line. Asks the machine nothing.
 pub fn parse(arguments: &[OsString]) -> Result<Typed, Stop> {
     let typed = arguments.get(1..).unwrap_or_default();
-    let mut definition = definition().color(color_of_help(arguments));
-    let line = words::Line::read(typed, &definition);
-    let commands: Vec<&str> = definition.get_subcommands().map(Command::get_name).collect();
-    if let Some(hint) = habits::hint(&line, line.command_word(&definition), &commands) {
+    let mut definition = Cli::command();
+    let line = words::Line::read(typed, &mut definition);
+    if let Some(hint) = habits::hint(&line, line.command_word(&definition), &words::commands(&definition)) {
         return Err(Stop::Usage(hint));
     }
-    let words = line.with_command_first(&definition).map_err(Stop::Usage)?;
+    let words = line.with_command_first(&mut definition).map_err(Stop::Usage)?;
     let command = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     // Help calls the program by its name, whatever the file is called.
     let program = OsString::from(definition.get_name());
-    let read = definition.try_get_matches_from_mut([program].iter().chain(&words));
-    let (action, matches) = match read.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
+    let read = |definition: &mut Command| {
+        let matches = definition.try_get_matches_from_mut([&program].into_iter().chain(&words))?;
+        Ok((Cli::from_arg_matches(&matches)?, matches))
+    };
+    let read = read(&mut definition).or_else(|_: clap::Error| {
+        // Help, and what is said of a mistake, know all commands.
+        definition = self::definition().color(color_of_help(arguments));
+        read(&mut definition)
+    });
+    let (action, matches) = match read {
         Ok((Cli { action }, matches)) => (action, matches),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return Err(Stop::Text(error));

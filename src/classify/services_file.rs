@@ -49,7 +49,7 @@ pub(crate) fn etc(file: &str) -> Option<PathBuf> {
 /// The entries of one line: a name and its aliases. `None` for a line without a TCP or UDP service.
 fn parse_line(line: &str) -> Option<impl Iterator<Item = Entry>> {
     let line = line.split('#').next()?;
-    let mut words = line.split_whitespace();
+    let mut words = line.split_ascii_whitespace();
     let name = words.next()?;
     let (port, protocol) = words.next()?.split_once('/')?;
     // Rust would read "+80" as a number. No services file means that.

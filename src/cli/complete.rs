@@ -147,10 +147,10 @@ fn complete(before: &[OsString], current: &OsStr) -> Vec<Candidate> {
         return Vec::new();
     }
     let mut definition = candidates::add_to(definition());
-    let line = Line::read(&[before, &[current.to_owned()]].concat(), &definition);
+    let line = Line::read(&[before, &[current.to_owned()]].concat(), &mut definition);
     let is_value = line.words.last().is_some_and(|word| word.kind == Kind::Value);
     let mut found: Vec<CompletionCandidate> = Vec::new();
-    for words in lines(before, is_value, &definition) {
+    for words in lines(before, is_value, &mut definition) {
         found.extend(ask(&words, current, &mut definition));
     }
     let is_option = |candidate: &CompletionCandidate| candidate.get_value().as_encoded_bytes().starts_with(b"-");
@@ -163,7 +163,7 @@ fn complete(before: &[OsString], current: &OsStr) -> Vec<Candidate> {
 }
 
 /// The command lines that these words may become, each with its command first.
-fn lines(before: &[OsString], is_value: bool, definition: &Command) -> Vec<Vec<OsString>> {
+fn lines(before: &[OsString], is_value: bool, definition: &mut Command) -> Vec<Vec<OsString>> {
     let line = Line::read(before, definition);
     let has_operand = line.words.iter().any(|word| word.kind == Kind::Operand);
     let Ok(words) = line.with_command_first(definition) else { return Vec::new() };

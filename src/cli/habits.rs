@@ -181,9 +181,9 @@ mod tests {
     use super::*;
 
     fn hint_for(typed: &str) -> Option<String> {
-        let definition = definition();
+        let mut definition = definition();
         let arguments: Vec<OsString> = typed.split(' ').map(OsString::from).collect();
-        let line = Line::read(&arguments, &definition);
+        let line = Line::read(&arguments, &mut definition);
         let commands: Vec<&str> = definition.get_subcommands().map(clap::Command::get_name).collect();
         hint(&line, line.command_word(&definition), &commands)
     }

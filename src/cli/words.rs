@@ -74,7 +74,7 @@ pub struct Line {
 impl Line {
     /// Sorts the arguments behind the name of the program. `definition` tells which options have
     /// values.
-    pub fn read(arguments: &[OsString], definition: &Command) -> Self {
+    pub fn read(arguments: &[OsString], definition: &mut Command) -> Self {
         let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
         let (typed, command) = arguments.split_at(end);
         let mut words: Vec<Word> = Vec::new();
@@ -92,15 +92,16 @@ impl Line {
     /// The command that the first operand names.
     pub fn command_word<'a>(&self, definition: &'a Command) -> Option<&'a str> {
         let first = self.words.iter().find(|word| word.kind == Kind::Operand)?;
-        definition.get_subcommands().map(Command::get_name).find(|known| *known == first.text())
+        commands(definition).into_iter().find(|known| *known == first.text())
     }
 
     /// The arguments with their command first.
-    pub fn with_command_first(self, definition: &Command) -> Result<Vec<OsString>, String> {
+    pub fn with_command_first(self, definition: &mut Command) -> Result<Vec<OsString>, String> {
         if let Some(answer) = self.help_or_version(definition) {
             return Ok(answer);
         }
-        let word = self.command_word(definition);
+        let word = self.command_word(definition).map(str::to_owned);
+        let word = word.as_deref();
         let (old, mut rest) = split_old_forms(self.words);
         if let Some(at) = word.and_then(|_| rest.iter().position(|word| word.kind == Kind::Operand)) {
             rest.remove(at);
@@ -153,13 +154,19 @@ impl OldForm {
     }
 }
 
+/// The words of all commands.
+pub fn commands(definition: &Command) -> Vec<&str> {
+    // Clap adds its own as soon as it parses.
+    definition.get_subcommands().map(Command::get_name).chain(["help"]).collect()
+}
+
 fn is_option(argument: &OsStr) -> bool {
     let bytes = argument.as_encoded_bytes();
     bytes.starts_with(b"-") && bytes != b"-"
 }
 
 /// Whether `next` is the value of the option `before` it.
-fn takes(before: &Word, next: &OsStr, definition: &Command) -> bool {
+fn takes(before: &Word, next: &OsStr, definition: &mut Command) -> bool {
     if before.kind != Kind::Option || before.text().contains('=') {
         return false;
     }
@@ -167,12 +174,17 @@ fn takes(before: &Word, next: &OsStr, definition: &Command) -> bool {
         return form.value != Value::None && !is_option(next);
     }
     let values = definition
-        .get_subcommands()
-        .flat_map(Command::get_arguments)
-        .find(|option| is_called(option, before.text()))
+        .get_subcommands_mut()
+        .find_map(|command| defined(command).get_arguments().find(|option| is_called(option, before.text())))
         .filter(|option| !option.is_require_equals_set())
         .and_then(Arg::get_num_args);
     values.is_some_and(|values| values.min_values() > 0 || (values.takes_values() && !is_option(next)))
+}
+
+/// A command with its options.
+fn defined(command: &mut Command) -> &Command {
+    command.build();
+    command
 }
 
 /// Whether `typed` is this option.
@@ -253,10 +265,10 @@ fn require_no_operand(old: &Old, rest: &[Word]) -> Result<(), String> {
 }
 
 /// Requires that the command runs another one, if there is one behind `--`.
-fn require_place_for(behind: &[OsString], command: &str, definition: &Command) -> Result<(), String> {
-    let runs_another = |known: &Command| known.get_arguments().any(Arg::is_last_set);
-    match definition.find_subcommand(command) {
-        Some(known) if behind.len() > 1 && !runs_another(known) => {
+fn require_place_for(behind: &[OsString], command: &str, definition: &mut Command) -> Result<(), String> {
+    let known = definition.find_subcommand_mut(command).map(defined).filter(|_| behind.len() > 1);
+    match known {
+        Some(known) if !known.get_arguments().any(Arg::is_last_set) => {
             Err("a command behind -- is run after a wait or a preflight, or with a port: \
                  portcheck wait 8080 --for listening -- CMD, portcheck preflight -- CMD, or portcheck free -- CMD"
                 .to_owned())
@@ -270,9 +282,9 @@ mod tests {
     use super::*;
 
     fn canonical(typed: &str) -> Result<String, String> {
-        let definition = super::super::definition();
+        let mut definition = super::super::definition();
         let arguments: Vec<OsString> = typed.split(' ').filter(|word| !word.is_empty()).map(OsString::from).collect();
-        let words = Line::read(&arguments, &definition).with_command_first(&definition)?;
+        let words = Line::read(&arguments, &mut definition).with_command_first(&mut definition)?;
         Ok(words.join(OsStr::new(" ")).into_string().unwrap())
     }
 

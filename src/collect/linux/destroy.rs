@@ -8,16 +8,10 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 
-use super::netlink::{Failure, Netlink};
-use super::sock_diag::{self, Entry, States, Table};
+use super::netlink::Failure;
+use super::sock_diag::{self, Entry, Id, SockDiag, States};
 use crate::model::{Family, Protocol, Socket};
 use crate::port_set::PortSet;
-
-/// linux/sock_diag.h
-const SOCK_DESTROY: u16 = 21;
-
-/// `struct inet_diag_sockid`: addresses, ports, interface and cookie.
-type Id = [u8; 48];
 
 /// Identifies a connection, whatever its state is by now.
 type Key = (Family, SocketAddr, Option<SocketAddr>);
@@ -37,44 +31,35 @@ pub fn drop_remnants(sockets: Vec<Socket>) -> Vec<(Socket, io::Result<()>)> {
 }
 
 struct Destroyer {
-    netlink: Netlink,
+    diag: SockDiag,
     ids: HashMap<Key, Id>,
 }
 
 impl Destroyer {
     /// Reads the cookies of all connections on `ports` that no process has.
     fn open(ports: &PortSet) -> io::Result<Self> {
-        let mut netlink = Netlink::open(Some(rustix::net::netlink::SOCK_DIAG))?;
+        let mut diag = SockDiag::open()?;
         let mut ids = HashMap::new();
-        for family in [Family::Ipv4, Family::Ipv6] {
-            let table = Table { protocol: Protocol::Tcp, family };
-            let request = sock_diag::request(table, States::CONNECTED, ports);
-            let learn = |kind: u16, payload: &[u8]| {
-                let id = payload.get(4..).and_then(|rest| rest.first_chunk());
-                if let (sock_diag::SOCK_DIAG_BY_FAMILY, Some(&id)) = (kind, id)
-                    && let Some(Entry { socket, .. }) = sock_diag::parse_entry(payload, table)?
-                    // A connection that a process has is no remnant.
-                    && socket.inode.is_none()
-                {
-                    ids.insert(key(&socket), id);
-                }
-                Ok(())
-            };
-            match netlink.dump(sock_diag::SOCK_DIAG_BY_FAMILY, &request, learn) {
-                Ok(_) | Err(Failure::NoSuch) => {}
-                Err(failure) => return Err(plain(failure)),
+        let learn = |row: &[u8]| {
+            let id = row.get(4..).and_then(|rest| rest.first_chunk());
+            if let Some(&id) = id
+                && let Some(Entry { socket, .. }) = sock_diag::parse_entry(row, Protocol::Tcp)?
+                // A connection that a process has is no remnant.
+                && socket.inode.is_none()
+            {
+                ids.insert(key(&socket), id);
             }
+            Ok(())
+        };
+        match diag.each(Protocol::Tcp, States::CONNECTED, ports, learn) {
+            Ok(_) | Err(Failure::NoSuch) => Ok(Self { diag, ids }),
+            Err(failure) => Err(plain(failure)),
         }
-        Ok(Self { netlink, ids })
     }
 
     fn destroy(&mut self, socket: &Socket) -> io::Result<()> {
         let id = self.ids.get(&key(socket)).ok_or(io::ErrorKind::NotFound)?;
-        let table = Table { protocol: Protocol::Tcp, family: socket.family };
-        let mut request = sock_diag::request(table, States::CONNECTED, &PortSet::all());
-        request.truncate(request.len() - id.len());
-        request.extend_from_slice(id);
-        self.netlink.command(SOCK_DESTROY, &request).map_err(plain)
+        self.diag.destroy(socket.family, id).map_err(plain)
     }
 }
 

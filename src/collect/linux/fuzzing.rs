@@ -2,7 +2,7 @@
 //! which cargo-fuzz sets.
 
 use super::netlink;
-use super::sock_diag::Table;
+use super::proc_net::Table;
 use super::{cgroup, elsewhere, generic, links, owners, proc_net, sock_diag, socket_units, task_file, unix_sockets};
 use crate::model::{Family, Protocol};
 
@@ -16,8 +16,8 @@ const TABLES: [Table; 4] = [
 /// Takes a datagram as the answer to every netlink question.
 pub fn netlink_reply(datagram: &[u8]) {
     let _ = netlink::read(datagram, 1, &mut false, |_, payload| {
-        for table in TABLES {
-            let _ = sock_diag::parse_entry(payload, table);
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let _ = sock_diag::parse_entry(payload, protocol);
         }
         let _ = links::parse(payload);
         let _ = unix_sockets::parse(payload);
@@ -45,7 +45,7 @@ pub fn proc_file(text: &str) {
 pub fn sock_diag_reply(datagram: &[u8]) -> usize {
     let mut rows = 0;
     let _ = netlink::read(datagram, 1, &mut false, |_, payload| {
-        rows += usize::from(sock_diag::parse_entry(payload, TABLES[0])?.is_some());
+        rows += usize::from(sock_diag::parse_entry(payload, Protocol::Tcp)?.is_some());
         Ok(())
     });
     rows

@@ -9,10 +9,10 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use super::owners::{self, DIRECTORY_BUFFER};
-use super::sock_diag::{Entry, States, Table};
+use super::sock_diag::{Entry, States};
 use super::tables::Tables;
 use crate::collect::{Detail, Namespaces, Scope};
-use crate::model::{Family, Host, Pid, Process, Protocol, Socket, State};
+use crate::model::{Host, Pid, Process, Protocol, Socket, State};
 use crate::port_set::PortSet;
 use crate::target::Target;
 
@@ -62,16 +62,7 @@ impl Holdings {
         for inode in listeners.iter().filter_map(|listener| listener.inode) {
             self.clients.insert(inode, 0);
         }
-        let mut connections = Vec::new();
-        // A connection is in the table of its listener, also one by IPv4 to a listener on `::`. The
-        // kernel walks all connections for each table.
-        for family in [Family::Ipv4, Family::Ipv6] {
-            if listeners.iter().any(|listener| listener.family == family) {
-                let table = Table { protocol: Protocol::Tcp, family };
-                connections.extend(tables.read_table(table, States::CONNECTED, &ports).ok()?);
-            }
-        }
-        for Entry { socket, .. } in connections {
+        for Entry { socket, .. } in tables.read(Protocol::Tcp, States::CONNECTED, &ports).ok()? {
             let listener = listeners.iter().find(|listener| is_client_of(&socket, listener));
             let count = listener.and_then(|listener| self.clients.get_mut(&listener.inode?));
             if let Some(count) = count {

@@ -6,8 +6,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
-
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use crate::error::Error;
@@ -63,7 +63,7 @@ impl Netlink {
     pub fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         let kind = SocketType::DGRAM;
         let socket = rustix::net::socket_with(AddressFamily::NETLINK, kind, SocketFlags::CLOEXEC, protocol)?;
-        Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER] })
+        Ok(Self { socket, sequence: 0, buffer: Vec::with_capacity(BUFFER) })
     }
 
     /// Asks for everything of `kind`, and calls `each` with type and payload of every message of
@@ -117,18 +117,11 @@ impl Netlink {
     fn tell(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<(), Failure> {
         self.sequence += 1;
         self.send(&message(kind, flags, self.sequence, payload))?;
+        let sequence = self.sequence;
         loop {
-            let length = rustix::net::recv(&self.socket, &mut self.buffer[..], RecvFlags::empty());
-            let length = match length {
-                Err(Errno::INTR) => continue,
-                Err(errno) => {
-                    return Err(Error::Call { call: "recv on the netlink socket", source: errno.into() }.into());
-                }
-                Ok((length, _)) => length,
-            };
-            let answer = &self.buffer[..length];
+            let answer = self.next_datagram()?;
             // An acknowledgement is an error with number 0.
-            if u32_at(answer, 8)? == self.sequence && u16_at(answer, 4)? == ERROR {
+            if u32_at(answer, 8)? == sequence && u16_at(answer, 4)? == ERROR {
                 return fail_on(i32_at(answer, HEADER)?);
             }
         }
@@ -146,8 +139,14 @@ impl Netlink {
         interrupted: &mut bool,
         each: impl FnMut(u16, &[u8]) -> Result<(), Failure>,
     ) -> Result<Progress, Failure> {
+        let sequence = self.sequence;
+        read(self.next_datagram()?, sequence, interrupted, each)
+    }
+
+    fn next_datagram(&mut self) -> Result<&[u8], Failure> {
         let (_, length) = loop {
-            match rustix::net::recv(&self.socket, &mut self.buffer[..], RecvFlags::TRUNC) {
+            self.buffer.clear();
+            match rustix::net::recv(&self.socket, spare_capacity(&mut self.buffer), RecvFlags::TRUNC) {
                 Err(Errno::INTR) => {}
                 Err(errno) => {
                     return Err(Error::Call { call: "recv on the netlink socket", source: errno.into() }.into());
@@ -155,8 +154,7 @@ impl Netlink {
                 Ok(received) => break received,
             }
         };
-        let datagram = self.buffer.get(..length).ok_or_else(|| malformed("a datagram that exceeds the buffer"))?;
-        read(datagram, self.sequence, interrupted, each)
+        self.buffer.get(..length).ok_or_else(|| malformed("a datagram that exceeds the buffer"))
     }
 }
 

@@ -9,10 +9,19 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use super::sock_diag::{self, Entry, Table};
+use super::sock_diag::{self, Entry};
 use crate::error::Error;
 use crate::model::{Family, Protocol, Socket, State};
 use crate::port_set::PortSet;
+
+/// One of the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Table {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// IPv4 or IPv6.
+    pub family: Family,
+}
 
 /// The rows of a table with a local port in `ports`. `None` if the kernel has no such table.
 pub fn read(proc: &Path, table: Table, ports: &PortSet) -> Result<Option<Vec<Entry>>, Error> {

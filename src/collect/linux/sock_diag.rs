@@ -15,15 +15,6 @@ use crate::port_set::PortSet;
 
 pub use closings::{Closed, Closings};
 
-/// One of the kernel's tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Table {
-    /// TCP or UDP.
-    pub protocol: Protocol,
-    /// IPv4 or IPv6.
-    pub family: Family,
-}
-
 /// The states asked for, as bits `1 << TCP_…` (include/net/tcp_states.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct States(u32);
@@ -86,11 +77,11 @@ impl SockDiag {
         Netlink::open(Some(rustix::net::netlink::SOCK_DIAG)).map(Self)
     }
 
-    /// Asks for the sockets of `table` in any of `states` whose local port is in `ports`.
-    pub fn dump(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Dump, Failure> {
+    /// Asks for the sockets of `protocol` in any of `states` whose local port is in `ports`.
+    pub fn dump(&mut self, protocol: Protocol, states: States, ports: &PortSet) -> Result<Dump, Failure> {
         let mut dump = Dump::default();
         for _ in 0..ATTEMPTS {
-            dump = self.dump_once(table, states, ports)?;
+            dump = self.dump_once(protocol, states, ports)?;
             if !dump.interrupted {
                 break;
             }
@@ -99,18 +90,15 @@ impl SockDiag {
         Ok(dump)
     }
 
-    fn dump_once(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Dump, Failure> {
+    fn dump_once(&mut self, protocol: Protocol, states: States, ports: &PortSet) -> Result<Dump, Failure> {
         // A list that grows is copied, again and again: twice the memory where there are many.
         const MOST: usize = 4096;
         let (mut full, mut entries) = (Vec::new(), Vec::new());
-        let request = request(table, states, ports);
-        let interrupted = self.0.dump(SOCK_DIAG_BY_FAMILY, &request, |kind, payload| {
-            if kind == SOCK_DIAG_BY_FAMILY {
-                if entries.len() == MOST {
-                    full.push(std::mem::replace(&mut entries, Vec::with_capacity(MOST)));
-                }
-                entries.extend(parse_entry(payload, table)?);
+        let interrupted = self.each(protocol, states, ports, |row| {
+            if entries.len() == MOST {
+                full.push(std::mem::replace(&mut entries, Vec::with_capacity(MOST)));
             }
+            entries.extend(parse_entry(row, protocol)?);
             Ok(())
         })?;
         if !full.is_empty() {
@@ -120,7 +108,38 @@ impl SockDiag {
         }
         Ok(Dump { entries, interrupted })
     }
+
+    /// Calls `each` with each row as the kernel sends it, for [`parse_entry`]. Returns whether the
+    /// table changed meanwhile.
+    pub fn each(
+        &mut self,
+        protocol: Protocol,
+        states: States,
+        ports: &PortSet,
+        mut each: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<bool, Failure> {
+        let mut interrupted = false;
+        for (question, request) in requests(protocol, states, ports) {
+            interrupted |=
+                self.0.dump(question, &request, |kind, row| if kind == question { each(row) } else { Ok(()) })?;
+        }
+        Ok(interrupted)
+    }
+
+    /// Closes a connection, by the `struct inet_diag_sockid` of its row.
+    pub fn destroy(&mut self, family: Family, id: &Id) -> Result<(), Failure> {
+        const SOCK_DESTROY: u16 = 21;
+        let mut request = request(family, Protocol::Tcp, States::CONNECTED);
+        request.truncate(request.len() - id.len());
+        request.extend_from_slice(id);
+        self.0.command(SOCK_DESTROY, &request)
+    }
 }
+
+/// `struct inet_diag_sockid`: ports, addresses, interface and cookie, at 4 in a row.
+pub type Id = [u8; 48];
+/// Dumps ignore it.
+const NO_ID: Id = [0; 48];
 
 // linux/sock_diag.h, linux/inet_diag.h
 pub const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -134,29 +153,53 @@ const INET_ULP_INFO_NAME: u16 = 1;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
-/// `struct inet_diag_req_v2`, and the filter behind it.
-pub fn request(table: Table, states: States, ports: &PortSet) -> Vec<u8> {
-    let family = match table.family {
+/// The requests for the sockets of a protocol, each with the type of its message.
+///
+/// TCP is asked for by the older request, which knows no family. So the kernel walks its tables once
+/// for both families (`inet_diag_dump_compat` in net/ipv4/inet_diag.c). The walk is what costs time.
+fn requests(protocol: Protocol, states: States, ports: &PortSet) -> Vec<(u16, Vec<u8>)> {
+    const TCPDIAG_GETSOCK: u16 = 18;
+    let filter = filter(ports);
+    match protocol {
+        Protocol::Tcp => vec![(TCPDIAG_GETSOCK, [tcp_request(states), filter].concat())],
+        Protocol::Udp => [Family::Ipv4, Family::Ipv6]
+            .map(|family| (SOCK_DIAG_BY_FAMILY, [request(family, protocol, states), filter.clone()].concat()))
+            .into(),
+    }
+}
+
+/// `struct inet_diag_req`.
+fn tcp_request(states: States) -> Vec<u8> {
+    // The upper layer protocol comes only together with all of `struct tcp_info`, some 280 bytes
+    // for each socket. That is too much for connections.
+    let extensions: u8 = if states == States::CONNECTED { 0 } else { 1 << (INET_DIAG_INFO - 1) };
+    let mut message = vec![0, 0, 0, extensions];
+    message.extend_from_slice(&NO_ID);
+    message.extend_from_slice(&states.0.to_ne_bytes());
+    message.extend_from_slice(&[0; 4]);
+    message
+}
+
+/// `struct inet_diag_req_v2`.
+fn request(family: Family, protocol: Protocol, states: States) -> Vec<u8> {
+    let family = match family {
         Family::Ipv4 => AF_INET,
         Family::Ipv6 => AF_INET6,
     };
-    let protocol: u8 = match table.protocol {
+    let protocol: u8 = match protocol {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
     };
-    // The upper layer protocol comes only together with all of `struct tcp_info`, some 280 bytes
-    // for each socket. That is too much for connections.
-    let wants_info = table.protocol == Protocol::Tcp && states != States::CONNECTED;
-    let extensions: u8 = if wants_info { 1 << (INET_DIAG_INFO - 1) } else { 0 };
-    let mut message = vec![family, protocol, extensions, 0];
+    let mut message = vec![family, protocol, 0, 0];
     message.extend_from_slice(&states.0.to_ne_bytes());
-    // struct inet_diag_sockid: dumps ignore it.
-    message.extend_from_slice(&[0; 48]);
-    if let Some(code) = port_filter(ports) {
-        const INET_DIAG_REQ_BYTECODE: u16 = 1;
-        message.extend(netlink::attribute(INET_DIAG_REQ_BYTECODE, &code));
-    }
+    message.extend_from_slice(&NO_ID);
     message
+}
+
+/// The filter behind a request. Nothing if the kernel should send everything.
+fn filter(ports: &PortSet) -> Vec<u8> {
+    const INET_DIAG_REQ_BYTECODE: u16 = 1;
+    port_filter(ports).map(|code| netlink::attribute(INET_DIAG_REQ_BYTECODE, &code)).unwrap_or_default()
 }
 
 /// The program by which the kernel picks the local ports. `None` if it should send everything.
@@ -201,16 +244,17 @@ fn port_filter(ports: &PortSet) -> Option<Vec<u8>> {
     Some(code)
 }
 
-/// `None` for a state that this program does not know, which no kernel sends today.
-pub fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failure> {
+/// `None` for a family or a state that this program does not know, which no kernel sends today.
+pub fn parse_entry(payload: &[u8], protocol: Protocol) -> Result<Option<Entry>, Failure> {
     let Some((message, mut attributes)) = payload.split_at_checked(INET_DIAG_MSG) else {
         return Err(malformed("a row that is too short"));
     };
-    let Some(state) = state(message[1], table.protocol) else { return Ok(None) };
+    let Some(family) = family(message[0]) else { return Ok(None) };
+    let Some(state) = state(message[1], protocol) else { return Ok(None) };
     // struct inet_diag_sockid begins at 4; ports and addresses are in network order.
     let port = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
-    let local = SocketAddr::new(address(message, 8, table.family), port(4));
-    let remote = SocketAddr::new(address(message, 24, table.family), port(6));
+    let local = SocketAddr::new(address(message, 8, family), port(4));
+    let remote = SocketAddr::new(address(message, 24, family), port(6));
     let (receive_queue, send_queue) = (u32_at(message, 56)?, u32_at(message, 60)?);
     let (uid, inode) = (u32_at(message, 64)?, u32_at(message, 68)?);
 
@@ -242,9 +286,17 @@ pub fn parse_entry(payload: &[u8], table: Table) -> Result<Option<Entry>, Failur
         timer: timer(message[2], message[3], u32_at(message, 52)?),
         mptcp,
         tcp_info,
-        ..Socket::new(table.protocol, table.family, state, local)
+        ..Socket::new(protocol, family, state, local)
     };
     Ok(Some(Entry { socket, interface: u32_at(message, 40)?, cgroup_id }))
+}
+
+fn family(raw: u8) -> Option<Family> {
+    match raw {
+        AF_INET => Some(Family::Ipv4),
+        AF_INET6 => Some(Family::Ipv6),
+        _ => None,
+    }
 }
 
 /// The number of a socket, which is in two parts behind its addresses.

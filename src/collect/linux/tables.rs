@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::host;
 use super::netlink::Failure;
-use super::proc_net;
-use super::sock_diag::{Entry, SockDiag, States, Table};
+use super::proc_net::{self, Table};
+use super::sock_diag::{Entry, SockDiag, States};
 use crate::collect::Scope;
 use crate::error::Error;
 use crate::model::{Family, Gap, Protocol, gap};
@@ -83,21 +83,12 @@ impl Tables {
 
     /// The sockets of `protocol` in `states` with a local port in `ports`.
     pub fn read(&mut self, protocol: Protocol, states: States, ports: &PortSet) -> Result<Vec<Entry>, Error> {
-        let mut entries = Vec::new();
-        for family in [Family::Ipv4, Family::Ipv6] {
-            add(&mut entries, self.read_table(Table { protocol, family }, states, ports)?);
-        }
-        Ok(entries)
-    }
-
-    /// The same of one table.
-    pub fn read_table(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Vec<Entry>, Error> {
         if let Some(diag) = &mut self.diag {
-            match diag.dump(table, states, ports) {
+            match diag.dump(protocol, states, ports) {
                 Ok(dump) => {
                     if dump.interrupted {
-                        let summary = format!("the {} table kept changing while it was read", table.protocol);
-                        self.add(Gap { protocol: Some(table.protocol), ..gap::TABLE_CHANGED.gap(summary) });
+                        let summary = format!("the {protocol} table kept changing while it was read");
+                        self.add(Gap { protocol: Some(protocol), ..gap::TABLE_CHANGED.gap(summary) });
                     }
                     return Ok(dump.entries);
                 }
@@ -108,6 +99,15 @@ impl Tables {
                 Err(Failure::Failed(error)) => return Err(error),
             }
         }
+        let mut entries = Vec::new();
+        for family in [Family::Ipv4, Family::Ipv6] {
+            add(&mut entries, self.read_text(Table { protocol, family }, states, ports)?);
+        }
+        Ok(entries)
+    }
+
+    /// The same of one table, from the text.
+    fn read_text(&mut self, table: Table, states: States, ports: &PortSet) -> Result<Vec<Entry>, Error> {
         match proc_net::read(&self.proc, table, ports)? {
             Some(mut entries) => {
                 // The text shows every state.
@@ -205,8 +205,7 @@ fn lists_bound_sockets(diag: &mut SockDiag) -> Result<bool, io::Error> {
     rustix::net::bind(&socket, &std::net::SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let bound = std::net::SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
     let ports = [(bound.port(), bound.port())].into_iter().collect();
-    let table = Table { protocol: Protocol::Tcp, family: Family::Ipv4 };
-    let dump = diag.dump(table, States::WAITING, &ports).map_err(io::Error::other)?;
+    let dump = diag.dump(Protocol::Tcp, States::WAITING, &ports).map_err(io::Error::other)?;
     Ok(dump.entries.iter().any(|entry| entry.socket.local == bound))
 }
 

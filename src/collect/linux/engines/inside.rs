@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::super::namespaces::Neighbour;
-use super::super::sock_diag::Table;
+use super::super::proc_net::Table;
 use super::super::{namespaces, owners, proc_net};
 use crate::model::{
     Confidence, Container, Destination, EngineContainer, Family, Forward, Pid, Protocol, Server, Socket,

@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 use socket2::{SockFilter, SockRef};
 
 use super::super::netlink::{self, Failure, find_attribute};
-use super::{AF_INET, AF_INET6, INET_DIAG_MSG, SOCK_DIAG_BY_FAMILY, cookie};
+use super::{INET_DIAG_MSG, SOCK_DIAG_BY_FAMILY, cookie, family};
 use crate::model::{Family, Protocol};
 
 /// A socket that was closed.
@@ -127,11 +127,7 @@ fn parse(payload: &[u8]) -> Result<Option<Closed>, Failure> {
     let Some((message, attributes)) = payload.split_at_checked(INET_DIAG_MSG) else {
         return Err(netlink::malformed("a report that is too short"));
     };
-    let family = match message[0] {
-        AF_INET => Family::Ipv4,
-        AF_INET6 => Family::Ipv6,
-        _ => return Ok(None),
-    };
+    let Some(family) = family(message[0]) else { return Ok(None) };
     let protocol = match find_attribute(attributes, INET_DIAG_PROTOCOL)?.and_then(|value| value.first()) {
         Some(6) => Protocol::Tcp,
         Some(17) => Protocol::Udp,
@@ -146,7 +142,7 @@ mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
     use std::time::{Duration, Instant};
 
-    use super::super::{SockDiag, States, Table};
+    use super::super::{AF_INET, SockDiag, States};
     use super::*;
 
     /// Waits for the reports on `ports`: they come a moment after the close.
@@ -171,9 +167,8 @@ mod tests {
         let client = TcpStream::connect(address).unwrap();
         let accepted = listener.accept().unwrap();
         let client_port = client.local_addr().unwrap().port();
-        let table = Table { protocol: Protocol::Tcp, family: Family::Ipv4 };
         let ports = [(address.port(), address.port())].into_iter().collect();
-        let dump = SockDiag::open().unwrap().dump(table, States::LISTENING, &ports).unwrap();
+        let dump = SockDiag::open().unwrap().dump(Protocol::Tcp, States::LISTENING, &ports).unwrap();
         drop((accepted, client, listener, udp));
         let found = reports(&mut servers, &[address.port(), udp_port]);
         let udp = found.iter().find(|closed| closed.port == udp_port).unwrap();

@@ -8,8 +8,6 @@ use proptest::prelude::*;
 use super::super::netlink::{Progress, attribute, u16_at};
 use super::*;
 
-const TCP4: Table = Table { protocol: Protocol::Tcp, family: Family::Ipv4 };
-
 /// Laid out as in a dump, with its padding.
 fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
     let mut message = netlink::message(kind, flags, sequence, payload);
@@ -35,7 +33,7 @@ fn parse_rows(datagram: &[u8]) -> Result<(Dump, Progress), Failure> {
     let mut dump = Dump::default();
     let progress = netlink::read(datagram, 7, &mut dump.interrupted, |kind, payload| {
         if kind == SOCK_DIAG_BY_FAMILY {
-            dump.entries.extend(parse_entry(payload, TCP4)?);
+            dump.entries.extend(parse_entry(payload, Protocol::Tcp)?);
         }
         Ok(())
     })?;
@@ -159,7 +157,7 @@ fn the_kernel_understands_the_filter() {
     let mut diag = SockDiag::open().unwrap();
     // Two of the three, so that a filter that lets everything through is seen.
     let asked: PortSet = ports[..2].iter().map(|&port| (port, port)).collect();
-    let raw = diag.dump_once(TCP4, States::WAITING, &asked).unwrap();
+    let raw = diag.dump_once(Protocol::Tcp, States::WAITING, &asked).unwrap();
     let mut found: Vec<u16> = raw.entries.iter().map(|entry| entry.socket.local.port()).collect();
     found.sort_unstable();
     found.dedup();
@@ -171,7 +169,7 @@ fn the_kernel_understands_the_filter() {
 #[test]
 fn a_table_that_the_kernel_lacks_is_told_from_an_empty_one() {
     // No kernel has sock_diag for family 45 of TCP.
-    let mut request = request(TCP4, States::WAITING, &PortSet::all());
+    let mut request = request(Family::Ipv4, Protocol::Tcp, States::WAITING);
     request[0] = 45;
     let answer = SockDiag::open().unwrap().0.dump(SOCK_DIAG_BY_FAMILY, &request, |_, _| Ok(()));
     assert!(matches!(answer, Err(Failure::NoSuch | Failure::Refused(_))), "{answer:?}");
@@ -184,9 +182,8 @@ fn an_ipv6_listener_tells_whether_it_is_v6only() {
         return;
     };
     let port = listener.local_addr().unwrap().port();
-    let table = Table { protocol: Protocol::Tcp, family: Family::Ipv6 };
     let ports = [(port, port)].into_iter().collect();
-    let dump = SockDiag::open().unwrap().dump(table, States::WAITING, &ports).unwrap();
+    let dump = SockDiag::open().unwrap().dump(Protocol::Tcp, States::WAITING, &ports).unwrap();
     assert_eq!(dump.entries.len(), 1, "{dump:?}");
     assert!(dump.entries[0].socket.v6only.is_some(), "{dump:?}");
 }
