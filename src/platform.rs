@@ -9,6 +9,8 @@ pub mod foreign;
 pub mod limits;
 pub mod machine;
 #[cfg(feature = "cli")]
+pub mod memory;
+#[cfg(feature = "cli")]
 pub mod named;
 #[cfg(target_os = "linux")]
 pub mod proc;

@@ -1,7 +1,6 @@
 //! The diagnosis of all ports asked about: what was observed of each, and the verdict of the rules.
 
 use std::collections::{HashMap, HashSet};
-use std::thread;
 
 use crate::classify::services::Services;
 use crate::collect::{self, BindFailure, Detail};
@@ -98,7 +97,7 @@ impl Diagnosis {
 /// How many threads judge so many ports. A thousand take far longer than a thread takes to start.
 fn threads_for(ports: usize) -> usize {
     const WORTH_A_THREAD: usize = 1000;
-    if ports < 2 * WORTH_A_THREAD { 1 } else { thread::available_parallelism().map_or(1, usize::from) }
+    if ports < 2 * WORTH_A_THREAD { 1 } else { threads::most() }
 }
 
 /// Our sandbox and addresses, if bind(2) gave a reason to look at them.

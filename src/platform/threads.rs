@@ -4,6 +4,11 @@ use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+/// How many threads can work at once.
+pub fn most() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// The results of `f` in the order of `items`, by at most `at_once` threads, of which this is one.
 /// Where a thread cannot be had, the others do its work.
 pub fn map<T: Send, R: Send>(items: Vec<T>, at_once: usize, f: impl Fn(T) -> R + Sync) -> Vec<R> {

@@ -10,6 +10,7 @@ mod hosts;
 mod identify;
 mod kill;
 mod parts;
+mod ports;
 mod preflight;
 mod process;
 mod reach;
@@ -40,6 +41,7 @@ pub use event::event;
 use formatter::Escaping;
 pub use hosts::lines as host_lines;
 use parts::{endpoint, remedy};
+use ports::Ports;
 use process::{WireProcess, process, unit};
 use wire::{
     Envelope, Line, WireBind, WireDescriptor, WireDetail, WireError, WireFinding, WireGap, WireHost, WireKernelUser,
@@ -61,7 +63,9 @@ pub enum ErrorKind {
 
 /// One document with the whole answer.
 pub fn document(answer: &Answer, style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    write(&envelope(answer, style), Escaping::pretty(), out)
+    let mut envelope = envelope(answer, style);
+    envelope.ports.depth = Some(2);
+    write(&envelope, Escaping::pretty(), out)
 }
 
 fn envelope<'a>(answer: &'a Answer, style: &Style) -> Envelope<'a> {
@@ -72,7 +76,7 @@ fn envelope<'a>(answer: &'a Answer, style: &Style) -> Envelope<'a> {
         command: Some(answer.command().into_str()),
         exit_code: style.exit(answer).code(),
         host: host(&diagnosis.host),
-        ports: Ports { reports: &diagnosis.ports, processes: &diagnosis.processes },
+        ports: Ports { reports: &diagnosis.ports, processes: &diagnosis.processes, depth: None },
         processes: diagnosis.processes.iter().map(process).collect(),
         gaps: diagnosis.gaps.iter().map(gap).collect(),
         kill: if let Answer::Kill(report) = answer { Some(kill::kill(report)) } else { None },
@@ -169,19 +173,6 @@ fn write(value: &impl Serialize, layout: Escaping, out: &mut dyn Write) -> io::R
     gathered.write_all(b"\n")?;
     gathered.into_inner()?;
     Ok(())
-}
-
-/// A list of [`WirePort`], each made when it is written: there may be a hundred thousand.
-#[derive(Debug, Default)]
-struct Ports<'a> {
-    reports: &'a [PortReport],
-    processes: &'a [model::Process],
-}
-
-impl Serialize for Ports<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.reports.iter().map(|report| port(report, self.processes)))
-    }
 }
 
 fn host(host: &model::Host) -> WireHost<'_> {

@@ -15,6 +15,7 @@ use crate::commands::exit::{Command, Exit};
 use crate::commands::watch::{Event, INTERVAL, Kind, Watcher};
 use crate::error::Error;
 use crate::platform::ends::Ends;
+use crate::platform::memory;
 use crate::render::{self, Format, Style};
 use crate::request::{Column, Filter, Order, Request};
 use outlet::Outlet;
@@ -42,6 +43,7 @@ pub struct Watching {
 
 /// Watches until it is to end.
 pub fn run(request: &Request, watching: Watching, printing: &Printing) -> Exit {
+    memory::give_back_large_blocks();
     #[cfg(feature = "live")]
     if is_for_people(&watching, printing) {
         return super::live::run(request, &watching, printing);

@@ -100,8 +100,8 @@ impl Follower {
         let mut view = View::open(Path::new(PROC), &self.scope)?;
         let entries = view.read_in_use(&self.scope)?;
         let is_search_due = self.is_search_due();
-        let (mut sockets, new) = self.sort_out(entries, is_search_due);
-        self.search_holders(view, new, &mut sockets)?;
+        let (mut sockets, new, doubted) = self.sort_out(entries, is_search_due);
+        self.search_holders(view, new, doubted, &mut sockets)?;
         if is_search_due {
             self.search = Some((Instant::now(), start.elapsed()));
         }
@@ -150,25 +150,29 @@ impl Follower {
         self.search.is_none_or(|(last, took)| last.elapsed() >= OFTEN.max(took * SHARE))
     }
 
-    /// Joins what was read with what is known. Returns the sockets whose holders are known, and the
-    /// others.
-    fn sort_out(&mut self, entries: Vec<Entry>, is_search_due: bool) -> (Vec<Socket>, Vec<New>) {
+    /// Joins what was read with what is known. Returns the sockets whose holders are known, the
+    /// others, and what was known of these.
+    fn sort_out(&mut self, entries: Vec<Entry>, is_search_due: bool) -> (Vec<Socket>, Vec<Entry>, HashMap<Id, Socket>) {
         let ended = self.ended();
         let mut known = std::mem::take(&mut self.known);
-        let (mut sockets, mut new) = (Vec::with_capacity(entries.len()), Vec::new());
-        for entry in entries {
-            let before = known.remove(&self.id(&entry.socket));
-            let is_same = |before: &Socket| {
-                before.inode == entry.socket.inode && !before.owners.pids().iter().any(|pid| ended.contains(pid))
-            };
-            match before {
-                Some(before) if !is_search_due && is_same(&before) => sockets.push(updated(before, &entry.socket)),
-                before => new.push(New { entry, before }),
+        let (mut sockets, mut doubted) = (Vec::with_capacity(known.len()), HashMap::new());
+        let is_new = |entry: Entry| {
+            let id = self.id(&entry.socket);
+            let Some(before) = known.remove(&id) else { return Some(entry) };
+            let is_same =
+                before.inode == entry.socket.inode && !before.owners.pids().iter().any(|pid| ended.contains(pid));
+            if is_same && !is_search_due {
+                sockets.push(updated(before, &entry.socket));
+                return None;
             }
-        }
+            doubted.insert(id, before);
+            Some(entry)
+        };
+        // In the room that they have: there may be many.
+        let new = entries.into_iter().filter_map(is_new).collect();
         let gone = known.values().filter_map(|socket| Some((socket.cookie?, (socket.protocol, socket.local.port()))));
         self.gone = gone.collect();
-        (sockets, new)
+        (sockets, new, doubted)
     }
 
     /// The processes that have ended, or whose ids belong to others now.
@@ -180,11 +184,15 @@ impl Follower {
 
     /// Searches for the holders of `new`, and adds these sockets to the others. The whole search is for
     /// sockets without a holder in two looks: most others are about to be closed.
-    fn search_holders(&mut self, view: View<'_>, new: Vec<New>, sockets: &mut Vec<Socket>) -> Result<(), Error> {
+    fn search_holders(
+        &mut self,
+        view: View<'_>,
+        entries: Vec<Entry>,
+        mut doubted: HashMap<Id, Socket>,
+        sockets: &mut Vec<Socket>,
+    ) -> Result<(), Error> {
         let proc = Path::new(PROC);
         let unowned = std::mem::take(&mut self.unowned);
-        let (entries, before): (Vec<Entry>, Vec<Option<Socket>>) =
-            new.into_iter().map(|new| (new.entry, new.before)).unzip();
         if self.search.is_none() {
             self.learn(with_owners(&self.scope, self.host.clone(), view, entries)?, sockets);
             return Ok(());
@@ -197,9 +205,7 @@ impl Follower {
             doubtful.into_iter().partition(|entry| unowned.contains(&self.id(&entry.socket)));
         self.unowned = young.iter().map(|entry| self.id(&entry.socket)).collect();
         // Of these, what was known before is believed until the next look.
-        let mut before: HashMap<Id, Socket> =
-            before.into_iter().flatten().map(|socket| (self.id(&socket), socket)).collect();
-        let believed = |entry: &Entry| Some(updated(before.remove(&self.id(&entry.socket))?, &entry.socket));
+        let believed = |entry: &Entry| Some(updated(doubted.remove(&self.id(&entry.socket))?, &entry.socket));
         sockets.extend(young.iter().filter_map(believed));
         self.learn(described(&self.scope, self.host.clone(), view, owned, &search)?, sockets);
         if !lasting.is_empty() {
@@ -244,13 +250,6 @@ impl Follower {
         let processes = &self.processes;
         self.started.retain(|&pid, _| find_process(processes, pid).is_some());
     }
-}
-
-/// A socket whose holders are to be searched for.
-struct New {
-    entry: Entry,
-    /// What was known of it.
-    before: Option<Socket>,
 }
 
 /// What is known of a socket, with what the tables say of it now.

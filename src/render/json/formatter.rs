@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
 use serde_json::ser::Formatter;
 
 use crate::render::escape;
@@ -15,6 +16,7 @@ const BREAK: &[u8] = b"\n                                ";
 ///
 /// It writes what is between two values at once. serde_json's own writes each level of indentation
 /// by itself, which takes as long as all values do.
+#[derive(Clone, Copy)]
 pub struct Escaping {
     /// How many arrays and objects are open; `None` if all is in one line.
     depth: Option<usize>,
@@ -31,6 +33,11 @@ impl Escaping {
     /// A line for each value.
     pub const fn pretty() -> Self {
         Self { depth: Some(0), has_value: false }
+    }
+
+    /// The same inside so many arrays and objects.
+    pub const fn nested(depth: usize) -> Self {
+        Self { depth: Some(depth), has_value: false }
     }
 
     /// Goes to the next line, if there is one for each value.
@@ -61,6 +68,11 @@ impl Escaping {
 }
 
 impl Formatter for Escaping {
+    /// Only [`LaidOut`] is written as bytes.
+    fn write_byte_array<W: ?Sized + Write>(&mut self, out: &mut W, text: &[u8]) -> io::Result<()> {
+        out.write_all(text)
+    }
+
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
         let mut rest = fragment;
         // serde_json has escaped the other control characters of ASCII.
@@ -119,10 +131,33 @@ impl Formatter for Escaping {
     }
 }
 
+/// Values of a list whose text is laid out already.
+pub struct LaidOut(Vec<u8>);
+
+impl LaidOut {
+    /// Lays them out as `layout` does.
+    pub fn of(values: impl Iterator<Item = impl Serialize>, layout: Escaping) -> serde_json::Result<Self> {
+        let mut text = Vec::new();
+        for (index, value) in values.enumerate() {
+            if index > 0 {
+                layout.begin_value(&mut text, false).map_err(serde_json::Error::io)?;
+            }
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, layout))?;
+        }
+        Ok(Self(text))
+    }
+}
+
+impl Serialize for LaidOut {
+    /// As bytes, which nothing else in the JSON is: see `write_byte_array` above.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde::Serialize;
     use serde_json::{Serializer, Value, json};
 
     use super::*;

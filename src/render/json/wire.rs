@@ -29,7 +29,6 @@ use serde::Serialize;
 #[cfg(test)]
 use strum::VariantNames;
 
-use super::Ports;
 use super::connection::{WireConnection, WireConnectionGroup};
 use super::forward::WireForward;
 use super::free::WireFree;
@@ -39,6 +38,7 @@ use super::hosts::WireHostAnswer;
 use super::identify::WireIdentified;
 use super::kill::WireKill;
 use super::parts::{WireEndpoint, WireRemedy};
+use super::ports::Ports;
 use super::preflight::WirePreflight;
 use super::process::{WireProcess, WireUnit};
 use super::reach::WireReach;

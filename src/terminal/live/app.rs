@@ -1,7 +1,7 @@
 //! What the live view shows: its state, and how looks at the machine change it. Keys are in
 //! [`super::keys`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use ratatui_core::text::Line;
@@ -120,16 +120,19 @@ impl App {
 
     /// Takes in what a look has found.
     pub fn take(&mut self, sample: Sample, now: Instant) {
-        let mut known: HashMap<Id, Entry> = self.entries.drain(..).map(|entry| (entry.row.id.clone(), entry)).collect();
+        let before = std::mem::take(&mut self.entries);
+        let mut known: HashMap<&Id, Mark> = before.iter().map(|entry| (&entry.row.id, entry.mark)).collect();
         let mark = if self.has_looked { Mark::Opened(now) } else { Mark::None };
-        for row in sample.rows {
-            let mark = match known.remove(&row.id).map(|entry| entry.mark) {
+        self.entries.extend(sample.rows.into_iter().map(|row| {
+            let mark = match known.remove(&row.id) {
                 Some(Mark::Closed(_)) | None => mark,
                 Some(mark) => mark,
             };
-            self.entries.push(Entry { row, mark });
-        }
-        self.entries.extend(known.into_values().map(|entry| Entry {
+            Entry { row, mark }
+        }));
+        let gone: HashSet<Id> = known.into_keys().cloned().collect();
+        let gone = before.into_iter().filter(|entry| gone.contains(&entry.row.id));
+        self.entries.extend(gone.map(|entry| Entry {
             mark: match entry.mark {
                 Mark::Closed(at) => Mark::Closed(at),
                 _ => Mark::Closed(now),

@@ -31,7 +31,7 @@ pub struct Look {
 }
 
 /// So many sockets become rows at once.
-const TOGETHER: usize = 2000;
+const TOGETHER: usize = 500;
 
 impl Look {
     /// Prepares to look at what `request` and `filter` ask for.
