@@ -3,8 +3,11 @@
 mod ansible;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::process::ExitCode;
+
+use anstream::ColorChoice;
 
 use crate::answer::Answer;
 use crate::cli::{self, Stop, Wish};
@@ -22,7 +25,7 @@ use crate::error::Error;
 use crate::model::Backend;
 use crate::render::{self, ErrorKind, Format};
 use crate::request::Request;
-use crate::terminal::{self, Printing};
+use crate::terminal::{self, Printing, preflight};
 
 /// Does what the command line asks for.
 pub fn run(arguments: &[OsString]) -> ExitCode {
@@ -31,62 +34,62 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     }
     let wish = cli::version(arguments).map_or_else(|| cli::parse(arguments).and_then(cli::resolve), Ok);
     let exit = match wish {
-        Ok(Wish::Check(request, printing)) => {
-            look(Command::Check, &request, &printing, || check(&request).map(Answer::Check))
+        Ok(wish) => fulfil(wish),
+        Err(Stop::Text(text)) => terminal::written(Exit::Yes, text.print()),
+        Err(Stop::Usage(message)) if cli::wants_json(arguments) => {
+            terminal::write_error(ErrorKind::Usage, &message, None, &collect::host(Backend::Native))
         }
-        Ok(Wish::List(request, filter, order, printing)) => {
-            look(Command::List, &request, &printing, || list(&request, &filter, order).map(Answer::List))
-        }
-        Ok(Wish::Connections(request, filter, arrangement, printing)) => {
-            look(Command::Connections, &request, &printing, || {
-                connections(&request, &filter, arrangement).map(|report| Answer::Connections(Box::new(report)))
-            })
-        }
-        Ok(Wish::Summary(request, filter, printing)) => look(Command::List, &request, &printing, || {
-            summary(&request, &filter).map(|counted| Answer::Summary(Box::new(counted)))
-        }),
-        Ok(Wish::Reach(request, from, printing)) => {
-            look(Command::Reach, &request, &printing, || reach(&request, &from).map(Answer::Reach))
-        }
-        Ok(Wish::Identify(request, urls, printing)) => {
-            look(Command::Identify, &request, &printing, || identify(&request, &urls).map(Answer::Identify))
-        }
-        Ok(Wish::Preflight(request, options, following, printing)) => {
-            terminal::preflight::run(&request, &options, &following, &printing)
-        }
-        Ok(Wish::Kill(request, options, printing)) => terminal::kill::run(request, options, &printing),
-        Ok(Wish::Wait(request, wait, printing)) => terminal::wait::run(request, wait, &printing),
-        Ok(Wish::Watch(request, watching, printing)) => terminal::watch::run(&request, *watching, &printing),
-        Ok(Wish::Hosts(question, printing)) => ask(&question, &printing),
-        Ok(Wish::Pick(picking, printing)) => terminal::free::pick(*picking, &printing),
-        Ok(Wish::Leases(printing)) => terminal::free::leases(&printing),
-        Ok(Wish::Release(ports, printing)) => terminal::free::release(&ports, &printing),
-        Ok(Wish::Module(module)) => ansible::run(module),
-        Ok(Wish::KeepLeases) => terminal::free::keep_leases(),
-        Ok(Wish::Explanation(rules, color)) => {
-            let printed = terminal::print(Format::Table, color, |out| render::write_explanation(&rules, out));
-            terminal::written(Exit::Yes, printed)
-        }
-        Ok(Wish::Page(page)) => {
-            let printed =
-                terminal::print(Format::Count, anstream::ColorChoice::Never, |out| out.write_all(page.as_bytes()));
-            terminal::written(Exit::Yes, printed)
-        }
-        Err(Stop::Text(text)) => match text.print() {
-            Ok(()) => Exit::Yes,
-            Err(error) => terminal::written(Exit::Yes, Err(error)),
-        },
         Err(Stop::Usage(message)) => {
-            if cli::wants_json(arguments) {
-                let host = collect::host(Backend::Native);
-                terminal::write_error(ErrorKind::Usage, &message, None, &host)
-            } else {
-                terminal::complain(&message);
-                Exit::Usage
-            }
+            terminal::complain(&message);
+            Exit::Usage
         }
     };
     ExitCode::from(exit.code())
+}
+
+fn fulfil(wish: Wish) -> Exit {
+    match wish {
+        Wish::Check(request, printing) => {
+            look(Command::Check, &request, &printing, || check(&request).map(Answer::Check))
+        }
+        Wish::List(request, filter, order, printing) => {
+            look(Command::List, &request, &printing, || list(&request, &filter, order).map(Answer::List))
+        }
+        Wish::Connections(request, filter, arrangement, printing) => {
+            look(Command::Connections, &request, &printing, || {
+                connections(&request, &filter, arrangement).map(Box::new).map(Answer::Connections)
+            })
+        }
+        Wish::Summary(request, filter, printing) => {
+            look(Command::List, &request, &printing, || summary(&request, &filter).map(Box::new).map(Answer::Summary))
+        }
+        Wish::Reach(request, from, printing) => {
+            look(Command::Reach, &request, &printing, || reach(&request, &from).map(Answer::Reach))
+        }
+        Wish::Identify(request, urls, printing) => {
+            look(Command::Identify, &request, &printing, || identify(&request, &urls).map(Answer::Identify))
+        }
+        Wish::Preflight(request, options, following, printing) => {
+            preflight::run(&request, &options, &following, &printing)
+        }
+        Wish::Kill(request, options, printing) => terminal::kill::run(request, options, &printing),
+        Wish::Wait(request, wait, printing) => terminal::wait::run(request, wait, &printing),
+        Wish::Watch(request, watching, printing) => terminal::watch::run(&request, *watching, &printing),
+        Wish::Hosts(question, printing) => ask(&question, &printing),
+        Wish::Pick(picking, printing) => terminal::free::pick(*picking, &printing),
+        Wish::Leases(printing) => terminal::free::leases(&printing),
+        Wish::Release(ports, printing) => terminal::free::release(&ports, &printing),
+        Wish::Module(module) => ansible::run(module),
+        Wish::KeepLeases => terminal::free::keep_leases(),
+        Wish::Explanation(rules, color) => show(Format::Table, color, |out| render::write_explanation(&rules, out)),
+        // As it is: a page for a program may have what looks like colours.
+        Wish::Page(page) => show(Format::Count, ColorChoice::Never, |out| out.write_all(page.as_bytes())),
+    }
+}
+
+/// Writes a text of the program's own.
+fn show(format: Format, color: ColorChoice, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Exit {
+    terminal::written(Exit::Yes, terminal::print(format, color, write))
 }
 
 /// Asks other machines, and writes what they said.

@@ -25,8 +25,7 @@ for line in sys.stdin:
     tries = [words[at:at + 3] for at in range(0, len(words), 3)]
     pending, ends = {}, ['dropped'] * len(tries)
     for at, (source, target, port) in enumerate(tries):
-        family = socket.AF_INET6 if ':' in source else socket.AF_INET
-        s = socket.socket(family)
+        s = socket.socket(socket.AF_INET6 if ':' in source else socket.AF_INET)
         s.setblocking(False)
         s.bind((source, 0))
         s.connect_ex((target, int(port)))
@@ -328,8 +327,7 @@ fn agrees(said: &str, real: &str) -> bool {
     match said {
         "open" | "dropped" | "refused" => said == real,
         "not-listening" | "not-bound-there" => real != "open",
-        "diverted" | "unknown" => true,
-        _ => false,
+        _ => ["diverted", "unknown"].contains(&said),
     }
 }
 
@@ -361,8 +359,7 @@ fn random_rulesets_do_what_is_said_of_them() {
         }
         let tries: Vec<(&str, u16)> = SOURCES.into_iter().flat_map(|source| PORTS.map(|port| (source, port))).collect();
         let (rounds, seed) = (number("PORTCHECK_RULESETS", 24), number("PORTCHECK_SEED", 1));
-        let (mut wrong, mut counts) = (String::new(), std::collections::BTreeMap::<String, u32>::new());
-        let mut refused = 0;
+        let (mut wrong, mut counts, mut refused) = (String::new(), std::collections::BTreeMap::<String, u32>::new(), 0);
         for round in 0..rounds {
             let mut dice = Dice((seed << 32) + round);
             // Some matches do not go together, and are refused by the tool.
