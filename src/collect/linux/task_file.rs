@@ -9,7 +9,8 @@ mod calls;
 mod program;
 mod types;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -53,22 +54,41 @@ fn is_possible(proc: &Path) -> bool {
 }
 
 fn walk(wanted: &[u64]) -> Option<Vec<(u64, Pid, u32)>> {
-    let layout = layout()?;
-    let program = calls::load(&program::program(&layout, wanted), layout.function).ok()?;
-    let mut found = read(&calls::iterate(&program).ok()?, wanted)?;
+    let (layout, operations) = kernel()?;
+    let program = calls::load(&program::program(&layout, operations, wanted), layout.function).ok()?;
+    let mut found = Vec::new();
+    read(&calls::iterate(&program).ok()?, |pid, number, inode| {
+        if wanted.len() <= FEW || wanted.binary_search(&inode).is_ok() {
+            found.push((inode, pid, number));
+        }
+    })?;
     found.sort_unstable();
     found.dedup();
     Some(found)
 }
 
-/// What the program has to know of the kernel. It stays the same, so it is read once.
-fn layout() -> Option<Layout> {
-    static LAYOUT: OnceLock<Option<Layout>> = OnceLock::new();
-    *LAYOUT.get_or_init(|| {
+/// What the program has to know of the kernel: its types, and the address of `socket_file_ops`
+/// (net/socket.c). They stay the same, so they are read once.
+fn kernel() -> Option<(Layout, u64)> {
+    static KERNEL: OnceLock<Option<(Layout, u64)>> = OnceLock::new();
+    *KERNEL.get_or_init(|| {
         let types = Types::open()?;
         // To read the types takes longest. So this is known first.
-        if may_load() { types.look(btf::find) } else { None }
+        let layout = if may_load() { types.look(btf::find)? } else { return None };
+        Some((layout, socket_operations(&layout)?))
     })
+}
+
+/// Learns the address from a socket of our own.
+fn socket_operations(layout: &Layout) -> Option<u64> {
+    let (socket, _) = UnixStream::pair().ok()?;
+    let (process, number) = (std::process::id(), u32::try_from(socket.as_raw_fd()).ok()?);
+    let program = calls::load(&program::learning(layout, process), layout.function).ok()?;
+    // Where one process alone cannot be asked for, the program passes over the others.
+    let iterator = calls::iterate_process(&program, process).or_else(|_| calls::iterate(&program)).ok()?;
+    let mut operations = None;
+    read(&iterator, |_, of, address| operations = operations.or((of == number).then_some(address)))?;
+    operations
 }
 
 /// Whether the kernel would load a program. It refuses a type that is no function, but only if it
@@ -78,16 +98,16 @@ fn may_load() -> bool {
     calls::load(&program::EMPTY, NO_FUNCTION).is_err_and(|errno| errno == Errno::INVAL)
 }
 
-fn read(iterator: &OwnedFd, wanted: &[u64]) -> Option<Vec<(u64, Pid, u32)>> {
+/// Runs the program, and calls `each` with the process, the descriptor and the rest of each record.
+fn read(iterator: &OwnedFd, mut each: impl FnMut(Pid, u32, u64)) -> Option<()> {
     // After a million descriptors without a record, the kernel lets others run.
     const PAUSES: u32 = 10_000;
-    let mut found = Vec::new();
     // The kernel hands out no more at a time.
     let mut buffer = vec![0; 2048 * RECORD];
     let mut pauses = 0;
     loop {
         let records = match rustix::io::read(iterator, &mut buffer[..]) {
-            Ok(0) => return Some(found),
+            Ok(0) => return Some(()),
             Ok(length) => buffer[..length].as_chunks::<RECORD>(),
             Err(Errno::AGAIN | Errno::INTR) if pauses < PAUSES => {
                 pauses += 1;
@@ -99,11 +119,9 @@ fn read(iterator: &OwnedFd, wanted: &[u64]) -> Option<Vec<(u64, Pid, u32)>> {
         let (records, []) = records else { return None };
         for record in records {
             let (pid, rest) = record.split_first_chunk()?;
-            let (number, inode) = rest.split_first_chunk()?;
-            let inode = u64::from_ne_bytes(*inode.first_chunk()?);
-            if wanted.len() <= FEW || wanted.binary_search(&inode).is_ok() {
-                found.push((inode, u32::from_ne_bytes(*pid), u32::from_ne_bytes(*number)));
-            }
+            let (number, rest) = rest.split_first_chunk()?;
+            let rest = u64::from_ne_bytes(*rest.first_chunk()?);
+            each(u32::from_ne_bytes(*pid), u32::from_ne_bytes(*number), rest);
         }
     }
 }

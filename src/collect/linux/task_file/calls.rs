@@ -37,8 +37,20 @@ pub fn load(program: &[u64], function: u32) -> Result<OwnedFd, Errno> {
 
 /// Makes an iterator of a loaded program: a read of it runs the program.
 pub fn iterate(program: &OwnedFd) -> Result<OwnedFd, Errno> {
-    let link = [number(program), BPF_TRACE_ITER, 0, 0, 0, 0, 0, 0];
-    // SAFETY: the attributes have no address.
+    iterate_over(program, &[])
+}
+
+/// The same for the descriptors of one process, since Linux 6.1.
+pub fn iterate_process(program: &OwnedFd, process: u32) -> Result<OwnedFd, Errno> {
+    // `task` of `union bpf_iter_link_info`: a thread, a process, or the descriptor of one.
+    iterate_over(program, &[0, process, 0, 0])
+}
+
+fn iterate_over(program: &OwnedFd, what: &[u32]) -> Result<OwnedFd, Errno> {
+    let address = if what.is_empty() { 0 } else { what.as_ptr().expose_provenance() as u64 };
+    let link = [number(program), BPF_TRACE_ITER, address, size_of_val(what) as u64, 0, 0, 0, 0];
+    // SAFETY: the address, if there is one, is that of a slice that outlives the call, with the
+    // length that is passed. The kernel only reads it.
     let link = unsafe { call(BPF_LINK_CREATE, &link)? };
     // SAFETY: the attributes have no address.
     unsafe { call(BPF_ITER_CREATE, &[number(&link)]) }

@@ -5,7 +5,7 @@ use super::btf::Layout;
 /// Up to so many sockets are compared inside the program. Of more, all sockets are handed out.
 pub const FEW: usize = 16;
 
-/// The length of what the program writes: process and descriptor (u32), inode (u64).
+/// The length of what a program writes: process and descriptor (u32), inode or address (u64).
 pub const RECORD: usize = 16;
 
 /// Returns 0 and does nothing else.
@@ -19,7 +19,6 @@ const R3: u8 = 3;
 const CONTEXT: u8 = 6;
 const FILE: u8 = 7;
 const TASK: u8 = 8;
-const INODE: u8 = 9;
 const STACK: u8 = 10;
 
 /// What an instruction does. `K` is with a number, `X` with a register.
@@ -40,37 +39,67 @@ const CALL: u8 = 0x85;
 const EXIT: u8 = 0x95;
 
 const SEQ_WRITE: i32 = 127;
-const SOCKFS_MAGIC: i32 = 0x534f_434b;
 
 /// The program that writes a record for each descriptor of one of the sockets `wanted`, or of any
 /// socket if they are more than [`FEW`].
 ///
-/// Most descriptors are none of them, so that is decided first.
-pub fn program(layout: &Layout, wanted: &[u64]) -> Vec<u64> {
-    let [file_inode, number, super_block, magic, ..] = layout.offsets;
-    // struct bpf_iter__task_file: meta, task, fd, file.
-    let mut code = vec![
-        one(MOVE_X, CONTEXT, R1, 0, 0),
-        one(LOAD_64, FILE, CONTEXT, 24, 0),
-        out(IF_EQUAL_K, FILE, R0, 0),
-        one(LOAD_64, INODE, FILE, file_inode, 0),
-        one(LOAD_64, R1, INODE, number, 0),
-    ];
+/// Most descriptors are none of them, so that is decided first. A socket has the address
+/// `operations` in `file->f_op`, which is in the cache already, as the kernel has just counted the use
+/// of the file. The inode is not. What is opened with O_PATH has other operations.
+pub fn program(layout: &Layout, operations: u64, wanted: &[u64]) -> Vec<u64> {
+    let [file_operations, file_inode, number, ..] = layout.offsets;
+    let mut code = start(file_operations).to_vec();
+    code.extend(number_of_64_bits(R2, operations));
+    code.extend([
+        out(UNLESS_EQUAL_X, R1, R2, 0),
+        one(LOAD_64, R1, FILE, file_inode, 0),
+        one(LOAD_64, R1, R1, number, 0),
+    ]);
     if wanted.len() <= FEW {
         code.extend(comparisons(wanted));
     }
+    code.push(one(STORE_64, STACK, R1, -8, 0));
+    code.extend(writing(layout));
+    whole(code)
+}
+
+/// The program that writes a record for each descriptor of one process, with the address of its
+/// operations in place of an inode.
+pub fn learning(layout: &Layout, process: u32) -> Vec<u64> {
+    let [file_operations, .., group, _] = layout.offsets;
+    let mut code = start(file_operations).to_vec();
     code.extend([
         one(STORE_64, STACK, R1, -8, 0),
-        // The inode of a named socket, opened with O_PATH, is of another file system.
-        one(LOAD_64, R2, INODE, super_block, 0),
-        one(LOAD_64, R2, R2, magic, 0),
-        out(UNLESS_EQUAL_K, R2, R0, SOCKFS_MAGIC),
+        one(LOAD_64, TASK, CONTEXT, 8, 0),
+        out(IF_EQUAL_K, TASK, R0, 0),
+        one(LOAD_32, R1, TASK, group, 0),
+        out(UNLESS_EQUAL_K, R1, R0, process.cast_signed()),
     ]);
     code.extend(writing(layout));
+    whole(code)
+}
+
+/// Loads the file, and its operations into the first register.
+fn start(file_operations: i16) -> [u64; 4] {
+    // struct bpf_iter__task_file: meta, task, fd, file.
+    [
+        one(MOVE_X, CONTEXT, R1, 0, 0),
+        one(LOAD_64, FILE, CONTEXT, 24, 0),
+        out(IF_EQUAL_K, FILE, R0, 0),
+        one(LOAD_64, R1, FILE, file_operations, 0),
+    ]
+}
+
+/// The program with its end.
+fn whole(mut code: Vec<u64>) -> Vec<u64> {
     resolve(&mut code);
     // A record that finds no room is no error: the kernel shows the descriptor again.
     code.extend([one(MOVE_K, R0, R0, 0, 0), one(EXIT, R0, R0, 0, 0)]);
     code
+}
+
+fn number_of_64_bits(to: u8, number: u64) -> [u64; 2] {
+    [one(SET_64, to, R0, 0, 0) | (number & 0xffff_ffff) << 32, number >> 32 << 32]
 }
 
 /// Leaves the program unless the inode is one of those `wanted`.
@@ -79,8 +108,7 @@ fn comparisons(wanted: &[u64]) -> Vec<u64> {
     let mut left = i16::try_from(3 * wanted.len()).unwrap_or(0);
     for &inode in wanted {
         left -= 3;
-        code.push(one(SET_64, R2, R0, 0, 0) | (inode & 0xffff_ffff) << 32);
-        code.push(inode >> 32 << 32);
+        code.extend(number_of_64_bits(R2, inode));
         // Over the comparisons that are left, and the jump.
         code.push(one(IF_EQUAL_X, R1, R2, left + 1, 0));
     }
@@ -88,7 +116,7 @@ fn comparisons(wanted: &[u64]) -> Vec<u64> {
     code
 }
 
-/// Writes the record, whose inode is on the stack already.
+/// Writes the record, whose second half is on the stack already.
 fn writing(layout: &Layout) -> [u64; 14] {
     let [.., process, thread] = layout.offsets;
     [

@@ -1,8 +1,7 @@
 //! Compares both ways on states of the machine made by chance, with real processes.
 
 use std::net::TcpListener;
-use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -133,7 +132,7 @@ fn left() -> usize {
 /// `PORTCHECK_STATES` sets how many states are tried.
 #[test]
 fn both_ways_find_the_same() {
-    if !is_possible(Path::new("/proc")) || layout().is_none() {
+    if !is_possible(Path::new("/proc")) || kernel().is_none() {
         assert_eq!(find(Path::new("/proc"), &[1]), None);
         eprintln!("not compared: needs root in the first pid namespace, and the types of the kernel");
         return;
