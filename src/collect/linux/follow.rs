@@ -26,8 +26,7 @@ pub struct Follower {
     host: Host,
     /// `None` where the kernel does not report what is closed.
     closings: Option<Closings>,
-    /// Each in a box of its own: a table has far more places than entries.
-    known: HashMap<Id, Box<Socket>>,
+    known: HashMap<Id, Socket>,
     /// The sockets of the last look that were gone in this one.
     gone: HashMap<u64, (Protocol, u16)>,
     /// The sockets that had no holder in the last look, and are not told of yet.
@@ -107,7 +106,7 @@ impl Follower {
             self.search = Some((Instant::now(), start.elapsed()));
         }
         self.forget_processes(&sockets);
-        let known = sockets.iter().map(|socket| (self.id(socket), Box::new(socket.clone()))).collect();
+        let known = sockets.iter().map(|socket| (self.id(socket), socket.clone())).collect();
         self.known = known;
         let (processes, gaps) = (self.processes.clone(), self.gaps.clone());
         Ok((Snapshot { host: self.host.clone(), sockets, processes, gaps }, missed))
@@ -153,11 +152,7 @@ impl Follower {
 
     /// Joins what was read with what is known. Returns the sockets whose holders are known, the
     /// others, and what was known of these.
-    fn sort_out(
-        &mut self,
-        entries: Vec<Entry>,
-        is_search_due: bool,
-    ) -> (Vec<Socket>, Vec<Entry>, HashMap<Id, Box<Socket>>) {
+    fn sort_out(&mut self, entries: Vec<Entry>, is_search_due: bool) -> (Vec<Socket>, Vec<Entry>, HashMap<Id, Socket>) {
         let ended = self.ended();
         let mut known = std::mem::take(&mut self.known);
         let (mut sockets, mut doubted) = (Vec::with_capacity(known.len()), HashMap::new());
@@ -167,7 +162,7 @@ impl Follower {
             let is_same =
                 before.inode == entry.socket.inode && !before.owners.pids().iter().any(|pid| ended.contains(pid));
             if is_same && !is_search_due {
-                sockets.push(updated(*before, &entry.socket));
+                sockets.push(updated(before, &entry.socket));
                 return None;
             }
             doubted.insert(id, before);
@@ -193,7 +188,7 @@ impl Follower {
         &mut self,
         view: View<'_>,
         entries: Vec<Entry>,
-        mut doubted: HashMap<Id, Box<Socket>>,
+        mut doubted: HashMap<Id, Socket>,
         sockets: &mut Vec<Socket>,
     ) -> Result<(), Error> {
         let proc = Path::new(PROC);
@@ -210,7 +205,7 @@ impl Follower {
             doubtful.into_iter().partition(|entry| unowned.contains(&self.id(&entry.socket)));
         self.unowned = young.iter().map(|entry| self.id(&entry.socket)).collect();
         // Of these, what was known before is believed until the next look.
-        let believed = |entry: &Entry| Some(updated(*doubted.remove(&self.id(&entry.socket))?, &entry.socket));
+        let believed = |entry: &Entry| Some(updated(doubted.remove(&self.id(&entry.socket))?, &entry.socket));
         sockets.extend(young.iter().filter_map(believed));
         self.learn(described(&self.scope, self.host.clone(), view, owned, &search)?, sockets);
         if !lasting.is_empty() {
