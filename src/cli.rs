@@ -279,8 +279,19 @@ impl Action {
 /// All commands and options.
 fn definition() -> Command {
     let mut definition = Cli::command();
+    let abouts: Vec<_> =
+        definition.get_subcommands().map(|known| (known.get_name().to_owned(), about(known))).collect();
     definition.build();
+    // Options that commands share have brought their own text.
+    for (name, about) in abouts {
+        definition = definition.mut_subcommand(name, |known| known.about(about).long_about(None));
+    }
     definition.mut_subcommand("help", |help| help.about("Print this page, or that of a command"))
+}
+
+/// What a command does, in a line.
+fn about(command: &Command) -> String {
+    command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Whether a command line that may be wrong asks for the JSON envelope.
