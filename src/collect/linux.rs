@@ -217,7 +217,7 @@ fn described(
     let holdings = Holdings::read(view.own(), scope, &entries, &host);
     let mut gaps = view.into_gaps();
     gaps.extend(gaps_of(search, !entries.is_empty(), &host));
-    // No socket was made in any cgroup if there is none.
+    // Only sockets are looked for in cgroups.
     let hierarchy = if entries.is_empty() { None } else { Hierarchy::find(proc) };
     let cgroups = hierarchy.as_ref().map(|hierarchy| cgroup_paths(proc, hierarchy, scope, &entries, &search.sweep));
     let mut attribution = Attribution::new(proc, search, hierarchy.as_ref());

@@ -15,6 +15,6 @@ pub fn give_back_large_blocks() {
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
 }
 
-/// Other allocators give them back anyway.
+/// Other allocators are left as they are.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub const fn give_back_large_blocks() {}
