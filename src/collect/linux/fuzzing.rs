@@ -3,7 +3,9 @@
 
 use super::netlink;
 use super::proc_net::Table;
-use super::{cgroup, elsewhere, generic, links, owners, proc_net, sock_diag, socket_units, task_file, unix_sockets};
+use super::{
+    cgroup, elsewhere, generic, inside_kernel, links, owners, proc_net, sock_diag, socket_units, unix_sockets,
+};
 use crate::model::{Family, Protocol};
 
 const TABLES: [Table; 4] = [
@@ -73,5 +75,5 @@ pub fn fdinfo(text: &str) {
 
 /// Takes bytes as the types of the kernel.
 pub fn btf(bytes: &[u8]) {
-    let _ = task_file::btf::find(bytes);
+    let _ = inside_kernel::btf::find(bytes);
 }

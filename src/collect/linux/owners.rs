@@ -16,8 +16,8 @@ use rustix::fs::RawDir;
 use rustix::io::Errno;
 
 use super::empty::Counter;
+use super::inside_kernel;
 use super::pids::{is_gone, list_pids, open_directory};
-use super::task_file;
 use crate::error::Error;
 use crate::model::{Descriptor, Pid};
 use crate::platform::proc::parse_socket_link;
@@ -75,7 +75,7 @@ fn merge<T: Ord>(own: &mut Vec<T>, other: Vec<T>) {
 /// Looks for the sockets `wanted` (ascending inodes): inside the kernel where that is faster and
 /// allowed, and else by a sweep.
 pub fn find(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
-    match task_file::find(proc, wanted) {
+    match inside_kernel::find(proc, wanted) {
         Some(mut found) => {
             forget_ourselves(&mut found);
             Ok(Sweep { found, ..Sweep::default() })

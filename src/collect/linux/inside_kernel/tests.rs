@@ -1,7 +1,8 @@
-//! Compares both ways on states of the machine made by chance, with real processes.
+//! Compares all ways on states of the machine made by chance, with real processes.
 
 use std::net::TcpListener;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -129,26 +130,45 @@ fn left() -> usize {
     texts.filter(|text| text.contains("prog_id") || text.contains("link_id")).count()
 }
 
+/// The layout. `None`, said aloud, where the kernel cannot be asked.
+fn layout() -> Option<&'static Layout> {
+    let proc = Path::new("/proc");
+    let layout = host::release().filter(|release| is_possible(proc, release)).and_then(|_| kernel());
+    if layout.is_none() {
+        assert_eq!(find(proc, &[1]), None);
+        eprintln!("not compared: needs root in the first pid namespace, and the types of the kernel");
+    }
+    layout
+}
+
+/// Whether the kernel takes programs with loops.
+fn may_loop() -> bool {
+    host::release().is_some_and(|release| host::is_at_least(&release, (6, 9)))
+}
+
+fn sorted(mut found: Vec<Held>) -> Vec<Held> {
+    found.sort_unstable();
+    owners::forget_ourselves(&mut found);
+    found
+}
+
 /// `PORTCHECK_STATES` sets how many states are tried.
 #[test]
-fn both_ways_find_the_same() {
-    if !is_possible(Path::new("/proc")) || kernel().is_none() {
-        assert_eq!(find(Path::new("/proc"), &[1]), None);
-        eprintln!("not compared: needs root in the first pid namespace, and the types of the kernel");
-        return;
-    }
+fn all_ways_find_the_same() {
+    let Some(layout) = layout() else { return };
     let states = std::env::var("PORTCHECK_STATES").map_or(30, |count| count.parse().unwrap());
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
+    let by_descriptor = |wanted: &[u64]| sorted(walk_descriptors(layout, wanted, &[]).unwrap());
+    let by_task = |wanted: &[u64]| sorted(walk_tasks(layout, wanted).unwrap().0);
     for state in 0..states {
         let machine = Machine::by(&mut chance);
         // Processes start and end meanwhile, so a difference has to last.
         let same = (0..50).any(|_| {
-            let mut found = walk(&machine.inodes).unwrap();
-            owners::forget_ourselves(&mut found);
-            found == owners::sweep(Path::new("/proc"), &machine.inodes).unwrap().found
+            let swept = owners::sweep(Path::new("/proc"), &machine.inodes).unwrap().found;
+            by_descriptor(&machine.inodes) == swept && (!may_loop() || by_task(&machine.inodes) == swept)
         });
-        assert!(same, "state {state}: {:?}", walk(&machine.inodes));
-        let found = walk(&machine.inodes).unwrap();
+        assert!(same, "state {state}: {:?}", by_descriptor(&machine.inodes));
+        let found = walk(layout, &machine.inodes).unwrap();
         for socket in machine.sockets.iter().chain(&machine.copies) {
             let number = u32::try_from(socket.as_raw_fd()).unwrap();
             let own = (fstat(socket).unwrap().st_ino, std::process::id(), number);
@@ -158,13 +178,40 @@ fn both_ways_find_the_same() {
     assert_eq!(left(), 0);
 }
 
+/// The kernel has room for 2,046 records of a task.
+#[test]
+fn a_process_with_more_sockets_than_the_kernel_has_room_for_is_seen_whole() {
+    let Some(layout) = layout().filter(|_| may_loop()) else { return };
+    let limit = Some(8192);
+    let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.max(limit);
+    let limits = rustix::process::Rlimit { current: limit, maximum };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limits).unwrap();
+    for (pairs, is_unsure) in [(900, false), (1100, true)] {
+        let pairs: Vec<_> = (0..pairs).map(|_| UnixStream::pair().unwrap()).collect();
+        let ends = || pairs.iter().flat_map(|(one, other)| [one, other]);
+        let mut wanted: Vec<u64> = ends().map(|socket| fstat(socket).unwrap().st_ino).collect();
+        wanted.sort_unstable();
+        let (_, unsure) = walk_tasks(layout, &wanted).unwrap();
+        assert_eq!(unsure.contains(&std::process::id()), is_unsure, "{unsure:?}");
+        let mut found = walk(layout, &wanted).unwrap();
+        found.retain(|&(_, pid, _)| pid == std::process::id());
+        let numbers = |mut found: Vec<u32>| {
+            found.sort_unstable();
+            found
+        };
+        let own = ends().map(|socket| u32::try_from(socket.as_raw_fd()).unwrap()).collect();
+        assert_eq!(numbers(found.iter().map(|&(_, _, number)| number).collect()), numbers(own));
+        let few: Vec<u64> = wanted.iter().copied().step_by(20).collect();
+        assert_eq!(walk_tasks(layout, &few).unwrap().1, [0; 0], "few are told without the others");
+    }
+}
+
 #[test]
 fn a_proc_made_by_hand_is_swept() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(root.path().join("sys/fs")).unwrap();
     std::fs::write(root.path().join("sys/fs/file-nr"), "5000\t0\t9\n").unwrap();
-    assert!(is_worthwhile(root.path()));
+    assert_eq!(open_files(root.path()), Some(5000));
     assert_eq!(find(root.path(), &[1]), None);
-    std::fs::write(root.path().join("sys/fs/file-nr"), "300\t0\t9\n").unwrap();
-    assert!(!is_worthwhile(root.path()));
+    assert!(worthwhile("6.1.0") > worthwhile("6.18.44"));
 }

@@ -1,0 +1,187 @@
+//! The programs that the kernel runs for each task, or for each descriptor.
+
+use super::btf::Layout;
+#[allow(clippy::wildcard_imports, reason = "the names of instructions and registers")]
+use super::instructions::*;
+
+/// Up to so many sockets are compared inside the program. Of more, all sockets are handed out.
+const FEW: usize = 64;
+
+/// The length of a record: process (u32), descriptor (u32), inode (u64).
+pub const RECORD: usize = 16;
+
+/// The descriptor in a record of a process that was not seen whole.
+pub const UNSURE: u32 = u32::MAX;
+
+/// Where the record is on the stack.
+const PROCESS: i16 = -16;
+const NUMBER: i16 = -12;
+const INODE: i16 = -8;
+
+/// What else is on the stack: where records are written to, the table of files, the start of the
+/// array of files in it, a file of that array, and how many records were written.
+const OUTPUT: i16 = -24;
+const FILES: i16 = -32;
+const START: i16 = -40;
+const FILE: i16 = -48;
+const COUNT: i16 = -56;
+
+const CONTEXT: u8 = R8;
+
+/// Returns 0 and does nothing else.
+pub fn empty() -> Vec<u64> {
+    Code::default().finish()
+}
+
+/// The program that writes a record for each descriptor of a task that is one of the sockets
+/// `wanted`, or any socket if those are too many. It walks the array of files by itself. `None`
+/// before Linux 6.2; before 6.9 the kernel refuses the program.
+///
+/// Only the array is protected from being freed during the walk (RCU). If the task has another
+/// table afterwards, or too many sockets for the kernel's buffer, it is reported as [`UNSURE`].
+pub fn of_task(layout: &Layout, wanted: &[u64]) -> Option<Vec<u64>> {
+    const CURSOR: u8 = R6;
+    const LAST: u8 = R7;
+    const TASK: u8 = R9;
+    /// Each entry is an address.
+    const ENTRY: i32 = 8;
+    // The kernel has room for the records of a task in eight pages, and one place is for the end.
+    const ROOM: i32 = 8 * 4096 / RECORD as i32 - 2;
+    let cast = layout.cast?;
+
+    let mut code = Code::default();
+    code.copy(CONTEXT, R1);
+    task(&mut code, layout);
+    // All that is read by way of this one is allowed to be gone.
+    code.put(MOVE_K, R2, 0, 0, layout.task_type.cast_signed());
+    code.call_function(cast);
+    code.copy(TASK, R0);
+
+    code.load(LOAD_64, R1, TASK, layout.files);
+    code.jump_k(IF_EQUAL_K, R1, 0, Label::End);
+    code.store(STORE_64, FILES, R1);
+    code.load(LOAD_64, R1, R1, layout.table);
+    code.jump_k(IF_EQUAL_K, R1, 0, Label::End);
+    code.load(LOAD_32, LAST, R1, layout.limit);
+    code.load(LOAD_64, CURSOR, R1, layout.array);
+    code.store(STORE_64, START, CURSOR);
+    code.calculate(SHIFT_LEFT_K, LAST, 3);
+    code.put(ADD_X, LAST, CURSOR, 0, 0);
+    code.put(STORE_64_K, STACK, 0, COUNT, 0);
+
+    // `R0` = the file of an entry, by a cast: it is at the offset that the structure has one at.
+    let entry = |code: &mut Code| {
+        code.copy(R1, CURSOR);
+        code.calculate(ADD_K, R1, -i32::from(layout.inode));
+        code.put(MOVE_K, R2, 0, 0, layout.file_type.cast_signed());
+        code.call_function(cast);
+        code.load(LOAD_64, R1, R0, layout.inode);
+    };
+    code.label(Label::Next);
+    code.jump(IF_TIRED, Label::Unsure);
+    code.jump_x(IF_NOT_BELOW_X, CURSOR, LAST, Label::Last);
+    entry(&mut code);
+    code.calculate(ADD_K, CURSOR, ENTRY);
+    code.jump_k(IF_EQUAL_K, R1, 0, Label::Next);
+    code.store(STORE_64, FILE, R1);
+    code.put(MOVE_K, R2, 0, 0, layout.file_type.cast_signed());
+    code.call_function(cast);
+    socket(&mut code, layout, wanted, Label::Next);
+    code.copy(R1, CURSOR);
+    code.load(LOAD_64, R2, STACK, START);
+    code.put(SUBTRACT_X, R1, R2, 0, 0);
+    code.calculate(SHIFT_RIGHT_K, R1, 3);
+    code.calculate(ADD_K, R1, -1);
+    code.store(STORE_32, NUMBER, R1);
+    code.count(COUNT);
+    code.jump_k(IF_NOT_BELOW_K, R1, ROOM, Label::Unsure);
+    // A file that was closed may be another one by now.
+    code.calculate(ADD_K, CURSOR, -ENTRY);
+    entry(&mut code);
+    code.calculate(ADD_K, CURSOR, ENTRY);
+    code.load(LOAD_64, R2, STACK, FILE);
+    code.jump_x(UNLESS_EQUAL_X, R1, R2, Label::Next);
+    write(&mut code);
+    code.jump(JUMP, Label::Next);
+
+    code.label(Label::Last);
+    code.count(COUNT);
+    code.load(LOAD_64, R1, TASK, layout.files);
+    code.load(LOAD_64, R2, STACK, FILES);
+    code.jump_x(IF_EQUAL_X, R1, R2, Label::End);
+    code.label(Label::Unsure);
+    code.put(STORE_32_K, STACK, 0, NUMBER, UNSURE.cast_signed());
+    code.put(STORE_64_K, STACK, 0, INODE, 0);
+    write(&mut code);
+    Some(code.finish())
+}
+
+/// The same for one descriptor, which the kernel has found.
+pub fn of_descriptor(layout: &Layout, wanted: &[u64]) -> Vec<u64> {
+    // struct bpf_iter__task_file: meta, task, fd, file.
+    let mut code = Code::default();
+    code.copy(CONTEXT, R1);
+    code.load(LOAD_64, R0, CONTEXT, 24);
+    code.jump_k(IF_EQUAL_K, R0, 0, Label::End);
+    socket(&mut code, layout, wanted, Label::End);
+    task(&mut code, layout);
+    code.load(LOAD_32, R1, CONTEXT, 16);
+    code.store(STORE_32, NUMBER, R1);
+    write(&mut code);
+    code.finish()
+}
+
+/// Loads the task into `R1`, and its process into the record. Main threads only, as in
+/// /proc/PID/fd.
+fn task(code: &mut Code, layout: &Layout) {
+    // It is the second field of both contexts.
+    code.load(LOAD_64, R1, CONTEXT, 8);
+    code.jump_k(IF_EQUAL_K, R1, 0, Label::End);
+    code.load(LOAD_32, R2, R1, layout.process);
+    code.load(LOAD_32, R3, R1, layout.thread);
+    code.jump_x(UNLESS_EQUAL_X, R2, R3, Label::End);
+    code.store(STORE_32, PROCESS, R2);
+    // The first field is meta, and that of meta is the seq_file. To verify this takes long, so it is
+    // read at one place only.
+    code.load(LOAD_64, R2, CONTEXT, 0);
+    code.load(LOAD_64, R2, R2, 0);
+    code.store(STORE_64, OUTPUT, R2);
+}
+
+/// Puts the inode of the file in `R0` into the record. Jumps if it is not one of the sockets.
+fn socket(code: &mut Code, layout: &Layout, wanted: &[u64], otherwise: Label) {
+    const KIND: i32 = 0o170_000;
+    const SOCKET: i32 = 0o140_000;
+    /// What is opened with O_PATH, `FMODE_PATH` (linux/fs.h): a name in a file system, perhaps.
+    const PATH: i32 = 0x4000;
+    code.load(LOAD_64, R1, R0, layout.inode);
+    code.load(LOAD_16, R2, R1, layout.kind);
+    code.calculate(AND_K, R2, KIND);
+    code.jump_k(UNLESS_EQUAL_K, R2, SOCKET, otherwise);
+    code.load(LOAD_32, R2, R0, layout.mode);
+    code.calculate(AND_K, R2, PATH);
+    code.jump_k(UNLESS_EQUAL_K, R2, 0, otherwise);
+    if wanted.len() <= FEW {
+        code.load(LOAD_64, R2, R1, layout.number);
+        for &inode in wanted {
+            // The lower half tells sockets apart; the reader of the record compares all of it.
+            code.jump_k(IF_EQUAL_32_K, R2, (inode as u32).cast_signed(), Label::Found);
+        }
+        code.jump(JUMP, otherwise);
+    }
+    code.label(Label::Found);
+    // Read again, the kernel does not know which it is, and verifies the rest for one of them only.
+    code.load(LOAD_64, R1, R1, layout.number);
+    code.store(STORE_64, INODE, R1);
+}
+
+/// Writes the record.
+fn write(code: &mut Code) {
+    const SEQ_WRITE: i32 = 127;
+    code.load(LOAD_64, R1, STACK, OUTPUT);
+    code.copy(R2, STACK);
+    code.calculate(ADD_K, R2, PROCESS.into());
+    code.calculate(MOVE_K, R3, RECORD as i32);
+    // A record that finds no room is no error: the kernel runs the program again.
+    code.call(SEQ_WRITE);
+}
