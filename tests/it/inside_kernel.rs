@@ -73,7 +73,7 @@ fn with_many_open_files_root_asks_the_kernel() {
         assert_eq!(told["pids"], serde_json::json!([holder.pid()]), "{told:#}");
         assert_eq!(told, owners_of_8080(asking()), "with the same descriptors");
         // As before Linux 6.2, where the kernel shows each descriptor to a smaller program.
-        let older = with_types("sed s/bpf_rdonly_cast/bpf_rdonly_life/ /sys/kernel/btf/vmlinux");
+        let older = with_types("sed s/bpf_rdonly_cast/bpf_rdonly_life/g /sys/kernel/btf/vmlinux");
         assert_eq!(told, owners_of_8080(unswept(holder.pid(), &older)), "by the older way");
         for all in [&[][..], &["-A"]] {
             let listed = json_of(unswept(holder.pid(), &portcheck(&[&["--json"], all].concat())));

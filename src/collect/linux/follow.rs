@@ -3,11 +3,14 @@
 //! A look reads the tables only. Who holds a socket is searched for when the socket is new, when a
 //! holder of it has ended, and from time to time for all of them.
 
+mod known;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use self::known::{Id, Known, Name};
 use super::sock_diag::{Closed, Closings, Entry};
 use super::view::View;
 use super::{PROC, described, host, inside, search, with_owners};
@@ -26,7 +29,7 @@ pub struct Follower {
     host: Host,
     /// `None` where the kernel does not report what is closed.
     closings: Option<Closings>,
-    known: HashMap<Id, Socket>,
+    known: Known,
     /// The sockets of the last look that were gone in this one.
     gone: HashMap<u64, (Protocol, u16)>,
     /// The sockets that had no holder in the last look, and are not told of yet.
@@ -42,18 +45,6 @@ pub struct Follower {
     search: Option<(Instant, Duration)>,
 }
 
-/// Identifies a socket as long as it exists: by its network namespace, and by what the kernel calls it.
-type Id = (Option<u64>, Protocol, Name);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Name {
-    Cookie(u64),
-    /// Of the text under /proc/net.
-    Inode(u64),
-    /// The text has no more of a remnant.
-    Ends(std::net::SocketAddr, Option<std::net::SocketAddr>),
-}
-
 impl Follower {
     /// Prepares to look at what `scope` asks for.
     pub fn new(scope: Scope) -> Self {
@@ -64,7 +55,7 @@ impl Follower {
             host: if can_hear { host() } else { host().without_limits() },
             closings: if can_hear { Closings::open(scope.connections).ok() } else { None },
             scope,
-            known: HashMap::new(),
+            known: Known::default(),
             gone: HashMap::new(),
             unowned: HashSet::new(),
             processes: Vec::new(),
@@ -100,14 +91,16 @@ impl Follower {
         let mut view = View::open(Path::new(PROC), &self.scope)?;
         let entries = view.read_in_use(&self.scope)?;
         let is_search_due = self.is_search_due();
-        let (mut sockets, new, doubted) = self.sort_out(entries, is_search_due);
-        self.search_holders(view, new, doubted, &mut sockets)?;
+        let (mut sockets, new) = self.sort_out(entries, is_search_due);
+        let is_as_before = new.is_empty() && self.gone.is_empty();
+        self.search_holders(view, new, &mut sockets)?;
         if is_search_due {
             self.search = Some((Instant::now(), start.elapsed()));
         }
-        self.forget_processes(&sockets);
-        let known = sockets.iter().map(|socket| (self.id(socket), socket.clone())).collect();
-        self.known = known;
+        if !is_as_before {
+            self.forget_processes(&sockets);
+            self.known = Known::new(sockets.iter().map(|socket| (self.id(socket), socket.clone())).collect());
+        }
         let (processes, gaps) = (self.processes.clone(), self.gaps.clone());
         Ok((Snapshot { host: self.host.clone(), sockets, processes, gaps }, missed))
     }
@@ -120,7 +113,8 @@ impl Follower {
         if self.search.is_none() {
             return false;
         }
-        let is_known = |closed: &Closed| self.known.contains_key(&(None, closed.protocol, Name::Cookie(closed.cookie)));
+        let is_known =
+            |closed: &Closed| self.known.get(&(None, closed.protocol, Name::Cookie(closed.cookie))).is_some();
         let is_asked =
             |closed: &Closed| self.scope.protocols.contains(&closed.protocol) && self.ports.contains(closed.port);
         let (known, unknown): (Vec<Closed>, Vec<Closed>) = report.closed.into_iter().partition(is_known);
@@ -137,7 +131,7 @@ impl Follower {
         if unseen.is_empty() {
             return 0;
         }
-        let now = self.known.values().map(|socket| (socket.protocol, socket.local.port()));
+        let now = self.known.sockets().map(|socket| (socket.protocol, socket.local.port()));
         let used: HashSet<(Protocol, u16)> = now.chain(self.gone.values().copied()).collect();
         unseen.iter().filter(|closed| !used.contains(&(closed.protocol, closed.port))).count()
     }
@@ -150,29 +144,31 @@ impl Follower {
         self.search.is_none_or(|(last, took)| last.elapsed() >= OFTEN.max(took * SHARE))
     }
 
-    /// Joins what was read with what is known. Returns the sockets whose holders are known, the
-    /// others, and what was known of these.
-    fn sort_out(&mut self, entries: Vec<Entry>, is_search_due: bool) -> (Vec<Socket>, Vec<Entry>, HashMap<Id, Socket>) {
+    /// Joins what was read with what is known. Returns the sockets whose holders are known, and the
+    /// others.
+    fn sort_out(&mut self, entries: Vec<Entry>, is_search_due: bool) -> (Vec<Socket>, Vec<Entry>) {
         let ended = self.ended();
         let mut known = std::mem::take(&mut self.known);
-        let (mut sockets, mut doubted) = (Vec::with_capacity(known.len()), HashMap::new());
-        let is_new = |entry: Entry| {
-            let id = self.id(&entry.socket);
-            let Some(before) = known.remove(&id) else { return Some(entry) };
-            let is_same =
-                before.inode == entry.socket.inode && !before.owners.pids().iter().any(|pid| ended.contains(pid));
-            if is_same && !is_search_due {
-                sockets.push(updated(before, &entry.socket));
-                return None;
+        known.start();
+        let mut new = Vec::new();
+        let is_known = |entry: Entry| {
+            let before = known.find(&self.id(&entry.socket)).filter(|before| {
+                before.inode == entry.socket.inode && !before.owners.pids().iter().any(|pid| ended.contains(pid))
+            });
+            match before {
+                Some(before) if !is_search_due => Some(updated(before.clone(), &entry.socket)),
+                _ => {
+                    new.push(entry);
+                    None
+                }
             }
-            doubted.insert(id, before);
-            Some(entry)
         };
         // In the room that they have: there may be many.
-        let new = entries.into_iter().filter_map(is_new).collect();
-        let gone = known.values().filter_map(|socket| Some((socket.cookie?, (socket.protocol, socket.local.port()))));
+        let sockets = entries.into_iter().filter_map(is_known).collect();
+        let gone = known.gone().filter_map(|socket| Some((socket.cookie?, (socket.protocol, socket.local.port()))));
         self.gone = gone.collect();
-        (sockets, new, doubted)
+        self.known = known;
+        (sockets, new)
     }
 
     /// The processes that have ended, or whose ids belong to others now.
@@ -184,13 +180,7 @@ impl Follower {
 
     /// Searches for the holders of `new`, and adds these sockets to the others. The whole search is for
     /// sockets without a holder in two looks: most others are about to be closed.
-    fn search_holders(
-        &mut self,
-        view: View<'_>,
-        entries: Vec<Entry>,
-        mut doubted: HashMap<Id, Socket>,
-        sockets: &mut Vec<Socket>,
-    ) -> Result<(), Error> {
+    fn search_holders(&mut self, view: View<'_>, entries: Vec<Entry>, sockets: &mut Vec<Socket>) -> Result<(), Error> {
         let proc = Path::new(PROC);
         let unowned = std::mem::take(&mut self.unowned);
         if self.search.is_none() {
@@ -205,7 +195,7 @@ impl Follower {
             doubtful.into_iter().partition(|entry| unowned.contains(&self.id(&entry.socket)));
         self.unowned = young.iter().map(|entry| self.id(&entry.socket)).collect();
         // Of these, what was known before is believed until the next look.
-        let believed = |entry: &Entry| Some(updated(doubted.remove(&self.id(&entry.socket))?, &entry.socket));
+        let believed = |entry: &Entry| Some(updated(self.known.get(&self.id(&entry.socket))?.clone(), &entry.socket));
         sockets.extend(young.iter().filter_map(believed));
         self.learn(described(&self.scope, self.host.clone(), view, owned, &search)?, sockets);
         if !lasting.is_empty() {
