@@ -43,7 +43,7 @@ pub fn find(proc: &Path, wanted: &[u64]) -> Option<Vec<Held>> {
 /// Fewer open files are swept faster than the kernel's types are looked through, which takes
 /// longer where they cannot be mapped.
 fn worthwhile(release: &str) -> u64 {
-    if host::is_at_least(release, (6, 16)) { 1_500 } else { 4_000 }
+    if host::is_at_least(release, (6, 16)) { 1_000 } else { 4_000 }
 }
 
 fn open_files(proc: &Path) -> Option<u64> {
@@ -85,9 +85,8 @@ fn may_load() -> bool {
 }
 
 fn walk(layout: &Layout, wanted: &[u64]) -> Option<Vec<Held>> {
-    let (mut found, unsure) = match walk_tasks(layout, wanted) {
-        Some(walked) => walked,
-        None => return walk_descriptors(layout, wanted, &[]),
+    let Some((mut found, unsure)) = walk_tasks(layout, wanted) else {
+        return walk_descriptors(layout, wanted, &[]);
     };
     if !unsure.is_empty() {
         found.retain(|(_, pid, _)| !unsure.contains(pid));

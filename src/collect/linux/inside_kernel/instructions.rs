@@ -62,7 +62,7 @@ pub enum Label {
 pub struct Code {
     instructions: Vec<u64>,
     jumps: Vec<(usize, Label)>,
-    labels: Vec<(Label, usize)>,
+    labels: Vec<(usize, Label)>,
 }
 
 impl Code {
@@ -128,15 +128,16 @@ impl Code {
         self.put(CALL, 0, 0, 0, helper);
     }
 
-    /// Calls a function of the kernel by its type.
-    pub fn call_function(&mut self, function: u32) {
+    /// Calls a function of the kernel by its type, with `R1` and another type.
+    pub fn call_function(&mut self, function: u32, of: u32) {
         const PSEUDO_KFUNC_CALL: u8 = 2;
+        self.put(MOVE_K, R2, 0, 0, of.cast_signed());
         self.put(CALL, 0, PSEUDO_KFUNC_CALL, 0, function.cast_signed());
     }
 
     /// Names the place of the next instruction.
     pub fn label(&mut self, label: Label) {
-        self.labels.push((label, self.instructions.len()));
+        self.labels.push((self.instructions.len(), label));
     }
 
     /// The program, which ends with 0: there was no error.
@@ -145,10 +146,9 @@ impl Code {
         self.put(MOVE_K, R0, 0, 0, 0);
         self.put(EXIT, 0, 0, 0, 0);
         for (at, label) in self.jumps {
-            if let Some(&(_, to)) = self.labels.iter().find(|(named, _)| *named == label) {
-                // From the instruction after the jump. No program here is longer than that.
-                let distance = (to as i64 - at as i64 - 1) as i16;
-                self.instructions[at] |= u64::from(distance.cast_unsigned()) << 16;
+            if let Some(&(to, _)) = self.labels.iter().find(|(_, named)| *named == label) {
+                // From the instruction after the jump, in 16 bits: to go back is to go over the end.
+                self.instructions[at] |= (to.wrapping_sub(at + 1) as u64 & 0xffff) << 16;
             }
         }
         self.instructions

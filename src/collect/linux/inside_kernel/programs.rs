@@ -9,6 +9,7 @@ const FEW: usize = 64;
 
 /// The length of a record: process (u32), descriptor (u32), inode (u64).
 pub const RECORD: usize = 16;
+const LENGTH: i32 = 16;
 
 /// The descriptor in a record of a process that was not seen whole.
 pub const UNSURE: u32 = u32::MAX;
@@ -26,7 +27,15 @@ const START: i16 = -40;
 const FILE: i16 = -48;
 const COUNT: i16 = -56;
 
+/// What is kept in registers: the context, and for a walk the task, the entry of the array, and the
+/// end of the array.
 const CONTEXT: u8 = R8;
+const TASK: u8 = R9;
+const CURSOR: u8 = R6;
+const END: u8 = R7;
+
+/// The size of an entry, which is an address.
+const ENTRY: i32 = 8;
 
 /// Returns 0 and does nothing else.
 pub fn empty() -> Vec<u64> {
@@ -37,71 +46,28 @@ pub fn empty() -> Vec<u64> {
 /// `wanted`, or any socket if those are too many. It walks the array of files by itself. `None`
 /// before Linux 6.2; before 6.9 the kernel refuses the program.
 ///
-/// Only the array is protected from being freed during the walk (RCU). If the task has another
-/// table afterwards, or too many sockets for the kernel's buffer, it is reported as [`UNSURE`].
+/// Nothing is locked. If the task has another table afterwards, or too many sockets for the kernel's
+/// buffer, it is told as [`UNSURE`].
 pub fn of_task(layout: &Layout, wanted: &[u64]) -> Option<Vec<u64>> {
-    const CURSOR: u8 = R6;
-    const LAST: u8 = R7;
-    const TASK: u8 = R9;
-    /// Each entry is an address.
-    const ENTRY: i32 = 8;
-    // The kernel has room for the records of a task in eight pages, and one place is for the end.
-    const ROOM: i32 = 8 * 4096 / RECORD as i32 - 2;
     let cast = layout.cast?;
-
     let mut code = Code::default();
     code.copy(CONTEXT, R1);
     task(&mut code, layout);
-    // All that is read by way of this one is allowed to be gone.
-    code.put(MOVE_K, R2, 0, 0, layout.task_type.cast_signed());
-    code.call_function(cast);
+    // What is read by way of the result may be gone: then it reads as 0.
+    code.call_function(cast, layout.task_type);
     code.copy(TASK, R0);
+    start(&mut code, layout);
 
-    code.load(LOAD_64, R1, TASK, layout.files);
-    code.jump_k(IF_EQUAL_K, R1, 0, Label::End);
-    code.store(STORE_64, FILES, R1);
-    code.load(LOAD_64, R1, R1, layout.table);
-    code.jump_k(IF_EQUAL_K, R1, 0, Label::End);
-    code.load(LOAD_32, LAST, R1, layout.limit);
-    code.load(LOAD_64, CURSOR, R1, layout.array);
-    code.store(STORE_64, START, CURSOR);
-    code.calculate(SHIFT_LEFT_K, LAST, 3);
-    code.put(ADD_X, LAST, CURSOR, 0, 0);
-    code.put(STORE_64_K, STACK, 0, COUNT, 0);
-
-    // `R0` = the file of an entry, by a cast: it is at the offset that the structure has one at.
-    let entry = |code: &mut Code| {
-        code.copy(R1, CURSOR);
-        code.calculate(ADD_K, R1, -i32::from(layout.inode));
-        code.put(MOVE_K, R2, 0, 0, layout.file_type.cast_signed());
-        code.call_function(cast);
-        code.load(LOAD_64, R1, R0, layout.inode);
-    };
     code.label(Label::Next);
     code.jump(IF_TIRED, Label::Unsure);
-    code.jump_x(IF_NOT_BELOW_X, CURSOR, LAST, Label::Last);
-    entry(&mut code);
     code.calculate(ADD_K, CURSOR, ENTRY);
+    code.jump_x(IF_NOT_BELOW_X, CURSOR, END, Label::Last);
+    entry(&mut code, layout, cast);
     code.jump_k(IF_EQUAL_K, R1, 0, Label::Next);
     code.store(STORE_64, FILE, R1);
-    code.put(MOVE_K, R2, 0, 0, layout.file_type.cast_signed());
-    code.call_function(cast);
+    code.call_function(cast, layout.file_type);
     socket(&mut code, layout, wanted, Label::Next);
-    code.copy(R1, CURSOR);
-    code.load(LOAD_64, R2, STACK, START);
-    code.put(SUBTRACT_X, R1, R2, 0, 0);
-    code.calculate(SHIFT_RIGHT_K, R1, 3);
-    code.calculate(ADD_K, R1, -1);
-    code.store(STORE_32, NUMBER, R1);
-    code.count(COUNT);
-    code.jump_k(IF_NOT_BELOW_K, R1, ROOM, Label::Unsure);
-    // A file that was closed may be another one by now.
-    code.calculate(ADD_K, CURSOR, -ENTRY);
-    entry(&mut code);
-    code.calculate(ADD_K, CURSOR, ENTRY);
-    code.load(LOAD_64, R2, STACK, FILE);
-    code.jump_x(UNLESS_EQUAL_X, R1, R2, Label::Next);
-    write(&mut code);
+    found(&mut code, layout, cast);
     code.jump(JUMP, Label::Next);
 
     code.label(Label::Last);
@@ -114,6 +80,48 @@ pub fn of_task(layout: &Layout, wanted: &[u64]) -> Option<Vec<u64>> {
     code.put(STORE_64_K, STACK, 0, INODE, 0);
     write(&mut code);
     Some(code.finish())
+}
+
+/// Places the cursor before the first entry. Jumps if the task has no table any more.
+fn start(code: &mut Code, layout: &Layout) {
+    code.load(LOAD_64, R1, TASK, layout.files);
+    code.jump_k(IF_EQUAL_K, R1, 0, Label::End);
+    code.store(STORE_64, FILES, R1);
+    code.load(LOAD_64, R1, R1, layout.table);
+    code.jump_k(IF_EQUAL_K, R1, 0, Label::End);
+    code.load(LOAD_32, END, R1, layout.limit);
+    code.load(LOAD_64, CURSOR, R1, layout.array);
+    code.store(STORE_64, START, CURSOR);
+    code.calculate(SHIFT_LEFT_K, END, 3);
+    code.put(ADD_X, END, CURSOR, 0, 0);
+    code.calculate(ADD_K, CURSOR, -ENTRY);
+    code.put(STORE_64_K, STACK, 0, COUNT, 0);
+}
+
+/// Loads the address at the cursor into `R1`: as a field of a file that would have it there.
+fn entry(code: &mut Code, layout: &Layout, cast: u32) {
+    code.copy(R1, CURSOR);
+    code.calculate(ADD_K, R1, -i32::from(layout.inode));
+    code.call_function(cast, layout.file_type);
+    code.load(LOAD_64, R1, R0, layout.inode);
+}
+
+/// Writes the record of the entry at the cursor.
+fn found(code: &mut Code, layout: &Layout, cast: u32) {
+    /// The kernel has room for the records of a task in eight pages; the last one is for the end.
+    const ROOM: i32 = 8 * 4096 / LENGTH - 2;
+    code.copy(R1, CURSOR);
+    code.load(LOAD_64, R2, STACK, START);
+    code.put(SUBTRACT_X, R1, R2, 0, 0);
+    code.calculate(SHIFT_RIGHT_K, R1, 3);
+    code.store(STORE_32, NUMBER, R1);
+    code.count(COUNT);
+    code.jump_k(IF_NOT_BELOW_K, R1, ROOM, Label::Unsure);
+    // A file that was closed may be another one by now.
+    entry(code, layout, cast);
+    code.load(LOAD_64, R2, STACK, FILE);
+    code.jump_x(UNLESS_EQUAL_X, R1, R2, Label::Next);
+    write(code);
 }
 
 /// The same for one descriptor, which the kernel has found.
@@ -165,7 +173,8 @@ fn socket(code: &mut Code, layout: &Layout, wanted: &[u64], otherwise: Label) {
         code.load(LOAD_64, R2, R1, layout.number);
         for &inode in wanted {
             // The lower half tells sockets apart; the reader of the record compares all of it.
-            code.jump_k(IF_EQUAL_32_K, R2, (inode as u32).cast_signed(), Label::Found);
+            let [a, b, c, d, ..] = inode.to_le_bytes();
+            code.jump_k(IF_EQUAL_32_K, R2, i32::from_le_bytes([a, b, c, d]), Label::Found);
         }
         code.jump(JUMP, otherwise);
     }
@@ -181,7 +190,7 @@ fn write(code: &mut Code) {
     code.load(LOAD_64, R1, STACK, OUTPUT);
     code.copy(R2, STACK);
     code.calculate(ADD_K, R2, PROCESS.into());
-    code.calculate(MOVE_K, R3, RECORD as i32);
+    code.calculate(MOVE_K, R3, LENGTH);
     // A record that finds no room is no error: the kernel runs the program again.
     code.call(SEQ_WRITE);
 }
