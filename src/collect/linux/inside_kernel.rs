@@ -2,7 +2,7 @@
 //! descriptors: the iterators `task` and `task_file` (kernel/bpf/task_iter.c).
 //!
 //! It has the result of the sweep for a small part of the time, but only root may use it. Wherever
-//! anything of it fails, nothing is said, and the sweep runs.
+//! anything of it fails, the sweep runs instead, without a message.
 
 pub mod btf;
 mod calls;
@@ -60,7 +60,7 @@ fn is_possible(proc: &Path, release: &str) -> bool {
         && secure_computing_mode() == Ok(SecureComputingMode::Disabled)
         // What the sweep could not read must not pass for read.
         && capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE))
-        // Before, the walk could stall at tasks without descriptors.
+        // Before Linux 5.11 the walk could stall at tasks without descriptors.
         && host::is_at_least(release, (5, 11))
         && host::sees_every_pid_namespace(proc)
         && proc.join("1").exists()
@@ -71,14 +71,14 @@ fn kernel() -> Option<&'static Layout> {
     static KERNEL: OnceLock<Option<Layout>> = OnceLock::new();
     let read = || {
         let types = Types::open()?;
-        // To look through the types takes longest. So this is known first.
+        // To look through the types takes longest, so it is asked first whether they are of use.
         if may_load() { types.look(btf::find) } else { None }
     };
     KERNEL.get_or_init(read).as_ref()
 }
 
-/// Whether the kernel would load a program. It refuses a type that is no function, but only if it
-/// allows this process to load anything.
+/// Whether the kernel would load a program. An empty one for a type that is no function is always
+/// refused; the error tells whether that is the reason.
 fn may_load() -> bool {
     const NO_FUNCTION: u32 = 1;
     calls::load(&programs::empty(), NO_FUNCTION).is_err_and(|errno| errno == Errno::INVAL)
@@ -105,7 +105,7 @@ fn walk_tasks(layout: &Layout, wanted: &[u64]) -> Option<(Vec<Held>, Vec<Pid>)> 
 }
 
 /// Lets the kernel show each descriptor to a program, of some processes or else of all. It takes
-/// eight times as long, as the kernel counts each use of a file.
+/// seven times as long, as the kernel counts each use of a file.
 fn walk_descriptors(layout: &Layout, wanted: &[u64], only: &[Pid]) -> Option<Vec<Held>> {
     let program = calls::load(&programs::of_descriptor(layout, wanted), layout.descriptors).ok()?;
     if only.is_empty() {

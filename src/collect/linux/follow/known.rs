@@ -13,9 +13,9 @@ pub type Id = (Option<u64>, Protocol, Name);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Name {
     Cookie(u64),
-    /// Of the text under /proc/net.
+    /// For what the text under /proc/net tells.
     Inode(u64),
-    /// The text has no more of a remnant.
+    /// For a remnant (`TIME_WAIT`) in that text, which has no inode.
     Ends(SocketAddr, Option<SocketAddr>),
 }
 

@@ -98,13 +98,13 @@ impl Code {
         self.put(kind, to, 0, 0, number);
     }
 
-    /// Jumps if `left` and the number fit.
+    /// Jumps if the comparison of `left` with the number holds.
     pub fn jump_k(&mut self, kind: u8, left: u8, number: i32, label: Label) {
         self.jumps.push((self.instructions.len(), label));
         self.put(kind, left, 0, 0, number);
     }
 
-    /// Jumps if both registers fit.
+    /// Jumps if the comparison of both registers holds.
     pub fn jump_x(&mut self, kind: u8, left: u8, right: u8, label: Label) {
         self.jumps.push((self.instructions.len(), label));
         self.put(kind, left, right, 0, 0);
@@ -147,7 +147,7 @@ impl Code {
         self.put(EXIT, 0, 0, 0, 0);
         for (at, label) in self.jumps {
             if let Some(&(to, _)) = self.labels.iter().find(|(_, named)| *named == label) {
-                // From the instruction after the jump, in 16 bits: to go back is to go over the end.
+                // Counted from the instruction after the jump, in 16 bits. A jump back wraps around.
                 self.instructions[at] |= (to.wrapping_sub(at + 1) as u64 & 0xffff) << 16;
             }
         }

@@ -98,7 +98,8 @@ fn start(code: &mut Code, layout: &Layout) {
     code.put(STORE_64_K, STACK, 0, COUNT, 0);
 }
 
-/// Loads the address at the cursor into `R1`: as a field of a file that would have it there.
+/// Loads the address at the cursor into `R1`. The kernel reads fields of structures only, so the
+/// cursor is taken for the place of `f_inode` in a file.
 fn entry(code: &mut Code, layout: &Layout, cast: u32) {
     code.copy(R1, CURSOR);
     code.calculate(ADD_K, R1, -i32::from(layout.inode));
@@ -108,7 +109,8 @@ fn entry(code: &mut Code, layout: &Layout, cast: u32) {
 
 /// Writes the record of the entry at the cursor.
 fn found(code: &mut Code, layout: &Layout, cast: u32) {
-    /// The kernel has room for the records of a task in eight pages; the last one is for the end.
+    /// The kernel has eight pages for the records of a task, and does not use the last byte. One
+    /// more record is for [`UNSURE`].
     const ROOM: i32 = 8 * 4096 / LENGTH - 2;
     code.copy(R1, CURSOR);
     code.load(LOAD_64, R2, STACK, START);
@@ -179,7 +181,8 @@ fn socket(code: &mut Code, layout: &Layout, wanted: &[u64], otherwise: Label) {
         code.jump(JUMP, otherwise);
     }
     code.label(Label::Found);
-    // Read again, the kernel does not know which it is, and verifies the rest for one of them only.
+    // Read once more, so that the verifier does not know which one it is: else it would verify the
+    // rest of the program for each of them.
     code.load(LOAD_64, R1, R1, layout.number);
     code.store(STORE_64, INODE, R1);
 }
