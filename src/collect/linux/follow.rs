@@ -92,7 +92,7 @@ impl Follower {
         let entries = view.read_in_use(&self.scope)?;
         let is_search_due = self.is_search_due();
         let (mut sockets, new) = self.sort_out(entries, is_search_due);
-        let is_as_before = new.is_empty() && self.gone.is_empty();
+        let is_as_before = new.is_empty() && self.known.gone().next().is_none();
         self.search_holders(view, new, &mut sockets)?;
         if is_search_due {
             self.search = Some((Instant::now(), start.elapsed()));
@@ -153,7 +153,8 @@ impl Follower {
         let mut new = Vec::new();
         let is_known = |entry: Entry| {
             let before = known.find(&self.id(&entry.socket)).filter(|before| {
-                before.inode == entry.socket.inode && !before.owners.pids().iter().any(|pid| ended.contains(pid))
+                (before.inode, before.local) == (entry.socket.inode, entry.socket.local)
+                    && !before.owners.pids().iter().any(|pid| ended.contains(pid))
             });
             match before {
                 Some(before) if !is_search_due => Some(updated(before.clone(), &entry.socket)),

@@ -54,7 +54,8 @@ fn open_files(proc: &Path) -> Option<u64> {
 /// Whether the numbers of processes are those in `proc`, nothing there is hidden, and the call is
 /// likely to be allowed.
 fn is_possible(proc: &Path, release: &str) -> bool {
-    cfg!(all(target_pointer_width = "64", target_endian = "little"))
+    // Where the order of reads in the programs is known to be kept.
+    cfg!(all(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"), target_endian = "little"))
         && rustix::process::geteuid().is_root()
         // A filter may end a process for a call.
         && secure_computing_mode() == Ok(SecureComputingMode::Disabled)
@@ -113,12 +114,8 @@ fn walk_descriptors(layout: &Layout, wanted: &[u64], only: &[Pid]) -> Option<Vec
     }
     let mut found = Vec::new();
     for &pid in only {
-        match calls::iterate_process(&program, pid) {
-            Ok(iterator) => found.extend(read(&iterator, wanted, &mut Vec::new())?),
-            // It has ended.
-            Err(Errno::SRCH) => {}
-            Err(_) => return None,
-        }
+        let iterator = calls::iterate_process(&program, pid).ok()?;
+        found.extend(read(&iterator, wanted, &mut Vec::new())?);
     }
     Some(found)
 }
@@ -127,7 +124,7 @@ fn walk_descriptors(layout: &Layout, wanted: &[u64], only: &[Pid]) -> Option<Vec
 fn read(iterator: &OwnedFd, wanted: &[u64], unsure: &mut Vec<Pid>) -> Option<Vec<Held>> {
     // After a million objects without a record, the kernel lets others run.
     const PAUSES: u32 = 10_000;
-    // The kernel hands out no more at a time.
+    // With pages of 4 KiB, the kernel hands out no more at a time.
     let mut buffer = vec![0; 2048 * RECORD];
     let (mut found, mut pauses) = (Vec::new(), 0);
     loop {

@@ -19,13 +19,15 @@ const PROCESS: i16 = -16;
 const NUMBER: i16 = -12;
 const INODE: i16 = -8;
 
-/// What else is on the stack: where records are written to, the table of files, the start of the
-/// array of files in it, a file of that array, and how many records were written.
+/// What else is on the stack: where records are written to, the descriptors of the task, their
+/// table, the start of the array of files in it, a file of that array, and how many records were
+/// written.
 const OUTPUT: i16 = -24;
 const FILES: i16 = -32;
-const START: i16 = -40;
-const FILE: i16 = -48;
-const COUNT: i16 = -56;
+const TABLE: i16 = -40;
+const START: i16 = -48;
+const FILE: i16 = -56;
+const COUNT: i16 = -64;
 
 /// What is kept in registers: the context, and for a walk the task, the entry of the array, and the
 /// end of the array.
@@ -74,6 +76,10 @@ pub fn of_task(layout: &Layout, wanted: &[u64]) -> Option<Vec<u64>> {
     code.count(COUNT);
     code.load(LOAD_64, R1, TASK, layout.files);
     code.load(LOAD_64, R2, STACK, FILES);
+    code.jump_x(UNLESS_EQUAL_X, R1, R2, Label::Unsure);
+    // A table that grows is replaced by a copy, and what is closed is cleared there only.
+    code.load(LOAD_64, R1, R1, layout.table);
+    code.load(LOAD_64, R2, STACK, TABLE);
     code.jump_x(IF_EQUAL_X, R1, R2, Label::End);
     code.label(Label::Unsure);
     code.put(STORE_32_K, STACK, 0, NUMBER, UNSURE.cast_signed());
@@ -82,20 +88,20 @@ pub fn of_task(layout: &Layout, wanted: &[u64]) -> Option<Vec<u64>> {
     Some(code.finish())
 }
 
-/// Places the cursor before the first entry. Jumps if the task has no table any more.
+/// Places the cursor before the first entry. Jumps if the task has no descriptors.
 fn start(code: &mut Code, layout: &Layout) {
     code.load(LOAD_64, R1, TASK, layout.files);
     code.jump_k(IF_EQUAL_K, R1, 0, Label::End);
     code.store(STORE_64, FILES, R1);
+    code.put(STORE_64_K, STACK, 0, COUNT, 0);
     code.load(LOAD_64, R1, R1, layout.table);
-    code.jump_k(IF_EQUAL_K, R1, 0, Label::End);
+    code.store(STORE_64, TABLE, R1);
     code.load(LOAD_32, END, R1, layout.limit);
     code.load(LOAD_64, CURSOR, R1, layout.array);
     code.store(STORE_64, START, CURSOR);
     code.calculate(SHIFT_LEFT_K, END, 3);
     code.put(ADD_X, END, CURSOR, 0, 0);
     code.calculate(ADD_K, CURSOR, -ENTRY);
-    code.put(STORE_64_K, STACK, 0, COUNT, 0);
 }
 
 /// Loads the address at the cursor into `R1`. The kernel reads fields of structures only, so the
