@@ -24,7 +24,7 @@ use super::host;
 use crate::model::Pid;
 
 /// The inode of a socket, a process that has it open, and the number of its descriptor.
-type Held = (u64, Pid, u32);
+pub type Held = (u64, Pid, u32);
 
 /// The sockets `wanted` (ascending inodes), each with the processes that have it open and the
 /// numbers of their descriptors, ascending. `None` if the sweep is faster, or this way is closed.
@@ -86,12 +86,13 @@ fn may_load() -> bool {
 }
 
 fn walk(layout: &Layout, wanted: &[u64]) -> Option<Vec<Held>> {
-    let Some((mut found, unsure)) = walk_tasks(layout, wanted) else {
-        return walk_descriptors(layout, wanted, &[]);
+    let Some((mut found, mut unsure)) = walk_tasks(layout, wanted) else {
+        return walk_descriptors(layout, wanted);
     };
     if !unsure.is_empty() {
-        found.retain(|(_, pid, _)| !unsure.contains(pid));
-        found.extend(walk_descriptors(layout, wanted, &unsure)?);
+        unsure.sort_unstable();
+        found.retain(|(_, pid, _)| unsure.binary_search(pid).is_err());
+        found.extend(walk_processes(layout, wanted, &unsure)?);
     }
     Some(found)
 }
@@ -100,36 +101,38 @@ fn walk(layout: &Layout, wanted: &[u64]) -> Option<Vec<Held>> {
 /// that were not seen whole.
 fn walk_tasks(layout: &Layout, wanted: &[u64]) -> Option<(Vec<Held>, Vec<Pid>)> {
     let program = calls::load(&programs::of_task(layout, wanted)?, layout.tasks).ok()?;
-    let mut unsure = Vec::new();
-    let found = read(&calls::iterate(&program).ok()?, wanted, &mut unsure)?;
-    Some((found, unsure))
+    read(&calls::iterate(&program).ok()?, wanted)
 }
 
-/// Lets the kernel show each descriptor to a program, of some processes or else of all. It takes
-/// seven times as long, as the kernel counts each use of a file.
-fn walk_descriptors(layout: &Layout, wanted: &[u64], only: &[Pid]) -> Option<Vec<Held>> {
+/// Lets the kernel show each descriptor to a program. It takes seven times as long, as the kernel
+/// counts each use of a file.
+fn walk_descriptors(layout: &Layout, wanted: &[u64]) -> Option<Vec<Held>> {
     let program = calls::load(&programs::of_descriptor(layout, wanted), layout.descriptors).ok()?;
-    if only.is_empty() {
-        return read(&calls::iterate(&program).ok()?, wanted, &mut Vec::new());
-    }
-    let mut found = Vec::new();
-    for &pid in only {
-        let iterator = calls::iterate_process(&program, pid).ok()?;
-        found.extend(read(&iterator, wanted, &mut Vec::new())?);
-    }
-    Some(found)
+    read(&calls::iterate(&program).ok()?, wanted).map(|(found, _)| found)
 }
 
-/// Runs the program of an iterator to its end.
-fn read(iterator: &OwnedFd, wanted: &[u64], unsure: &mut Vec<Pid>) -> Option<Vec<Held>> {
+/// The same for the descriptors of these processes alone, since Linux 6.1.
+fn walk_processes(layout: &Layout, wanted: &[u64], pids: &[Pid]) -> Option<Vec<Held>> {
+    let program = calls::load(&programs::of_descriptor(layout, wanted), layout.descriptors).ok()?;
+    let mut all = Vec::new();
+    for &pid in pids {
+        let (found, _) = read(&calls::iterate_process(&program, pid).ok()?, wanted)?;
+        all.extend(found);
+    }
+    Some(all)
+}
+
+/// Runs the program of an iterator to its end. Gives what was found, and the processes that were
+/// not seen whole.
+fn read(iterator: &OwnedFd, wanted: &[u64]) -> Option<(Vec<Held>, Vec<Pid>)> {
     // After a million objects without a record, the kernel lets others run.
     const PAUSES: u32 = 10_000;
     // With pages of 4 KiB, the kernel hands out no more at a time.
     let mut buffer = vec![0; 2048 * RECORD];
-    let (mut found, mut pauses) = (Vec::new(), 0);
+    let (mut found, mut unsure, mut pauses) = (Vec::new(), Vec::new(), 0);
     loop {
         let records = match rustix::io::read(iterator, &mut buffer[..]) {
-            Ok(0) => return Some(found),
+            Ok(0) => return Some((found, unsure)),
             Ok(length) => buffer[..length].as_chunks::<RECORD>(),
             Err(Errno::AGAIN | Errno::INTR) if pauses < PAUSES => {
                 pauses += 1;

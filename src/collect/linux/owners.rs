@@ -16,7 +16,7 @@ use rustix::fs::RawDir;
 use rustix::io::Errno;
 
 use super::empty::Counter;
-use super::inside_kernel;
+use super::inside_kernel::{self, Held};
 use super::pids::{is_gone, list_pids, open_directory};
 use crate::error::Error;
 use crate::model::{Descriptor, Pid};
@@ -25,8 +25,8 @@ use crate::platform::proc::parse_socket_link;
 /// What a sweep found, and what it could not inspect.
 #[derive(Debug, Default)]
 pub struct Sweep {
-    /// The inode of a socket, a process that has it open, and the number of its descriptor, ascending.
-    pub found: Vec<(u64, Pid, u32)>,
+    /// The descriptors of the sockets, ascending.
+    pub found: Vec<Held>,
     /// Processes whose descriptors could not be read, ascending.
     pub unreadable: Vec<Pid>,
     /// Whether /proc hides the processes of other users (`hidepid=2`, proc(5)).
@@ -127,9 +127,9 @@ pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
 
 /// Leaves out this process where others have the socket, too. It inherited the socket from them,
 /// and ends before anybody reads the answer.
-pub fn forget_ourselves(found: &mut Vec<(u64, Pid, u32)>) {
+pub fn forget_ourselves(found: &mut Vec<Held>) {
     let own = std::process::id();
-    let is_own = |&(_, pid, _): &(u64, Pid, u32)| pid == own;
+    let is_own = |&(_, pid, _): &Held| pid == own;
     let shared: Vec<u64> = found
         .chunk_by(|a, b| a.0 == b.0)
         .filter(|owners| owners.iter().any(is_own) && !owners.iter().all(is_own))

@@ -9,6 +9,7 @@ use std::thread;
 
 use rustix::fs::fstat;
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::*;
 use crate::collect::linux::owners;
@@ -158,7 +159,7 @@ fn all_ways_find_the_same() {
     let Some(layout) = layout() else { return };
     let states = std::env::var("PORTCHECK_STATES").map_or(30, |count| count.parse().unwrap());
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
-    let by_descriptor = |wanted: &[u64]| sorted(walk_descriptors(layout, wanted, &[]).unwrap());
+    let by_descriptor = |wanted: &[u64]| sorted(walk_descriptors(layout, wanted).unwrap());
     let by_task = |wanted: &[u64]| sorted(walk_tasks(layout, wanted).unwrap().0);
     for state in 0..states {
         let machine = Machine::by(&mut chance);
@@ -183,9 +184,8 @@ fn all_ways_find_the_same() {
 fn a_process_with_more_sockets_than_the_kernel_has_room_for_is_seen_whole() {
     let Some(layout) = layout().filter(|_| may_loop()) else { return };
     let limit = Some(8192);
-    let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.max(limit);
-    let limits = rustix::process::Rlimit { current: limit, maximum };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, limits).unwrap();
+    let maximum = getrlimit(Resource::Nofile).maximum.max(limit);
+    setrlimit(Resource::Nofile, Rlimit { current: limit, maximum }).unwrap();
     for (pairs, is_unsure) in [(900, false), (1100, true)] {
         let pairs: Vec<_> = (0..pairs).map(|_| UnixStream::pair().unwrap()).collect();
         let ends = || pairs.iter().flat_map(|(one, other)| [one, other]);
