@@ -35,6 +35,7 @@ mod replica;
 mod search;
 mod sock_diag;
 mod socket_units;
+mod sockstat;
 mod system_call;
 mod tables;
 mod unit_files;

@@ -33,9 +33,12 @@ impl Holdings {
             return None;
         }
         let mut holdings = Self::default();
+        let counts = tables.count();
+        let mut servers = 0_usize;
         for (protocol, states) in [(Protocol::Tcp, States::LISTENING), (Protocol::Udp, States::ALL)] {
             for Entry { socket, .. } in tables.read(protocol, states, &PortSet::all()).ok()? {
                 let port = socket.local.port();
+                servers += usize::from(socket.state == State::Listen);
                 let is_server = match socket.state {
                     State::Listen => true,
                     // Of clients the kernel has picked the port.
@@ -50,18 +53,16 @@ impl Holdings {
         }
         let listeners: Vec<&Socket> =
             entries.iter().map(|entry| &entry.socket).filter(|socket| socket.state == State::Listen).collect();
-        holdings.count_clients(tables, &listeners)?;
+        holdings.clients = listeners.iter().filter_map(|listener| Some((listener.inode?, 0))).collect();
+        // If all are servers, none has a connection.
+        if !listeners.is_empty() && counts.is_none_or(|counts| counts.of(Protocol::Tcp) != servers) {
+            holdings.count_clients(tables, &listeners)?;
+        }
         Some(holdings)
     }
 
     fn count_clients(&mut self, tables: &mut Tables, listeners: &[&Socket]) -> Option<()> {
-        if listeners.is_empty() {
-            return Some(());
-        }
         let ports = listeners.iter().map(|listener| (listener.local.port(), listener.local.port())).collect();
-        for inode in listeners.iter().filter_map(|listener| listener.inode) {
-            self.clients.insert(inode, 0);
-        }
         for Entry { socket, .. } in tables.read(Protocol::Tcp, States::CONNECTED, &ports).ok()? {
             let listener = listeners.iter().find(|listener| is_client_of(&socket, listener));
             let count = listener.and_then(|listener| self.clients.get_mut(&listener.inode?));

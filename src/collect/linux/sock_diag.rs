@@ -77,36 +77,30 @@ impl SockDiag {
         Netlink::open(Some(rustix::net::netlink::SOCK_DIAG)).map(Self)
     }
 
-    /// Asks for the sockets of `protocol` in any of `states` whose local port is in `ports`.
-    pub fn dump(&mut self, protocol: Protocol, states: States, ports: &PortSet) -> Result<Dump, Failure> {
+    /// Asks for the sockets of `protocol` in any of `states` whose local port is in `ports`. These are
+    /// about as many as `expected`: a list that grows is copied again and again.
+    pub fn dump(
+        &mut self,
+        protocol: Protocol,
+        states: States,
+        ports: &PortSet,
+        expected: usize,
+    ) -> Result<Dump, Failure> {
         let mut dump = Dump::default();
+        // Memory that is not used is not taken. Where it cannot be had, the list grows.
+        let _ = dump.entries.try_reserve(expected);
         for _ in 0..ATTEMPTS {
-            dump = self.dump_once(protocol, states, ports)?;
+            dump.entries.clear();
+            dump.interrupted = self.each(protocol, states, ports, |row| {
+                dump.entries.extend(parse_entry(row, protocol)?);
+                Ok(())
+            })?;
             if !dump.interrupted {
                 break;
             }
         }
         dump.entries.retain(|entry| ports.contains(entry.socket.local.port()));
         Ok(dump)
-    }
-
-    fn dump_once(&mut self, protocol: Protocol, states: States, ports: &PortSet) -> Result<Dump, Failure> {
-        // A list that grows is copied, again and again: twice the memory where there are many.
-        const MOST: usize = 4096;
-        let (mut full, mut entries) = (Vec::new(), Vec::new());
-        let interrupted = self.each(protocol, states, ports, |row| {
-            if entries.len() == MOST {
-                full.push(std::mem::replace(&mut entries, Vec::with_capacity(MOST)));
-            }
-            entries.extend(parse_entry(row, protocol)?);
-            Ok(())
-        })?;
-        if !full.is_empty() {
-            let mut all = Vec::with_capacity(full.len() * MOST + entries.len());
-            full.into_iter().chain([entries]).for_each(|part| all.extend(part));
-            entries = all;
-        }
-        Ok(Dump { entries, interrupted })
     }
 
     /// Calls `each` with each row as the kernel sends it, for [`parse_entry`]. Returns whether the

@@ -8,6 +8,7 @@ use super::host;
 use super::netlink::Failure;
 use super::proc_net::{self, Table};
 use super::sock_diag::{Entry, SockDiag, States};
+use super::sockstat::Counts;
 use crate::collect::Scope;
 use crate::error::Error;
 use crate::model::{Family, Gap, Protocol, gap};
@@ -19,13 +20,15 @@ pub struct Tables {
     proc: PathBuf,
     /// `None` after netlink was refused.
     diag: Option<SockDiag>,
+    /// How many sockets there were by the last [`Self::count`].
+    counts: Option<Counts>,
     gaps: Vec<Gap>,
 }
 
 impl Tables {
     /// Opens netlink, or else uses the text under `proc`.
     pub fn open(proc: &Path) -> Self {
-        let mut tables = Self { proc: proc.to_owned(), diag: None, gaps: Vec::new() };
+        let mut tables = Self::text(proc.to_owned());
         match SockDiag::open() {
             Ok(diag) => tables.diag = Some(diag),
             Err(error) => tables.give_up_netlink(&error),
@@ -36,7 +39,7 @@ impl Tables {
     /// The text alone, under `proc`: the directory of a process shows the tables of its network
     /// namespace.
     pub fn text(proc: PathBuf) -> Self {
-        Self { proc, diag: None, gaps: Vec::new() }
+        Self { proc, diag: None, counts: None, gaps: Vec::new() }
     }
 
     /// Reads the sockets that `scope` asks for: waiting sockets first, and connections only if
@@ -65,6 +68,7 @@ impl Tables {
     fn read_waiting(&mut self, scope: &Scope) -> Result<Vec<Entry>, Error> {
         let ports = scope.ports();
         let mut entries = Vec::new();
+        self.count();
         if scope.protocols.contains(&Protocol::Tcp) {
             let states: &[States] = match (scope.connections, scope.tcp_info) {
                 (false, _) => &[States::WAITING],
@@ -81,10 +85,22 @@ impl Tables {
         Ok(entries)
     }
 
+    /// Counts all sockets, so that [`Self::read`] leaves out walks that can find none.
+    pub fn count(&mut self) -> Option<Counts> {
+        self.counts = self.diag.as_ref().and_then(|_| Counts::read());
+        self.counts
+    }
+
     /// The sockets of `protocol` in `states` with a local port in `ports`.
     pub fn read(&mut self, protocol: Protocol, states: States, ports: &PortSet) -> Result<Vec<Entry>, Error> {
+        let states = match (self.counts, protocol, states) {
+            (Some(counts), Protocol::Udp, _) if counts.of(protocol) == 0 => return Ok(Vec::new()),
+            (Some(counts), Protocol::Tcp, States::WAITING) if !counts.may_have_bound() => States::LISTENING,
+            _ => states,
+        };
+        let expected = self.counts.filter(|_| ports.is_all()).map_or(0, |counts| counts.of(protocol));
         if let Some(diag) = &mut self.diag {
-            match diag.dump(protocol, states, ports) {
+            match diag.dump(protocol, states, ports, expected) {
                 Ok(dump) => {
                     if dump.interrupted {
                         let summary = format!("the {protocol} table kept changing while it was read");
@@ -205,7 +221,7 @@ fn lists_bound_sockets(diag: &mut SockDiag) -> Result<bool, io::Error> {
     rustix::net::bind(&socket, &std::net::SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let bound = std::net::SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
     let ports = [(bound.port(), bound.port())].into_iter().collect();
-    let dump = diag.dump(Protocol::Tcp, States::WAITING, &ports).map_err(io::Error::other)?;
+    let dump = diag.dump(Protocol::Tcp, States::WAITING, &ports, 0).map_err(io::Error::other)?;
     Ok(dump.entries.iter().any(|entry| entry.socket.local == bound))
 }
 
@@ -230,6 +246,26 @@ mod tests {
     }
 
     #[test]
+    fn a_walk_is_left_out_where_the_counts_say_that_it_finds_nothing() {
+        let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        bound.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let port = bound.local_addr().unwrap().as_socket().unwrap().port();
+        let _datagrams = std::net::UdpSocket::bind(("127.0.0.1", port)).unwrap();
+        let ports = [(port, port)].into_iter().collect();
+        let mut tables = Tables::open(Path::new("/proc"));
+        let found = |tables: &mut Tables| {
+            [(Protocol::Tcp, States::WAITING), (Protocol::Udp, States::ALL)]
+                .map(|(protocol, states)| tables.read(protocol, states, &ports).unwrap().len())
+        };
+        let uncounted = found(&mut tables);
+        assert_eq!(uncounted[1], 1);
+        assert!(tables.count().is_some());
+        assert_eq!(found(&mut tables), uncounted);
+        tables.counts = Counts::parse("TCP: inuse 3 alloc 5\nUDP: inuse 0\n", "TCP6: inuse 2\nUDP6: inuse 0\n");
+        assert_eq!(found(&mut tables), [0, 0]);
+    }
+
+    #[test]
     fn a_socket_that_is_shown_twice_counts_once() {
         let entry = |local: &str, inode: u64, state: State| {
             let socket = Socket { inode: Some(inode), state, ..crate::testing::listener(local) };
@@ -249,7 +285,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("net")).unwrap();
         std::fs::write(root.path().join("net/tcp"), "header\n").unwrap();
-        let mut tables = Tables { proc: root.path().to_owned(), diag: None, gaps: Vec::new() };
+        let mut tables = Tables::text(root.path().to_owned());
         assert!(tables.read(Protocol::Tcp, States::ALL, &PortSet::all()).unwrap().is_empty());
         assert!(tables.read(Protocol::Udp, States::ALL, &PortSet::all()).is_err());
         let gaps: Vec<_> = tables.into_gaps().iter().map(|gap| gap.kind).collect();

@@ -168,7 +168,7 @@ mod tests {
         let accepted = listener.accept().unwrap();
         let client_port = client.local_addr().unwrap().port();
         let ports = [(address.port(), address.port())].into_iter().collect();
-        let dump = SockDiag::open().unwrap().dump(Protocol::Tcp, States::LISTENING, &ports).unwrap();
+        let dump = SockDiag::open().unwrap().dump(Protocol::Tcp, States::LISTENING, &ports, 0).unwrap();
         drop((accepted, client, listener, udp));
         let found = reports(&mut servers, &[address.port(), udp_port]);
         let udp = found.iter().find(|closed| closed.port == udp_port).unwrap();

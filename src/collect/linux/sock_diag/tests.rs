@@ -157,8 +157,12 @@ fn the_kernel_understands_the_filter() {
     let mut diag = SockDiag::open().unwrap();
     // Two of the three, so that a filter that lets everything through is seen.
     let asked: PortSet = ports[..2].iter().map(|&port| (port, port)).collect();
-    let raw = diag.dump_once(Protocol::Tcp, States::WAITING, &asked).unwrap();
-    let mut found: Vec<u16> = raw.entries.iter().map(|entry| entry.socket.local.port()).collect();
+    let mut found: Vec<u16> = Vec::new();
+    diag.each(Protocol::Tcp, States::WAITING, &asked, |row| {
+        found.extend(parse_entry(row, Protocol::Tcp)?.map(|entry| entry.socket.local.port()));
+        Ok(())
+    })
+    .unwrap();
     found.sort_unstable();
     found.dedup();
     let mut expected = ports[..2].to_vec();
@@ -183,7 +187,7 @@ fn an_ipv6_listener_tells_whether_it_is_v6only() {
     };
     let port = listener.local_addr().unwrap().port();
     let ports = [(port, port)].into_iter().collect();
-    let dump = SockDiag::open().unwrap().dump(Protocol::Tcp, States::WAITING, &ports).unwrap();
+    let dump = SockDiag::open().unwrap().dump(Protocol::Tcp, States::WAITING, &ports, 0).unwrap();
     assert_eq!(dump.entries.len(), 1, "{dump:?}");
     assert!(dump.entries[0].socket.v6only.is_some(), "{dump:?}");
 }
