@@ -28,6 +28,7 @@ pub mod owners;
 mod partial;
 mod pids;
 mod proc_net;
+mod processes;
 mod program;
 mod projects;
 mod quick;
@@ -62,15 +63,15 @@ pub use super::unix::{is_process, is_user};
 use crate::platform::proc::Stat;
 use attribute::{Attributed, Attribution};
 use cgroup::Hierarchy;
-use holder::Holder;
 use holdings::Holdings;
 use owners::Sweep;
+use processes::Users;
 use search::Search;
 use sock_diag::{Entry, States};
 use tables::Tables;
 use view::View;
 
-use super::{BindFailure, Detail, Inside, Scope, leaders_first, processes};
+use super::{BindFailure, Detail, Inside, Scope, leaders_first};
 use crate::error::Error;
 use crate::model::{
     Circumstances, Diversion, Gap, Host, InterfaceAddress, Namespace, Owners, Pid, Process, Protocol, Question, Replay,
@@ -101,13 +102,7 @@ pub fn circumstances(failure: BindFailure, mut addresses: Vec<InterfaceAddress>)
 
 /// See [`super::supervisor_of`].
 pub fn supervisor_of(pid: Pid) -> supervisor::Supervisor {
-    let mut merged = supervisor::Supervisor::default();
-    for path in cgroup::of_process(Path::new(PROC), pid) {
-        let found = supervisor::of_cgroup(&path);
-        merged.unit = merged.unit.or(found.unit);
-        merged.container = merged.container.or(found.container);
-    }
-    merged
+    processes::supervisor_of(Path::new(PROC), pid)
 }
 
 /// See [`super::diversions`].
@@ -153,7 +148,7 @@ pub fn waiting(protocols: &[Protocol], ports: &PortSet) -> Result<(Vec<Socket>, 
 
 /// See [`super::describe`].
 pub fn describe(pids: Vec<Pid>, detail: Detail) -> Result<Vec<Process>, Error> {
-    read_processes(Path::new(PROC), pids, detail, &mut Users::default())
+    processes::read(Path::new(PROC), pids, detail, &mut Users::default())
 }
 
 /// See [`super::is_container`].
@@ -233,13 +228,13 @@ fn described(
         },
     );
     let owners = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
-    let mut processes = read_processes(proc, owners, scope.detail, &mut users)?;
+    let mut processes = processes::read(proc, owners, scope.detail, &mut users)?;
     if scope.detail == Detail::Full {
         for socket in &mut sockets {
             socket.descriptors =
                 socket.inode.map(|inode| search.sweep.descriptors_of(inode).collect()).unwrap_or_default();
         }
-        look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
+        processes::look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
         gaps.extend(socket_units::assign(&mut sockets, &processes));
         unit_files::assign(&mut sockets, &mut processes);
         projects::assign(proc, &mut processes);
@@ -332,46 +327,4 @@ fn device_name(index: u32) -> Option<Box<str>> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
     Some(netdevice::index_to_name(socket.as_fd(), index).unwrap_or_else(|_| format!("if{index}")).into())
-}
-
-fn read_processes(proc: &Path, pids: Vec<Pid>, detail: Detail, users: &mut Users) -> Result<Vec<Process>, Error> {
-    let mut processes = processes::details(pids, detail, |uid| users.name(**uid).map(|name| name.to_string()))?;
-    for process in &mut processes {
-        for path in cgroup::of_process(proc, process.pid) {
-            let found = supervisor::of_cgroup(&path);
-            process.unit = process.unit.take().or(found.unit);
-            process.container = process.container.take().or(found.container);
-        }
-        let by_monitor = || engines::container_by_monitor(proc, process.pid);
-        process.container = process.container.take().or_else(by_monitor);
-        if process.container.is_some() {
-            process.unit = None;
-        }
-        process.forwarder = program::forwarder(proc, process);
-    }
-    Ok(processes)
-}
-
-/// Adds what sysinfo does not report about the holders.
-fn look_closer(proc: &Path, hierarchy: Option<&Hierarchy>, sockets: &[Socket], processes: &mut [Process]) {
-    for process in processes {
-        let holder = Holder::new(proc, process.pid);
-        process.is_exe_deleted = holder.is_exe_deleted();
-        process.frozen_cgroup = hierarchy.and_then(|hierarchy| holder.frozen_cgroup(proc, hierarchy));
-        let is_waiting = |socket: &&Socket| socket.state.is_waiting() && socket.owners.pids().contains(&process.pid);
-        let waiting: Vec<u64> = sockets.iter().filter(is_waiting).filter_map(|socket| socket.inode).collect();
-        process.legacy = if waiting.is_empty() { None } else { holder.legacy(proc, &waiting) };
-    }
-}
-
-/// Names of users. Each is looked up once, as a look-up may ask a directory server
-/// (nsswitch.conf(5)).
-#[derive(Debug, Default)]
-struct Users(HashMap<u32, Option<Arc<str>>>);
-
-impl Users {
-    fn name(&mut self, uid: u32) -> Option<Arc<str>> {
-        let look_up = || crate::platform::users::name_of(uid).map(Into::into);
-        self.0.entry(uid).or_insert_with(look_up).clone()
-    }
 }

@@ -1,6 +1,5 @@
 //! The same work on many things, in several threads.
 
-use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -9,30 +8,26 @@ pub fn most() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The results of `f` in the order of `items`, by at most `at_once` threads, of which this is one.
-/// Where a thread cannot be had, the others do its work.
+/// The results of `f` in the order of `items`, by threads as in [`each`].
 pub fn map<T: Send, R: Send>(items: Vec<T>, at_once: usize, f: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let mut places: Vec<(Option<T>, Option<R>)> = items.into_iter().map(|item| (Some(item), None)).collect();
+    each(&mut places, at_once, |(item, result)| *result = item.take().map(&f));
+    places.into_iter().filter_map(|(_, result)| result).collect()
+}
+
+/// Does `work` on each of `items` where it is, by at most `at_once` threads, of which this is one.
+/// Where a thread cannot be had, the others do its work.
+pub fn each<T: Send>(items: &mut [T], at_once: usize, work: impl Fn(&mut T) + Sync) {
     let helpers = at_once.min(items.len()).saturating_sub(1);
-    let left = Mutex::new(items.into_iter().enumerate());
-    let work = || {
-        let mut done = Vec::new();
-        let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
-        while let Some((at, item)) = next() {
-            done.push((at, f(item)));
+    let left = Mutex::new(items.iter_mut());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || std::iter::from_fn(next).for_each(&work);
+    thread::scope(|scope| {
+        for _ in 0..helpers {
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
         }
-        done
-    };
-    let mut done = thread::scope(|scope| {
-        let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-        let helpers: Vec<_> = (0..helpers).filter_map(start).collect();
-        let mut done = work();
-        for helper in helpers {
-            done.extend(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        }
-        done
+        work();
     });
-    done.sort_by_key(|&(at, _)| at);
-    done.into_iter().map(|(_, result)| result).collect()
 }
 
 #[cfg(test)]

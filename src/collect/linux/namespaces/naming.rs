@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::{Neighbour, files};
 use crate::collect::Detail;
-use crate::collect::linux::{Users, cgroup, engines, read_processes};
+use crate::collect::linux::processes::{self, Users};
+use crate::collect::linux::{cgroup, engines};
 use crate::model::{Container, NamespaceName, Pid, Process, name_or_stand_in};
 use crate::supervisor;
 
@@ -44,7 +45,7 @@ pub fn described(proc: &Path, pids: Vec<Pid>) -> Vec<Process> {
     if pids.is_empty() {
         return Vec::new();
     }
-    let mut processes = read_processes(proc, pids, Detail::Full, &mut Users::default()).unwrap_or_default();
+    let mut processes = processes::read(proc, pids, Detail::Full, &mut Users::default()).unwrap_or_default();
     engines::assign(proc, &mut [], &mut processes);
     processes
 }
