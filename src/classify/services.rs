@@ -41,6 +41,12 @@ impl Services {
         services_file::read().map_or_else(Self::default, |text| Self::parse(&text))
     }
 
+    /// The same of few ports only, which takes less. Of others nothing may be asked.
+    pub fn load_for(ports: &[u16]) -> Self {
+        services_file::read()
+            .map_or_else(Self::default, |text| Self { entries: services_file::entries_for(&text, ports) })
+    }
+
     /// Reads the text of a services file: lines of `name port/protocol aliases... # comment`. Other
     /// lines and protocols are skipped.
     pub fn parse(text: &str) -> Self {

@@ -35,6 +35,17 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
     entries
 }
 
+/// The same of these ports, and perhaps of others. Most lines are not even split.
+pub(super) fn entries_for(text: &str, ports: &[u16]) -> Vec<Entry> {
+    const FEW: usize = 8;
+    if ports.len() > FEW {
+        return entries(text);
+    }
+    let ports: Vec<String> = ports.iter().map(|port| format!("{port}/")).collect();
+    let lines: Vec<&str> = text.lines().filter(|line| ports.iter().any(|port| line.contains(port))).collect();
+    entries(&lines.join("\n"))
+}
+
 /// The path of a system file such as `services` or `hosts`. `None` if Windows does not say where it
 /// is.
 pub(crate) fn etc(file: &str) -> Option<PathBuf> {
@@ -87,6 +98,20 @@ mod tests {
             entry(9, Tcp, true, "alpha"),
         ];
         assert_eq!(entries(text), expected);
+    }
+
+    #[test]
+    fn few_ports_have_the_entries_that_they_have_among_all() {
+        let text = "\u{feff}echo 7/tcp ping\nseventeen 17/udp\nzeros 0007/udp\nother 70/tcp # 7/tcp\n";
+        let all = entries(text);
+        assert_eq!(all.len(), 5);
+        for ports in [&[][..], &[7], &[17, 70], &[9], &[1, 2, 3, 4, 5, 6, 7, 8, 9]] {
+            let of_these = |entries: Vec<Entry>| -> Vec<Entry> {
+                entries.into_iter().filter(|entry| ports.contains(&entry.port)).collect()
+            };
+            assert_eq!(of_these(entries_for(text, ports)), of_these(all.clone()), "{ports:?}");
+        }
+        assert_eq!(entries_for(text, &[9]), []);
     }
 
     #[test]

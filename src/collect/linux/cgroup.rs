@@ -24,6 +24,10 @@ const ROOT_ID: u64 = 1;
 impl Hierarchy {
     /// Finds the mount. `None` if there is none.
     pub fn find(proc: &Path) -> Option<Self> {
+        // Where systemd mounts it. The list of mounts is long where containers run.
+        if let Some(mount) = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().find(|path| is_whole_tree(path)) {
+            return Some(Self { mount: mount.into() });
+        }
         let mounts = fs::read_to_string(proc.join("self/mountinfo")).ok()?;
         mount_of_cgroup2(&mounts).map(|mount| Self { mount })
     }
@@ -125,6 +129,12 @@ pub fn mount_of_cgroup2(mountinfo: &str) -> Option<PathBuf> {
         let (root, point) = (fields.next()?, fields.next()?);
         (filesystem.starts_with("cgroup2 ") && root == "/").then(|| PathBuf::from(unescape_octal(point)))
     })
+}
+
+/// Whether all of cgroup2 is mounted there. In a container it may be a part.
+fn is_whole_tree(path: &str) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|system| system.f_type == libc::CGROUP2_SUPER_MAGIC)
+        && fs::metadata(path).is_ok_and(|root| root.ino() == ROOT_ID)
 }
 
 /// Undoes the `\040` that mountinfo writes for a space.
