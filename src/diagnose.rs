@@ -146,14 +146,14 @@ pub fn rule(code: &str) -> Option<&'static Rule> {
 
 /// Applies every rule. Conflicts come first, and within a severity the order of [`RULES`] stands.
 pub fn diagnose(facts: &Facts<'_>) -> Vec<Finding> {
-    let apply =
-        |rule: &&Rule| {
-            let Rule { code, severity, check, .. } = **rule;
-            check(facts).into_iter().map(move |Observation { statement, prominence, pids, details, remedies }| {
-                Finding { code, severity, statement, prominence, pids, details, remedies }
-            })
-        };
-    let mut findings: Vec<Finding> = leased::harmless(facts).into_iter().chain(RULES.iter().flat_map(apply)).collect();
+    // Most ports have one or two.
+    let mut findings: Vec<Finding> = Vec::with_capacity(2);
+    findings.extend(leased::harmless(facts));
+    for &&Rule { code, severity, check, .. } in RULES {
+        for Observation { statement, prominence, pids, details, remedies } in check(facts) {
+            findings.push(Finding { code, severity, statement, prominence, pids, details, remedies });
+        }
+    }
     findings.extend(unseen::unexplained(facts, &findings));
     findings.sort_by_key(|finding| finding.severity);
     findings

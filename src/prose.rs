@@ -1,5 +1,7 @@
 //! Sentences made of statements.
 
+use std::borrow::Cow;
+
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Finding, Phrase, PortReport, Statement, Subject, enumerate};
 use crate::model::Process;
@@ -34,31 +36,32 @@ pub fn on_port(finding: &Finding, port: &PortReport, place: &str, processes: &[P
 
 /// What a statement says.
 pub fn whole(statement: &Statement, processes: &[Process]) -> String {
-    format!("{} {}", subject_name(&statement.subject, processes), predicate(statement, processes))
+    [&subject_name(&statement.subject, processes), " ", &predicate(statement, processes)].concat()
 }
 
 /// What the subject of a statement is called.
-pub fn subject_name(subject: &Subject, processes: &[Process]) -> String {
+fn subject_name<'a>(subject: &'a Subject, processes: &[Process]) -> Cow<'a, str> {
     match subject {
-        Subject::Holder(holder) => holder.name(processes),
-        Subject::Port(port, protocol) => format!("{port}/{protocol}"),
-        Subject::Sockets(addresses) => enumerate(addresses, "and"),
-        Subject::Thing(name) | Subject::Things(name) => name.clone(),
+        Subject::Holder(holder) => holder.name(processes).into(),
+        Subject::Port(port, protocol) => format!("{port}/{protocol}").into(),
+        Subject::Sockets(addresses) => enumerate(addresses, "and").into(),
+        Subject::Thing(name) | Subject::Things(name) => name.into(),
     }
 }
 
 /// What a statement says of its subject: `listens on 127.0.0.1:80`.
 pub fn predicate(statement: &Statement, processes: &[Process]) -> String {
     let verb = if statement.subject.is_plural() { statement.verb.1 } else { statement.verb.0 };
-    let object: String = statement.object.iter().map(|phrase| words(phrase, processes)).collect();
-    format!("{verb} {object}")
+    let object = statement.object.iter().map(|phrase| words(phrase, processes));
+    let words: Vec<Cow<'_, str>> = [verb, " "].into_iter().map(Cow::from).chain(object).collect();
+    words.concat()
 }
 
-fn words(phrase: &Phrase, processes: &[Process]) -> String {
+fn words<'a>(phrase: &'a Phrase, processes: &[Process]) -> Cow<'a, str> {
     match phrase {
-        Phrase::Text(text) => text.clone(),
-        Phrase::Holder(holder) => holder.name(processes),
-        Phrase::Port(port, protocol) => format!("{port}/{protocol}"),
+        Phrase::Text(text) => text.into(),
+        Phrase::Holder(holder) => holder.name(processes).into(),
+        Phrase::Port(port, protocol) => format!("{port}/{protocol}").into(),
     }
 }
 

@@ -25,6 +25,11 @@ impl Row {
         Some(Self { port: columns.next()?.parse().ok()?, protocols: columns.next()?, name: columns.next()? })
     }
 
+    /// Only the port on a line.
+    fn port_on(line: &str) -> Option<u16> {
+        line.split_once('\t')?.0.parse().ok()
+    }
+
     /// Only the name on a line. A test ensures that no comment has a tab.
     fn name_on(line: &str) -> Option<&str> {
         line.rsplit_once('\t').map(|(_, name)| name)
@@ -80,24 +85,42 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TABLE.lines().filter_map(Row::name_on)
 }
 
-/// The offset of the first row whose port is not below `port`.
-///
-/// A binary search over the text. `low` and `high` always stand at the start of a line or the end
-/// of the table. The file is ASCII (a test ensures it), so every offset is a valid cut.
+/// The offset of the first row whose port is not below `port`. The file is ASCII (a test ensures it),
+/// so every offset is a valid cut.
 fn first_row_from(port: u16) -> usize {
-    let (mut low, mut high) = (0, TABLE.len());
-    while low < high {
-        let middle = low.midpoint(high);
-        let start = TABLE[low..middle].rfind('\n').map_or(low, |newline| low + newline + 1);
-        let end = TABLE[middle..high].find('\n').map_or(high, |newline| middle + newline + 1);
-        // The header counts as below every port.
-        if Row::parse(&TABLE[start..end]).is_none_or(|row| row.port < port) {
-            low = end;
-        } else {
-            high = start;
+    let start = STARTS[usize::from(port / BLOCK)];
+    let is_below = |line: &&str| Row::port_on(line).is_some_and(|there| there < port);
+    start + TABLE[start..].split_inclusive('\n').take_while(is_below).map(str::len).sum::<usize>()
+}
+
+/// So many ports share an entry of [`STARTS`]. All of them may have a row.
+const BLOCK: u16 = 64;
+
+/// For each block of ports the offset of the first row that is not below it.
+static STARTS: [usize; 1024] = starts();
+
+const fn starts() -> [usize; 1024] {
+    let text = TABLE.as_bytes();
+    let mut starts = [text.len(); 1024];
+    let (mut block, mut at) = (0, 0);
+    while at < text.len() {
+        let line = at;
+        let mut port = 0;
+        while text[at].is_ascii_digit() {
+            port = 10 * port + (text[at] - b'0') as usize;
+            at += 1;
         }
+        // Lines of the header have no port.
+        while at > line && block <= port / BLOCK as usize {
+            starts[block] = line;
+            block += 1;
+        }
+        while text[at] != b'\n' {
+            at += 1;
+        }
+        at += 1;
     }
-    low
+    starts
 }
 
 #[cfg(test)]

@@ -4,15 +4,15 @@
 mod beyond;
 mod relevant;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use super::diagnosis::{Diagnosis, by_port};
+use super::diagnosis::{Diagnosis, in_order};
 use crate::collect::{self, Detail, Namespaces, Scope};
 use crate::commands::free::{self, Leases};
 use crate::diagnose::Observed;
 use crate::error::Error;
-use crate::model::{Family, Pid, Protocol, Snapshot, Socket, find_process, gap};
+use crate::model::{Family, Namespace, Pid, Protocol, Snapshot, Socket, find_process, gap};
 use crate::platform::machine;
 use crate::port_set::PortSet;
 use crate::probe::{self, Attempt, Spot};
@@ -87,7 +87,7 @@ fn merge(snapshot: &mut Snapshot, later: Snapshot) {
 
 /// Looks at every port of the targets, each once.
 fn observe_all(request: &Request, targets: &[Target], questions: usize, snapshot: &Snapshot) -> Vec<Observed> {
-    let by_port = by_port(snapshot);
+    let by_port = sockets_by_port(snapshot);
     let mut asked = HashSet::new();
     let mut all = Vec::new();
     for target in targets {
@@ -105,6 +105,19 @@ fn observe_all(request: &Request, targets: &[Target], questions: usize, snapshot
         }
     }
     all
+}
+
+/// The sockets of each port of a protocol in a network namespace; `None` for our own.
+fn sockets_by_port(snapshot: &Snapshot) -> HashMap<(u16, Protocol, Option<&Namespace>), Vec<&Socket>> {
+    let mut by_port: HashMap<_, Vec<&Socket>> = HashMap::new();
+    for socket in &snapshot.sockets {
+        let key = (socket.local.port(), socket.protocol, socket.namespace.as_deref());
+        by_port.entry(key).or_default().push(socket);
+    }
+    for sockets in by_port.values_mut() {
+        sockets.sort_by(|a, b| in_order(a, b));
+    }
+    by_port
 }
 
 /// Adds to each port what the others say: whether the other protocol is free, and whether the port

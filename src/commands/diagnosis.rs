@@ -1,12 +1,12 @@
 //! The diagnosis of all ports asked about: what was observed of each, and the verdict of the rules.
 
-use std::collections::{HashMap, HashSet};
+use std::cmp::Ordering;
 
 use crate::classify::services::Services;
 use crate::collect::{self, BindFailure, Detail};
 use crate::commands::exit::Exit;
 use crate::diagnose::{Facts, Observed, PortReport, Status, diagnose};
-use crate::model::{Circumstances, Gap, Host, Namespace, Pid, Process, Protocol, Snapshot, Socket};
+use crate::model::{Circumstances, Gap, Host, Namespace, Pid, Process, Snapshot, Socket};
 use crate::platform::threads;
 use crate::probe::Outcome;
 use crate::request::Request;
@@ -34,26 +34,29 @@ impl Diagnosis {
     pub fn judge(request: &Request, ports: Vec<Observed>, snapshot: Snapshot) -> Self {
         let circumstances = circumstances(&ports);
         // The names of services are looked up only if somebody reads them.
-        let services = (request.detail > Detail::Nothing).then(Services::load);
+        let numbers: Vec<u16> = ports.iter().map(|port| port.port).collect();
+        let services = (request.detail > Detail::Nothing).then(|| Services::load_for(&numbers));
         let Snapshot { host, processes, gaps, .. } = snapshot;
         let inside = request.namespaces.inside().cloned().map(Box::new);
         let mut diagnosis = Self { inside, processes, gaps, circumstances, ..Self::of_no_ports(host) };
         // The limits that were read are those of the namespace that was looked at.
         let elsewhere = diagnosis.host.without_limits();
         let threads = threads_for(ports.len());
-        diagnosis.ports = threads::map(ports, threads, |mut observed| {
+        let mut reports: Vec<PortReport> = ports.into_iter().map(PortReport::from).collect();
+        threads::each(&mut reports, threads, |PortReport { observed, verdict }| {
             let service = services.as_ref().and_then(|known| known.lookup(observed.port, observed.protocol));
             observed.service = service.map(Box::new);
             let is_here = observed.namespace == diagnosis.inside;
             let host = if is_here { &diagnosis.host } else { &elsewhere };
-            let verdict = diagnose(&Facts { host, ..diagnosis.facts(request, &observed) }).into();
-            PortReport { observed, verdict }
+            *verdict = diagnose(&Facts { host, ..diagnosis.facts(request, observed) }).into();
         });
+        diagnosis.ports = reports;
         let sockets = diagnosis.ports.iter().flat_map(|port| port.observed.everywhere());
         let owners = sockets.flat_map(|socket| socket.owners.pids());
         let found = diagnosis.ports.iter().flat_map(|port| &port.verdict.findings).flat_map(|finding| &finding.pids);
-        let shown: HashSet<Pid> = owners.chain(found).copied().collect();
-        diagnosis.processes.retain(|process| shown.contains(&process.pid));
+        let mut shown: Vec<Pid> = owners.chain(found).copied().collect();
+        shown.sort_unstable();
+        diagnosis.processes.retain(|process| shown.binary_search(&process.pid).is_ok());
         diagnosis
     }
 
@@ -114,19 +117,32 @@ fn circumstances(ports: &[Observed]) -> Circumstances {
     }
 }
 
-/// A port of a protocol in a network namespace; `None` for our own.
-pub type Key<'a> = (u16, Protocol, Option<&'a Namespace>);
+/// The ports of these sockets, each with its own, in order. Our own network namespace comes first.
+pub fn by_port(mut sockets: Vec<Socket>) -> Vec<Observed> {
+    sockets.sort_by_cached_key(|socket| (socket.local.port(), socket.protocol, socket.namespace.clone()));
+    let mut ports: Vec<Observed> = Vec::with_capacity(sockets.len());
+    for socket in sockets {
+        let (port, protocol) = (socket.local.port(), socket.protocol);
+        let is_it =
+            |last: &&mut Observed| (last.port, last.protocol, &last.namespace) == (port, protocol, &socket.namespace);
+        match ports.last_mut().filter(is_it) {
+            Some(last) => last.sockets.push(socket),
+            None => ports.push(Observed {
+                namespace: socket.namespace.clone(),
+                sockets: vec![socket],
+                ..Observed::of(port, protocol)
+            }),
+        }
+    }
+    for port in &mut ports {
+        port.sockets.sort_by(in_order);
+    }
+    ports
+}
 
-/// The sockets of each port.
-pub fn by_port(snapshot: &Snapshot) -> HashMap<Key<'_>, Vec<&Socket>> {
-    let mut by_port: HashMap<_, Vec<&Socket>> = HashMap::new();
-    for socket in &snapshot.sockets {
-        let key = (socket.local.port(), socket.protocol, socket.namespace.as_deref());
-        by_port.entry(key).or_default().push(socket);
-    }
-    // The kernel lists them in the order of its hash tables, which means nothing and changes.
-    for sockets in by_port.values_mut() {
-        sockets.sort_by_key(|socket| (socket.local, socket.state, socket.remote, socket.inode));
-    }
-    by_port
+/// Which of two sockets on a port comes first. The kernel lists them in the order of its hash tables,
+/// which means nothing and changes.
+pub fn in_order(a: &Socket, b: &Socket) -> Ordering {
+    let key = |socket: &Socket| (socket.local, socket.state, socket.remote, socket.inode);
+    key(a).cmp(&key(b))
 }

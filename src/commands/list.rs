@@ -1,9 +1,10 @@
 //! `portcheck list`: what is in use, which sockets that is, and in which order.
 
 use std::cmp::Ordering;
+use std::mem;
 
 use super::check;
-use super::diagnosis::{Diagnosis, Key, by_port};
+use super::diagnosis::{Diagnosis, by_port};
 use crate::classify::Exposure;
 use crate::collect::{self, Detail, Scope};
 use crate::diagnose::Observed;
@@ -34,18 +35,16 @@ pub fn list(request: &Request, filter: &Filter, order: Order<Column>) -> Result<
 pub fn listed(request: &Request, filter: &Filter, order: Order<Column>, mut snapshot: Snapshot) -> Diagnosis {
     let inside = request.namespaces.inside();
     let leases = check::leases_on(request, &bound_ports(inside, &snapshot), &mut snapshot);
-    let observe = |((port, protocol, namespace), sockets): (Key<'_>, Vec<&Socket>)| {
-        let is_shown = |socket: &&Socket| {
-            socket.serves(request.family)
-                && (request.connections || socket.state.is_waiting())
-                && filter.fits(socket, &snapshot.processes)
-        };
-        let sockets: Vec<Socket> = sockets.into_iter().filter(is_shown).cloned().collect();
-        let lease = leases.on(port).filter(|_| namespace == inside).cloned().map(Box::new);
-        let namespace = namespace.cloned().map(Box::new);
-        (!sockets.is_empty()).then(|| Observed { namespace, sockets, lease, ..Observed::of(port, protocol) })
-    };
-    let ports = by_port(&snapshot).into_iter().filter_map(observe).collect();
+    let mut sockets = mem::take(&mut snapshot.sockets);
+    sockets.retain(|socket| {
+        socket.serves(request.family)
+            && (request.connections || socket.state.is_waiting())
+            && filter.fits(socket, &snapshot.processes)
+    });
+    let mut ports = by_port(sockets);
+    for port in ports.iter_mut().filter(|port| port.namespace.as_deref() == inside) {
+        port.lease = leases.on(port.port).cloned().map(Box::new);
+    }
     let mut diagnosis = Diagnosis::judge(request, ports, snapshot);
     diagnosis.ports.sort_by(|a, b| {
         let (a, b) = (&a.observed, &b.observed);

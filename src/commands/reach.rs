@@ -7,6 +7,7 @@ mod judge;
 mod sources;
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::net::IpAddr;
 
 use super::check;
@@ -82,12 +83,9 @@ fn published(request: &Request, known: &[Observed]) -> (Vec<Observed>, Option<Ga
 /// Everything that waits for connections or datagrams from peers.
 fn listening(request: &Request) -> Result<(Vec<Observed>, Snapshot), Error> {
     let mut snapshot = collect::snapshot(&request.scope())?;
-    let observe = |((port, protocol, _), sockets): ((u16, Protocol, _), Vec<&Socket>)| {
-        let serves = |socket: &&Socket| socket.state.is_listening() && socket.serves(request.family);
-        let sockets: Vec<Socket> = sockets.into_iter().filter(serves).cloned().collect();
-        (!sockets.is_empty()).then(|| Observed { sockets, ..Observed::of(port, protocol) })
-    };
-    let mut ports: Vec<Observed> = by_port(&snapshot).into_iter().filter_map(observe).collect();
+    let mut sockets = mem::take(&mut snapshot.sockets);
+    sockets.retain(|socket| socket.state.is_listening() && socket.serves(request.family));
+    let mut ports = by_port(sockets);
     let (published, gap) = published(request, &ports);
     ports.extend(published);
     // Who may not read the firewall is told so once: by the gap of the trials.

@@ -150,8 +150,10 @@ impl<'a> Facts<'a> {
 
     /// A command that acts, run where the port is.
     fn act(&self, command: Vec<String>) -> Vec<String> {
-        let entering = self.observed.namespace.as_ref().map(|namespace| namespace.entering());
-        entering.into_iter().flatten().chain(command).collect()
+        match &self.observed.namespace {
+            None => command,
+            Some(namespace) => namespace.entering().into_iter().chain(command).collect(),
+        }
     }
 
     fn places(&self) -> impl Iterator<Item = (IpAddr, Option<&'a str>)> + use<'a> {
@@ -166,11 +168,12 @@ impl<'a> Facts<'a> {
             (IpAddr::V6(address), None) => format!("[{address}]:{name}"),
             (IpAddr::V6(address), Some(zone)) => format!("[{address}%{zone}]:{name}"),
         });
-        let mut words: Vec<String> = iter::once(&self.program).chain(command).map(ToString::to_string).collect();
+        let mut words = Vec::with_capacity(command.len() + 2);
+        words.extend(iter::once(&self.program).chain(command).map(ToString::to_string));
         let start = words.len();
         words.extend(targets);
         if words.len() == start {
-            words.push(name.clone());
+            words.push(name);
             // An address implies its family.
             words.extend(self.family.map(|family| if family == Family::Ipv4 { "-4" } else { "-6" }.to_owned()));
         }

@@ -92,7 +92,10 @@ impl Group<'_> {
 
     /// The addresses of the sockets, `127.0.0.1:80 and [::1]:80`.
     pub fn addresses(&self) -> String {
-        enumerate(&self.local_names(), "and")
+        match self.sockets[..] {
+            [only] => only.local_name(),
+            _ => enumerate(&self.local_names(), "and"),
+        }
     }
 
     /// The addresses one by one.
@@ -112,8 +115,10 @@ impl Holder {
     /// The holder as the subject of a sentence: `python3 (pid 4242)`, `probably python3 (pid
     /// 4242)`.
     pub fn name(&self, processes: &[Process]) -> String {
-        let probably = if matches!(self, Self::Likely(_)) { "probably " } else { "" };
-        format!("{probably}{}", self.bare_name(processes))
+        match self {
+            Self::Likely(_) => format!("probably {}", self.bare_name(processes)),
+            _ => self.bare_name(processes),
+        }
     }
 
     /// The name alone, without how likely it is.

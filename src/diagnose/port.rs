@@ -176,6 +176,13 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
 }
 
+impl From<Observed> for PortReport {
+    /// One that is still to be judged.
+    fn from(observed: Observed) -> Self {
+        Self { observed, verdict: Vec::new().into() }
+    }
+}
+
 impl From<Vec<Finding>> for Verdict {
     fn from(mut findings: Vec<Finding>) -> Self {
         // A free port has one or two, and there may be a hundred thousand of those.

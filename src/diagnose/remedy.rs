@@ -88,7 +88,9 @@ pub fn end_holder<'a>(facts: &Facts<'a>, group: &Group<'a>) -> Vec<Remedy> {
     let pids = group.owners.pids();
     let leader = pids.first().and_then(|&pid| facts.process(pid));
     let by_other_means = leader.and_then(|leader| stop_supervisor(facts, leader));
-    let mut remedies: Vec<Remedy> = by_other_means.into_iter().collect();
+    // Most holders have one.
+    let mut remedies = Vec::with_capacity(1);
+    remedies.extend(by_other_means);
     match &*group.owners {
         Owners::Known(_) if remedies.is_empty() && pids.first().is_some_and(|&pid| pid != 1) => {
             remedies.push(end(facts, group, leader));
@@ -109,23 +111,28 @@ fn end<'a>(facts: &Facts<'a>, group: &Group<'a>, leader: Option<&Process>) -> Re
         socket.owners != *group.owners && counts
     };
     let others: Vec<&Socket> = facts.obstacles().filter(is_another).collect();
-    let place = |socket: &'a Socket| {
-        let is_link_local = matches!(socket.local.ip(), IpAddr::V6(address) if address.is_unicast_link_local());
-        (socket.local.ip(), socket.device.as_deref().filter(|_| is_link_local))
-    };
-    let own: BTreeSet<(IpAddr, Option<&str>)> = group.sockets.iter().map(|&socket| place(socket)).collect();
-    let overlaps = |other: &&Socket| own.iter().any(|&(address, _)| other.overlaps(address));
+    let overlaps = |other: &&Socket| group.sockets.iter().any(|socket| other.overlaps(socket.local.ip()));
     // All holders of the port are ended. If addresses distinguish them, only this one.
-    let (text, command) = if others.is_empty() {
+    let (text, mut command) = if others.is_empty() {
         let is_one = group.owners.pids().len() == 1;
         (if is_one { end_it(leader) } else { "end all of them".to_owned() }, facts.kill())
     } else if !is_waiting || others.iter().any(overlaps) {
         ("end all that hold the port".to_owned(), facts.kill())
     } else {
-        (format!("end {}", group.holder(facts.processes)), facts.kill_on(own))
+        (format!("end {}", group.holder(facts.processes)), facts.kill_on(places(group)))
     };
-    let clients = (!is_waiting).then(|| "--clients".to_owned());
-    Remedy::run(RemedyKind::EndProcess, &text, sudo(facts, leader).into_iter().chain(command).chain(clients))
+    command.splice(..0, sudo(facts, leader));
+    command.extend((!is_waiting).then(|| "--clients".to_owned()));
+    Remedy::run(RemedyKind::EndProcess, &text, command)
+}
+
+/// The addresses of a group, each with its interface if it needs one.
+fn places<'a>(group: &Group<'a>) -> BTreeSet<(IpAddr, Option<&'a str>)> {
+    let place = |socket: &&'a Socket| {
+        let is_link_local = matches!(socket.local.ip(), IpAddr::V6(address) if address.is_unicast_link_local());
+        (socket.local.ip(), socket.device.as_deref().filter(|_| is_link_local))
+    };
+    group.sockets.iter().map(place).collect()
 }
 
 /// To end a process, and with it all its forwards.

@@ -22,22 +22,24 @@ pub struct Escaping {
     depth: Option<usize>,
     /// Whether the innermost of them has a value so far.
     has_value: bool,
+    /// Whether a name is written. Names are ours, and have nothing to escape.
+    is_name: bool,
 }
 
 impl Escaping {
     /// All in one line.
     pub const fn compact() -> Self {
-        Self { depth: None, has_value: false }
+        Self { depth: None, has_value: false, is_name: false }
     }
 
     /// A line for each value.
     pub const fn pretty() -> Self {
-        Self { depth: Some(0), has_value: false }
+        Self { depth: Some(0), has_value: false, is_name: false }
     }
 
     /// The same inside so many arrays and objects.
     pub const fn nested(depth: usize) -> Self {
-        Self { depth: Some(depth), has_value: false }
+        Self { depth: Some(depth), has_value: false, is_name: false }
     }
 
     /// Goes to the next line, if there is one for each value.
@@ -74,11 +76,11 @@ impl Formatter for Escaping {
     }
 
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
         // serde_json has escaped the other control characters of ASCII.
-        if fragment.is_ascii() && !fragment.contains('\x7f') {
+        if self.is_name || fragment.bytes().filter(|&byte| byte >= 0x7f).count() == 0 {
             return out.write_all(fragment.as_bytes());
         }
+        let mut rest = fragment;
         while let Some(index) = rest.find(escape::is_dangerous) {
             let (harmless, from) = rest.split_at(index);
             out.write_all(harmless.as_bytes())?;
@@ -118,7 +120,13 @@ impl Formatter for Escaping {
     }
 
     fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.is_name = true;
         self.begin_value(out, first)
+    }
+
+    fn end_object_key<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.is_name = false;
+        Ok(())
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
@@ -135,9 +143,13 @@ impl Formatter for Escaping {
 pub struct LaidOut(Vec<u8>);
 
 impl LaidOut {
-    /// Lays them out as `layout` does.
-    pub fn of(values: impl Iterator<Item = impl Serialize>, layout: Escaping) -> serde_json::Result<Self> {
-        let mut text = Vec::new();
+    /// Lays them out as `layout` does, in the memory of an earlier text.
+    pub fn of(
+        values: impl Iterator<Item = impl Serialize>,
+        layout: Escaping,
+        mut text: Vec<u8>,
+    ) -> serde_json::Result<Self> {
+        text.clear();
         for (index, value) in values.enumerate() {
             if index > 0 {
                 layout.begin_value(&mut text, false).map_err(serde_json::Error::io)?;
@@ -145,6 +157,11 @@ impl LaidOut {
             value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, layout))?;
         }
         Ok(Self(text))
+    }
+
+    /// The memory, to be used again.
+    pub fn into_memory(self) -> Vec<u8> {
+        self.0
     }
 }
 

@@ -1,6 +1,6 @@
 //! Types of the JSON that several parts of the document use, and how they are made.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 #[cfg(test)]
 use schemars::JsonSchema;
@@ -38,12 +38,13 @@ pub fn remedy(remedy: &Remedy) -> WireRemedy<'_> {
 #[cfg_attr(test, derive(JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Endpoint"))]
 pub struct WireEndpoint {
-    pub address: String,
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub address: IpAddr,
     pub port: u16,
 }
 
 pub fn endpoint(address: SocketAddr) -> WireEndpoint {
-    WireEndpoint { address: address.ip().to_string(), port: address.port() }
+    WireEndpoint { address: address.ip(), port: address.port() }
 }
 
 #[derive(Debug, Serialize)]

@@ -20,8 +20,12 @@ pub struct Ports<'a> {
     pub depth: Option<usize>,
 }
 
-/// So many are laid out at once by a thread. That takes ten times as long as to start one.
-const TOGETHER: usize = 500;
+/// So many are laid out as one text.
+const TOGETHER: usize = 100;
+
+/// So many texts for each thread are laid out before they are written. This takes far longer than to
+/// start a thread, and two megabytes.
+const TEXTS: usize = 8;
 
 impl Serialize for Ports<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -30,13 +34,17 @@ impl Serialize for Ports<'_> {
             _ => return serializer.collect_seq(self.reports.iter().map(|report| port(report, self.processes))),
         };
         let mut list = serializer.serialize_seq(None)?;
-        // Some at a time, so that their text takes little memory.
-        for some in self.reports.chunks(TOGETHER * threads) {
-            let texts = threads::map(some.chunks(TOGETHER).collect(), threads, |part| {
-                LaidOut::of(part.iter().map(|report| port(report, self.processes)), Escaping::nested(depth))
+        let mut memory = vec![Vec::new(); TEXTS * threads];
+        for some in self.reports.chunks(TOGETHER * TEXTS * threads) {
+            let parts = some.chunks(TOGETHER).zip(memory.drain(..)).collect();
+            let texts = threads::map(parts, threads, |(part, memory)| {
+                let ports = part.iter().map(|report| port(report, self.processes));
+                LaidOut::of(ports, Escaping::nested(depth), memory)
             });
             for text in texts {
-                list.serialize_element(&text.map_err(S::Error::custom)?)?;
+                let text = text.map_err(S::Error::custom)?;
+                list.serialize_element(&text)?;
+                memory.push(text.into_memory());
             }
         }
         list.end()
@@ -52,7 +60,7 @@ mod tests {
 
     #[test]
     fn threads_write_what_one_would() {
-        for count in [0, 1, TOGETHER, TOGETHER + 1, 5 * TOGETHER + 7] {
+        for count in [0, 1, TOGETHER, TOGETHER + 1, 50 * TOGETHER + 7] {
             let ports = (0..count).map(|port| Observed::of(u16::try_from(port).unwrap(), Protocol::Tcp)).collect();
             let (host, sockets) = (crate::testing::host(), Vec::new());
             let snapshot = Snapshot { host, sockets, processes: Vec::new(), gaps: Vec::new() };
