@@ -258,8 +258,8 @@ fn respawning(script: &str, directory: &Path) -> Background {
 }
 
 /// A role needs a line of input to begin, and must not see the end of its input before it is ended.
-/// So its reader also has the pipe open for writing.
-const SERVE: &str = "echo go >&3; \"$@\" <&3 >/dev/null 2>&1";
+/// So its reader also has the pipe open for writing, and it ends with the shell.
+const SERVE: &str = "echo go >&3; setpriv --pdeathsig KILL \"$@\" <&3 >/dev/null 2>&1";
 
 #[test]
 fn a_loop_that_starts_it_again_is_named() {
