@@ -3,8 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::common::cgroup::Cgroup;
+use crate::common::role::Role;
 use crate::common::{
     Background, NOBODY, Run, codes, has, in_namespace, is_root, json, json_of, owners, port, portcheck_as_nobody, run,
     skip,
@@ -155,5 +158,29 @@ fn free_ports_in_a_row_are_one_row_of_a_table_and_one_element_each_of_json() {
         let table = run(&["3000-3010/tcp"]).stdout;
         assert!(table.contains("3000-3004/tcp") && table.contains("3006-3010/tcp"), "{table}");
         assert_eq!(json(&["3000-3010/tcp"])["ports"].as_array().unwrap().len(), 11);
+    });
+}
+
+/// Regression: /b of a cgroup namespace was taken for /b of the whole tree, which is somebody else's.
+#[test]
+fn a_cgroup_namespace_is_not_taken_for_the_whole_tree() {
+    in_namespace(|| {
+        if !is_root() || !has("unshare") {
+            return skip("needs root and unshare(1)");
+        }
+        let name = format!("portcheck-test-inside-{}", std::process::id());
+        let make = |path: &str| Cgroup::make(path).map_err(|reason| skip(&reason));
+        let Ok(ours) = make(&format!("/{name}-above")) else { return };
+        let Ok(inner) = make(&format!("/{name}-above/{name}")) else { return };
+        let Ok(other) = make(&format!("/{name}")) else { return };
+        std::fs::write(other.path().join("cgroup.freeze"), "1").unwrap();
+        assert!(std::fs::read_to_string(other.path().join("cgroup.events")).unwrap().contains("frozen 1"));
+        let (server, _) = Role::playing("listen 127.0.0.1:8080");
+        inner.add(server.pid());
+        let mut inside = ours.command(Path::new("unshare"), 0, 0);
+        inside.args(["--cgroup", env!("CARGO_BIN_EXE_portcheck"), "8080/tcp", "--json"]);
+        let answer = json_of(inside);
+        let tcp = port(&answer, 8080, "tcp");
+        assert_eq!((codes(tcp), owners(tcp)), (vec!["listener"], vec![server.pid()]));
     });
 }

@@ -21,11 +21,19 @@ pub struct Hierarchy {
 /// put elsewhere.
 const ROOT_ID: u64 = 1;
 
+/// The inode of the first cgroup namespace (`PROC_CGROUP_INIT_INO` of linux/proc_ns.h).
+const INITIAL_NAMESPACE: u64 = 0xEFFF_FFFB;
+
 impl Hierarchy {
     /// Finds the mount. `None` if there is none.
     pub fn find(proc: &Path) -> Option<Self> {
-        // Where systemd mounts it. The list of mounts is long where containers run.
-        if let Some(mount) = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().find(|path| is_whole_tree(path)) {
+        // Where systemd mounts it. The list of mounts is long where containers run. But only the list
+        // tells if more is mounted than the part that a cgroup namespace calls the root.
+        let is_first = |namespace: fs::Metadata| namespace.ino() == INITIAL_NAMESPACE;
+        if fs::metadata(proc.join("self/ns/cgroup")).is_ok_and(is_first)
+            && let Some(mount) =
+                ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().find(|path| is_whole_tree(path))
+        {
             return Some(Self { mount: mount.into() });
         }
         let mounts = fs::read_to_string(proc.join("self/mountinfo")).ok()?;
@@ -133,7 +141,8 @@ pub fn mount_of_cgroup2(mountinfo: &str) -> Option<PathBuf> {
 
 /// Whether all of cgroup2 is mounted there. In a container it may be a part.
 fn is_whole_tree(path: &str) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|system| system.f_type == libc::CGROUP2_SUPER_MAGIC)
+    // CGROUP2_SUPER_MAGIC of linux/magic.h. The type of the field differs between architectures.
+    rustix::fs::statfs(path).is_ok_and(|system| u64::try_from(system.f_type) == Ok(0x6367_7270))
         && fs::metadata(path).is_ok_and(|root| root.ino() == ROOT_ID)
 }
 

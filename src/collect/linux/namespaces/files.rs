@@ -50,8 +50,8 @@ fn in_directory(directory: &Path) -> Vec<(u64, PathBuf)> {
 /// set off a device.
 pub fn inode(path: &Path) -> Option<u64> {
     let file_system = rustix::fs::statfs(path).ok()?;
-    #[expect(clippy::cast_sign_loss, reason = "its type differs between architectures")]
-    let is_namespace = file_system.f_type as u64 & u64::from(u32::MAX) == NSFS;
+    // The type of the field differs between architectures.
+    let is_namespace = u64::try_from(file_system.f_type) == Ok(NSFS);
     let metadata = fs::metadata(path).ok().filter(|_| is_namespace)?;
     Some(metadata.ino())
 }
