@@ -30,6 +30,18 @@ pub fn skip(reason: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
+/// Runs `body` in a network namespace of its own, with loopback up, so that sockets of other tests
+/// are not there.
+#[cfg(target_os = "linux")]
+pub fn in_network_namespace(body: impl FnOnce() + Send) {
+    let prepared = || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).is_ok()
+            && std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status().is_ok_and(|it| it.success())
+    };
+    let alone = || if prepared() { body() } else { skip("no network namespace can be made") };
+    std::thread::scope(|scope| scope.spawn(alone).join()).unwrap();
+}
+
 /// A TCP listener whose owner nobody asked for.
 pub fn listener(local: &str) -> Socket {
     let local: SocketAddr = local.parse().unwrap();

@@ -3,7 +3,7 @@
 //! Read only if a port that was asked about has an owner, and full details are wanted. Of all
 //! processes, only the owners are inspected again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::mem::MaybeUninit;
 use std::path::Path;
@@ -26,7 +26,8 @@ pub struct Holdings {
 }
 
 impl Holdings {
-    /// Reads the tables again: `entries` are the sockets that were asked about. `None` if that is not asked for, or fails.
+    /// Reads the tables again: `entries` are the sockets that were asked about. `None` if that is not
+    /// asked for, or fails.
     pub fn read(tables: &mut Tables, scope: &Scope, entries: &[Entry], host: &Host) -> Option<Self> {
         let is_asked = scope.detail == Detail::Full && !scope.targets.is_empty() && scope.namespaces != Namespaces::All;
         if !is_asked || !entries.iter().any(|entry| entry.socket.state.is_waiting()) {
@@ -34,11 +35,13 @@ impl Holdings {
         }
         let mut holdings = Self::default();
         let counts = tables.count();
-        let mut servers = 0_usize;
+        let mut servers = HashSet::new();
         for (protocol, states) in [(Protocol::Tcp, States::LISTENING), (Protocol::Udp, States::ALL)] {
-            for Entry { socket, .. } in tables.read(protocol, states, &PortSet::all()).ok()? {
+            for Entry { socket, .. } in tables.read_counted(counts, protocol, states, &PortSet::all()).ok()? {
                 let port = socket.local.port();
-                servers += usize::from(socket.state == State::Listen);
+                if socket.state == State::Listen {
+                    servers.insert(socket.inode);
+                }
                 let is_server = match socket.state {
                     State::Listen => true,
                     // Of clients the kernel has picked the port.
@@ -54,8 +57,10 @@ impl Holdings {
         let listeners: Vec<&Socket> =
             entries.iter().map(|entry| &entry.socket).filter(|socket| socket.state == State::Listen).collect();
         holdings.clients = listeners.iter().filter_map(|listener| Some((listener.inode?, 0))).collect();
-        // If all are servers, none has a connection.
-        if !listeners.is_empty() && counts.is_none_or(|counts| counts.of(Protocol::Tcp) != servers) {
+        // If all sockets are servers, before and after these were read, there is no connection.
+        let all_are_servers = counts.is_some_and(|counts| counts.of(Protocol::Tcp) == servers.len());
+        let has_no_client = all_are_servers && tables.count() == counts;
+        if !listeners.is_empty() && !has_no_client {
             holdings.count_clients(tables, &listeners)?;
         }
         Some(holdings)

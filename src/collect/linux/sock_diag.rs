@@ -87,7 +87,7 @@ impl SockDiag {
         expected: usize,
     ) -> Result<Dump, Failure> {
         let mut dump = Dump::default();
-        // Memory that is not used is not taken. Where it cannot be had, the list grows.
+        // Memory that is not used is not taken. If it is refused, the list grows as it is filled.
         let _ = dump.entries.try_reserve(expected);
         for _ in 0..ATTEMPTS {
             dump.entries.clear();

@@ -1,20 +1,18 @@
 //! How many sockets there are, so that a table without one of them need not be walked: the kernel's
 //! tables have room for hundreds of thousands, and a walk takes as long if they are empty.
 
-use std::fs;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::model::Protocol;
 
-/// Of the calling thread's network namespace, in which its netlink sockets are, too.
-const DIRECTORY: &str = "/proc/thread-self/net";
-
-/// How many sockets there are in our network namespace, as /proc/net/sockstat and sockstat6 tell
-/// (net/ipv4/proc.c, net/ipv6/proc.c).
+/// How many sockets there are in the calling thread's network namespace, as sockstat and sockstat6 of
+/// /proc/thread-self/net tell (net/ipv4/proc.c, net/ipv6/proc.c).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     /// TCP sockets that listen or have a connection: those that the kernel has hashed
-    /// (`sock_prot_inuse_add`). Half-open connections and remnants are not counted.
+    /// (`sock_prot_inuse_add`). SYN_RECV and TIME_WAIT are not counted.
     tcp: usize,
     /// UDP sockets with a port.
     udp: usize,
@@ -23,15 +21,19 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts them. `None` where the kernel does not tell.
-    pub fn read() -> Option<Self> {
-        let read = |file: &str| fs::read_to_string(Path::new(DIRECTORY).join(file)).ok();
-        // IPv6 comes first: then a socket that is opened in between makes more of them anywhere, and not less.
-        let ipv6 = read("sockstat6")?;
-        Self::parse(&read("sockstat")?, &ipv6)
+    /// Counts them. `None` where the kernel does not tell, or while sockets come and go: the numbers are
+    /// read one after the other, and those of two moments could hide a socket. So they have to be the
+    /// same twice.
+    pub fn read(proc: &Path) -> Option<Self> {
+        let open = |name: &str| File::open(proc.join("thread-self/net").join(name)).ok();
+        let (ipv6, ipv4) = (open("sockstat6")?, open("sockstat")?);
+        let both = || Some((text(&ipv6)?, text(&ipv4)?));
+        let (first, (ipv6, ipv4)) = (both()?, both()?);
+        (first == (ipv6, ipv4))
+            .then(|| Self::parse(std::str::from_utf8(&ipv4).ok()?, std::str::from_utf8(&ipv6).ok()?))?
     }
 
-    /// Reads the text of sockstat and sockstat6.
+    /// Parses the text of sockstat and sockstat6.
     pub fn parse(ipv4: &str, ipv6: &str) -> Option<Self> {
         Some(Self {
             tcp: number(ipv4, "TCP", "inuse")? + number(ipv6, "TCP6", "inuse")?,
@@ -54,6 +56,13 @@ impl Counts {
     }
 }
 
+/// The file as it is now. One that is opened once is read twice in a few microseconds.
+fn text(file: &File) -> Option<[u8; 512]> {
+    let mut text = [b'\n'; 512];
+    file.read_at(&mut text, 0).ok()?;
+    Some(text)
+}
+
 /// A number in a line such as `TCP: inuse 27 orphan 0 tw 10 alloc 30 mem 4`.
 fn number(text: &str, protocol: &str, name: &str) -> Option<usize> {
     let line = text.lines().find_map(|line| line.strip_prefix(protocol)?.strip_prefix(": "))?;
@@ -64,7 +73,7 @@ fn number(text: &str, protocol: &str, name: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{SocketAddr, TcpListener, UdpSocket};
+    use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 
     use socket2::{Domain, Socket, Type};
 
@@ -81,31 +90,53 @@ mod tests {
         }
     }
 
-    /// Other tests open sockets in our namespace meanwhile.
+    /// What is counted in our network namespace, and how many more TCP sockets there are anywhere.
+    /// Other tests open and close some meanwhile.
+    fn counted() -> (usize, usize, usize) {
+        let Counts { tcp, udp, tcp_anywhere } =
+            std::iter::repeat_with(|| Counts::read(Path::new("/proc"))).take(100_000).flatten().next().unwrap();
+        (tcp, udp, tcp_anywhere.saturating_sub(tcp))
+    }
+
     #[test]
     fn every_kind_of_socket_is_counted_by_the_kernel() {
-        std::thread::spawn(|| {
-            if nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).is_err() {
-                return crate::testing::skip("no right to make a network namespace");
+        crate::testing::in_network_namespace(|| {
+            if !Path::new("/proc/thread-self/net/sockstat6").exists() {
+                return crate::testing::skip("no IPv6");
             }
-            let counts = || {
-                let Counts { tcp, udp, .. } = Counts::read().unwrap();
-                (tcp, udp)
-            };
+            let counts = || (counted().0, counted().1);
             assert_eq!(counts(), (0, 0));
-            let _bound = [(Domain::IPV4, "0.0.0.0:0"), (Domain::IPV6, "[::]:0")].map(|(family, address)| {
-                let socket = Socket::new(family, Type::STREAM, None).unwrap();
-                socket.bind(&address.parse::<SocketAddr>().unwrap().into()).unwrap();
-                socket
-            });
-            assert_eq!(counts(), (0, 0));
-            assert!(Counts::read().unwrap().may_have_bound());
-            let _listeners = ["0.0.0.0:80", "[::]:81"].map(|address| TcpListener::bind(address).unwrap());
+            let listeners = ["0.0.0.0:80", "[::]:81"].map(|address| TcpListener::bind(address).unwrap());
             assert_eq!(counts(), (2, 0));
-            let _datagrams = ["0.0.0.0:53", "[::]:54"].map(|address| UdpSocket::bind(address).unwrap());
-            assert_eq!(counts(), (2, 2));
-        })
-        .join()
-        .unwrap();
+            let client = TcpStream::connect("127.0.0.1:80").unwrap();
+            assert_eq!(counts(), (4, 0));
+            let datagrams = ["0.0.0.0:53", "[::]:54"].map(|address| UdpSocket::bind(address).unwrap());
+            datagrams[0].connect("127.0.0.1:9").unwrap();
+            assert_eq!(counts(), (4, 2));
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            assert_eq!(counts(), (0, 0));
+            drop((listeners, client, datagrams));
+        });
+    }
+
+    #[test]
+    fn sockets_that_are_only_bound_are_those_that_are_counted_nowhere_else() {
+        crate::testing::in_network_namespace(|| {
+            if !Path::new("/proc/thread-self/net/sockstat6").exists() {
+                return crate::testing::skip("no IPv6");
+            }
+            let grows_by_two = || {
+                let before = counted();
+                let _bound = [(Domain::IPV4, "0.0.0.0:0"), (Domain::IPV6, "[::]:0")].map(|(family, address)| {
+                    let socket = Socket::new(family, Type::STREAM, None).unwrap();
+                    socket.bind(&address.parse::<SocketAddr>().unwrap().into()).unwrap();
+                    socket
+                });
+                let after = counted();
+                (after.0, after.1, after.2) == (before.0, before.1, before.2 + 2)
+            };
+            // Other tests change the number anywhere, in either direction.
+            assert!((0..1000).filter(|_| grows_by_two()).count() > 100);
+        });
     }
 }

@@ -11,7 +11,7 @@ use super::sock_diag::{Entry, SockDiag, States};
 use super::sockstat::Counts;
 use crate::collect::Scope;
 use crate::error::Error;
-use crate::model::{Family, Gap, Protocol, gap};
+use crate::model::{Family, Gap, Protocol, State, gap};
 use crate::port_set::PortSet;
 
 /// Access to the tables, and what they were found not to show.
@@ -20,8 +20,6 @@ pub struct Tables {
     proc: PathBuf,
     /// `None` after netlink was refused.
     diag: Option<SockDiag>,
-    /// How many sockets there were by the last [`Self::count`].
-    counts: Option<Counts>,
     gaps: Vec<Gap>,
 }
 
@@ -39,7 +37,7 @@ impl Tables {
     /// The text alone, under `proc`: the directory of a process shows the tables of its network
     /// namespace.
     pub fn text(proc: PathBuf) -> Self {
-        Self { proc, diag: None, counts: None, gaps: Vec::new() }
+        Self { proc, diag: None, gaps: Vec::new() }
     }
 
     /// Reads the sockets that `scope` asks for: waiting sockets first, and connections only if
@@ -68,7 +66,7 @@ impl Tables {
     fn read_waiting(&mut self, scope: &Scope) -> Result<Vec<Entry>, Error> {
         let ports = scope.ports();
         let mut entries = Vec::new();
-        self.count();
+        let counts = self.count();
         if scope.protocols.contains(&Protocol::Tcp) {
             let states: &[States] = match (scope.connections, scope.tcp_info) {
                 (false, _) => &[States::WAITING],
@@ -76,29 +74,52 @@ impl Tables {
                 (true, true) => &[States::ALL],
             };
             for &states in states {
-                add(&mut entries, self.read(Protocol::Tcp, states, &ports)?);
+                add(&mut entries, self.read_counted(counts, Protocol::Tcp, states, &ports)?);
             }
         }
         if scope.protocols.contains(&Protocol::Udp) {
-            entries.extend(self.read(Protocol::Udp, States::ALL, &ports)?);
+            entries.extend(self.read_counted(counts, Protocol::Udp, States::ALL, &ports)?);
         }
         Ok(entries)
     }
 
-    /// Counts all sockets, so that [`Self::read`] leaves out walks that can find none.
-    pub fn count(&mut self) -> Option<Counts> {
-        self.counts = self.diag.as_ref().and_then(|_| Counts::read());
-        self.counts
+    /// Counts all sockets. `None` where netlink was refused.
+    pub fn count(&self) -> Option<Counts> {
+        self.diag.as_ref().and_then(|_| Counts::read(&self.proc))
+    }
+
+    /// The sockets of `protocol` in `states` with a local port in `ports`, without the walks that can
+    /// find none by `counts`.
+    pub fn read_counted(
+        &mut self,
+        counts: Option<Counts>,
+        protocol: Protocol,
+        states: States,
+        ports: &PortSet,
+    ) -> Result<Vec<Entry>, Error> {
+        let Some(counts) = counts else { return self.read(protocol, states, ports) };
+        let states = match (protocol, states) {
+            (Protocol::Udp, _) if counts.of(protocol) == 0 => return Ok(Vec::new()),
+            (Protocol::Tcp, States::WAITING) if !counts.may_have_bound() => States::LISTENING,
+            _ => states,
+        };
+        // Most of them are connections.
+        let is_most = ports.is_all() && states.have(State::Established);
+        self.read_expected(protocol, states, ports, if is_most { counts.of(protocol) } else { 0 })
     }
 
     /// The sockets of `protocol` in `states` with a local port in `ports`.
     pub fn read(&mut self, protocol: Protocol, states: States, ports: &PortSet) -> Result<Vec<Entry>, Error> {
-        let states = match (self.counts, protocol, states) {
-            (Some(counts), Protocol::Udp, _) if counts.of(protocol) == 0 => return Ok(Vec::new()),
-            (Some(counts), Protocol::Tcp, States::WAITING) if !counts.may_have_bound() => States::LISTENING,
-            _ => states,
-        };
-        let expected = self.counts.filter(|_| ports.is_all()).map_or(0, |counts| counts.of(protocol));
+        self.read_expected(protocol, states, ports, 0)
+    }
+
+    fn read_expected(
+        &mut self,
+        protocol: Protocol,
+        states: States,
+        ports: &PortSet,
+        expected: usize,
+    ) -> Result<Vec<Entry>, Error> {
         if let Some(diag) = &mut self.diag {
             match diag.dump(protocol, states, ports, expected) {
                 Ok(dump) => {
@@ -228,7 +249,7 @@ fn lists_bound_sockets(diag: &mut SockDiag) -> Result<bool, io::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Socket, State};
+    use crate::model::Socket;
 
     /// On a kernel that is new enough, the check must agree with its release.
     #[test]
@@ -247,22 +268,25 @@ mod tests {
 
     #[test]
     fn a_walk_is_left_out_where_the_counts_say_that_it_finds_nothing() {
-        let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        bound.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        let port = bound.local_addr().unwrap().as_socket().unwrap().port();
-        let _datagrams = std::net::UdpSocket::bind(("127.0.0.1", port)).unwrap();
-        let ports = [(port, port)].into_iter().collect();
-        let mut tables = Tables::open(Path::new("/proc"));
-        let found = |tables: &mut Tables| {
-            [(Protocol::Tcp, States::WAITING), (Protocol::Udp, States::ALL)]
-                .map(|(protocol, states)| tables.read(protocol, states, &ports).unwrap().len())
-        };
-        let uncounted = found(&mut tables);
-        assert_eq!(uncounted[1], 1);
-        assert!(tables.count().is_some());
-        assert_eq!(found(&mut tables), uncounted);
-        tables.counts = Counts::parse("TCP: inuse 3 alloc 5\nUDP: inuse 0\n", "TCP6: inuse 2\nUDP6: inuse 0\n");
-        assert_eq!(found(&mut tables), [0, 0]);
+        crate::testing::in_network_namespace(|| {
+            let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            bound.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 8080)).into()).unwrap();
+            let _datagrams = std::net::UdpSocket::bind("127.0.0.1:8080").unwrap();
+            let ports = [(8080, 8080)].into_iter().collect();
+            let mut tables = Tables::open(Path::new("/proc"));
+            let mut found = |counts| {
+                [(Protocol::Tcp, States::WAITING), (Protocol::Udp, States::ALL)]
+                    .map(|(protocol, states)| tables.read_counted(counts, protocol, states, &ports).unwrap().len())
+            };
+            let uncounted = found(None);
+            assert_eq!(uncounted[1], 1);
+            for _ in 0..100 {
+                assert_eq!(found(Counts::read(Path::new("/proc"))), uncounted);
+            }
+            let counts = Counts::parse("TCP: inuse 3 alloc 5\nUDP: inuse 0\n", "TCP6: inuse 2\nUDP6: inuse 0\n");
+            assert!(counts.is_some());
+            assert_eq!(found(counts), [0, 0]);
+        });
     }
 
     #[test]
