@@ -29,6 +29,9 @@ pub struct Diagnosis {
     pub circumstances: Circumstances,
 }
 
+/// To judge so many ports takes far longer than a thread takes to start.
+const WORTH_A_THREAD: usize = 1000;
+
 impl Diagnosis {
     /// Applies the rules to each port. Processes that no port or finding mentions are left out.
     pub fn judge(request: &Request, ports: Vec<Observed>, snapshot: Snapshot) -> Self {
@@ -41,7 +44,7 @@ impl Diagnosis {
         let mut diagnosis = Self { inside, processes, gaps, circumstances, ..Self::of_no_ports(host) };
         // The limits that were read are those of the namespace that was looked at.
         let elsewhere = diagnosis.host.without_limits();
-        let threads = threads_for(ports.len());
+        let threads = threads::for_items(ports.len(), WORTH_A_THREAD);
         let mut reports: Vec<PortReport> = ports.into_iter().map(PortReport::from).collect();
         threads::each(&mut reports, threads, |PortReport { observed, verdict }| {
             let service = services.as_ref().and_then(|known| known.lookup(observed.port, observed.protocol));
@@ -97,12 +100,6 @@ impl Diagnosis {
     }
 }
 
-/// How many threads judge so many ports. A thousand take far longer than a thread takes to start.
-fn threads_for(ports: usize) -> usize {
-    const WORTH_A_THREAD: usize = 1000;
-    if ports < 2 * WORTH_A_THREAD { 1 } else { threads::most() }
-}
-
 /// Our sandbox and addresses, if bind(2) gave a reason to look at them.
 fn circumstances(ports: &[Observed]) -> Circumstances {
     let is_any = |port: &Observed, is: fn(Outcome) -> bool| port.attempts.iter().any(|attempt| is(attempt.outcome));
@@ -119,10 +116,13 @@ fn circumstances(ports: &[Observed]) -> Circumstances {
 
 /// The ports of these sockets, each with its own, in order. Our own network namespace comes first.
 pub fn by_port(mut sockets: Vec<Socket>) -> Vec<Observed> {
-    sockets.sort_by_cached_key(|socket| (socket.local.port(), socket.protocol, socket.namespace.clone()));
-    let mut ports: Vec<Observed> = Vec::with_capacity(sockets.len());
+    let port_of = |socket: &Socket| (socket.local.port(), socket.protocol);
+    sockets.sort_unstable_by(|a, b| {
+        port_of(a).cmp(&port_of(b)).then_with(|| a.namespace.cmp(&b.namespace)).then_with(|| in_order(a, b))
+    });
+    let mut ports: Vec<Observed> = Vec::new();
     for socket in sockets {
-        let (port, protocol) = (socket.local.port(), socket.protocol);
+        let (port, protocol) = port_of(&socket);
         let is_it =
             |last: &&mut Observed| (last.port, last.protocol, &last.namespace) == (port, protocol, &socket.namespace);
         match ports.last_mut().filter(is_it) {
@@ -133,9 +133,6 @@ pub fn by_port(mut sockets: Vec<Socket>) -> Vec<Observed> {
                 ..Observed::of(port, protocol)
             }),
         }
-    }
-    for port in &mut ports {
-        port.sockets.sort_by(in_order);
     }
     ports
 }

@@ -3,9 +3,21 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// How many threads can work at once.
+/// How many threads can work at once: one for each processor that this process may use, and 32 at
+/// most.
 pub fn most() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+    // The standard library also reads the limits of the cgroup, which takes longer than all else on a
+    // small machine.
+    #[cfg(target_os = "linux")]
+    let processors = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize);
+    #[cfg(not(target_os = "linux"))]
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    processors.clamp(1, 32)
+}
+
+/// How many threads `items` are worth, if `worth_one` of them take longer than a thread to start.
+pub fn for_items(items: usize, worth_one: usize) -> usize {
+    (items / worth_one).clamp(1, most())
 }
 
 /// The results of `f` in the order of `items`, by threads as in [`each`].
@@ -16,7 +28,7 @@ pub fn map<T: Send, R: Send>(items: Vec<T>, at_once: usize, f: impl Fn(T) -> R +
 }
 
 /// Does `work` on each of `items` where it is, by at most `at_once` threads, of which this is one.
-/// Where a thread cannot be had, the others do its work.
+/// Where no thread can be started, the others do its work.
 pub fn each<T: Send>(items: &mut [T], at_once: usize, work: impl Fn(&mut T) + Sync) {
     let helpers = at_once.min(items.len()).saturating_sub(1);
     let left = Mutex::new(items.iter_mut());

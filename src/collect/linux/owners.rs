@@ -21,6 +21,7 @@ use super::pids::{is_gone, list_pids, open_directory};
 use crate::error::Error;
 use crate::model::{Descriptor, Pid};
 use crate::platform::proc::parse_socket_link;
+use crate::platform::threads;
 
 /// What a sweep found, and what it could not inspect.
 #[derive(Debug, Default)]
@@ -104,7 +105,7 @@ pub fn sweep(proc: &Path, wanted: &[u64]) -> Result<Sweep, Error> {
     let next = AtomicUsize::new(0);
     let counter = Counter::new(&root);
     let worker = || sweep_some(&root, &counter, &pids, &next, wanted);
-    let threads = processors().min(pids.len().div_ceil(CHUNK)).max(1);
+    let threads = threads::most().min(pids.len().div_ceil(CHUNK)).max(1);
     let mut sweep = thread::scope(|scope| {
         let spawned: Vec<_> =
             (1..threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, worker).ok()).collect();
@@ -210,12 +211,6 @@ pub fn sockets_of_process(proc: &Path, pid: Pid) -> Option<Vec<u64>> {
     let root = File::open(proc).ok()?;
     sockets_of(root, &format!("{pid}/fd"), &mut buffer, |inode, _| inodes.push(inode)).ok()?;
     Some(inodes)
-}
-
-/// How many processors this process may use. The standard library also reads the limits of the
-/// cgroup, which costs more than the sweep of a small machine.
-pub fn processors() -> usize {
-    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize).clamp(1, 32)
 }
 
 #[cfg(test)]

@@ -13,14 +13,16 @@ use crate::model::{Pid, Process, Socket};
 use crate::platform::threads;
 use crate::supervisor::{self, Supervisor};
 
+/// To read the files of so many takes longer than a thread takes to start.
+const WORTH_A_THREAD: usize = 16;
+
 /// Reads these processes, and all names of users by `users`. Those that have ended are left out.
 pub fn read(proc: &Path, mut pids: Vec<Pid>, detail: Detail, users: &mut Users) -> Result<Vec<Process>, Error> {
     pids.sort_unstable();
     pids.dedup();
-    let threads = threads_for(pids.len());
-    // Twice as many parts as threads, as one may take longer than another. But each reads its ancestors anew.
-    let parts = if threads == 1 { 1 } else { 2 * threads };
-    let parts: Vec<&[Pid]> = pids.chunks(pids.len().div_ceil(parts).max(1)).collect();
+    // One part for each thread, as each part reads its ancestors anew.
+    let threads = threads::for_items(pids.len(), WORTH_A_THREAD);
+    let parts: Vec<&[Pid]> = pids.chunks(pids.len().div_ceil(threads).max(1)).collect();
     let mut processes = Vec::new();
     for read in threads::map(parts, threads, |pids| read_some(proc, pids, detail)) {
         processes.extend(read?);
@@ -54,13 +56,6 @@ pub fn supervisor_of(proc: &Path, pid: Pid) -> Supervisor {
     merged
 }
 
-/// How many threads read the files of so many processes. A few are read in the time in which a thread
-/// starts.
-fn threads_for(processes: usize) -> usize {
-    const WORTH_A_THREAD: usize = 16;
-    if processes < 2 * WORTH_A_THREAD { 1 } else { threads::most() }
-}
-
 /// Adds what sysinfo does not report about the holders.
 pub fn look_closer(proc: &Path, hierarchy: Option<&Hierarchy>, sockets: &[Socket], processes: &mut [Process]) {
     let mut waiting: HashMap<Pid, Vec<u64>> = HashMap::new();
@@ -70,7 +65,7 @@ pub fn look_closer(proc: &Path, hierarchy: Option<&Hierarchy>, sockets: &[Socket
             waiting.entry(pid).or_default().push(inode);
         }
     }
-    let threads = threads_for(processes.len());
+    let threads = threads::for_items(processes.len(), WORTH_A_THREAD);
     threads::each(processes, threads, |process| {
         let holder = Holder::new(proc, process.pid);
         process.is_exe_deleted = holder.is_exe_deleted();

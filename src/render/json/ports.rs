@@ -24,7 +24,7 @@ pub struct Ports<'a> {
 const TOGETHER: usize = 100;
 
 /// So many texts for each thread are laid out before they are written. This takes far longer than to
-/// start a thread, and two megabytes.
+/// start a thread, and some megabyte for each.
 const TEXTS: usize = 8;
 
 impl Serialize for Ports<'_> {
@@ -34,9 +34,9 @@ impl Serialize for Ports<'_> {
             _ => return serializer.collect_seq(self.reports.iter().map(|report| port(report, self.processes))),
         };
         let mut list = serializer.serialize_seq(None)?;
-        let mut memory = vec![Vec::new(); TEXTS * threads];
+        let mut memory = Vec::new();
         for some in self.reports.chunks(TOGETHER * TEXTS * threads) {
-            let parts = some.chunks(TOGETHER).zip(memory.drain(..)).collect();
+            let parts = some.chunks(TOGETHER).map(|part| (part, memory.pop().unwrap_or_default())).collect();
             let texts = threads::map(parts, threads, |(part, memory)| {
                 let ports = part.iter().map(|report| port(report, self.processes));
                 LaidOut::of(ports, Escaping::nested(depth), memory)

@@ -12,11 +12,11 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::Neighbour;
 use crate::collect::Scope;
 use crate::collect::linux::device_name;
-use crate::collect::linux::owners::processors;
 use crate::collect::linux::sock_diag::Entry;
 use crate::collect::linux::tables::Tables;
 use crate::error::Error;
 use crate::model::{Gap, Pid};
+use crate::platform::threads;
 
 /// What was read in a namespace.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub fn read_all(proc: &Path, scope: &Scope, neighbours: &[&Neighbour]) -> Vec<Op
             readings.push((index, neighbour.read(proc, scope)));
         }
     };
-    let threads = processors().min(neighbours.len());
+    let threads = threads::most().min(neighbours.len());
     let mut all: Vec<Option<Reading>> = neighbours.iter().map(|_| None).collect();
     thread::scope(|scope| {
         let spawned: Vec<_> =
