@@ -96,7 +96,7 @@ pub enum Action {
     Reach(reach::ReachArgs),
     /// Tell what answers on a port: protocol, server, certificate
     Identify(identify::IdentifyArgs),
-    /// Tell whether the ports that compose files and the like ask for can be had
+    /// Tell whether the ports that compose files and the like ask for are available
     Preflight(preflight::PreflightArgs),
     /// List the ports that 'portcheck free' keeps for its callers
     Leases(leases::LeasesArgs),
@@ -146,7 +146,7 @@ pub enum Wish {
     Reach(Request, Vec<IpAddr>, Printing),
     /// What answers on ports, some of them typed as URLs.
     Identify(Request, Urls, Printing),
-    /// Whether the ports that manifests ask for can be had.
+    /// Whether the ports that manifests ask for are available.
     Preflight(Request, preflight_command::Options, Following, Printing),
     /// What other machines say.
     Hosts(Box<Question>, Printing),

@@ -1,4 +1,4 @@
-//! Asks bind(2) itself whether a port can be had, on the addresses in question.
+//! Asks bind(2) itself whether a port is available, on the addresses in question.
 //!
 //! Each socket is closed at once. It never listens, so nobody takes it for a server, and it never
 //! connects. SO_REUSEPORT is never set: even a short-lived socket with it changes what later ones

@@ -1,4 +1,4 @@
-//! `portcheck preflight`: can the ports be had that manifests ask for?
+//! `portcheck preflight`: are the ports available that manifests ask for?
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,14 +28,14 @@ pub struct PreflightArgs {
     /// Also the services with this profile of docker compose
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     profile: Vec<String>,
-    /// Append NAME=port lines with free ports for those that cannot be had, such as WEB_PORT=8090
+    /// Append NAME=port lines with free ports for those that are not available, such as WEB_PORT=8090
     #[arg(long, value_name = "FILE", help_heading = "Using others")]
     env_file: Option<PathBuf>,
     #[command(flatten)]
     native: NativeOnly,
     #[command(flatten)]
     output: Output<AllFormats>,
-    /// A command to run if all can be had, with the variables of --env-file
+    /// A command to run if all are available, with the variables of --env-file
     #[arg(last = true, value_name = "CMD", help_heading = None)]
     cmd: Vec<OsString>,
 }

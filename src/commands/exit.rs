@@ -56,7 +56,7 @@ pub enum Command {
     Reach,
     /// What answers on ports was asked.
     Identify,
-    /// Whether the ports of manifests can be had was asked.
+    /// Whether the ports of manifests are available was asked.
     Preflight,
     /// Ports were watched.
     Watch,

@@ -1,4 +1,4 @@
-//! `portcheck preflight`: can the ports be had that manifests ask for?
+//! `portcheck preflight`: are the ports available that manifests ask for?
 //!
 //! A reader for each kind of file says what it asks for ([`Wanted`]). All of it is judged by one
 //! ordinary look at the machine.
@@ -57,14 +57,14 @@ pub struct Report {
     pub files: usize,
 }
 
-/// A port that a line asks for, and whether it can be had.
+/// A port that a line asks for, and whether it is available.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// What is asked for.
     pub wanted: Wanted,
     /// The port; `None` if it cannot be told. Of a range of which any will do, the one to be taken.
     pub port: Option<u16>,
-    /// Whether it can be had.
+    /// Whether it is available.
     pub standing: Standing,
     /// The index of its report in the diagnosis.
     pub report: Option<usize>,
@@ -80,7 +80,7 @@ pub struct Row {
     pub substitute: Option<String>,
 }
 
-/// Whether a port that is asked for can be had.
+/// Whether a port that is asked for is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "kebab-case", const_into_str)]
@@ -136,7 +136,7 @@ pub fn preflight(request: &Request, options: &Options) -> Result<Report, Failure
 }
 
 impl Row {
-    /// Whether it can be had: free, or ours already, or the file gets another one by its variable.
+    /// Whether it is available: free, or ours already, or the file gets another one by its variable.
     pub fn is_fine(&self) -> bool {
         let has_another = self.substitute.is_some() && self.substitute == self.wanted.variable;
         self.standing == Standing::Free || self.is_own && self.standing == Standing::Held || has_another
@@ -144,12 +144,12 @@ impl Row {
 }
 
 impl Report {
-    /// Picks a free port for each that cannot be had, and notes them in the rows.
+    /// Picks a free port for each that is not available, and notes them in the rows.
     pub fn substitute(&mut self) -> Result<Substitutes, Error> {
         substitutes::pick(&mut self.rows, &self.diagnosis.host)
     }
 
-    /// The exit code: whether all ports can be had. What no file names does not count.
+    /// The exit code: Whether all ports are available. What no file names does not count.
     pub fn exit(&self) -> Exit {
         let counted = || self.rows.iter().filter(|row| !row.is_fine() && !row.wanted.is_default);
         let is_doubtful = |row: &Row| matches!(row.standing, Standing::Unknown | Standing::Unresolved);

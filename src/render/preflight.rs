@@ -1,4 +1,4 @@
-//! What manifests ask for, and whether it can be had: a table, and what to do.
+//! What manifests ask for, and whether it is available: a table, and what to do.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use crate::commands::preflight::{Asked, Report, Row, Standing};
 use crate::diagnose::{PortReport, Prominence, Remedy, Severity, Status};
 use crate::prose;
 
-/// Writes a row for each port, and what to do about those that cannot be had.
+/// Writes a row for each port, and what to do about those that are not available.
 pub fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     if report.rows.is_empty() {
         return writeln!(out, "nothing to show: no file asks for a port");
@@ -31,15 +31,17 @@ pub fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<
     writeln!(out, "{}", conclusion(report))
 }
 
-/// How many ports can be had.
+/// How many ports are available.
 pub fn conclusion(report: &Report) -> String {
     let all = report.rows.len();
     let wrong = report.rows.iter().filter(|row| !row.is_fine()).count();
     let ports = if all == 1 { "port" } else { "ports" };
     let files = if report.files == 1 { "1 file" } else { &*format!("{} files", report.files) };
     match wrong {
-        0 => format!("{all} {ports} of {files} can be had"),
-        _ => format!("{wrong} of {all} {ports} of {files} cannot be had"),
+        0 if all == 1 => format!("1 port of {files} is available"),
+        0 => format!("{all} ports of {files} are available"),
+        1 => format!("1 of {all} {ports} of {files} is not available"),
+        _ => format!("{wrong} of {all} {ports} of {files} are not available"),
     }
 }
 
@@ -101,7 +103,7 @@ pub fn holder(report: &Report, row: &Row) -> Option<String> {
     Some(headline::of(&[answered], &report.diagnosis).text)
 }
 
-/// Why a port cannot be had, or why that is no conflict.
+/// Why a port is not available, or why that is no conflict.
 pub fn why(report: &Report, row: &Row) -> Option<String> {
     let other = row.collides_with.and_then(|other| report.rows.get(other));
     let found = || {

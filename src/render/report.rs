@@ -102,7 +102,7 @@ fn free(diagnosis: &Diagnosis, ports: &[&PortReport], style: &Style, paper: &mut
     if style.verbose { verbose::port(ports[0], paper) } else { Ok(()) }
 }
 
-/// Writes about ports that the same process holds, or that cannot be had for the same reason.
+/// Writes about ports that the same process holds, or that are not available for the same reason.
 fn held(diagnosis: &Diagnosis, ports: &[&PortReport], style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
     let headline = headline::of(ports, diagnosis);
     paper.coloured(&headline.text, colour::of(ports[0].verdict.status))?;

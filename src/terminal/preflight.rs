@@ -19,9 +19,9 @@ use crate::request::Request;
 /// What to do besides looking.
 #[derive(Debug, Default)]
 pub struct Following {
-    /// Where to write free ports for those that cannot be had.
+    /// Where to write free ports for those that are not available.
     pub env_file: Option<PathBuf>,
-    /// The command to become if all can be had; none if empty.
+    /// The command to become if all are available; none if empty.
     pub command: Vec<OsString>,
 }
 

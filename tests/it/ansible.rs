@@ -180,7 +180,7 @@ fn files_that_ask_for_ports() {
         std::fs::write(&file, "services:\n  web:\n    ports: ['8080:80']\n").unwrap();
         let mut arguments = value!({"preflight": [file]});
         let (answer, _) = task(&arguments);
-        assert_eq!(told(&answer), (false, false, "1 of 1 port of 1 file cannot be had"));
+        assert_eq!(told(&answer), (false, false, "1 of 1 port of 1 file is not available"));
         assert_eq!(answer["preflight"][0]["status"], "held");
         arguments["state"] = value!("free");
         assert!(told(&task(&arguments).0).0);

@@ -87,7 +87,7 @@ fn what_is_free_is_told_with_its_line() {
         assert_eq!(lines, [5, 6, 10]);
         let table = directory.run(&[]);
         assert_eq!((table.code, table.stderr.as_str()), (0, ""));
-        assert!(table.stdout.ends_with("3 ports of 1 file can be had\n"), "{table:?}");
+        assert!(table.stdout.ends_with("3 ports of 1 file are available\n"), "{table:?}");
     });
 }
 
@@ -111,7 +111,7 @@ fn a_held_port_has_a_holder_and_a_suggestion() {
         assert_eq!(table.code, 1);
         assert!(table.stdout.contains(&format!("set WEB_PORT={suggestion}, which is free")), "{}", table.stdout);
         assert!(table.stdout.contains("kill 4000/tcp"), "{}", table.stdout);
-        assert!(table.stdout.contains("1 of 3 ports of 1 file cannot be had"), "{}", table.stdout);
+        assert!(table.stdout.contains("1 of 3 ports of 1 file is not available"), "{}", table.stdout);
 
         // On another address nobody holds it.
         let other = Directory::with(&[("compose.yaml", "services: {web: {ports: [\"127.0.0.2:4000:80\"]}}\n")]);
@@ -172,7 +172,7 @@ fn a_variable_without_a_value_is_unresolved() {
         assert_eq!(words(&json_of(command))[0], "web 4005/tcp free");
         std::fs::write(directory.path(".env"), "WEB_PORT=4006\n").unwrap();
         assert_eq!(words(&directory.json(&[]))[0], "web 4006/tcp free");
-        // What cannot be had weighs more.
+        // what is not available weighs more.
         let (_server, _) = Role::playing("listen 127.0.0.1:4001");
         std::fs::remove_file(directory.path(".env")).unwrap();
         assert_eq!(directory.json(&[])["exit_code"], 1);

@@ -1,4 +1,4 @@
-//! Whether the ports can be had: one look at the machine for all of them, and the ordinary rules.
+//! Whether the ports are available: one look at the machine for all of them, and the ordinary rules.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -139,7 +139,7 @@ impl Judge<'_> {
         Row { standing, is_own, is_bound_by_root, ..row }
     }
 
-    /// Gives each row that takes any port of a range the first that can be had, as an engine does:
+    /// Gives each row that takes any port of a range the first that is available, as an engine does:
     /// one that nobody holds, and no other row asks for.
     fn choose(&self, rows: &mut [Row]) {
         let mut asked: HashMap<(u16, Protocol), Vec<Option<IpAddr>>> = HashMap::new();

@@ -1,4 +1,4 @@
-//! Free ports in place of those that cannot be had, by the names of variables: `WEB_PORT=8090`.
+//! Free ports in place of those that are not available, by the names of variables: `WEB_PORT=8090`.
 
 use std::collections::BTreeSet;
 

@@ -8,7 +8,7 @@ use crate::port_set::PortSet;
 /// For more rows than these, none is looked for.
 const MOST: usize = 64;
 
-/// Adds to each port that cannot be had the nearest free one. No two rows get the same.
+/// Adds to each port that is not available the nearest free one. No two rows get the same.
 pub fn add(rows: &mut [Row], host: &Host) {
     let mut exclude: PortSet = rows.iter().filter_map(|row| row.port).map(|port| (port, port)).collect();
     for at in (0..rows.len()).filter(|&at| needs_another(rows, at)).take(MOST).collect::<Vec<_>>() {

@@ -41,7 +41,7 @@ pub struct WireChoice {
     pub pool: Vec<(u16, u16)>,
     /// How many ports of `pool`, and preferred ones, were candidates.
     pub candidates: usize,
-    /// The others, and candidates that could not be had; only with -v, or if no port is left.
+    /// The others, and candidates that were not available; only with -v, or if no port is left.
     pub excluded: Vec<WireExcluded>,
 }
 

@@ -48,7 +48,7 @@ pub struct WirePreflight<'a> {
     pub variable: Option<&'a str>,
     /// Who holds it, in words.
     pub holder: Option<String>,
-    /// Why it cannot be had, in words.
+    /// Why it is not available, in words.
     pub reason: Option<String>,
     /// What may surprise, a sentence each.
     pub warnings: Vec<String>,

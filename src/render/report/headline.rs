@@ -7,7 +7,7 @@ use crate::model::State;
 use crate::prose;
 use crate::render::rows::{on, on_addresses};
 
-/// The first line on ports that cannot be had.
+/// The first line on ports that are not available.
 pub struct Headline<'a> {
     /// The line.
     pub text: String,
@@ -78,7 +78,7 @@ fn waiting(port: &PortReport) -> Vec<Group<'_>> {
     groups(sockets)
 }
 
-/// The line on ports that the same process holds, or that cannot be had for the same reason.
+/// The line on ports that the same process holds, or that are not available for the same reason.
 pub fn of<'a>(ports: &[&'a PortReport], diagnosis: &Diagnosis) -> Headline<'a> {
     let first = ports[0];
     let names: Vec<String> = ports.iter().map(|port| port.observed.name()).collect();

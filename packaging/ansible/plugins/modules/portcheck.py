@@ -137,8 +137,8 @@ options:
     elements: str
   preflight:
     description:
-      - Files on the host that ask for ports, such as compose files. Can these ports be had?
-      - With O(state=free), the task fails if one cannot be had.
+      - Files on the host that ask for ports, such as compose files. Are these ports available?
+      - With O(state=free), the task fails if one is not available.
     type: list
     elements: path
   profile:
