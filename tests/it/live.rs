@@ -90,9 +90,9 @@ fn a_small_and_a_large_terminal_show_the_list_the_report_and_the_keys() {
             tmux.press(&["a", "p", "i"]);
             compare("filtered", &tmux.until_without("web-server"));
             tmux.press(&["Enter", "?"]);
-            compare("keys", &tmux.until("draw everything anew"));
+            compare("keys", &tmux.until("redraw the screen"));
             tmux.press(&["q"]);
-            tmux.until_without("draw everything anew");
+            tmux.until_without("redraw the screen");
             tmux.press(&["Enter"]);
             tmux.until("connections ");
             compare("report", &tmux.until("listens on"));

@@ -16,7 +16,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("f", "find a free port"),
     ("Esc", "close the report, then drop the filter"),
     ("Ctrl-Z", "suspend; fg resumes"),
-    ("Ctrl-L", "draw everything anew"),
+    ("Ctrl-L", "redraw the screen"),
     ("?", "show this"),
     ("q, Ctrl-C", "quit"),
     ("mouse", "click a row or a heading; the wheel moves"),

@@ -16,7 +16,7 @@ pub enum Effect {
     Quit,
     /// To stop as by Ctrl-Z, until the shell goes on with it.
     Suspend,
-    /// To draw everything anew.
+    /// To redraw the screen.
     Redraw,
     /// To report on the selected row.
     Report(Box<Row>),
