@@ -303,7 +303,7 @@ impl Wait<'_> {
     /// Whether the ordinary diagnosis agrees. After the look, a server may have ended or started.
     /// Goals that it does not confirm are not met.
     fn confirm(&mut self, diagnosis: &Diagnosis) -> bool {
-        let by_port = by_port(diagnosis);
+        let by_port = reports_by_port(diagnosis);
         let agrees = |goal: &Goal| match &goal.place {
             Place::There(_) => true,
             Place::Here(target) => {
@@ -320,7 +320,7 @@ impl Wait<'_> {
 }
 
 /// The reports by port. Searching all of them for each of thousands of goals would take long.
-fn by_port(diagnosis: &Diagnosis) -> HashMap<u16, Vec<&PortReport>> {
+fn reports_by_port(diagnosis: &Diagnosis) -> HashMap<u16, Vec<&PortReport>> {
     let mut by_port: HashMap<u16, Vec<&PortReport>> = HashMap::new();
     for port in &diagnosis.ports {
         by_port.entry(port.observed.port).or_default().push(port);

@@ -295,7 +295,7 @@ impl<'a> Looker<'a> {
     /// Finds out who listens.
     fn judge(&self, by: &By, goals: &[Goal]) -> Result<Verdict, Error> {
         let diagnosis = check(&Request { detail: Detail::Full, probe: false, ..self.request.clone() })?;
-        let by_port = super::by_port(&diagnosis);
+        let by_port = super::reports_by_port(&diagnosis);
         let mut verdict = Verdict::default();
         for (index, goal) in goals.iter().enumerate() {
             let Place::Here(target) = &goal.place else { continue };
