@@ -29,7 +29,7 @@ pub struct ConnectionsArgs {
     #[command(flatten)]
     filters: Filters,
     /// Count them by this
-    #[arg(long, value_name = "WHAT", value_parser = named::<By>(By::VARIANTS), help_heading = "Output")]
+    #[arg(long, value_name = "WHAT", value_parser = named::<By>(By::VARIANTS), conflicts_with_all = ["pids", "count", "sort", "columns"], help_heading = "Output")]
     by: Option<By>,
     #[command(flatten)]
     columns: Columns<ConnectionColumn>,
@@ -57,6 +57,13 @@ pub const RULES: &[Rule<ConnectionsArgs>] = &[
             !connections.columns.columns.is_empty() && connections.output.format() != Format::Table
         },
         message: common::COLUMNS_ARE_OF_TABLES,
+    },
+    Rule {
+        example: "connections --by peer --format csv",
+        is_broken: |connections| {
+            connections.by.is_some() && !matches!(connections.output.format(), Format::Table | Format::Json)
+        },
+        message: "--by counts in a table or JSON: leave --format out, or write --format json",
     },
     Rule {
         example: "connections --summary --format csv",

@@ -131,8 +131,9 @@ Examples:
   portcheck connections --by process    How many each process has
   portcheck connections --peer 10.0.0.0/8 --sort -sent
 
-Each connection is one row. If both its ends are on this machine, both processes are named. SENT and
-RECEIVED are the bytes that the client sent and received.";
+Each connection is one row. If both its ends are on this machine, both processes are named, and both
+states if they differ. SENT and RECEIVED are the bytes that the client sent and received. A filter
+fits if all of it is true of one end.";
 
 /// Examples of `portcheck kill`.
 pub const KILL: &str = "\

@@ -229,11 +229,13 @@ fn described(
     );
     let owners = sockets.iter().flat_map(|socket| socket.owners.pids()).copied().collect();
     let mut processes = processes::read(proc, owners, scope.detail, &mut users)?;
-    if scope.detail == Detail::Full {
+    if scope.detail == Detail::Full || scope.tcp_info {
         for socket in &mut sockets {
             socket.descriptors =
                 socket.inode.map(|inode| search.sweep.descriptors_of(inode).collect()).unwrap_or_default();
         }
+    }
+    if scope.detail == Detail::Full {
         processes::look_closer(proc, hierarchy.as_ref(), &sockets, &mut processes);
         gaps.extend(socket_units::assign(&mut sockets, &processes));
         unit_files::assign(&mut sockets, &mut processes);

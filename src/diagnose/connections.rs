@@ -38,7 +38,7 @@ pub static OUTGOING: Rule = Rule {
             },
             ..Observation::of(
                 Statement::new(&group, Verb("uses", "use"), Phrase::port(facts))
-                    .and(format!(" for {}, and nothing listens there", peers(&group.sockets))),
+                    .and(format!(" for {}, without listening on it", peers(&group.sockets))),
             )
         })
         .collect()
@@ -71,7 +71,7 @@ pub static LEFTOVER: Rule = Rule {
             ..Observation::of(
                 Statement::new(&group, Verb("still has", "still have"), format!("{} on ", peers(&group.sockets)))
                     .and(Phrase::port(facts))
-                    .and(", and nothing listens there"),
+                    .and(", and nothing listens on it"),
             )
         })
         .collect()

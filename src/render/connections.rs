@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table};
 use strum::VariantArray;
@@ -11,9 +12,10 @@ use super::escape::{self, width_of};
 use super::paper::Paper;
 use super::table::{plain_table, print};
 use super::{Style, report};
-use crate::commands::connections::{Connection, Group, Report};
-use crate::model::{Owners, Process, Socket, TcpInfo, find_process};
-use crate::render::rows::supervisor_of_process;
+use crate::commands::connections::{Connection, Group, Report, unseen};
+use crate::duration::words;
+use crate::model::{Owners, Pid, Process, Socket, TcpInfo, find_process};
+use crate::render::rows::{engine_and_name, supervisor_of_process};
 use crate::request::ConnectionColumn as Column;
 
 /// A column with its cells.
@@ -25,9 +27,9 @@ struct Filled {
 /// Writes the connections, or how many they are.
 pub fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     match &report.groups {
-        Some(groups) => counts(groups, out)?,
-        None if report.connections().len() == 0 => writeln!(out, "nothing to show: no connection matches")?,
-        None => print(&table(report, style), out)?,
+        Some(groups) if !groups.is_empty() => counts(groups, out)?,
+        _ if report.connections().len() == 0 => writeln!(out, "nothing to show: no connection matches")?,
+        _ => print(&table(report, style), out)?,
     }
     match report.time_waits {
         0 => {}
@@ -44,7 +46,7 @@ fn counts(groups: &[Group], out: &mut dyn Write) -> io::Result<()> {
 
 fn table(report: &Report, style: &Style) -> Table {
     let fill = |&column: &Column| {
-        let cell = |connection| escape::terminal(&cell(column, connection, report)).into_owned();
+        let cell = |connection| escape::terminal(&cell(column, connection, report, style)).into_owned();
         Filled { column, cells: report.connections().map(cell).collect() }
     };
     let is_usual = |column: &&Column| rank(**column).is_some_and(|rank| style.verbose || rank < VERBOSE);
@@ -94,6 +96,7 @@ const VERBOSE: u8 = 7;
 const fn rank(column: Column) -> Option<u8> {
     match column {
         Column::From | Column::Client | Column::To | Column::Server => Some(0),
+        Column::Namespace => Some(2),
         Column::State => Some(3),
         Column::Protocol => Some(4),
         Column::Sent | Column::Received => Some(6),
@@ -115,6 +118,7 @@ const fn heading(column: Column) -> &'static str {
         Column::Client => "CLIENT",
         Column::To => "TO",
         Column::Server => "SERVER",
+        Column::Namespace => "NAMESPACE",
         Column::Sent => "SENT",
         Column::Received => "RECEIVED",
         Column::Bytes => "BYTES",
@@ -139,59 +143,83 @@ const fn is_number(column: Column) -> bool {
     )
 }
 
-fn cell(column: Column, connection: Connection<'_>, report: &Report) -> String {
-    let processes = &report.diagnosis.processes;
+fn cell(column: Column, connection: Connection<'_>, report: &Report, style: &Style) -> String {
     let own = connection.own;
     let (from, to) = connection.addresses();
     let (client, server) = connection.client_and_server();
     let name = |end: SocketAddr| match report.names.get(&end.ip()) {
         Some(name) => format!("{name}:{}", end.port()),
-        None => end.to_string(),
+        None => SocketAddr::new(end.ip().to_canonical(), end.port()).to_string(),
     };
     let address = |end: Option<SocketAddr>| end.map(name).unwrap_or_default();
+    let owner = |end: Option<&Socket>| end.map(|end| owner(end, connection, report, style)).unwrap_or_default();
     let info = |text: &dyn Fn(TcpInfo) -> String| own.tcp_info.map(text).unwrap_or_default();
     match column {
         Column::Port => to.unwrap_or(from).port().to_string(),
         Column::Protocol => own.protocol.to_string(),
-        Column::State => own.state.to_string(),
-        Column::Local => own.local.to_string(),
+        Column::State => connection.states(),
+        Column::Local => name(own.local),
         Column::Peer => address(own.remote),
-        Column::Process => owner(Some(own), processes),
+        Column::Process => owner(Some(own)),
         Column::From => name(from),
-        Column::Client => owner(client, processes),
+        Column::Client => owner(client),
         Column::To => address(to),
-        Column::Server => owner(server, processes),
+        Column::Server => owner(server),
+        Column::Namespace => connection.namespaces(),
         Column::Sent => bytes(connection.client_bytes().0),
         Column::Received => bytes(connection.client_bytes().1),
         Column::Bytes => bytes(connection.bytes()),
         Column::Queued => bytes(connection.queued()),
-        Column::Rtt => info(&|info| format!("{:.1} ms", f64::from(info.rtt_us) / 1e3)),
+        Column::Rtt => info(&|info| rtt(info.rtt_us)),
         Column::Retransmits => info(&|info| info.retransmits.to_string()),
-        Column::Idle => info(&|info| format!("{:.1} s", f64::from(info.idle_ms) / 1e3)),
+        Column::Idle => info(&|info| words(Duration::from_millis(info.idle_ms.into()))),
     }
 }
 
-/// `node (4242) in docker shop-web-1`, or that somebody is not to be seen.
-fn owner(socket: Option<&Socket>, processes: &[Process]) -> String {
-    let Some(socket) = socket else { return String::new() };
+/// `node (4242) in docker shop-web-1`, or what is known of a holder that could not be inspected.
+fn owner(socket: &Socket, connection: Connection<'_>, report: &Report, style: &Style) -> String {
     let pids = socket.owners.pids();
-    let Some(process) = pids.first().and_then(|&pid| find_process(processes, pid)) else {
-        let unseen = if socket.owners.is_unsure() { "(hidden)" } else { "(nobody)" };
-        return unseen.to_owned();
+    let process = |pids: &[Pid]| find_process(&report.diagnosis.processes, *pids.first()?);
+    let Some(holder) = process(pids) else {
+        let accepting = connection.waits_for().filter(|_| std::ptr::eq(socket, connection.own));
+        return match accepting.and_then(|listener| process(listener.owners.pids())) {
+            Some(server) => format!("(not accepted by {})", named(server, "")),
+            None => unseen(socket),
+        };
     };
     let sure = if matches!(socket.owners, Owners::Likely { .. }) { "?" } else { "" };
     let others = if pids.len() > 1 { format!(" +{}", pids.len() - 1) } else { String::new() };
-    format!("{} ({}{sure}){others}{}", process.name, process.pid, place(process))
+    let descriptor = socket.descriptors.first().filter(|_| style.verbose);
+    let descriptor = descriptor.map(|descriptor| format!(", fd {}", descriptor.number)).unwrap_or_default();
+    let place = place(holder).or_else(|| published_for(socket)).unwrap_or_default();
+    format!("{}{others}{place}", named(holder, &format!("{sure}{descriptor}")))
+}
+
+/// `node (4242)`, with more behind the number.
+fn named(process: &Process, more: &str) -> String {
+    format!("{} ({}{more})", process.name, process.pid)
 }
 
 /// `node (4242) in docker shop-web-1`.
 pub fn owner_name(process: &Process) -> String {
-    format!("{} ({}){}", process.name, process.pid, place(process))
+    named(process, "") + &place(process).unwrap_or_default()
 }
 
-fn place(process: &Process) -> String {
+/// The container of a process.
+fn place(process: &Process) -> Option<String> {
     let place = supervisor_of_process(process).filter(|_| process.container.is_some());
-    place.map(|place| format!(" in {place}")).unwrap_or_default()
+    place.map(|place| format!(" in {place}"))
+}
+
+/// The container whose port a process forwards.
+fn published_for(socket: &Socket) -> Option<String> {
+    let container = socket.forward.as_ref()?.container.as_ref()?;
+    Some(format!(" for {}", engine_and_name(container)))
+}
+
+/// `23 us`, `1.5 ms`.
+fn rtt(us: u32) -> String {
+    if us < 1000 { format!("{us} us") } else { format!("{:.1} ms", f64::from(us) / 1e3) }
 }
 
 /// `1.2 kB`: powers of 1000.

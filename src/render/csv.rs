@@ -52,6 +52,12 @@ pub fn connections(report: &connections::Report, out: &mut dyn Write) -> io::Res
         "rtt_us",
         "retransmits",
         "remote_name",
+        "send_queue",
+        "receive_queue",
+        "idle_ms",
+        "namespace",
+        "peer_state",
+        "peer_namespace",
     ])?;
     let owner = |socket: &Socket| -> [String; 2] {
         let pids = socket.owners.pids();
@@ -77,8 +83,18 @@ pub fn connections(report: &connections::Report, out: &mut dyn Write) -> io::Res
             info.map(|info| info.retransmits.to_string()).unwrap_or_default(),
             own.remote.and_then(|remote| report.names.get(&remote.ip())).cloned().unwrap_or_default(),
         ];
+        let namespace =
+            |end: Option<&Socket>| end.and_then(|end| Some(end.namespace.as_ref()?.title())).unwrap_or_default();
+        let added = [
+            number(own.send_queue.map(u64::from)),
+            number(own.receive_queue.map(u64::from)),
+            number(info.map(|info| info.idle_ms.into())),
+            namespace(Some(own)),
+            connection.peer.map(|peer| peer.state.to_string()).unwrap_or_default(),
+            namespace(connection.peer),
+        ];
         let peer = connection.peer.map(owner).unwrap_or_default();
-        let cells = start.into_iter().chain(owner(own)).chain(peer).chain(rest);
+        let cells = start.into_iter().chain(owner(own)).chain(peer).chain(rest).chain(added);
         writer.write_record(cells.map(|text: String| cell(&text)))?;
     }
     writer.flush()

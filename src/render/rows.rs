@@ -141,7 +141,8 @@ pub fn supervisor_of_process(process: &Process) -> Option<String> {
     named.or_else(|| name_supervisor(process.container.as_ref(), process.unit.as_ref()))
 }
 
-fn engine_and_name(container: &EngineContainer) -> String {
+/// `docker shop-web-1`.
+pub fn engine_and_name(container: &EngineContainer) -> String {
     format!("{} {}", container.engine.runtime.into_str(), container.title())
 }
 

@@ -81,13 +81,15 @@ pub enum ConnectionColumn {
     To,
     /// The process of the server.
     Server,
+    /// The network namespaces of the ends, if one is not ours.
+    Namespace,
     /// Bytes that the client sent.
     Sent,
     /// Bytes that the client received.
     Received,
     /// Both together.
     Bytes,
-    /// Bytes that wait in the queues of this end.
+    /// Bytes that wait in the queues of both ends.
     Queued,
     /// The round-trip time.
     Rtt,

@@ -30,7 +30,7 @@ const PAIRS: &[(&str, &str, Same)] = &[
     ("lsof -nP -iTCP:8080 -sTCP:LISTEN", "portcheck 8080/tcp", Holders),
     ("lsof -nP -iTCP -sTCP:LISTEN", "portcheck list --tcp", Holders),
     ("lsof -t -iTCP -sTCP:LISTEN", "portcheck list --tcp --pids", Pids),
-    ("lsof -nP -iUDP", "portcheck list --udp", Holders),
+    ("lsof -nP -iUDP", "portcheck list --udp --all", Holders),
     ("lsof -t -iUDP:5353", "portcheck 5353/udp --pids", Pids),
     ("lsof -nP -iTCP -sTCP:ESTABLISHED", "portcheck connections --tcp --state established", Holders),
     ("lsof -t -iTCP -sTCP:ESTABLISHED", "portcheck connections --tcp --state established --pids", Pids),
@@ -51,8 +51,12 @@ const PAIRS: &[(&str, &str, Same)] = &[
     ("ss -tn", "portcheck connections --tcp", Ports),
     ("ss -tnp", "portcheck connections --tcp", Holders),
     ("ss -tn state established", "portcheck connections --tcp --state established", Ports),
-    ("ss -tn state established dport = :8080", "portcheck connections --state established --peer :8080", Ports),
-    ("ss -tn state established dst 127.0.0.0/8", "portcheck connections --state established --peer 127.0.0.0/8", Ports),
+    ("ss -tn state established dport = :8080", "portcheck connections --tcp --state established --peer :8080", Ports),
+    (
+        "ss -tn state established dst 127.0.0.0/8",
+        "portcheck connections --tcp --state established --peer 127.0.0.0/8",
+        Ports,
+    ),
     ("ss -tn state close-wait", "portcheck connections --state close-wait", Ports),
     ("ss -tn state syn-sent", "portcheck connections --state syn-sent", Ports),
     ("ss -Htn state time-wait | wc -l", "portcheck connections --state time-wait --count", Count),
@@ -67,7 +71,7 @@ const PAIRS: &[(&str, &str, Same)] = &[
     ("fuser 5353/udp", "portcheck 5353/udp --pids", Pids),
 ];
 
-/// Listens by TCP on four places and by UDP on one, takes three connections, and closes one of them.
+/// Listens by TCP on four places and by UDP on one with a client, takes three connections, and closes one of them.
 /// The queue of the fourth place is full, so the second client there stays in SYN_SENT.
 const SERVER: &str = "
 import socket, sys
@@ -81,6 +85,7 @@ six = listen(socket.AF_INET6, '::1', 8082)
 full = listen(socket.AF_INET, '127.0.0.1', 8083, queue=0)
 asking = [ask('127.0.0.1', 8083) for _ in range(2)]
 names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); names.bind(('127.0.0.1', 5353))
+question = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); question.connect(('127.0.0.1', 5353))
 print('ready', flush=True)
 held = [web.accept()[0] for _ in range(2)]
 other.accept()[0].close()

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json as value};
 
 use crate::common::netns::Netns;
+use crate::common::role::Role;
 use crate::common::{in_namespace, is_root, json, json_as_nobody, run, skip};
 
 /// A connection to `listener`, with both its ends.
@@ -19,6 +20,11 @@ fn connections(arguments: &[&str]) -> Vec<Value> {
     let answer = json(&[&["connections"], arguments].concat());
     assert_eq!((&answer["command"], &answer["exit_code"]), (&value!("connections"), &value!(0)), "{answer:#}");
     answer["connections"].as_array().unwrap().clone()
+}
+
+/// What the kernel calls a process.
+fn name_of(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap().trim_end().to_owned()
 }
 
 /// Regression for what other tools do: two rows for one connection, with one process each.
@@ -105,6 +111,110 @@ fn filters_all_have_to_fit() {
     });
 }
 
+/// Whose end a filter is about must not be mixed up: the server has no peer on its own port.
+#[test]
+fn a_filter_is_about_one_end() {
+    in_namespace(|| {
+        let (server, _) = Role::playing("listen 127.0.0.1:8080");
+        let client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let [own, other] = [std::process::id(), server.pid()].map(|pid| pid.to_string());
+        for (arguments, count) in [
+            (&["--pid", &own, "--peer", ":8080"][..], 1),
+            (&["--pid", &own, "--local", ":8080"], 0),
+            (&["--pid", &other, "--peer", ":8080"], 0),
+            (&["--pid", &other, "--local", ":8080"], 1),
+            (&["--pid", &other, "--class", "dynamic"], 0),
+        ] {
+            assert_eq!(connections(arguments).len(), count, "{arguments:?}");
+        }
+        // Nobody has accepted it. It waits for who listens.
+        let table = run(&["connections"]).stdout;
+        assert!(table.contains(&format!("(not accepted by {} ({other}))", name_of(server.pid()))), "{table}");
+        drop(client);
+    });
+}
+
+/// Regression: only the state of the server was looked at, so that a leak of the client was not found.
+#[test]
+fn the_state_of_either_end_is_found_and_both_are_shown() {
+    in_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let (mut client, server) = connect(&listener);
+        server.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        for state in ["close-wait", "fin-wait-2"] {
+            let [found] = &connections(&["--state", state])[..] else { panic!("one in {state}") };
+            assert_eq!((&found["state"], &found["peer_state"]), (&value!("fin-wait-2"), &value!("close-wait")));
+            // Regression: the end of the stream was counted as a byte.
+            assert_eq!(found["peer_tcp"]["bytes_received"], 0, "{found:#}");
+        }
+        let table = run(&["connections"]).stdout;
+        assert!(table.contains("close-wait/fin-wait-2  127.0.0.1:"), "{table}");
+        assert_eq!(run(&["connections", "--by", "state"]).stdout, "1  close-wait/fin-wait-2\n");
+    });
+}
+
+#[test]
+fn what_waits_in_the_queues_of_either_end_is_shown() {
+    in_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let (client, mut server) = connect(&listener);
+        server.write_all(&[b'x'; 3000]).unwrap();
+        let waiting = || connections(&[])[0]["peer_tcp"]["receive_queue"] == 3000;
+        crate::common::server::until("the client has all in its queue", waiting);
+        let table = run(&["connections", "--columns", "queued"]).stdout;
+        assert_eq!(table.lines().nth(1).map(str::trim), Some("3.0 kB"), "{table}");
+        drop(client);
+    });
+}
+
+#[test]
+fn the_descriptors_of_both_ends_are_told() {
+    in_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let (client, server) = connect(&listener);
+        let [found] = &connections(&[])[..] else { panic!("one connection") };
+        let pid = std::process::id();
+        for (key, end) in [("owners", &server), ("peer_owners", &client)] {
+            let number = std::os::fd::AsRawFd::as_raw_fd(end);
+            assert_eq!(found[key]["descriptors"], value!([{"pid": pid, "number": number}]), "{found:#}");
+        }
+        let table = run(&["connections", "-v"]).stdout;
+        let number = std::os::fd::AsRawFd::as_raw_fd(&server);
+        assert!(table.contains(&format!("({pid}, fd {number})")), "{table}");
+    });
+}
+
+/// A server of UDP has one socket for all of its clients.
+#[test]
+fn the_server_of_connected_udp_is_named() {
+    in_namespace(|| {
+        let _server = UdpSocket::bind("127.0.0.1:5353").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect("127.0.0.1:5353").unwrap();
+        let [found] = &connections(&["5353/udp"])[..] else { panic!("one connection") };
+        assert_eq!((&found["direction"], &found["peer_state"]), (&value!("outgoing"), &value!("unconnected")));
+        assert_eq!(found["peer_owners"]["pids"], value!([std::process::id()]), "{found:#}");
+        assert_eq!(found["remote"]["port"], 5353);
+    });
+}
+
+#[test]
+fn each_process_has_its_connections_counted() {
+    in_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let (client, _) = Role::playing("connect 127.0.0.1:8080");
+        let _server = listener.accept().unwrap();
+        let counted = run(&["connections", "--by", "process"]).stdout;
+        let mut expected = [client.pid(), std::process::id()].map(|pid| format!("1  {} ({pid})", name_of(pid)));
+        expected.sort();
+        let mut lines: Vec<&str> = counted.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, expected);
+        assert_eq!(run(&["connections", "9", "--by", "process"]).stdout, "nothing to show: no connection matches\n");
+    });
+}
+
 #[test]
 fn what_comes_first_can_be_chosen() {
     in_namespace(|| {
@@ -166,6 +276,8 @@ fn the_ends_of_a_connection_between_namespaces_are_joined() {
         assert_eq!(found["remote"]["address"], "10.9.8.2");
         assert_eq!(found["peer_owners"]["pids"], value!([client.id()]), "{found:#}");
         assert_eq!(found["peer_namespace"]["name"], value!(name));
+        let table = run(&["connections", "-A", "10.9.8.1:8080", "--columns", "to,namespace"]).stdout;
+        assert_eq!(table, format!("TO             NAMESPACE\n10.9.8.1:8080  {name}/here\n"));
         // From here alone, nobody is at the other end.
         let alone = &connections(&["8080"])[0];
         assert_eq!((&alone["peer_owners"], &alone["remote_name"]), (&Value::Null, &Value::Null));

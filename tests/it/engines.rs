@@ -1,6 +1,7 @@
 //! Container engines hold ports for others. Only the container is ever stopped, by its engine, and
 //! never the engine.
 
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -122,8 +123,23 @@ fn a_published_port_is_told_in_the_words_of_who_asks() {
                 assert_eq!(json(&filter)["ports"].as_array().unwrap().len(), count, "{filter:?}");
             }
             assert_eq!(json(&["-A", "--container", "shop-web-1"])["ports"].as_array().unwrap().len(), 2);
+            // Otherwise the kernel passes connections on, and has no socket for them here.
+            if options.is_empty() {
+                connections_to_a_published_port_belong_to_the_container();
+            }
         }
     });
+}
+
+fn connections_to_a_published_port_belong_to_the_container() {
+    let _client = TcpStream::connect("127.0.0.1:4000").unwrap();
+    let filters = [["--container", "shop-web-1"], ["--project", "shop"], ["--project", "bakery"]];
+    let count = |filter: [&str; 2]| {
+        json(&[&["connections", "4000"], &filter[..]].concat())["connections"].as_array().unwrap().len()
+    };
+    assert_eq!(filters.map(count), [1, 1, 0]);
+    let table = run_lines(&["connections", "4000"]);
+    assert!(table[1].contains(" for docker shop-web-1"), "{table:#?}");
 }
 
 /// Who may not ask the engine learns the container's id, the port inside and probably the process, and what is missing.

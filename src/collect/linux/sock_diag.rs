@@ -262,7 +262,7 @@ pub fn parse_entry(payload: &[u8], protocol: Protocol) -> Result<Option<Entry>, 
             // With this attribute the upper layer protocol would be reported, too.
             INET_DIAG_INFO => {
                 mptcp = mptcp.or(Some(false));
-                tcp_info = TcpInfo::parse(value).filter(|_| !state.is_waiting());
+                tcp_info = TcpInfo::parse(value, state).filter(|_| !state.is_waiting());
             }
             INET_DIAG_ULP_INFO => mptcp = Some(is_mptcp(value)?),
             _ => {}

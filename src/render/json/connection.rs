@@ -44,8 +44,13 @@ pub struct WireConnection<'a> {
     pub peer_owners: Option<WireOwners<'a>>,
     /// The network namespace of the other end; null for that of portcheck, or if the end is not here.
     pub peer_namespace: Option<WireNamespace<'a>>,
+    /// The state of the other end, `unconnected` for a server of UDP; null if the end is not here.
+    #[cfg_attr(test, schemars(extend("enum" = or_null(State::VARIANTS))))]
+    pub peer_state: Option<&'static str>,
     /// What the kernel measured at this end; null for UDP, or if it does not tell.
     pub tcp: Option<WireTcp>,
+    /// The same at the other end; null, too, if the end is not here.
+    pub peer_tcp: Option<WireTcp>,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,7 +87,7 @@ pub fn group(group: &Group) -> WireConnectionGroup<'_> {
 }
 
 pub fn connection<'a>(connection: Connection<'a>, report: &'a Report) -> WireConnection<'a> {
-    let Connection { own, peer, direction } = connection;
+    let Connection { own, peer, direction, .. } = connection;
     WireConnection {
         protocol: own.protocol.into_str(),
         state: own.state.into_str(),
@@ -94,7 +99,9 @@ pub fn connection<'a>(connection: Connection<'a>, report: &'a Report) -> WireCon
         owners: super::owners(own),
         peer_owners: peer.map(super::owners),
         peer_namespace: peer.and_then(|peer| peer.namespace.as_deref()).map(super::namespace),
+        peer_state: peer.map(|peer| peer.state.into_str()),
         tcp: tcp(own),
+        peer_tcp: peer.and_then(tcp),
     }
 }
 
