@@ -29,7 +29,13 @@ pub fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<
     match &report.groups {
         Some(groups) if !groups.is_empty() => counts(groups, out)?,
         _ if report.connections().len() == 0 => writeln!(out, "nothing to show: no connection matches")?,
-        _ => print(&table(report, style), out)?,
+        _ => {
+            let (columns, left_out) = columns(report, style);
+            print(&table(report, &columns), out)?;
+            if style.verbose && !left_out.is_empty() {
+                writeln!(out, "not shown, for want of width: {}", left_out.join(", "))?;
+            }
+        }
     }
     match report.time_waits {
         0 => {}
@@ -44,16 +50,20 @@ fn counts(groups: &[Group], out: &mut dyn Write) -> io::Result<()> {
     groups.iter().try_for_each(|group| writeln!(out, "{:>width$}  {}", group.count, escape::terminal(&group.name)))
 }
 
-fn table(report: &Report, style: &Style) -> Table {
+/// The columns that are shown, and the headings of those for which there is no room.
+fn columns(report: &Report, style: &Style) -> (Vec<Filled>, Vec<&'static str>) {
     let fill = |&column: &Column| {
         let cell = |connection| escape::terminal(&cell(column, connection, report, style)).into_owned();
         Filled { column, cells: report.connections().map(cell).collect() }
     };
     let is_usual = |column: &&Column| rank(**column).is_some_and(|rank| style.verbose || rank < VERBOSE);
-    let columns: Vec<Filled> = match &*style.connection_columns {
+    match &*style.connection_columns {
         [] => fit(Column::VARIANTS.iter().filter(is_usual).map(fill).collect(), style.width),
-        chosen => chosen.iter().map(fill).collect(),
-    };
+        chosen => (chosen.iter().map(fill).collect(), Vec::new()),
+    }
+}
+
+fn table(report: &Report, columns: &[Filled]) -> Table {
     let mut table = plain_table();
     table.set_header(columns.iter().map(|filled| heading(filled.column)));
     for row in 0..report.connections().len() {
@@ -68,18 +78,21 @@ fn table(report: &Report, style: &Style) -> Table {
     table
 }
 
-/// Leaves out what is empty, and as much of the rest as it takes to fit into `limit`.
-fn fit(mut columns: Vec<Filled>, limit: Option<u16>) -> Vec<Filled> {
+/// Leaves out what is empty, and as much of the rest as it takes to fit into `limit`. Returns the
+/// headings of the latter, too.
+fn fit(mut columns: Vec<Filled>, limit: Option<u16>) -> (Vec<Filled>, Vec<&'static str>) {
     columns.retain(|filled| filled.cells.iter().any(|cell| !cell.is_empty()));
-    let Some(limit) = limit else { return columns };
+    let mut left_out = Vec::new();
+    let Some(limit) = limit else { return (columns, left_out) };
     let room = usize::from(limit) + usize::from(GUTTER);
     let width = |columns: &[Filled]| columns.iter().map(|filled| filled.width() + usize::from(GUTTER)).sum::<usize>();
     while width(&columns) > room {
         let rank = |&at: &usize| rank(columns[at].column).unwrap_or(0);
         let Some(last) = (0..columns.len()).filter(|at| rank(at) > 0).max_by_key(rank) else { break };
-        columns.remove(last);
+        left_out.push(heading(columns.remove(last).column));
     }
-    columns
+    left_out.reverse();
+    (columns, left_out)
 }
 
 impl Filled {
@@ -240,6 +253,25 @@ pub fn bytes(count: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_matters_least_is_left_out_and_named() {
+        let filled = |column, cell: &str| Filled { column, cells: vec![cell.to_owned()] };
+        let columns = || {
+            let ends =
+                [Column::From, Column::Client, Column::To, Column::Server].map(|end| filled(end, "127.0.0.1:8080"));
+            [filled(Column::Protocol, "tcp"), filled(Column::State, "established")]
+                .into_iter()
+                .chain(ends)
+                .chain([filled(Column::Sent, "0 B"), filled(Column::Namespace, ""), filled(Column::Rtt, "25 us")])
+                .collect()
+        };
+        for (width, left_out) in [(None, &[][..]), (Some(90), &["RTT"]), (Some(80), &["PROTO", "SENT", "RTT"])] {
+            let (shown, missing) = fit(columns(), width);
+            assert_eq!((shown.len(), &*missing), (8 - left_out.len(), left_out), "{width:?}");
+        }
+        assert_eq!(fit(columns(), Some(20)).0.len(), 4, "the ends stay");
+    }
 
     #[test]
     fn bytes_are_rounded_down() {
