@@ -23,6 +23,7 @@ use crate::commands::reach::reach;
 use crate::commands::summary::summary;
 use crate::error::Error;
 use crate::model::Backend;
+use crate::platform::memory;
 use crate::render::{self, ErrorKind, Format};
 use crate::request::Request;
 use crate::terminal::{self, Printing, preflight};
@@ -56,11 +57,13 @@ fn fulfil(wish: Wish) -> Exit {
             look(Command::List, &request, &printing, || list(&request, &filter, order).map(Answer::List))
         }
         Wish::Connections(request, filter, arrangement, printing) => {
+            memory::give_back_large_blocks();
             look(Command::Connections, &request, &printing, || {
                 connections(&request, &filter, arrangement).map(Box::new).map(Answer::Connections)
             })
         }
         Wish::Summary(request, filter, printing) => {
+            memory::give_back_large_blocks();
             look(Command::List, &request, &printing, || summary(&request, &filter).map(Box::new).map(Answer::Summary))
         }
         Wish::Reach(request, from, printing) => {

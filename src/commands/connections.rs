@@ -86,7 +86,7 @@ pub fn connections(request: &Request, filter: &Filter, arrangement: Arrangement)
     });
     let all = pairs.len();
     if !request.connections && !filter.states.contains(&State::TimeWait) {
-        pairs.retain(|pair| sockets[pair.own].state != State::TimeWait);
+        pairs.retain(|pair| pair.of(&sockets).own.state != State::TimeWait);
     }
     let time_waits = all - pairs.len();
     let groups = arrangement.by.map(|by| count(pairs.iter().map(|pair| pair.of(&sockets)), by, &snapshot.processes));
@@ -191,9 +191,9 @@ impl<'a> Connection<'a> {
 /// A connection to a published port is for the container, as the port is.
 fn mark_published(pairs: &[Pair], sockets: &mut [Socket]) {
     for pair in pairs {
-        let forward = pair.listener.and_then(|listener| sockets[listener].forward.as_ref());
+        let forward = pair.of(sockets).listener.and_then(|listener| listener.forward.as_ref());
         if let Some(forward) = forward.filter(|forward| forward.container.is_some()).cloned() {
-            sockets[pair.own].forward = Some(forward);
+            sockets[pair.own as usize].forward = Some(forward);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The memory of a command that runs on and on.
+//! The memory of commands that read a hundred thousand sockets, or that run on and on.
 
 #![allow(unsafe_code, reason = "a call that no safe crate offers")]
 
@@ -6,8 +6,8 @@
 /// before any thread is started.
 ///
 /// Glibc does so until the first of them is freed, and keeps blocks of that size from then on
-/// (`M_MMAP_THRESHOLD` in mallopt(3)). What a look at ten thousand sockets needs would be kept between
-/// looks.
+/// (`M_MMAP_THRESHOLD` in mallopt(3)). What is needed while sockets are read would be kept beside what
+/// is made of them.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn give_back_large_blocks() {
     const LARGE: libc::c_int = 64 * 1024;

@@ -7,24 +7,32 @@ use std::net::SocketAddr;
 use super::{Connection, Direction};
 use crate::model::{Namespace, Protocol, Socket};
 
-/// A connection, by the places of its ends among the sockets. There may be very many.
+/// A place among the sockets. There may be very many, and never four billion.
+type Place = u32;
+
+/// A connection, by the places of its ends.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair {
     /// The server's end, if both are here.
-    pub own: usize,
+    pub own: Place,
     /// The other end, if it is here.
-    pub peer: Option<usize>,
+    pub peer: Option<Place>,
     /// Who opened it.
     pub direction: Option<Direction>,
     /// Who listens for it.
-    pub listener: Option<usize>,
+    pub listener: Option<Place>,
 }
 
 impl Pair {
     /// The connection, of the sockets that were joined.
     pub fn of(self, sockets: &[Socket]) -> Connection<'_> {
-        let [peer, listener] = [self.peer, self.listener].map(|place| place.map(|place| &sockets[place]));
-        Connection { own: &sockets[self.own], peer, direction: self.direction, listener }
+        let at = |place: Place| &sockets[place as usize];
+        Connection {
+            own: at(self.own),
+            peer: self.peer.map(at),
+            direction: self.direction,
+            listener: self.listener.map(at),
+        }
     }
 }
 
@@ -41,51 +49,60 @@ fn ends(socket: &Socket) -> Option<Ends> {
 /// Joins the two ends of each connection. `picked` are the ports that the kernel picks for clients.
 pub fn join(sockets: &[Socket], picked: Option<(u16, u16)>) -> Vec<Pair> {
     let listeners = Listeners::among(sockets);
-    let is_connected = |&at: &usize| !sockets[at].state.is_waiting() && sockets[at].remote.is_some();
-    let mut connected: Vec<usize> = (0..sockets.len()).filter(is_connected).collect();
+    let socket = |at: Place| &sockets[at as usize];
+    let is_connected = |&at: &Place| !socket(at).state.is_waiting() && socket(at).remote.is_some();
+    let mut connected: Vec<Place> = (0..).zip(sockets).map(|(at, _)| at).filter(is_connected).collect();
     // Both ends of a connection have the same hash, so they come next to each other.
     let hasher = RandomState::new();
     connected.sort_by_cached_key(|&at| {
-        hasher.hash_one(ends(&sockets[at]).map(|(protocol, a, b)| (protocol, a.min(b), a.max(b))))
+        hasher.hash_one(ends(socket(at)).map(|(protocol, a, b)| (protocol, a.min(b), a.max(b))))
     });
-    let is_mirrored = |a: usize, b: usize| {
-        let mirrored = ends(&sockets[a]).map(|(protocol, local, remote)| (protocol, remote, local));
-        mirrored == ends(&sockets[b])
-    };
-    let is_same = |a: usize, b: usize| ends(&sockets[a]) == ends(&sockets[b]);
-    let role = |at: usize| {
-        let listener = listeners.of(&sockets[at]);
-        (direction(&sockets[at], listener.is_some(), picked), listener)
+    let role = |at: Place| {
+        let listener = listeners.of(socket(at));
+        (direction(socket(at), listener.is_some(), picked), listener)
     };
     let mut pairs = Vec::new();
-    for group in connected.chunk_by(|&a, &b| is_same(a, b) || is_mirrored(a, b)) {
-        let mut left: Vec<usize> = group.to_vec();
+    let is_together = |&a: &Place, &b: &Place| {
+        let (a, b) = (socket(a), socket(b));
+        ends(a) == ends(b) || is_mirrored(a, b)
+    };
+    for group in connected.chunk_by(is_together) {
+        let mut left: Vec<Place> = group.to_vec();
         left.reverse();
         while let Some(at) = left.pop() {
-            // Several namespaces may have the same addresses: the own one comes first.
-            let distance = |other: usize| {
-                let is_far = sockets[other].namespace != sockets[at].namespace;
-                (is_mirrored(at, other) && (!is_far || !is_within(&sockets[at]))).then_some(is_far)
-            };
-            let candidates =
-                left.iter().enumerate().rev().filter_map(|(place, &other)| Some((distance(other)?, place)));
-            let nearest = candidates.min_by_key(|&(is_far, _)| is_far);
-            match nearest.map(|(_, place)| left.remove(place)) {
-                None if let Some(server) = listeners.shared_by(&sockets[at]) => pairs.push(Pair {
-                    own: at,
-                    peer: Some(server),
-                    direction: Some(Direction::Outgoing),
-                    listener: None,
-                }),
-                peer => pairs.push(joined(at, peer, role)),
-            }
+            let server = || listeners.shared_by(socket(at));
+            pairs.push(match take_peer(sockets, at, &mut left) {
+                None if let Some(server) = server() => {
+                    Pair { own: at, peer: Some(server), direction: Some(Direction::Outgoing), listener: None }
+                }
+                peer => joined(at, peer, role),
+            });
         }
     }
     pairs
 }
 
+/// Whether two sockets are the ends of one connection, by their addresses.
+fn is_mirrored(a: &Socket, b: &Socket) -> bool {
+    ends(a).map(|(protocol, local, remote)| (protocol, remote, local)) == ends(b)
+}
+
+/// Takes the other end of a connection out of `left`. Several namespaces may have the same addresses:
+/// the own one comes first.
+fn take_peer(sockets: &[Socket], at: Place, left: &mut Vec<Place>) -> Option<Place> {
+    let own = &sockets[at as usize];
+    let distance = |other: Place| {
+        let other = &sockets[other as usize];
+        let is_far = other.namespace != own.namespace;
+        (is_mirrored(own, other) && (!is_far || !is_within(own))).then_some(is_far)
+    };
+    let candidates = left.iter().enumerate().rev().filter_map(|(place, &other)| Some((distance(other)?, place)));
+    let nearest = candidates.min_by_key(|&(is_far, _)| is_far);
+    nearest.map(|(_, place)| left.remove(place))
+}
+
 /// The server's end tells more, so it is the own one.
-fn joined(at: usize, peer: Option<usize>, role: impl Fn(usize) -> (Option<Direction>, Option<usize>)) -> Pair {
+fn joined(at: Place, peer: Option<Place>, role: impl Fn(Place) -> (Option<Direction>, Option<Place>)) -> Pair {
     let (direction, listener) = role(at);
     let is_incoming = |direction| direction == Some(Direction::Incoming);
     if let Some(peer) = peer.filter(|_| !is_incoming(direction))
@@ -118,13 +135,13 @@ fn is_within(socket: &Socket) -> bool {
 /// Where somebody listens: the places of these sockets among all.
 struct Listeners<'a> {
     sockets: &'a [Socket],
-    places: HashMap<(Protocol, u16, Option<&'a Namespace>), Vec<usize>>,
+    places: HashMap<(Protocol, u16, Option<&'a Namespace>), Vec<Place>>,
 }
 
 impl<'a> Listeners<'a> {
     fn among(sockets: &'a [Socket]) -> Self {
-        let mut places: HashMap<_, Vec<usize>> = HashMap::new();
-        for (at, socket) in sockets.iter().enumerate().filter(|(_, socket)| socket.state.is_listening()) {
+        let mut places: HashMap<_, Vec<Place>> = HashMap::new();
+        for (at, socket) in (0..).zip(sockets).filter(|(_, socket)| socket.state.is_listening()) {
             let place = (socket.protocol, socket.local.port(), socket.namespace.as_deref());
             places.entry(place).or_default().push(at);
         }
@@ -132,19 +149,19 @@ impl<'a> Listeners<'a> {
     }
 
     /// The one to which a connection came.
-    fn of(&self, socket: &Socket) -> Option<usize> {
+    fn of(&self, socket: &Socket) -> Option<Place> {
         self.at(socket, socket.local)
     }
 
     /// The socket of UDP without a peer that serves a connected one: many clients share it.
-    fn shared_by(&self, socket: &Socket) -> Option<usize> {
+    fn shared_by(&self, socket: &Socket) -> Option<Place> {
         let remote = socket.remote.filter(|_| socket.protocol == Protocol::Udp && is_within(socket))?;
         self.at(socket, remote)
     }
 
-    fn at(&self, socket: &Socket, end: SocketAddr) -> Option<usize> {
+    fn at(&self, socket: &Socket, end: SocketAddr) -> Option<Place> {
         let place = (socket.protocol, end.port(), socket.namespace.as_deref());
-        self.places.get(&place)?.iter().copied().find(|&at| self.sockets[at].overlaps(end.ip()))
+        self.places.get(&place)?.iter().copied().find(|&at| self.sockets[at as usize].overlaps(end.ip()))
     }
 }
 
