@@ -26,6 +26,7 @@ pub mod preflight;
 pub mod reach;
 #[cfg(feature = "cli")]
 pub mod summary;
+pub mod unseen;
 #[cfg(feature = "cli")]
 pub mod wait;
 #[cfg(feature = "cli")]

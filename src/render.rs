@@ -43,6 +43,7 @@ pub use connections::bytes;
 pub use free::choice as write_choice;
 pub use json::{ErrorKind, error as write_error, event as write_event_line};
 pub use kill::plan as write_plan;
+pub use plain::asides;
 pub use rows::holder_in_brief;
 pub use wait::now as write_waiting;
 pub use watch::event as write_event;

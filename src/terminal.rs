@@ -41,9 +41,14 @@ impl Printing {
         print(style.format, self.color, |out| render::write(answer, style, out))
     }
 
-    /// Writes an answer to standard output. The exit code is settled: output cannot change it.
+    /// Writes an answer to standard output, and to standard error what its format has no room for.
+    /// The exit code is settled: output cannot change it.
     pub fn finish(&self, answer: &Answer) -> Exit {
-        written(self.exit(answer), self.print(answer))
+        let exit = written(self.exit(answer), self.print(answer));
+        for line in self.style.iter().flat_map(|style| render::asides(answer, style)) {
+            complain(&line);
+        }
+        exit
     }
 
     /// The exit code for an answer.

@@ -262,7 +262,7 @@ fn gaps_of(search: &Search, any_socket: bool, host: &Host) -> Vec<Gap> {
             1 => "1 process could not be inspected".to_owned(),
             count => format!("{count} processes could not be inspected"),
         };
-        gaps.push(Gap { shown_by, ..gap::UNREADABLE_PROCESSES.gap(summary) });
+        gaps.push(Gap { shown_by, pids: sweep.unreadable.clone(), ..gap::UNREADABLE_PROCESSES.gap(summary) });
     }
     if sweep.others_invisible {
         let summary = "/proc shows only your own processes here (hidepid)";

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use pairs::Pair;
 
 use super::diagnosis::Diagnosis;
+use super::unseen::{is_connection_asked, misses_wanted};
 use crate::collect::{self, Scope};
 use crate::error::Error;
 use crate::model::{Owners, Process, Snapshot, Socket, State, find_process};
@@ -77,6 +78,8 @@ pub fn connections(request: &Request, filter: &Filter, arrangement: Arrangement)
     let scope = Request { targets: Vec::new(), connections: true, ..request.clone() }.scope();
     let scope = Scope { tcp_info: true, ..scope };
     let mut snapshot = collect::snapshot(&scope)?;
+    let is_asked = |socket: &Socket| request.concerns(socket) && is_connection_asked(filter, socket);
+    let misses_wanted = misses_wanted(filter, &snapshot, is_asked);
     let mut sockets = std::mem::take(&mut snapshot.sockets);
     let mut pairs = pairs::join(&sockets, snapshot.host.ephemeral_range);
     mark_published(&pairs, &mut sockets);
@@ -96,7 +99,7 @@ pub fn connections(request: &Request, filter: &Filter, arrangement: Arrangement)
     }
     // No port is judged, so none of the processes would be kept.
     let processes = std::mem::take(&mut snapshot.processes);
-    let mut diagnosis = Diagnosis::judge(request, Vec::new(), snapshot);
+    let mut diagnosis = Diagnosis { misses_wanted, ..Diagnosis::judge(request, Vec::new(), snapshot) };
     diagnosis.processes = processes;
     let pids: HashSet<u32> = pairs.iter().flat_map(|pair| pair.of(&sockets).pids()).collect();
     diagnosis.processes.retain(|process| pids.contains(&process.pid));

@@ -25,6 +25,8 @@ pub struct Diagnosis {
     pub processes: Vec<Process>,
     /// What could not be looked at.
     pub gaps: Vec<Gap>,
+    /// Whether holders that a filter asks for may be among those that could not be inspected.
+    pub misses_wanted: bool,
     /// Our sandbox and addresses; read only if bind(2) gave a reason to.
     pub circumstances: Circumstances,
 }
@@ -71,8 +73,15 @@ impl Diagnosis {
             ports: Vec::new(),
             processes: Vec::new(),
             gaps: Vec::new(),
+            misses_wanted: false,
             circumstances: Circumstances::default(),
         }
+    }
+
+    /// Whether somebody holds one of the ports, or may hold one, who was not seen.
+    pub fn is_unsure(&self) -> bool {
+        let is_unsure = |port: &PortReport| port.observed.everywhere().any(|socket| socket.owners.is_unsure());
+        self.misses_wanted || self.ports.iter().any(is_unsure)
     }
 
     /// What the rules see of a port.

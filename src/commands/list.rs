@@ -5,6 +5,7 @@ use std::mem;
 
 use super::check;
 use super::diagnosis::{Diagnosis, by_port};
+use super::unseen::misses_wanted;
 use crate::classify::Exposure;
 use crate::collect::{self, Detail, Scope};
 use crate::diagnose::Observed;
@@ -25,7 +26,10 @@ pub struct Listing {
 /// Lists what is in use and fits `filter`.
 pub fn list(request: &Request, filter: &Filter, order: Order<Column>) -> Result<Listing, Error> {
     let scope = request.scope();
-    let diagnosis = listed(request, filter, order, collect::snapshot(&scope)?);
+    let snapshot = collect::snapshot(&scope)?;
+    let is_asked = |socket: &Socket| is_listed(request, socket) && filter.has_ends(socket.local, socket.remote);
+    let misses_wanted = misses_wanted(filter, &snapshot, is_asked);
+    let diagnosis = Diagnosis { misses_wanted, ..listed(request, filter, order, snapshot) };
     let is_asked = diagnosis.ports.is_empty() && !scope.connections && scope.detail > Detail::Nothing;
     let connections_left_out = if is_asked { count_connections(&scope, filter)? } else { 0 };
     Ok(Listing { diagnosis, connections_left_out })
@@ -36,11 +40,7 @@ pub fn listed(request: &Request, filter: &Filter, order: Order<Column>, mut snap
     let inside = request.namespaces.inside();
     let leases = check::leases_on(request, &bound_ports(inside, &snapshot), &mut snapshot);
     let mut sockets = mem::take(&mut snapshot.sockets);
-    sockets.retain(|socket| {
-        socket.serves(request.family)
-            && (request.connections || socket.state.is_waiting())
-            && filter.fits(socket, &snapshot.processes)
-    });
+    sockets.retain(|socket| is_listed(request, socket) && filter.fits(socket, &snapshot.processes));
     let mut ports = by_port(sockets);
     for port in ports.iter_mut().filter(|port| port.namespace.as_deref() == inside) {
         port.lease = leases.on(port.port).cloned().map(Box::new);
@@ -54,6 +54,10 @@ pub fn listed(request: &Request, filter: &Filter, order: Order<Column>, mut snap
         if order.is_reversed { whole.reverse() } else { whole }
     });
     diagnosis
+}
+
+fn is_listed(request: &Request, socket: &Socket) -> bool {
+    socket.serves(request.family) && (request.connections || socket.state.is_waiting())
 }
 
 /// The ports that a hold of `portcheck free` may have bound.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::diagnosis::Diagnosis;
+use super::unseen::misses_wanted;
 use crate::collect;
 use crate::error::Error;
 use crate::model::{Host, Namespace, Pid, Process, Protocol, Snapshot, Socket, State};
@@ -53,6 +54,8 @@ pub fn summary(request: &Request, filter: &Filter) -> Result<Summary, Error> {
     // Either end may have the port, so all have to be read.
     let scope = Request { targets: Vec::new(), connections: true, ..request.clone() }.scope();
     let mut snapshot = collect::snapshot(&scope)?;
+    let is_asked = |socket: &Socket| request.concerns(socket) && filter.has_ends(socket.local, socket.remote);
+    let misses_wanted = misses_wanted(filter, &snapshot, is_asked);
     let Snapshot { host, sockets, processes, .. } = &mut snapshot;
     let outgoing = outgoing(host, request.namespaces.inside(), sockets);
     sockets.retain(|socket| request.concerns(socket) && filter.fits(socket, processes));
@@ -70,7 +73,7 @@ pub fn summary(request: &Request, filter: &Filter) -> Result<Summary, Error> {
     let mut counted: Vec<(Pid, usize)> = pids.into_iter().collect();
     counted.sort_by_key(|&(pid, count)| (std::cmp::Reverse(count), pid));
     let processes: Vec<Process> = std::mem::take(processes);
-    let mut diagnosis = Diagnosis::judge(request, Vec::new(), snapshot);
+    let mut diagnosis = Diagnosis { misses_wanted, ..Diagnosis::judge(request, Vec::new(), snapshot) };
     diagnosis.processes = processes;
     diagnosis.processes.retain(|process| counted.iter().any(|&(pid, _)| pid == process.pid));
     Ok(Summary { diagnosis, states, processes: counted, unowned, outgoing })

@@ -1,6 +1,6 @@
 //! What could not be seen: every kind of gap, what it hides, and what to do about it.
 
-use super::Protocol;
+use super::{Pid, Protocol};
 
 /// What a gap hides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
@@ -37,6 +37,8 @@ pub struct Gap {
     pub summary: String,
     /// What would show it.
     pub shown_by: ShownBy,
+    /// The processes that could not be inspected; empty if nobody knows which.
+    pub pids: Vec<Pid>,
 }
 
 impl Gap {
@@ -62,7 +64,7 @@ pub struct GapKind {
 impl GapKind {
     /// A gap of both protocols that nothing closes.
     pub fn gap(&'static self, summary: impl Into<String>) -> Gap {
-        Gap { kind: self, protocol: None, summary: summary.into(), shown_by: ShownBy::Nothing }
+        Gap { kind: self, protocol: None, summary: summary.into(), shown_by: ShownBy::Nothing, pids: Vec::new() }
     }
 }
 

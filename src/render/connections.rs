@@ -7,11 +7,10 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table};
 use strum::VariantArray;
 
+use super::Style;
 use super::columns::GUTTER;
 use super::escape::{self, width_of};
-use super::paper::Paper;
-use super::table::{plain_table, print};
-use super::{Style, report};
+use super::table::{self, plain_table, print};
 use crate::commands::connections::{Connection, Group, Report, unseen};
 use crate::duration::words;
 use crate::model::{Owners, Pid, Process, Socket, TcpInfo, find_process};
@@ -42,7 +41,7 @@ pub fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<
         1 => writeln!(out, "1 more is in TIME_WAIT: add --all")?,
         count => writeln!(out, "{count} more are in TIME_WAIT: add --all")?,
     }
-    report::notes(&report.diagnosis, style, &mut Paper::new(style.width, out))
+    table::unseen(&report.diagnosis, style, out)
 }
 
 fn counts(groups: &[Group], out: &mut dyn Write) -> io::Result<()> {

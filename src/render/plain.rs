@@ -1,11 +1,13 @@
-//! Answers for other commands: `kill $(portcheck 3000 --pids)`.
+//! Answers for other commands: `kill $(portcheck 3000 --pids)`. What they have no room for goes to
+//! standard error.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use super::{Format, Style, report};
 use crate::answer::Answer;
 use crate::commands::connections::Connection;
-use crate::model::{Owners, Pid, Socket};
+use crate::model::{Hides, Owners, Pid, Socket};
 
 /// The processes that certainly have one of the sockets, ascending, one a line.
 pub fn pids(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
@@ -20,6 +22,22 @@ pub fn count(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
         _ => sockets(answer).len(),
     };
     writeln!(out, "{count}")
+}
+
+/// What the reader has to know besides, a line each: who may be missing.
+pub fn asides(answer: &Answer, style: &Style) -> Vec<String> {
+    let diagnosis = answer.diagnosis();
+    let is_missing = match style.format {
+        // A count has a socket whoever holds it.
+        Format::Count => diagnosis.misses_wanted,
+        Format::Pids => diagnosis.is_unsure() || sockets(answer).iter().any(|socket| socket.owners.is_unsure()),
+        _ => false,
+    };
+    if !is_missing {
+        return Vec::new();
+    }
+    let hidden = diagnosis.gaps.iter().filter(|gap| gap.kind.hides == Hides::Owners);
+    hidden.map(report::unseen).chain(report::as_root(diagnosis, style)).collect()
 }
 
 /// The sockets that an answer shows. Of ports that were asked about, those that wait for peers.

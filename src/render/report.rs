@@ -151,8 +151,7 @@ fn remedies(ports: &[&PortReport], paper: &mut Paper<'_>) -> io::Result<()> {
 
 /// What was kept from sight, each said once.
 pub fn notes(diagnosis: &Diagnosis, style: &Style, paper: &mut Paper<'_>) -> io::Result<()> {
-    let is_unsure = |port: &PortReport| port.observed.everywhere().any(|socket| socket.owners.is_unsure());
-    let unsure = diagnosis.ports.iter().any(is_unsure);
+    let unsure = diagnosis.is_unsure();
     let matters = |gap: &Gap| match gap.kind.hides {
         Hides::Sockets => true,
         Hides::Owners => unsure || style.verbose || gap.shown_by == ShownBy::Asking,
@@ -162,7 +161,19 @@ pub fn notes(diagnosis: &Diagnosis, style: &Style, paper: &mut Paper<'_>) -> io:
         if index == 0 {
             paper.gap()?;
         }
-        paper.sentence(&format!("not seen: {}", gap.summary))?;
+        paper.sentence(&unseen(gap))?;
     }
     Ok(())
+}
+
+/// What a gap kept from sight.
+pub fn unseen(gap: &Gap) -> String {
+    format!("not seen: {}", gap.summary)
+}
+
+/// The command that shows every holder, if root sees more.
+pub fn as_root(diagnosis: &Diagnosis, style: &Style) -> Option<String> {
+    let elevated = if diagnosis.host.os == "windows" { ", in an elevated prompt" } else { "" };
+    let would_see = diagnosis.gaps.iter().any(Gap::hides_owners_from_us_only);
+    would_see.then(|| format!("to see every holder{elevated}:  {}", style.as_root))
 }

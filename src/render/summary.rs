@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::connections::owner_name;
 use super::paper::Paper;
-use super::{Style, escape, report};
+use super::{Style, escape, table};
 use crate::commands::summary::{Outgoing, Summary};
 use crate::model::find_process;
 
@@ -35,12 +35,12 @@ pub fn write(summary: &Summary, style: &Style, out: &mut dyn Write) -> io::Resul
     if summary.unowned > 0 {
         writeln!(out, "  {:>width$}  of no process that was found", summary.unowned)?;
     }
-    let paper = &mut Paper::new(style.width, out);
     if let Some(outgoing) = &summary.outgoing {
+        let paper = &mut Paper::new(style.width, out);
         paper.gap()?;
         paper.sentence(&sentence(outgoing))?;
     }
-    report::notes(&summary.diagnosis, style, paper)
+    table::unseen(&summary.diagnosis, style, out)
 }
 
 fn sentence(outgoing: &Outgoing) -> String {

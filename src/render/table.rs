@@ -12,7 +12,7 @@ use super::{Style, colour, escape, report};
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::list::Listing;
 use crate::diagnose::{Finding, PortReport, Prominence, Severity, Status};
-use crate::model::{Gap, Owners};
+use crate::model::Owners;
 use crate::prose;
 use crate::request::Column;
 
@@ -164,12 +164,14 @@ fn notes(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Resul
     if let Some(inside) = &diagnosis.inside {
         writeln!(out, "looked at from inside: {}", escape::terminal(&inside.phrase()))?;
     }
+    unseen(diagnosis, style, out)
+}
+
+/// The same for what has no ports.
+pub(super) fn unseen(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     report::notes(diagnosis, style, &mut Paper::new(style.width, out))?;
-    let unsure = |port: &PortReport| port.observed.everywhere().any(|socket| socket.owners.is_unsure());
-    let root_would_see = diagnosis.gaps.iter().any(Gap::hides_owners_from_us_only);
-    if root_would_see && diagnosis.ports.iter().any(unsure) {
-        let elevated = if diagnosis.host.os == "windows" { ", in an elevated prompt" } else { "" };
-        writeln!(out, "to see every holder{elevated}:  {}", escape::terminal(&style.as_root))?;
+    match report::as_root(diagnosis, style) {
+        Some(line) if diagnosis.is_unsure() => writeln!(out, "{}", escape::terminal(&line)),
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -50,6 +50,23 @@ impl Filter {
         if self.projects.is_empty() { enough } else { Detail::Full }
     }
 
+    /// Whether it says who has to hold a socket.
+    pub const fn names_holders(&self) -> bool {
+        !(self.pids.is_empty()
+            && self.processes.is_empty()
+            && self.users.is_empty()
+            && self.containers.is_empty()
+            && self.projects.is_empty())
+    }
+
+    /// Whether a process may be one that is asked for. Of a process that cannot be inspected, nobody
+    /// knows the project, nor for which container it holds a port.
+    pub fn may_name(&self, process: &Process) -> bool {
+        (self.pids.is_empty() || self.pids.contains(&process.pid))
+            && is_any(&self.processes, |name| is_called(process, name))
+            && is_any(&self.users, |user| runs_as(process, user))
+    }
+
     /// Whether a socket is in a state that is asked for.
     pub fn has_state(&self, socket: &Socket) -> bool {
         self.states.is_empty() || self.states.contains(&socket.state)
@@ -66,19 +83,27 @@ impl Filter {
     /// Whether a socket, wherever its ends are, belongs to whom is asked for.
     pub fn has_owner(&self, socket: &Socket, processes: &[Process]) -> bool {
         let owners = || socket.owners.pids().iter().filter_map(|&pid| find_process(processes, pid));
-        let is_any = |wanted: &[String], is: &dyn Fn(&str) -> bool| wanted.is_empty() || wanted.iter().any(|it| is(it));
         let has_pid = self.pids.is_empty() || socket.owners.pids().iter().any(|pid| self.pids.contains(pid));
-        let has_class = self.classes.is_empty() || self.classes.contains(&Class::of(socket.local.port()));
         has_pid
-            && has_class
-            && (!self.exposed || Exposure::of(socket) > Exposure::Namespace)
-            && is_any(&self.processes, &|name| owners().any(|process| is_called(process, name)))
-            && is_any(&self.users, &|user| is_users(socket, user) || owners().any(|process| runs_as(process, user)))
-            && is_any(&self.containers, &|name| is_for(socket, name) || owners().any(|process| is_in(process, name)))
-            && is_any(&self.projects, &|name| {
+            && self.has_port(socket)
+            && is_any(&self.processes, |name| owners().any(|process| is_called(process, name)))
+            && is_any(&self.users, |user| is_users(socket, user) || owners().any(|process| runs_as(process, user)))
+            && is_any(&self.containers, |name| is_for(socket, name) || owners().any(|process| is_in(process, name)))
+            && is_any(&self.projects, |name| {
                 is_of(published_for(socket), name) || owners().any(|it| belongs_to(it, name))
             })
     }
+
+    /// Whether the port of a socket is of a class that is asked for, and exposed if that is asked for.
+    pub fn has_port(&self, socket: &Socket) -> bool {
+        (self.classes.is_empty() || self.classes.contains(&Class::of(socket.local.port())))
+            && (!self.exposed || Exposure::of(socket) > Exposure::Namespace)
+    }
+}
+
+/// Whether something is one of `wanted`, or nothing particular is.
+fn is_any(wanted: &[String], is: impl Fn(&str) -> bool) -> bool {
+    wanted.is_empty() || wanted.iter().any(|it| is(it))
 }
 
 /// Whether a process has this text in its name or command line, ignoring case. The name of a script

@@ -1,5 +1,6 @@
 //! What an ordinary user learns of another user's sockets. Making them takes root.
 
+use std::net::TcpStream;
 use std::process::Command;
 
 use crate::common::cgroup::Cgroup;
@@ -40,6 +41,52 @@ fn somebody_elses_port_is_held_and_never_free() {
         let list = crate::common::Run::from(portcheck_as_nobody(&[]).output().unwrap());
         assert_eq!((list.code, list.stdout.matches("sudo ").count()), (0, 1), "{}", list.stdout);
         assert_eq!(list.stdout.matches("(hidden)").count(), 2, "{}", list.stdout);
+    });
+}
+
+/// Regression: "nothing to show" and 0 looked like nobody, though root's process holds the port.
+#[test]
+fn a_filter_tells_that_what_it_asks_for_may_not_have_been_seen() {
+    in_namespace(|| {
+        if !is_root() {
+            return skip("needs root to be two users");
+        }
+        let (role, _) = Role::playing("listen 127.0.0.1:8080");
+        let _client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let pid = role.pid().to_string();
+        let as_nobody = |typed: &[&str]| crate::common::Run::from(portcheck_as_nobody(typed).output().unwrap());
+        for typed in [
+            &["list", "--pid", &pid][..],
+            &["list", "--process", "it-"],
+            &["list", "--summary", "--pid", &pid],
+            &["connections", "--pid", &pid],
+            &["connections", "--process", "it-", "--by", "process"],
+        ] {
+            let run = as_nobody(typed);
+            let text = &run.stdout;
+            assert_eq!(
+                (run.code, &*run.stderr, text.matches("could not be inspected\n").count()),
+                (0, "", 1),
+                "{run:?}"
+            );
+            assert!(text.contains("to see every holder:  sudo /"), "{typed:?} {text}");
+        }
+        for (typed, shown) in [
+            (&["list", "--pids"][..], ""),
+            (&["list", "--pid", &pid, "--count"], "0\n"),
+            (&["connections", "--process", "it-", "--count"], "0\n"),
+            (&["connections", "--pids"], ""),
+            (&["8080", "--pids"], ""),
+        ] {
+            let run = as_nobody(typed);
+            assert_eq!((&*run.stdout, run.stderr.lines().count()), (shown, 2), "{typed:?} {run:?}");
+            assert!(run.stderr.contains("portcheck: not seen: ") && run.stderr.contains("sudo "), "{run:?}");
+        }
+        // Nobody who was not seen is called that, and a count has a socket whoever holds it.
+        for typed in [&["list", "--process", "no-such-name"][..], &["list", "--count"]] {
+            let run = as_nobody(typed);
+            assert_eq!((&*run.stderr, run.stdout.contains("not seen")), ("", false), "{run:?}");
+        }
     });
 }
 
