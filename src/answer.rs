@@ -2,7 +2,7 @@
 
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::{Command, Exit};
-use crate::commands::{connections, free, hosts, identify, kill, list, preflight, reach, summary, wait};
+use crate::commands::{connections, free, hint, hosts, identify, kill, list, preflight, reach, summary, wait};
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -46,6 +46,15 @@ impl Answer {
             Self::Identify(report) => &report.diagnosis,
             Self::Preflight(report) => &report.diagnosis,
             Self::Hosts(report) => &report.diagnosis,
+        }
+    }
+
+    /// What there is besides an empty list.
+    pub fn hint(&self) -> Option<&hint::Hint> {
+        match self {
+            Self::List(listing) => listing.hint.as_ref(),
+            Self::Connections(report) => report.hint.as_ref(),
+            _ => None,
         }
     }
 

@@ -14,6 +14,7 @@ pub mod diagnosis;
 pub mod exit;
 pub mod free;
 #[cfg(feature = "cli")]
+pub mod hint;
 pub mod hosts;
 #[cfg(feature = "cli")]
 pub mod identify;

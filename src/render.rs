@@ -10,6 +10,7 @@ mod connections;
 mod csv;
 mod explain;
 mod free;
+mod hint;
 mod home;
 mod hosts;
 mod identify;

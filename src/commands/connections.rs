@@ -10,6 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 use pairs::Pair;
 
 use super::diagnosis::Diagnosis;
+use super::exit::Command;
+use super::hint::{Hint, hint};
 use super::unseen::{is_connection_asked, misses_wanted};
 use crate::collect::{self, Scope};
 use crate::error::Error;
@@ -29,6 +31,8 @@ pub struct Report {
     pub groups: Option<Vec<Group>>,
     /// How many remnants in TIME_WAIT fit as well, and are not shown.
     pub time_waits: usize,
+    /// What there is besides, if nothing fits.
+    pub hint: Option<Hint>,
     /// What other machines are called, if that was asked for.
     pub names: HashMap<IpAddr, String>,
 }
@@ -106,7 +110,8 @@ pub fn connections(request: &Request, filter: &Filter, arrangement: Arrangement)
     let far = pairs.iter().map(|pair| pair.of(&sockets)).filter(|connection| connection.peer.is_none());
     let addresses = || far.filter_map(|connection| Some(connection.own.remote?.ip())).collect();
     let names = if arrangement.with_names { names::of(addresses()) } else { HashMap::new() };
-    Ok(Report { diagnosis, sockets, pairs, groups, time_waits, names })
+    let hint = pairs.is_empty().then(|| hint(request, filter, Command::Connections)).flatten();
+    Ok(Report { diagnosis, sockets, pairs, groups, time_waits, hint, names })
 }
 
 impl<'a> Connection<'a> {

@@ -5,9 +5,11 @@ use std::mem;
 
 use super::check;
 use super::diagnosis::{Diagnosis, by_port};
+use super::exit::Command;
+use super::hint::{Hint, hint};
 use super::unseen::misses_wanted;
 use crate::classify::Exposure;
-use crate::collect::{self, Detail, Scope};
+use crate::collect::{self, Detail};
 use crate::diagnose::Observed;
 use crate::error::Error;
 use crate::model::{Container, EngineContainer, Namespace, Pid, Process, Snapshot, Socket, State, find_process};
@@ -19,8 +21,8 @@ use crate::request::{Column, Filter, Order, Request};
 pub struct Listing {
     /// The ports in use.
     pub diagnosis: Diagnosis,
-    /// How many connections `--all` would show, if nothing is in use.
-    pub connections_left_out: usize,
+    /// What there is besides, if nothing fits.
+    pub hint: Option<Hint>,
 }
 
 /// Lists what is in use and fits `filter`.
@@ -30,9 +32,9 @@ pub fn list(request: &Request, filter: &Filter, order: Order<Column>) -> Result<
     let is_asked = |socket: &Socket| is_listed(request, socket) && filter.has_ends(socket.local, socket.remote);
     let misses_wanted = misses_wanted(filter, &snapshot, is_asked);
     let diagnosis = Diagnosis { misses_wanted, ..listed(request, filter, order, snapshot) };
-    let is_asked = diagnosis.ports.is_empty() && !scope.connections && scope.detail > Detail::Nothing;
-    let connections_left_out = if is_asked { count_connections(&scope, filter)? } else { 0 };
-    Ok(Listing { diagnosis, connections_left_out })
+    let is_told = diagnosis.ports.is_empty() && scope.detail > Detail::Nothing;
+    let hint = is_told.then(|| hint(request, filter, Command::List)).flatten();
+    Ok(Listing { diagnosis, hint })
 }
 
 /// The same of what was seen already.
@@ -65,13 +67,6 @@ fn bound_ports(inside: Option<&Namespace>, snapshot: &Snapshot) -> PortSet {
     let is_bound = |socket: &&Socket| socket.state == State::Bound && socket.namespace.as_deref() == inside;
     let bound = snapshot.sockets.iter().filter(is_bound);
     bound.map(|socket| (socket.local.port(), socket.local.port())).collect()
-}
-
-/// How many connections fit a filter.
-fn count_connections(scope: &Scope, filter: &Filter) -> Result<usize, Error> {
-    let snapshot = collect::snapshot(&Scope { connections: true, ..scope.clone() })?;
-    let fits = |socket: &&Socket| socket.serves(scope.family) && filter.fits(socket, &snapshot.processes);
-    Ok(snapshot.sockets.iter().filter(fits).count())
 }
 
 /// Which of two ports comes first.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table};
 use strum::VariantArray;
 
-use super::Style;
 use super::columns::GUTTER;
 use super::escape::{self, width_of};
 use super::table::{self, plain_table, print};
+use super::{Style, hint};
 use crate::commands::connections::{Connection, Group, Report, unseen};
 use crate::duration::words;
 use crate::model::{Owners, Pid, Process, Socket, TcpInfo, find_process};
@@ -26,9 +26,11 @@ struct Filled {
 /// Writes the connections, or how many they are.
 pub fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     match &report.groups {
-        Some(groups) if !groups.is_empty() => counts(groups, out)?,
-        _ if report.connections().len() == 0 => writeln!(out, "nothing to show: no connection matches")?,
-        _ => {
+        _ if report.connections().len() == 0 => {
+            writeln!(out, "{}", hint::nothing(report.hint.as_ref(), "connection"))?;
+        }
+        Some(groups) => counts(groups, out)?,
+        None => {
             let (columns, left_out) = columns(report, style);
             print(&table(report, &columns), out)?;
             if style.verbose && !left_out.is_empty() {

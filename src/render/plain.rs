@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use super::{Format, Style, report};
+use super::{Format, Style, hint, report};
 use crate::answer::Answer;
 use crate::commands::connections::Connection;
 use crate::model::{Hides, Owners, Pid, Socket};
@@ -24,8 +24,15 @@ pub fn count(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{count}")
 }
 
-/// What the reader has to know besides, a line each: who may be missing.
+/// What the reader has to know besides, a line each: what there is instead of nothing, and who may be
+/// missing.
 pub fn asides(answer: &Answer, style: &Style) -> Vec<String> {
+    let is_plain = matches!(style.format, Format::Pids | Format::Count);
+    let hint = answer.hint().filter(|_| is_plain).map(|hint| hint::nothing(Some(hint), ""));
+    hint.into_iter().chain(unseen(answer, style)).collect()
+}
+
+fn unseen(answer: &Answer, style: &Style) -> Vec<String> {
     let diagnosis = answer.diagnosis();
     let is_missing = match style.format {
         // A count has a socket whoever holds it.

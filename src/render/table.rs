@@ -8,7 +8,7 @@ use super::columns::{GUTTER, fit, heading, items, shown, text};
 use super::escape::width_of;
 use super::paper::{Paper, wrap};
 use super::rows::{Line, Row, lines, name, on, range, rows};
-use super::{Style, colour, escape, report};
+use super::{Style, colour, escape, hint, report};
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::list::Listing;
 use crate::diagnose::{Finding, PortReport, Prominence, Severity, Status};
@@ -27,11 +27,7 @@ pub fn list(listing: &Listing, style: &Style, out: &mut dyn Write) -> io::Result
         }
     }
     if rows.is_empty() {
-        match listing.connections_left_out {
-            0 => writeln!(out, "nothing to show: no socket matches")?,
-            1 => writeln!(out, "nothing to show but 1 connection: add --all")?,
-            count => writeln!(out, "nothing to show but {count} connections: add --all")?,
-        }
+        writeln!(out, "{}", hint::nothing(listing.hint.as_ref(), "socket"))?;
         return notes(diagnosis, style, out);
     }
     print(&table_of(&rows, style), out)?;

@@ -106,7 +106,7 @@ fn a_report_on_a_hidden_owner() {
 
 #[test]
 fn a_listing_at_every_width() {
-    let listing = Answer::List(Listing { diagnosis: busy_machine(), connections_left_out: 0 });
+    let listing = Answer::List(Listing { diagnosis: busy_machine(), hint: None });
     for width in [Some(60), Some(80), Some(100), Some(120), Some(140), Some(160), None] {
         let text = show(&listing, &style(width));
         if let Some(width) = width {

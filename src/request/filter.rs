@@ -59,6 +59,20 @@ impl Filter {
             && self.projects.is_empty())
     }
 
+    /// The options that say who has to hold a socket.
+    pub fn holder_options(&self) -> Vec<String> {
+        let pids: Vec<String> = self.pids.iter().map(ToString::to_string).collect();
+        let options = [
+            ("--pid", &pids),
+            ("--process", &self.processes),
+            ("--user", &self.users),
+            ("--container", &self.containers),
+            ("--project", &self.projects),
+        ];
+        let typed = options.into_iter().filter(|(_, values)| !values.is_empty());
+        typed.flat_map(|(option, values)| [option.to_owned(), values.join(",")]).collect()
+    }
+
     /// Whether a process may be one that is asked for. Of a process that cannot be inspected, nobody
     /// knows the project, nor for which container it holds a port.
     pub fn may_name(&self, process: &Process) -> bool {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 
+use crate::common::netns::Netns;
 use crate::common::role::{Role, bound};
 use crate::common::{has, in_namespace, json, numbers, run, skip, until_it_listens};
 use serde_json::Value;
@@ -184,11 +185,42 @@ fn who_has_nothing_but_connections_is_told_so() {
         assert_eq!(list(&[]), "nothing to show: no socket matches");
         let _client = TcpStream::connect("127.0.0.1:8080").unwrap();
         assert_eq!(list(&[]), "nothing to show but 1 connection: add --all");
-        assert_eq!(list(&["-6"]), "nothing to show: no socket matches");
+        assert_eq!(list(&["-6"]), "nothing to show but 1 connection: add --all and leave out -6");
+        assert_eq!(list(&["--class", "well-known"]), "nothing to show: no socket matches");
         let _second = TcpStream::connect("127.0.0.1:8080").unwrap();
         assert_eq!(list(&[]), "nothing to show but 2 connections: add --all");
         assert!(list(&["--all"]).trim_start().starts_with("PORT"));
         drop(server);
+    });
+}
+
+/// Regression: whatever else a process held, it seemed to hold nothing.
+#[test]
+fn who_has_something_else_than_was_asked_for_is_told_what() {
+    in_namespace(|| {
+        let (server, _) = Role::playing("listen 127.0.0.1:8080");
+        let pid = server.pid().to_string();
+        let list = format!("nothing to show but 1 port: portcheck list --pid {pid}");
+        for (typed, expected) in [
+            (&["list", "--udp"][..], "nothing to show but 1 port: leave out --udp"),
+            (&["list", "-6"], "nothing to show but 1 port: leave out -6"),
+            (&["connections"], &*list),
+            (&["connections", "--by", "peer"], &list),
+        ] {
+            let run = run(&[typed, &["--pid", &pid]].concat());
+            assert_eq!((run.code, run.stdout.trim_end(), &*run.stderr), (0, expected, ""), "{typed:?}");
+        }
+        for (typed, shown) in [(["connections", "--count"], "0\n"), (["connections", "--pids"], "")] {
+            let run = run(&[&typed[..], &["--pid", &pid]].concat());
+            assert_eq!((run.code, &*run.stdout, &*run.stderr), (0, shown, &*format!("portcheck: {list}\n")));
+        }
+        let Some(netns) = Netns::add() else { return };
+        let away = netns.playing("listen 127.0.0.1:8080");
+        let pid = away.pid().to_string();
+        assert_eq!(run(&["list", "--pid", &pid]).stdout, "nothing to show but 1 port: add -A\n");
+        let listed = format!("nothing to show but 1 port: portcheck list --pid {pid} -A\n");
+        assert_eq!(run(&["connections", "--pid", &pid]).stdout, listed);
+        assert!(run(&["connections", "-A", "--pid", &pid]).stdout.contains(&listed));
     });
 }
 

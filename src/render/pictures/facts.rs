@@ -140,7 +140,7 @@ pub fn list() -> Answer {
         (8081, sockets, Vec::new()),
         (15432, vec![tunnel], Vec::new()),
     ];
-    Answer::List(Listing { diagnosis: diagnosis_of(held, processes), connections_left_out: 0 })
+    Answer::List(Listing { diagnosis: diagnosis_of(held, processes), hint: None })
 }
 
 /// A server behind a firewall.
