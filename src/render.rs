@@ -37,7 +37,7 @@ use crate::answer::Answer;
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::exit::Exit;
 use crate::diagnose::Rule;
-use crate::request::{Column, ConnectionColumn};
+use crate::request::{Column, ConnectionColumn, Order};
 pub use ansible::{error as write_task_error, write as write_task};
 pub use ci::fault as write_fault;
 pub use connections::bytes;
@@ -91,6 +91,8 @@ pub struct Style {
     pub exit_zero: bool,
     /// Show connections as well.
     pub connections: bool,
+    /// The order of a list of ports.
+    pub order: Order<Column>,
     /// The columns of a table of ports; the usual ones if empty.
     pub columns: Vec<Column>,
     /// The columns of a table of connections; the usual ones if empty.

@@ -12,7 +12,7 @@ use crate::collect::{self, Detail, Namespaces};
 use crate::model::{Backend, Family, Protocol};
 use crate::query;
 use crate::render::{Format, Style};
-use crate::request::Request;
+use crate::request::{Order, Request};
 use crate::target::Target;
 use crate::terminal::Printing;
 
@@ -153,6 +153,7 @@ impl<F: Formats> Output<F> {
             verbose: self.verbose,
             exit_zero: self.exit_zero,
             connections: false,
+            order: Order::default(),
             columns: Vec::new(),
             connection_columns: Vec::new(),
             as_root: caller::as_root(as_root),

@@ -106,6 +106,7 @@ impl ListArgs {
         let style = self.output.style(typed).map(|style| Style {
             connections,
             columns: self.columns.columns,
+            order: self.columns.sort,
             ..self.plain.style(style)
         });
         let printing = Printing { style, color: self.output.color() };

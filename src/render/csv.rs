@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::iter::repeat_n;
 
-use super::rows::{Row, asked, rows_of};
+use super::rows::{Row, asked, with_ports};
 use super::{Style, escape};
 use crate::commands::connections;
 use crate::commands::diagnosis::Diagnosis;
@@ -139,7 +139,7 @@ pub fn preflight(report: &Preflight, out: &mut dyn Write) -> io::Result<()> {
 pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(HEADING)?;
-    for port in &diagnosis.ports {
+    for (port, rows) in with_ports(diagnosis, style) {
         let service = port.observed.service.as_ref();
         let start = [
             port.observed.port.to_string(),
@@ -149,7 +149,6 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
             service.and_then(|service| service.name.clone()).unwrap_or_default(),
             service.and_then(|service| service.common_use).unwrap_or_default().to_owned(),
         ];
-        let rows = rows_of(port, &diagnosis.processes, style);
         if rows.iter().all(|row| row.status != port.verdict.status) {
             let start = start.iter().cloned().chain([asked(port).join(" ")]);
             writer.write_record(start.map(|text| cell(&text)).chain(repeat_n(String::new(), 10)))?;

@@ -5,11 +5,12 @@ use std::iter::repeat_n;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
-use super::rows::{Line, asked, lines, range, rows_of, service};
+use super::rows::{Line, Row, asked, lines, range, rows, rows_of, service};
 use super::{Style, escape};
 use crate::commands::diagnosis::Diagnosis;
 use crate::commands::preflight::Report as Preflight;
-use crate::diagnose::PortReport;
+use crate::diagnose::{PortReport, Status};
+use crate::request::Column;
 
 /// The columns. The last one is hidden unless other network namespaces were looked at.
 const HEADING: [&str; 10] =
@@ -21,6 +22,10 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(HEADING);
+    if style.order.column != Column::Port {
+        rows(diagnosis, style).iter().for_each(|row| add_row(row, &mut table));
+        return finish(table, diagnosis, out);
+    }
     for line in lines(&diagnosis.ports) {
         match line {
             Line::Free(run @ [first, .., last]) if first.observed.port != last.observed.port && is_unused(run) => {
@@ -31,6 +36,10 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
             Line::One(port) => add_port(port, diagnosis, style, &mut table),
         }
     }
+    finish(table, diagnosis, out)
+}
+
+fn finish(mut table: Table, diagnosis: &Diagnosis, out: &mut dyn Write) -> io::Result<()> {
     let is_elsewhere =
         |port: &PortReport| port.observed.everywhere().any(|socket| socket.namespace != diagnosis.inside);
     if !diagnosis.ports.iter().any(is_elsewhere)
@@ -59,28 +68,30 @@ fn is_unused(run: &[PortReport]) -> bool {
 }
 
 fn add_port(port: &PortReport, diagnosis: &Diagnosis, style: &Style, table: &mut Table) {
-    let start =
-        [port.observed.name(), port.verdict.status.into_str().to_owned(), cell(&service(port).unwrap_or_default())];
     let rows = rows_of(port, &diagnosis.processes, style);
     if rows.iter().all(|row| row.status != port.verdict.status) {
-        let start = start.iter().cloned().chain([asked(port).join(", ")]);
+        let start = start(port, port.verdict.status).into_iter().chain([asked(port).join(", ")]);
         table.add_row(start.chain(repeat_n(String::new(), 6)));
     }
-    for row in rows {
-        let pids: Vec<String> = row.owners.pids().iter().map(ToString::to_string).collect();
-        let rest = [
-            cell(&row.addresses.join(", ")),
-            row.exposure.into_str().to_owned(),
-            cell(row.process.as_deref().unwrap_or_default()),
-            pids.join(", "),
-            cell(row.user.as_deref().unwrap_or_default()),
-            cell(row.supervisor.as_deref().unwrap_or_default()),
-            cell(row.namespace.as_deref().unwrap_or_default()),
-        ];
-        let [name, _, service] = &start;
-        let status = row.status.into_str().to_owned();
-        table.add_row([name, &status, service].into_iter().chain(&rest));
-    }
+    rows.iter().for_each(|row| add_row(row, table));
+}
+
+fn start(port: &PortReport, status: Status) -> [String; 3] {
+    [port.observed.name(), status.into_str().to_owned(), cell(&service(port).unwrap_or_default())]
+}
+
+fn add_row(row: &Row<'_>, table: &mut Table) {
+    let pids: Vec<String> = row.owners.pids().iter().map(ToString::to_string).collect();
+    let rest = [
+        cell(&row.addresses.join(", ")),
+        row.exposure.into_str().to_owned(),
+        cell(row.process.as_deref().unwrap_or_default()),
+        pids.join(", "),
+        cell(row.user.as_deref().unwrap_or_default()),
+        cell(row.supervisor.as_deref().unwrap_or_default()),
+        cell(row.namespace.as_deref().unwrap_or_default()),
+    ];
+    table.add_row(start(row.port, row.status).into_iter().chain(rest));
 }
 
 /// Keeps text from being taken for markup.

@@ -6,8 +6,10 @@ use std::borrow::Cow;
 use super::Style;
 use crate::classify::Exposure;
 use crate::commands::diagnosis::Diagnosis;
-use crate::diagnose::{Group, PortReport, Status, groups, published};
+use crate::commands::list::order::{Listed, compare};
+use crate::diagnose::{Group, Observed, PortReport, Status, groups, published};
 use crate::model::{Container, EngineContainer, Manager, Owners, Process, Protocol, Socket, State, Unit, find_process};
+use crate::request::Column;
 use crate::supervisor::{self, Supervisor};
 
 /// A row: text that is not yet escaped.
@@ -48,9 +50,32 @@ pub fn asked(port: &PortReport) -> Vec<String> {
     port.observed.addresses.iter().map(ToString::to_string).collect()
 }
 
-/// The rows of an answer. With connections, each socket has a row of its own.
+impl Listed for Row<'_> {
+    fn port(&self) -> &Observed {
+        &self.port.observed
+    }
+
+    fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.sockets.iter().copied()
+    }
+}
+
+/// The rows of an answer, in the order that was asked for. With connections, each socket has a row
+/// of its own.
 pub fn rows<'a>(diagnosis: &'a Diagnosis, style: &Style) -> Vec<Row<'a>> {
-    diagnosis.ports.iter().flat_map(|port| rows_of(port, &diagnosis.processes, style)).collect()
+    let rows = diagnosis.ports.iter().flat_map(|port| rows_of(port, &diagnosis.processes, style));
+    let mut rows: Vec<Row<'a>> = rows.collect();
+    rows.sort_by(|a, b| compare(style.order, a, b, &diagnosis.processes));
+    rows
+}
+
+/// The same with their ports, of which some may have no row: those that belong together, and come
+/// after each other.
+pub fn with_ports<'a>(diagnosis: &'a Diagnosis, style: &Style) -> Vec<(&'a PortReport, Vec<Row<'a>>)> {
+    match style.order.column {
+        Column::Port => diagnosis.ports.iter().map(|port| (port, rows_of(port, &diagnosis.processes, style))).collect(),
+        _ => rows(diagnosis, style).into_iter().map(|row| (row.port, vec![row])).collect(),
+    }
 }
 
 /// The rows of one port.

@@ -155,6 +155,35 @@ fn filters_and_order() {
     });
 }
 
+/// Regression: the ports were in order, and the rows were not: bound, listen, established, listen.
+#[test]
+fn the_rows_are_in_the_order_of_their_column() {
+    in_namespace(|| {
+        let first = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let second = TcpListener::bind("127.0.0.1:8081").unwrap();
+        let _clients =
+            [&first, &first, &second].map(|server| TcpStream::connect(server.local_addr().unwrap()).unwrap());
+        let _bound = bound("127.0.0.1:8082".parse().unwrap());
+        for format in ["table", "csv"] {
+            let states = |sort: &str| -> Vec<String> {
+                let columns: &[&str] = if format == "table" { &["--columns", "state"] } else { &["--format", format] };
+                let text = run(&[&["--all", "--sort", sort], columns].concat()).stdout;
+                let words = text.split(|character: char| character.is_whitespace() || character == ',');
+                words.filter(|word| ["bound", "established", "listen"].contains(word)).map(str::to_owned).collect()
+            };
+            let sorted = states("state");
+            assert!(sorted.len() == 9 && sorted.is_sorted(), "{format}: {sorted:?}");
+            assert!(states("-state").is_sorted_by(|a, b| a >= b), "{format}");
+        }
+        let peers = run(&["--all", "--sort", "-peer", "--columns", "peer"]).stdout;
+        let peers: Vec<Option<SocketAddr>> = peers.lines().skip(1).map(|peer| peer.trim().parse().ok()).collect();
+        assert!(peers.len() == 9 && peers[..3].iter().all(Option::is_none), "{peers:?}");
+        assert!(peers[3..].is_sorted_by(|a, b| a >= b), "{peers:?}");
+        let markdown = run(&["--sort", "-address", "--format", "markdown"]).stdout;
+        assert!(markdown.lines().nth(2).unwrap().contains("8082/tcp"), "{markdown}");
+    });
+}
+
 /// Regression: both printed "nothing to show", with exit code 0.
 #[test]
 fn who_is_not_there_is_a_mistake() {
