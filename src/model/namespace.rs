@@ -1,6 +1,7 @@
 //! Network namespaces (network_namespaces(7)) other than our own.
 
 use super::Pid;
+use super::process::is_id;
 
 /// A network namespace other than the one that portcheck runs in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +34,16 @@ impl Namespace {
         match &self.name {
             NamespaceName::Netns(name) | NamespaceName::Container(name) => Some(name),
             NamespaceName::Process(_) | NamespaceName::File(_) => None,
+        }
+    }
+
+    /// Whether this is what it is called. Of a container that is called by the beginning of its id, any
+    /// other beginning will do.
+    pub fn is_called(&self, typed: &str) -> bool {
+        let is_hash = |name: &str| name.len() == 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match &self.name {
+            NamespaceName::Container(name) if is_hash(name) => is_id(name, typed) || typed.starts_with(&**name),
+            _ => self.title() == typed,
         }
     }
 
@@ -86,6 +97,19 @@ impl Namespace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Regression: only the first 12 digits of an id were its name.
+    #[test]
+    fn a_container_is_called_by_any_beginning_of_its_id() {
+        let called = |name: &str| {
+            let namespace = Namespace { name: NamespaceName::Container(name.to_owned()), inode: Some(7), pid: None };
+            move |typed: &str| namespace.is_called(typed)
+        };
+        let by_id = called("8f3a0c1d2e4b");
+        assert!(["8f3", "8f3a0c1d2e4b", "8f3a0c1d2e4b5a69788796a5"].into_iter().all(&by_id));
+        assert!(!["8f", "8f4", "8f3a0c1d2e4c5a69788796a5", ""].into_iter().any(&by_id));
+        assert!(called("shop-web-1")("shop-web-1") && !called("shop-web-1")("shop"));
+    }
 
     #[test]
     fn what_people_read_and_type() {

@@ -75,7 +75,7 @@ impl Container {
 
 /// Whether `typed` is the id of a container, or so much of its beginning that it is no word.
 pub fn is_id(id: &str, typed: &str) -> bool {
-    const SHORTEST: usize = 4;
+    const SHORTEST: usize = 3;
     id == typed || (typed.len() >= SHORTEST && id.starts_with(typed))
 }
 

@@ -149,7 +149,7 @@ fn published_for(socket: &Socket) -> Option<&EngineContainer> {
 /// Whether a socket is published for a container, or in its network namespace.
 fn is_for(socket: &Socket, container: &str) -> bool {
     published_for(socket).is_some_and(|published| published.is_called(container))
-        || socket.namespace.as_ref().is_some_and(|namespace| namespace.title() == container)
+        || socket.namespace.as_ref().is_some_and(|namespace| namespace.is_called(container))
 }
 
 /// Whether a process runs in a container.
