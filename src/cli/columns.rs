@@ -11,9 +11,9 @@ use super::names::named;
 use crate::request::Order;
 
 /// `C` is the columns of a table.
-pub trait Column: FromStr<Err: Error + Send + Sync> + VariantNames + Clone + Send + Sync + 'static {}
+pub trait Column: FromStr<Err: Error + Send + Sync> + VariantNames + PartialEq + Clone + Send + Sync + 'static {}
 
-impl<C: FromStr<Err: Error + Send + Sync> + VariantNames + Clone + Send + Sync + 'static> Column for C {}
+impl<C: FromStr<Err: Error + Send + Sync> + VariantNames + PartialEq + Clone + Send + Sync + 'static> Column for C {}
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -31,6 +31,14 @@ pub struct Columns<C: Column> {
     /// Show these columns, joined by commas
     #[arg(long, value_name = "COLUMN", value_delimiter = ',', value_parser = named::<C>(C::VARIANTS))]
     pub columns: Vec<C>,
+}
+
+impl<C: Column> Columns<C> {
+    /// The columns that were chosen, each once.
+    pub fn chosen(&self) -> Vec<C> {
+        let is_first = |&(index, column): &(usize, &C)| !self.columns[..index].contains(column);
+        self.columns.iter().enumerate().filter(is_first).map(|(_, column)| column.clone()).collect()
+    }
 }
 
 /// Reads a column to sort by; a dash before it reverses the order.

@@ -89,7 +89,7 @@ impl ConnectionsArgs {
         };
         let style = self.output.style(typed).map(|style| Style {
             connections: true,
-            connection_columns: self.columns.columns,
+            connection_columns: self.columns.chosen(),
             ..self.plain.style(style)
         });
         let printing = Printing { style, color: self.output.color() };

@@ -105,7 +105,7 @@ impl ListArgs {
         };
         let style = self.output.style(typed).map(|style| Style {
             connections,
-            columns: self.columns.columns,
+            columns: self.columns.chosen(),
             order: self.columns.sort,
             ..self.plain.style(style)
         });

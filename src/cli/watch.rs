@@ -101,7 +101,7 @@ impl WatchArgs {
         };
         let connections = request.connections;
         let style = self.output.style(typed);
-        let style = style.map(|style| Style { connections, columns: self.columns.columns, ..style });
+        let style = style.map(|style| Style { connections, columns: self.columns.chosen(), ..style });
         let printing = Printing { style, color: self.output.color() };
         Ok(Wish::Watch(request, Box::new(watching), printing))
     }
