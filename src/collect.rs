@@ -230,9 +230,16 @@ pub fn is_process(pid: Pid) -> bool {
     native::is_process(pid)
 }
 
-/// Whether this machine has a user of this name.
-pub fn is_user(name: &str) -> bool {
-    native::is_user(name)
+/// Whether this machine has a user of this name, or a user, process or socket with this user id: not
+/// every id has a name.
+pub fn is_user(typed: &str) -> bool {
+    native::is_user(typed) || typed.parse().is_ok_and(is_user_id)
+}
+
+fn is_user_id(uid: u32) -> bool {
+    let has_it = |socket: &Socket| socket.uid == Some(uid);
+    processes::any_runs_as(uid)
+        || waiting(&Protocol::ALL, &PortSet::all()).is_ok_and(|(sockets, _)| sockets.iter().any(has_it))
 }
 
 /// Whether a container of this name runs, or one with this id or beginning of an id.

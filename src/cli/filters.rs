@@ -4,7 +4,7 @@ use clap::Args;
 use strum::VariantNames;
 
 use super::Stop;
-use super::names::{named, parse_pid};
+use super::names::{named, parse_name, parse_pid};
 use crate::classify::Class;
 use crate::collect;
 use crate::model::State;
@@ -17,21 +17,22 @@ pub struct Filters {
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = parse_pid)]
     pid: Vec<u32>,
     /// Only what processes with NAME in their name or command line hold
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = parse_name)]
     process: Vec<String>,
     /// Only what these users hold, by name or id
     #[arg(long, value_name = "USER", value_delimiter = ',')]
     user: Vec<String>,
-    /// Only what these containers hold or publish, by name or id; with -A, also what is inside
+    /// Only what these containers hold or publish, by name or the beginning of the id (3 or more
+    /// characters); with -A, also what is inside
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     container: Vec<String>,
     /// Only what these projects hold, by name or directory; or compose projects, by name
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = parse_name)]
     project: Vec<String>,
     /// Only sockets in these states
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = named::<State>(State::VARIANTS))]
     state: Vec<State>,
-    /// Only what is bound there: ADDRESS, ADDRESS/PREFIX, ADDRESS:PORT or :PORT
+    /// Only what is bound there: ADDRESS, ADDRESS/PREFIX, ADDRESS:PORT, [fe80::]/10:22 or :PORT
     #[arg(long, value_name = "PLACE", value_delimiter = ',', value_parser = str::parse::<AddressPattern>)]
     local: Vec<AddressPattern>,
     /// Only what is connected to there
@@ -51,12 +52,11 @@ impl Filters {
         if let Some(pid) = self.pid.iter().find(|&&pid| !collect::is_process(pid)) {
             return Err(Stop::Usage(format!("--pid: no process has the id {pid}")));
         }
-        // Not every id has a name.
-        let is_nobody = |user: &&String| user.parse::<u32>().is_err() && !collect::is_user(user);
-        if let Some(user) = self.user.iter().find(is_nobody) {
-            return Err(Stop::Usage(format!(
-                "--user: this machine has no user '{user}'; an id such as 1000 works too"
-            )));
+        if let Some(user) = self.user.iter().find(|user| !collect::is_user(user)) {
+            return Err(Stop::Usage(match user.parse::<u32>() {
+                Ok(_) => format!("--user: no user, process or socket has the user id {user}"),
+                Err(_) => format!("--user: this machine has no user '{user}'; an id such as 1000 works too"),
+            }));
         }
         if let Some(name) = self.container.iter().find(|name| !collect::is_container(name)) {
             return Err(Stop::Usage(format!("--container: no container called '{name}' runs here, as far as is seen")));

@@ -78,6 +78,11 @@ pub struct NativeOnly {
     backend: Option<String>,
 }
 
+/// Reads a name, or a part of one. An empty one is a part of every name.
+pub fn parse_name(typed: &str) -> Result<String, &'static str> {
+    if typed.trim().is_empty() { Err("is no name: write one, or a part of one") } else { Ok(typed.to_owned()) }
+}
+
 /// Reads the id of a process.
 pub fn parse_pid(typed: &str) -> Result<Pid, &'static str> {
     typed.parse().map_err(|_| "is not a process id: write a number, such as 4242")

@@ -60,10 +60,27 @@ pub fn details(
     Ok(found.collect())
 }
 
+/// Whether a process runs as the user with this id.
+pub fn any_runs_as(uid: u32) -> bool {
+    let Ok(mut system) = System::new() else { return false };
+    let kind = ProcessRefreshKind::nothing().without_tasks().with_user(UpdateKind::OnlyIfNotSet);
+    system.refresh_processes_specifics(ProcessesToUpdate::All, false, kind);
+    system.processes().values().any(|process| user_of(process).and_then(number_of) == Some(uid))
+}
+
+fn user_of(process: &sysinfo::Process) -> Option<&Uid> {
+    process.effective_user_id().or_else(|| process.user_id())
+}
+
+/// On Windows identifiers are not numbers.
+fn number_of(uid: &Uid) -> Option<u32> {
+    uid.to_string().parse().ok()
+}
+
 /// What sysinfo says of one process.
 fn describe(process: &sysinfo::Process, user_name: &mut impl FnMut(&Uid) -> Option<String>) -> Process {
     let pid = process.pid().as_u32();
-    let uid = process.effective_user_id().or_else(|| process.user_id());
+    let uid = user_of(process);
     Process {
         pid,
         ppid: process.parent().map(sysinfo::Pid::as_u32),
@@ -74,8 +91,7 @@ fn describe(process: &sysinfo::Process, user_name: &mut impl FnMut(&Uid) -> Opti
         command: command_of(process),
         cwd: process.cwd().filter(|path| !path.as_os_str().is_empty()).map(ToOwned::to_owned),
         user: uid.and_then(user_name),
-        // On Windows identifiers are not numbers.
-        uid: uid.and_then(|uid| uid.to_string().parse().ok()),
+        uid: uid.and_then(number_of),
         started_at: native::started_at(pid).or_else(|| start_by_seconds(process)),
         is_stopped: matches!(process.status(), ProcessStatus::Stop | ProcessStatus::Tracing),
         frozen_cgroup: None,

@@ -25,12 +25,11 @@ pub fn home_of(uid: u32) -> Option<PathBuf> {
     uzers::get_user_by_uid(uid).map(|user| user.home_dir().to_owned())
 }
 
-/// Whether there is a user of this name.
-pub fn is_user(name: &str) -> bool {
-    if IS_STATIC_GLIBC {
-        return entry(0, name, 0).is_some();
-    }
-    uzers::get_user_by_name(name).is_some()
+/// Whether there is a user of this name, or with this id.
+pub fn is_user(typed: &str) -> bool {
+    let has_name =
+        if IS_STATIC_GLIBC { entry(0, typed, 0).is_some() } else { uzers::get_user_by_name(typed).is_some() };
+    has_name || typed.parse().is_ok_and(|uid| name_of(uid).is_some())
 }
 
 /// The field `wanted` of the first line of /etc/passwd whose field `key` has this value.
@@ -48,7 +47,8 @@ mod tests {
     #[test]
     fn root_has_a_name_and_others_have_none() {
         assert_eq!((name_of(0).as_deref(), name_of(4_000_000_000)), (Some("root"), None));
-        assert!(is_user("root") && !is_user("no-such-user") && !is_user("a\0b"));
+        assert!(is_user("root") && is_user("0") && !is_user("no-such-user") && !is_user("a\0b"));
+        assert!(!is_user("4000000000") && !is_user("-1"));
         assert_eq!((entry(2, "0", 0).as_deref(), entry(0, "root", 2).as_deref()), (Some("root"), Some("0")));
         assert_eq!(entry(2, "4000000000", 0), None);
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::common::netns::Netns;
 use crate::common::role::{Role, bound};
-use crate::common::{has, in_namespace, json, numbers, run, skip, until_it_listens};
+use crate::common::{has, in_namespace, is_root, json, numbers, run, skip, until_it_listens};
 use serde_json::Value;
 
 /// A socket as every reading shows it: protocol, address and port.
@@ -149,6 +149,13 @@ fn filters_and_order() {
         let table = run(&["--columns", "pid,port,peer", "--local", "[::1]:50000"]).stdout;
         let words: Vec<&str> = table.split_whitespace().collect();
         assert_eq!(words, ["PID", "PORT", "PEER", &other.pid().to_string(), "50000"]);
+        let twice = run(&["--columns", "port,pid,port", "--local", "[::1]:50000"]).stdout;
+        assert_eq!(twice.split_whitespace().filter(|word| *word == "PORT").count(), 1, "{twice}");
+        // A user without a name.
+        if is_root() {
+            let (_nameless, _) = Role::playing_as_user(58_232, "listen 127.0.0.1:2000");
+            assert_eq!(ports(&["--user", "58232"]), [2000]);
+        }
         // A listing gives no verdict.
         assert_eq!(run(&["--pid", "1"]).code, 0);
         assert!(run(&["--pid", "1"]).stdout.starts_with("nothing to show"));
@@ -184,13 +191,16 @@ fn the_rows_are_in_the_order_of_their_column() {
     });
 }
 
-/// Regression: both printed "nothing to show", with exit code 0.
+/// Regression: all printed "nothing to show", with exit code 0, and an empty name everything.
 #[test]
 fn who_is_not_there_is_a_mistake() {
     // The highest id of all is never used, as pid_max is above it.
     for (arguments, expected) in [
         (["--pid", "1,4194305"], "no process has the id 4194305"),
         (["--user", "no-such-user"], "this machine has no user 'no-such-user'"),
+        (["--user", "12345678"], "no user, process or socket has the user id 12345678"),
+        (["--process", ""], "--process '' is no name"),
+        (["--process", "python,"], "--process '' is no name"),
         (["--container", "no-such-container"], "no container called 'no-such-container' runs here"),
     ] {
         let run = run(&arguments);
