@@ -19,7 +19,9 @@ pub fn write(summary: &Summary, style: &Style, out: &mut dyn Write) -> io::Resul
     for (protocol, state, count) in &summary.states {
         writeln!(out, "  {count:>width$}  {protocol} {state}")?;
     }
-    let most = if style.verbose { usize::MAX } else { MOST_PROCESSES };
+    // A line that says that one more is left out would take its place.
+    let is_all = style.verbose || summary.processes.len() == MOST_PROCESSES + 1;
+    let most = if is_all { usize::MAX } else { MOST_PROCESSES };
     if !summary.processes.is_empty() {
         writeln!(out, "\nby process")?;
     }
@@ -53,5 +55,28 @@ fn sentence(outgoing: &Outgoing) -> String {
             outgoing.left()
         ),
         None => format!("no outgoing connection uses any of the {available} ports for them ({first}-{last})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::diagnosis::Diagnosis;
+    use crate::testing::host;
+
+    /// Regression: "and 1 more processes: add -v" took the line of that process.
+    #[test]
+    fn a_line_never_stands_for_a_single_process() {
+        let last_line = |count: u32| {
+            let processes = (1..=count).map(|pid| (pid, 1)).collect();
+            let diagnosis = Diagnosis::of_no_ports(host());
+            let summary = Summary { diagnosis, states: Vec::new(), processes, unowned: 0, outgoing: None };
+            let mut out = Vec::new();
+            write(&summary, &Style::default(), &mut out).unwrap();
+            String::from_utf8(out).unwrap().lines().last().unwrap().trim().to_owned()
+        };
+        assert_eq!(last_line(10), "1  pid 10, which has ended");
+        assert_eq!(last_line(11), "1  pid 11, which has ended");
+        assert_eq!(last_line(12), "and 2 more processes: add -v");
     }
 }
