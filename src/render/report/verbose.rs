@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::time::Duration;
 
 use crate::diagnose::{PortReport, enumerate, name_spot, name_spots};
+use crate::duration;
 use crate::model::{Socket, VirtualHost};
 use crate::probe::{Attempt, Outcome};
 use crate::render::colour;
@@ -95,7 +97,8 @@ fn descriptors(socket: &Socket) -> Option<String> {
 
 fn facts(socket: &Socket) -> Vec<String> {
     let timer = |timer: crate::model::Timer| {
-        format!("timer {} in {:.1} s", timer.kind.into_str(), f64::from(timer.expires_in_ms) / 1000.0)
+        let left = Duration::from_millis(timer.expires_in_ms.into());
+        format!("timer {} in {}", timer.kind.into_str(), duration::words(left))
     };
     [
         Some(format!("{} {} {}", socket.protocol, socket.state, socket.local_name())),
@@ -113,4 +116,19 @@ fn facts(socket: &Socket) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Timer, TimerKind};
+    use crate::testing::connection;
+
+    /// Regression: it was "in 7199.8 s".
+    #[test]
+    fn a_long_timer_is_told_in_hours() {
+        let timer = Timer { kind: TimerKind::Keepalive, expires_in_ms: 5_400_000, retransmits: 0 };
+        let socket = Socket { timer: Some(timer), ..connection("10.0.0.1:80", "10.0.0.2:5") };
+        assert!(facts(&socket).contains(&"timer keepalive in 1h 30m".to_owned()), "{:?}", facts(&socket));
+    }
 }
