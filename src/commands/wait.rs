@@ -200,7 +200,7 @@ pub fn wait(
         // Before the look: what a process did before its end still counts.
         let given_up = end.reached();
         let look = match wait.look_once(&mut pace)? {
-            Looked::Over(outcome, diagnosis) => break (outcome, diagnosis),
+            Looked::Over(outcome, diagnosis) => break (outcome, *diagnosis),
             Looked::GoOn(look) => look,
         };
         if let Some(outcome) = given_up {
@@ -240,7 +240,7 @@ struct Wait<'a> {
 /// The result of a look.
 enum Looked {
     /// The wait ends with this outcome and diagnosis.
-    Over(Outcome, Diagnosis),
+    Over(Outcome, Box<Diagnosis>),
     /// Nothing has happened yet.
     GoOn(Look),
 }
@@ -254,7 +254,7 @@ impl Wait<'_> {
         let Some(outcome) = outcome else { return Ok(Looked::GoOn(look)) };
         let diagnosis = self.diagnose(false)?;
         if outcome != Outcome::Met || self.confirm(&diagnosis) {
-            return Ok(Looked::Over(outcome, diagnosis));
+            return Ok(Looked::Over(outcome, Box::new(diagnosis)));
         }
         // For example, a lease on a port that can be bound. This may last long.
         pace.disagreed(start.elapsed());

@@ -23,7 +23,9 @@ pub fn write(diagnosis: &Diagnosis, style: &Style, out: &mut dyn Write) -> io::R
     table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(HEADING);
     if style.order.column != Column::Port {
-        rows(diagnosis, style).iter().for_each(|row| add_row(row, &mut table));
+        for row in rows(diagnosis, style) {
+            add_row(&row, &mut table);
+        }
         return finish(table, diagnosis, out);
     }
     for line in lines(&diagnosis.ports) {
@@ -73,7 +75,9 @@ fn add_port(port: &PortReport, diagnosis: &Diagnosis, style: &Style, table: &mut
         let start = start(port, port.verdict.status).into_iter().chain([asked(port).join(", ")]);
         table.add_row(start.chain(repeat_n(String::new(), 6)));
     }
-    rows.iter().for_each(|row| add_row(row, table));
+    for row in &rows {
+        add_row(row, table);
+    }
 }
 
 fn start(port: &PortReport, status: Status) -> [String; 3] {
