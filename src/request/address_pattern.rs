@@ -46,7 +46,7 @@ fn network(text: &str) -> Option<IpNet> {
         Some((address, prefix)) => format!("{address}{}", prefix.starts_with('/').then_some(prefix)?),
         None => text.to_owned(),
     };
-    bare.parse().ok().or_else(|| Some(IpNet::from(bare.parse::<IpAddr>().ok()?)))
+    bare.parse().ok().or_else(|| Some(IpNet::from(bare.parse::<IpAddr>().ok()?.to_canonical())))
 }
 
 #[cfg(test)]
@@ -59,6 +59,7 @@ mod tests {
         for (place, end) in [
             ("10.0.0.0/8", "10.1.2.3:5"),
             ("10.1.2.3", "10.1.2.3:5"),
+            ("[::ffff:10.1.2.3]:5", "10.1.2.3:5"),
             ("10.1.2.3:5", "10.1.2.3:5"),
             (":5", "10.1.2.3:5"),
             ("*:5", "[::1]:5"),
