@@ -7,9 +7,9 @@
 mod differ;
 mod event;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-pub use event::{Event, Kind};
+pub use event::{Event, Events, Kind};
 
 use crate::collect::{Follower, Missed};
 use crate::error::Error;
@@ -25,8 +25,6 @@ pub const INTERVAL: Duration = Duration::from_millis(100);
 const SHORTEST: Duration = Duration::from_millis(10);
 /// A look of one millisecond is followed by a pause of nine, however much is closed.
 const SHARE: u32 = 9;
-/// How often it is told that something was missed.
-const OFTEN: Duration = Duration::from_secs(1);
 
 /// Looks again and again, and tells what has changed.
 #[derive(Debug)]
@@ -39,12 +37,10 @@ pub struct Watcher {
     seen: Option<Snapshot>,
     /// The sockets that are watched.
     picture: Picture,
-    /// When the last look began, and how long it took.
-    last: Option<(Instant, Duration)>,
+    /// When the last look began.
+    last: Option<Instant>,
     /// What was missed and is not told yet.
     missed: Missed,
-    /// When it was last told.
-    told: Option<Instant>,
 }
 
 impl Watcher {
@@ -59,42 +55,33 @@ impl Watcher {
             picture: Picture::default(),
             last: None,
             missed: Missed::default(),
-            told: None,
         }
     }
 
-    /// Looks, and tells what has changed since the last look: the first time, what is there.
-    pub fn look(&mut self) -> Result<Vec<Event>, Error> {
-        let start = Instant::now();
+    /// Looks. The events tell what has changed since the last look: the first time, what is there.
+    pub fn look(&mut self) -> Result<Events<'_>, Error> {
+        self.last = Some(Instant::now());
         let (mut now, missed) = self.follower.look()?;
         // There may be many, so they are not kept twice.
         let sockets = std::mem::take(&mut now.sockets);
         let picture = Picture::of(sockets, |socket| self.is_watched(socket, &now.processes));
-        let changes = differ::differ(&self.picture, &picture);
-        let time = SystemTime::now();
-        let mut events = event::events(&self.request, time, changes, self.seen.as_ref(), &now);
         self.missed.add(missed);
-        if self.told.is_none_or(|told| told.elapsed() >= OFTEN) {
-            events.extend(self.untold());
-        }
-        (self.picture, self.seen) = (picture, Some(now));
-        self.last = Some((start, start.elapsed()));
-        Ok(events)
+        let before = (std::mem::replace(&mut self.picture, picture), self.seen.take());
+        let changes = differ::differ(before.0, &self.picture);
+        Ok(Events::of(&self.request, changes, before.1, self.seen.insert(now)))
     }
 
-    /// What was missed and is not told yet, which is told once a second.
-    pub fn untold(&mut self) -> Option<Event> {
-        let missed = std::mem::take(&mut self.missed);
-        missed.is_any().then(|| {
-            self.told = Some(Instant::now());
-            Event::lost(SystemTime::now(), (!missed.is_incomplete).then_some(missed.sockets))
-        })
+    /// What was missed since this was last asked.
+    pub fn missed(&mut self) -> Missed {
+        std::mem::take(&mut self.missed)
     }
 
     /// Waits until it is time for the next look: at most `timeout`, and shorter if a socket that was
     /// seen is closed. Returns whether the command is to end.
     pub fn wait_or_end(&mut self, ends: &Ends, timeout: Duration) -> Result<bool, Error> {
-        let Some((start, took)) = self.last else { return Ok(false) };
+        let Some(start) = self.last else { return Ok(false) };
+        // To tell of many events takes longer than to look.
+        let took = start.elapsed();
         let end = Instant::now() + timeout;
         let left = |until: Instant| until.min(end).saturating_duration_since(Instant::now());
         match self.follower.wait(ends, left(start + self.interval.max(took)))? {

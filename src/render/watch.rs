@@ -34,8 +34,8 @@ pub fn time(time: SystemTime) -> String {
 
 fn lost(missed: Option<usize>) -> String {
     match missed {
-        Some(1) => "1 socket was opened and closed too quickly to be seen".to_owned(),
-        Some(count) => format!("{count} sockets were opened and closed too quickly to be seen"),
+        Some(1) => "1 event was missed: too quick to be seen, or too many for the reader".to_owned(),
+        Some(count) => format!("{count} events were missed: too quick to be seen, or too many for the reader"),
         None => "so many sockets were closed that the kernel did not report all".to_owned(),
     }
 }

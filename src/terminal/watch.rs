@@ -11,14 +11,18 @@ use std::time::{Duration, Instant};
 use anstream::{AutoStream, ColorChoice};
 
 use super::{Printing, written};
+use crate::collect::Missed;
 use crate::commands::exit::{Command, Exit};
 use crate::commands::watch::{Event, INTERVAL, Kind, Watcher};
 use crate::error::Error;
-use crate::platform::ends::Ends;
+use crate::platform::ends::{Ends, Woken};
 use crate::platform::memory;
 use crate::render::{self, Format, Style};
 use crate::request::{Column, Filter, Order, Request};
-use outlet::Outlet;
+use outlet::{Outlet, PATIENCE};
+
+/// How often to look whether a slow reader has caught up.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What is watched, and what is done about it.
 #[derive(Debug)]
@@ -88,12 +92,14 @@ fn watch(watcher: &mut Watcher, ends: &Ends, until: Option<Instant>, teller: &mu
     loop {
         let is_last = left().is_zero();
         let mut events = watcher.look()?;
-        if is_last {
-            events.extend(watcher.untold());
-        }
-        for event in events {
+        while let Some(event) = events.next() {
+            if event.kind == Kind::Present && teller.wait_or_end(ends, left() + PATIENCE)? {
+                teller.leave_out(events.len() + 1);
+                return Ok(());
+            }
             teller.tell(&Arc::new(event));
         }
+        teller.miss(watcher.missed());
         if is_last || teller.has_failed() || watcher.wait_or_end(ends, left())? {
             return Ok(());
         }
@@ -140,9 +146,46 @@ struct Teller {
 
 impl Teller {
     fn tell(&mut self, event: &Arc<Event>) {
-        if self.kinds.is_empty() || self.kinds.contains(&event.kind) {
-            self.command.iter_mut().chain(&mut self.printer).for_each(|outlet| outlet.give(event));
+        if self.is_wanted(event.kind) {
+            self.outlets_mut().for_each(|outlet| outlet.give(event));
         }
+    }
+
+    /// Waits until there is room for what is there at the start, however much it is. Returns whether the
+    /// watch is to end.
+    fn wait_or_end(&self, ends: &Ends, timeout: Duration) -> Result<bool, Error> {
+        let end = Instant::now() + timeout;
+        while self.outlets().any(Outlet::is_behind) {
+            if Instant::now() >= end || ends.wait(None, PAUSE)? == Woken::Ended {
+                return Ok(true);
+            }
+        }
+        Ok(self.has_failed())
+    }
+
+    /// So many events of what is there at the start cannot be told.
+    fn leave_out(&mut self, count: usize) {
+        if self.is_wanted(Kind::Present) {
+            self.outlets_mut().for_each(|outlet| outlet.leave_out(count));
+        }
+    }
+
+    /// Tells that something was missed, now or later.
+    fn miss(&mut self, missed: Missed) {
+        let missed = if self.is_wanted(Kind::Lost) { missed } else { Missed::default() };
+        self.outlets_mut().for_each(|outlet| outlet.miss(missed));
+    }
+
+    fn is_wanted(&self, kind: Kind) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind)
+    }
+
+    fn outlets(&self) -> impl Iterator<Item = &Outlet> {
+        self.command.iter().chain(&self.printer)
+    }
+
+    fn outlets_mut(&mut self) -> impl Iterator<Item = &mut Outlet> {
+        self.command.iter_mut().chain(&mut self.printer)
     }
 
     /// Whether nobody can be told any more: there is no use in looking then.

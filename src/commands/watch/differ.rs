@@ -1,6 +1,7 @@
 //! Compares what two looks have seen. This is pure.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 
 use crate::model::{Namespace, Protocol, Socket, State};
@@ -36,7 +37,11 @@ impl Picture {
     pub fn of(seen: Vec<Socket>, is_watched: impl Fn(&Socket) -> bool) -> Self {
         let mut sockets: HashMap<Key, Vec<Socket>> = HashMap::new();
         for socket in seen.into_iter().filter(is_watched) {
-            sockets.entry(Key::of(&socket)).or_default().push(socket);
+            match sockets.entry(Key::of(&socket)) {
+                Entry::Occupied(mut others) => others.get_mut().push(socket),
+                // Most are alone. An empty list would make room for four.
+                Entry::Vacant(place) => drop(place.insert(vec![socket])),
+            }
         }
         // The kernel lists them in the order of its hash tables, which means nothing and changes.
         for sockets in sockets.values_mut() {
@@ -48,25 +53,24 @@ impl Picture {
 
 /// What is different between two looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct Change<'a> {
     pub key: Key,
     /// Empty if it was not in use.
     pub before: Vec<Socket>,
     /// Empty if it is not in use any more.
-    pub now: Vec<Socket>,
+    pub now: &'a [Socket],
 }
 
 /// What is different, by port. Queues and timers change all the time, and do not count.
-pub fn differ(before: &Picture, now: &Picture) -> Vec<Change> {
+pub fn differ(mut before: Picture, now: &Picture) -> Vec<Change<'_>> {
     let mut changes = Vec::new();
     for (key, sockets) in &now.0 {
-        let was = before.0.get(key).map_or(&[][..], Vec::as_slice);
-        if !is_same(was, sockets) {
-            changes.push(Change { key: key.clone(), before: was.to_vec(), now: sockets.clone() });
+        let was = before.0.remove(key).unwrap_or_default();
+        if !is_same(&was, sockets) {
+            changes.push(Change { key: key.clone(), before: was, now: sockets });
         }
     }
-    let gone = before.0.iter().filter(|(key, _)| !now.0.contains_key(*key));
-    changes.extend(gone.map(|(key, was)| Change { key: key.clone(), before: was.clone(), now: Vec::new() }));
+    changes.extend(before.0.into_iter().map(|(key, before)| Change { key, before, now: &[] }));
     changes.sort_by(|a, b| a.key.cmp(&b.key));
     changes
 }
@@ -98,7 +102,8 @@ mod tests {
     }
 
     fn changes(before: &[&Socket], now: &[&Socket]) -> Vec<(u16, usize, usize)> {
-        let changes = differ(&picture(before), &picture(now));
+        let now = picture(now);
+        let changes = differ(picture(before), &now);
         changes.iter().map(|change| (change.key.port, change.before.len(), change.now.len())).collect()
     }
 

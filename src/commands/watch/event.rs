@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
+use std::vec::IntoIter;
 
 use super::differ::{Change, Key};
 use crate::commands::diagnosis::Diagnosis;
 use crate::diagnose::{Observed, PortReport};
-use crate::model::{Pid, Process, Snapshot, Socket};
+use crate::model::{Pid, Process, Snapshot, Socket, find_process};
 use crate::request::Request;
 
 /// Something that happened.
@@ -54,46 +55,81 @@ impl Event {
     }
 }
 
-/// What is told of `changes` between two looks. Before the first look, nothing was there.
-pub fn events(
-    request: &Request,
+/// What is told of the changes between two looks. Some are judged at a time: all of them may be far
+/// more than those who are told can take.
+#[derive(Debug)]
+pub struct Events<'a> {
+    request: &'a Request,
     time: SystemTime,
-    changes: Vec<Change>,
-    before: Option<&Snapshot>,
-    now: &Snapshot,
-) -> Vec<Event> {
-    if changes.is_empty() {
-        return Vec::new();
+    /// `None` before the first look: nothing was there.
+    before: Option<Snapshot>,
+    now: &'a Snapshot,
+    changes: IntoIter<Change<'a>>,
+    judged: IntoIter<Event>,
+}
+
+/// So many changes are judged at once.
+const TOGETHER: usize = 500;
+
+impl<'a> Events<'a> {
+    pub(super) fn of(
+        request: &'a Request,
+        changes: Vec<Change<'a>>,
+        before: Option<Snapshot>,
+        now: &'a Snapshot,
+    ) -> Self {
+        let (changes, judged) = (changes.into_iter(), Vec::new().into_iter());
+        Self { request, time: SystemTime::now(), before, now, changes, judged }
     }
-    let observe = |key: &Key, sockets: Vec<Socket>| Observed {
-        namespace: key.namespace.clone(),
-        sockets,
-        ..Observed::of(key.port, key.protocol)
-    };
-    let (were, are) = changes
-        .into_iter()
-        .map(|change| (observe(&change.key, change.before), observe(&change.key, change.now)))
-        .unzip();
-    let (were, are) = (judge(request, were, before.unwrap_or(now)), judge(request, are, now));
-    let processes = |port: &PortReport, before: Option<&PortReport>| {
-        let sockets = [Some(port), before].into_iter().flatten().flat_map(|port| &port.observed.sockets);
-        let pids: BTreeSet<Pid> = sockets.flat_map(|socket| socket.owners.pids()).copied().collect();
-        let known = |pid| [&are, &were].into_iter().find_map(|side| crate::model::find_process(&side.processes, pid));
-        pids.into_iter().filter_map(known).cloned().collect()
-    };
-    let pairs = were.ports.iter().zip(&are.ports);
-    let told = pairs.map(|(was, is)| {
-        let was_there = !was.observed.sockets.is_empty();
-        let (kind, port, before) = match (was_there, !is.observed.sockets.is_empty()) {
-            (false, _) if before.is_none() => (Kind::Present, is, None),
+
+    /// The events of the next changes.
+    fn judge(&mut self) -> Vec<Event> {
+        let changes = self.changes.by_ref().take(TOGETHER);
+        let (were, are): (Vec<Observed>, Vec<Observed>) =
+            changes.map(|Change { key, before, now }| (observed(&key, before), observed(&key, now.to_vec()))).unzip();
+        let Diagnosis { ports: were, processes: ended, .. } =
+            judge(self.request, were, self.before.as_ref().unwrap_or(self.now));
+        let Diagnosis { ports: are, processes, .. } = judge(self.request, are, self.now);
+        let known = |pid| find_process(&processes, pid).or_else(|| find_process(&ended, pid)).cloned();
+        let pairs = were.into_iter().zip(are);
+        pairs.map(|(was, is)| self.event(was, is, known)).collect()
+    }
+
+    fn event(&self, was: PortReport, is: PortReport, known: impl Fn(Pid) -> Option<Process>) -> Event {
+        let [was_there, is_there] = [&was, &is].map(|port| !port.observed.sockets.is_empty());
+        let (kind, port, before) = match (was_there, is_there) {
+            (false, _) if self.before.is_none() => (Kind::Present, is, None),
             (false, _) => (Kind::Opened, is, None),
             (true, false) => (Kind::Closed, was, None),
             (true, true) => (Kind::Changed, is, Some(was)),
         };
-        let processes: Vec<Process> = processes(port, before);
-        Event { time, kind, port: Some(port.clone()), before: before.cloned(), processes, missed: None }
-    });
-    told.collect()
+        let sockets = [Some(&port), before.as_ref()].into_iter().flatten().flat_map(|port| &port.observed.sockets);
+        let pids: BTreeSet<Pid> = sockets.flat_map(|socket| socket.owners.pids()).copied().collect();
+        let processes = pids.into_iter().filter_map(known).collect();
+        Event { time: self.time, kind, port: Some(port), before, processes, missed: None }
+    }
+}
+
+impl Iterator for Events<'_> {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        if self.judged.len() == 0 && self.changes.len() > 0 {
+            self.judged = self.judge().into_iter();
+        }
+        self.judged.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.judged.len() + self.changes.len();
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Events<'_> {}
+
+fn observed(key: &Key, sockets: Vec<Socket>) -> Observed {
+    Observed { namespace: key.namespace.clone(), sockets, ..Observed::of(key.port, key.protocol) }
 }
 
 fn judge(request: &Request, ports: Vec<Observed>, of: &Snapshot) -> Diagnosis {
