@@ -8,6 +8,7 @@ mod ansi;
 mod app;
 mod details;
 mod draw;
+mod fold;
 mod help;
 mod jobs;
 mod keys;

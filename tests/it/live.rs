@@ -170,6 +170,37 @@ fn what_takes_the_port_before_the_answer_is_not_ended() {
     });
 }
 
+/// `k` on a connection said that its server did not hold the port any more, in a line that was cut.
+#[test]
+fn a_connection_of_a_server_is_ended_as_what_listens() {
+    in_namespace(|| {
+        let servers = Servers::new();
+        let api = servers.start("api", "serve 127.0.0.1:3000");
+        let client = servers.start("client", "connect 127.0.0.1:3000 from=127.0.0.1:40000");
+        let Some(tmux) = Tmux::start(60, 24) else { return };
+        tmux.type_line("portcheck watch --all --columns port,protocol,state,process");
+        tmux.until("client");
+        tmux.press(&["/"]);
+        tmux.press(&["4", "0", "0", "0", "0", "Enter", "k"]);
+        let told = tmux.until("nothing was done");
+        let is_whole = |line: &str| !line.contains('│') || line.trim_end().ends_with('│');
+        assert!(told.contains("holds the port only by a") && told.contains("--clients"), "{told}");
+        assert!(told.lines().all(is_whole), "{told}");
+        tmux.press(&["q", "Escape"]);
+        tmux.until_without("filter:");
+        tmux.press(&["/"]);
+        tmux.press(&["e", "s", "t", "a", "b", "Space", "a", "p", "i", "Enter"]);
+        tmux.until("filter: estab api");
+        tmux.press(&["k"]);
+        let question = tmux.until("Do this? [y/N]");
+        let asked = format!("api (pid {}) ", api.pid());
+        assert!(question.contains(&asked), "{question}");
+        tmux.press(&["y"]);
+        until_ended(&api);
+        assert!(!has_ended(&client));
+    });
+}
+
 #[test]
 fn it_follows_the_size_of_the_terminal_and_the_wish_for_colours() {
     in_namespace(|| {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use ratatui_core::text::Line;
 
 use super::details::Details;
+use super::fold::fold;
+use super::layout::FRAME;
 use super::row::{Id, Row, Sample};
 use crate::render::columns::{concede, heading};
 use crate::render::escape::width_of;
@@ -291,9 +293,14 @@ impl Popup {
         Self { title: title.into(), lines, scroll: 0 }
     }
 
-    /// Scrolls by so many lines, where `room` are in sight.
-    pub fn scroll_by(&mut self, lines: isize, room: usize) {
-        let most = self.lines.len().saturating_sub(room);
+    /// The text as it fits over a list of this size.
+    pub fn folded(&self, (width, _): (u16, u16)) -> Vec<Line<'static>> {
+        fold(&self.lines, width.saturating_sub(FRAME).into())
+    }
+
+    /// Scrolls by so many lines, where `room` are in sight, over a list of this size.
+    pub fn scroll_by(&mut self, lines: isize, room: usize, size: (u16, u16)) {
+        let most = self.folded(size).len().saturating_sub(room);
         self.scroll = self.scroll.saturating_add_signed(lines).min(most);
     }
 }

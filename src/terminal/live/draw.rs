@@ -171,9 +171,10 @@ fn foot(app: &App, area: Rect, buffer: &mut Buffer) -> Option<Position> {
 
 /// A text in a frame, over everything else. What is below `rest` is always in sight.
 fn popup(text: &Popup, rest: &[String], app: &App, buffer: &mut Buffer) {
-    let widths = text.lines.iter().map(Line::width).chain(rest.iter().map(|line| width_of(line)));
+    let lines = text.folded(app.size);
+    let widths = lines.iter().map(Line::width).chain(rest.iter().map(|line| width_of(line)));
     let width = widths.max().unwrap_or(0).max(width_of(&text.title));
-    let area = over(app.size, width, text.lines.len() + rest.len());
+    let area = over(app.size, width, lines.len() + rest.len());
     frame(area, &text.title, buffer);
     let inner = Rect {
         x: area.x + 2,
@@ -182,7 +183,7 @@ fn popup(text: &Popup, rest: &[String], app: &App, buffer: &mut Buffer) {
         height: area.height.saturating_sub(2),
     };
     let below = narrow(rest.len()).min(inner.height);
-    write_lines(&text.lines, text.scroll, Rect { height: inner.height - below, ..inner }, buffer);
+    write_lines(&lines, text.scroll, Rect { height: inner.height - below, ..inner }, buffer);
     for (y, line) in (inner.bottom() - below..inner.bottom()).zip(rest) {
         buffer.set_stringn(inner.x, y, line, inner.width.into(), bold());
     }

@@ -12,9 +12,10 @@ use super::{Message, ansi};
 use crate::answer::Answer;
 use crate::collect::{self, Detail, Scope};
 use crate::commands::check::check;
-use crate::commands::kill::{Chosen, Options, Prepared, prepare};
+use crate::commands::diagnosis::Diagnosis;
+use crate::commands::kill::{Chosen, Options, Prepared, SocketId, prepare};
 use crate::error::Error;
-use crate::model::Socket;
+use crate::model::{Pid, Socket};
 use crate::picker::Picker;
 use crate::query;
 use crate::render::{self, Style, escape};
@@ -78,7 +79,7 @@ impl Jobs {
         let style = self.style(width);
         let inbox = self.inbox.clone();
         spawn("plan", move || {
-            let message = match plan(row, request, &style) {
+            let message = match plan(&row, request, &style) {
                 Ok(message) => message,
                 Err(error) => failed("kill", &error),
             };
@@ -171,17 +172,17 @@ fn told_free(ports: &[u16]) -> Vec<Line<'static>> {
 
 /// Plans the end of the processes of a row as it was selected: with the same ids, start times and
 /// sockets, and no others that hold the port as well.
-fn plan(row: Row, request: Request, style: &Style) -> Result<Message, Error> {
+fn plan(row: &Row, request: Request, style: &Style) -> Result<Message, Error> {
     let name = row.name();
     if let Some(namespace) = &row.elsewhere {
         let text = format!("{name} is in another network namespace ({namespace}): nothing was done");
         return Ok(Message::Told(Popup::new("kill", vec![text.into()])));
     }
-    let chosen = Chosen { holders: row.holders.into_vec(), sockets: row.sockets.into_vec() };
-    let prepared = prepare(request, Options::default())?.only(&chosen);
+    let prepared = prepare(request, Options::default())?;
+    let chosen = chosen(row, &prepared.diagnosis);
+    let prepared = prepared.only(&chosen);
     if prepared.plan.is_empty() && prepared.plan.refusals.is_empty() {
-        let text = format!("who held {name} when you pressed k does not hold it any more: nothing was done");
-        return Ok(Message::Told(Popup::new("kill", vec![text.into()])));
+        return Ok(Message::Told(Popup::new("kill", vec![nobody_to_end(row).into()])));
     }
     if let Some(outcome) = prepared.foregone() {
         let report = prepared.untouched(outcome);
@@ -191,6 +192,33 @@ fn plan(row: Row, request: Request, style: &Style) -> Result<Message, Error> {
     let _ = render::write_plan(&prepared, style, &mut text);
     let plan = Popup::new("kill", ansi::lines(&String::from_utf8_lossy(&text)));
     Ok(Message::Planned(Box::new(prepared), plan))
+}
+
+/// What is to be ended with a row. With a connection it is what its processes listen on, as that
+/// makes them holders of the port.
+fn chosen(row: &Row, now: &Diagnosis) -> Chosen {
+    let pids: Vec<Pid> = row.holders.iter().map(|&(pid, _)| pid).collect();
+    let is_theirs = |socket: &&Socket| socket.owners.pids().iter().any(|pid| pids.contains(pid));
+    let theirs = now.ports.iter().flat_map(|port| &port.observed.sockets).filter(is_theirs);
+    let others = theirs.filter(|socket| row.is_connection() && socket.state.is_waiting()).map(SocketId::of);
+    Chosen { holders: row.holders.to_vec(), sockets: row.sockets.iter().copied().chain(others).collect() }
+}
+
+/// Why there is nothing to be done about a row.
+fn nobody_to_end(row: &Row) -> String {
+    let name = row.name();
+    if !row.is_connection() {
+        return format!("who held {name} when you pressed k does not hold it any more: nothing was done");
+    }
+    let pids: Vec<String> = row.holders.iter().map(|(pid, _)| pid.to_string()).collect();
+    match &*pids {
+        [] => format!("this is a connection on {name}, and no process was seen that has it: nothing was done"),
+        pids => format!(
+            "this is a connection on {name}. The process that has it (pid {}) does not hold the port itself: nothing \
+             was done. To end who holds the port, select the row that listens.",
+            pids.join(", ")
+        ),
+    }
 }
 
 impl Id {

@@ -218,7 +218,7 @@ fn scrolls(app: &mut App, key: KeyCode) -> bool {
         KeyCode::PageDown => page,
         _ => return false,
     };
-    popup.scroll_by(lines, room);
+    popup.scroll_by(lines, room, app.size);
     true
 }
 

@@ -7,6 +7,9 @@ use super::app::App;
 /// What the marks of opened and closed rows take.
 pub const MARK: u16 = 3;
 
+/// What the frame of a text over the list takes of its width.
+pub const FRAME: u16 = 4;
+
 /// How many rows the list shows at least beside a pane.
 const FEW: u16 = 3;
 
@@ -56,6 +59,6 @@ impl Layout {
 /// Where a text over the list stands, of which the longest line is `width` wide.
 pub fn over(size: (u16, u16), width: usize, lines: usize) -> Rect {
     let most = |wanted: usize, have: u16| u16::try_from(wanted).unwrap_or(u16::MAX).min(have);
-    let (width, height) = (most(width + 4, size.0), most(lines + 2, size.1.saturating_sub(2)));
+    let (width, height) = (most(width + usize::from(FRAME), size.0), most(lines + 2, size.1.saturating_sub(2)));
     Rect::new((size.0 - width) / 2, (size.1 - height) / 2, width, height)
 }

@@ -138,6 +138,11 @@ impl Row {
         filter.split_whitespace().all(|word| text.contains(word))
     }
 
+    /// Whether it is a connection: another row may listen on its port.
+    pub const fn is_connection(&self) -> bool {
+        self.id.peer.is_some()
+    }
+
     /// `8080/tcp`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.id.port, self.id.protocol)
