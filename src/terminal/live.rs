@@ -8,6 +8,7 @@ mod ansi;
 mod app;
 mod details;
 mod draw;
+mod fit;
 mod fold;
 mod help;
 mod jobs;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ratatui_core::text::Line;
 
 use super::details::Details;
+use super::fit::fit;
 use super::fold::fold;
 use super::layout::FRAME;
 use super::row::{Id, Row, Sample};
@@ -261,8 +262,10 @@ impl App {
 
     /// The columns that are shown, and their widths.
     pub fn fitted(&self) -> Vec<(usize, usize)> {
-        let room = self.size.0.saturating_sub(super::layout::MARK);
+        // The last one may be the one with the arrow.
+        let room = self.size.0.saturating_sub(super::layout::MARK + 1);
         let widths = concede(&self.columns, self.widths.clone(), |_| NARROW_ADDRESS, Some(room));
+        let widths = fit(&self.columns, &widths, room.into());
         widths.into_iter().enumerate().filter(|&(_, width)| width > 0).collect()
     }
 }

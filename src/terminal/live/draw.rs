@@ -100,7 +100,8 @@ fn write_cells(
 ) {
     let mut x = area.x + MARK;
     for (&(index, width), cell) in columns.iter().zip(cells) {
-        let cell = shorten(&cell, width + usize::from(GUTTER) - 1);
+        let room = usize::from(area.right().saturating_sub(x));
+        let cell = shorten(&cell, room.min(width + usize::from(GUTTER) - 1));
         let is_number = matches!(app.columns[index], Column::Port | Column::Pid);
         let indent = if is_number { width.saturating_sub(width_of(&cell)) } else { 0 };
         let to = x.saturating_add(narrow(indent));

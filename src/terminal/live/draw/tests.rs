@@ -68,6 +68,38 @@ fn a_list_with_what_comes_and_goes() {
     insta::assert_snapshot!(drawn(&app));
 }
 
+/// At 80 columns, the pid 23328 was shown as 2332, and PROCESS as PROCES.
+#[test]
+fn no_number_and_no_heading_is_cut_whatever_the_width() {
+    const CONNECTIONS: [Column; 7] =
+        [Column::Port, Column::Protocol, Column::State, Column::Address, Column::Peer, Column::Process, Column::Pid];
+    let cells =
+        ["40000", "tcp", "established", "2001:db8::1:2:3:4", "[2001:db8::1:2:3:5]:40001", "postgres", "23328 +12"];
+    let widths = vec![5, 5, 11, 17, 25, 8, 9];
+    for column in CONNECTIONS {
+        for width in 20..=100 {
+            let mut app = App::new(CONNECTIONS.to_vec(), Order { column, is_reversed: true }, (width, 8));
+            let rows = vec![row(40000, 23328, &cells)];
+            app.take(Sample { rows, widths: widths.clone(), is_partial: false }, Instant::now());
+            let text = drawn(&app);
+            let lines: Vec<&str> = text.lines().skip(1).take(2).collect();
+            assert!(
+                lines[0].split_whitespace().all(|word| {
+                    let word = word.trim_end_matches('↑');
+                    CONNECTIONS.iter().any(|&column| columns::heading(column) == word)
+                }),
+                "{text}"
+            );
+            assert!(lines[1].starts_with(">   40000") || lines[1].starts_with(">  40000"), "{text}");
+            assert_eq!(lines[0].contains("PID"), lines[1].ends_with("23328 +12"), "{text}");
+            assert!(width < 23 || lines[0].contains("PID"), "{text}");
+            let is_whole_or_marked =
+                |word: &str| word == ">" || word.contains('…') || cells.join(" ").split(' ').any(|cell| cell == word);
+            assert!(lines[1].split_whitespace().all(is_whole_or_marked), "{text}");
+        }
+    }
+}
+
 #[test]
 fn a_filter_is_typed() {
     let mut app = app((80, 8));
