@@ -123,7 +123,10 @@ impl View {
         screen::take()?;
         let terminal = Terminal::new(Screen::new(colours))?;
         let size = terminal.size()?;
-        let app = App::new(columns::shown(&style), watching.order, (size.width, size.height));
+        let mut app = App::new(columns::shown(&style), watching.order, (size.width, size.height));
+        if !request.connections {
+            app.nothing = "nothing to show: no socket matches; --all adds connections";
+        }
         read_keys(outbox.clone())?;
         let interval = watching.interval.unwrap_or(INTERVAL);
         Look::new(&request, &watching.filter, &style).start(interval, outbox.clone())?;

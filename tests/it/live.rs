@@ -201,6 +201,24 @@ fn a_connection_of_a_server_is_ended_as_what_listens() {
     });
 }
 
+/// It said that nothing is in use, though the filter only hid what is.
+#[test]
+fn a_list_without_rows_says_that_none_matches() {
+    in_namespace(|| {
+        let servers = Servers::new();
+        let _web = servers.start("web-server", "listen 127.0.0.1:8080");
+        let Some(tmux) = Tmux::start(80, 24) else { return };
+        for (arguments, expected) in
+            [("--process nobody", "no socket matches; --all adds connections\n"), ("8081 --all", "no socket matches\n")]
+        {
+            tmux.type_line(&format!("clear; portcheck watch {arguments}"));
+            tmux.until(expected);
+            tmux.press(&["q"]);
+            tmux.until_it("the shell", |screen| screen.ends_with('$'));
+        }
+    });
+}
+
 #[test]
 fn it_follows_the_size_of_the_terminal_and_the_wish_for_colours() {
     in_namespace(|| {

@@ -25,6 +25,8 @@ pub struct App {
     pub columns: Vec<Column>,
     /// How wide each would like to be.
     pub widths: Vec<usize>,
+    /// What is said if there is no row.
+    pub nothing: &'static str,
     /// What narrows the list.
     pub filter: String,
     /// What it is ordered by.
@@ -105,6 +107,7 @@ impl App {
         Self {
             widths: vec![0; columns.len()],
             columns,
+            nothing: "nothing to show: no socket matches",
             filter: String::new(),
             sorting,
             mode: Mode::List,

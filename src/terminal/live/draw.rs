@@ -76,8 +76,9 @@ fn list(app: &App, layout: &Layout, buffer: &mut Buffer) {
         mark(entry, at == app.at(), area, buffer);
     }
     if app.has_looked() && app.shown().next().is_none() && layout.list.height > 0 {
-        let text = if app.filter.is_empty() { "nothing is in use" } else { "no row fits the filter" };
-        buffer.set_stringn(MARK, layout.list.y, text, layout.list.width.into(), Style::new());
+        let text = if app.filter.is_empty() { app.nothing } else { "no row fits the filter" };
+        let room = usize::from(layout.list.width - MARK);
+        buffer.set_stringn(MARK, layout.list.y, shorten(text, room), room, Style::new());
     }
 }
 
