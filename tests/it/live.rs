@@ -9,6 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::in_namespace;
 use crate::common::role::Role;
+use crate::common::server::until;
+use crate::common::terminal::Terminal;
 use crate::common::tmux::Tmux;
 
 /// The view of columns that are the same on every machine.
@@ -313,10 +315,19 @@ fn signals_and_a_panic_leave_the_terminal_as_it_was() {
     in_namespace(|| {
         let Some(tmux) = Tmux::start(80, 24) else { return };
         tmux.type_line("ulimit -c 0");
-        for (name, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130), (Signal::QUIT, 131)] {
+        // All that end a program by default, but for those that tell of a fault in it.
+        let wishes = ["TERM", "HUP", "INT"].map(|name| (name, Some(0)));
+        let ends = ["QUIT", "ABRT", "ALRM", "PROF", "SYS", "TRAP", "USR1", "USR2", "VTALRM", "XCPU", "XFSZ", "IO"];
+        let linux = ["PWR", "STKFLT", "RTMIN+1", "RTMAX"];
+        for (name, code) in wishes.into_iter().chain(ends.into_iter().chain(linux).map(|name| (name, None))) {
             start_noted(&tmux, VIEW);
-            signal("portcheck", name);
-            tmux.until_it("the shell", |screen| screen.ends_with('$'));
+            let pid = pid_of("portcheck").unwrap();
+            let sent =
+                Command::new("bash").args(["-c", &format!("kill -{name} {pid}; kill -l {name}")]).output().unwrap();
+            let number: i32 = String::from_utf8_lossy(&sent.stdout).trim().parse().unwrap();
+            let code = code.unwrap_or(128 + number);
+            // The shell says what ended it, above its prompt.
+            tmux.until_it(name, |screen| screen.ends_with('$'));
             tmux.type_line("echo ended by $?");
             tmux.until(&format!("ended by {code}"));
             expect_restored(&tmux);
@@ -326,6 +337,28 @@ fn signals_and_a_panic_leave_the_terminal_as_it_was() {
         let screen = tmux.until("ended by 101");
         assert!(screen.contains("as asked"), "{screen}");
         expect_restored(&tmux);
+    });
+}
+
+/// It waited for such a terminal for ever, whatever signal it got.
+#[test]
+fn a_terminal_that_takes_no_more_text_does_not_keep_it() {
+    in_namespace(|| {
+        let line = format!("stty cols 200 rows 50; TERM=xterm exec {} watch", env!("CARGO_BIN_EXE_portcheck"));
+        let Some(mut terminal) = Terminal::running(&line) else { return };
+        terminal.expect("quit");
+        let view = pid_of("portcheck").unwrap();
+        let of_view = |file: &str| std::fs::read_to_string(format!("/proc/{view}/{file}")).unwrap_or_default();
+        // Nobody reads what it draws from now on.
+        until("it waits for its terminal", || {
+            terminal.type_bytes(&[0x0c; 200]);
+            of_view("wchan").contains("wait_woken")
+        });
+        kill_process(Pid::from_raw(view).unwrap(), Signal::TERM).unwrap();
+        until("it has ended", || {
+            let stat = of_view("stat");
+            stat.is_empty() || stat.contains(") Z")
+        });
     });
 }
 

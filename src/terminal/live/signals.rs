@@ -25,19 +25,36 @@ mod unix {
     use std::time::Duration;
 
     use rustix::process::{Signal, kill_current_process_group};
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+    use signal_hook::consts::{
+        SIGABRT, SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGSYS, SIGTERM, SIGTRAP, SIGTSTP, SIGUSR1,
+        SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+    };
     use signal_hook::iterator::Signals;
-    use signal_hook::low_level::emulate_default_handler;
+    use signal_hook::low_level::{emulate_default_handler, exit};
 
-    use super::super::screen;
     use super::{Asked, Message, Sender};
 
-    /// How long the view may take to end. It does not if its terminal takes no more text (Ctrl-S).
+    /// These end every watch, as a wish and not as a failure.
+    const WISHES: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+    /// These end every program. SIGSEGV and others that tell of a fault in the program itself are not
+    /// among them: it cannot go on, not even to give its terminal back.
+    const ENDS: [i32; 11] =
+        [SIGQUIT, SIGABRT, SIGALRM, SIGPROF, SIGSYS, SIGTRAP, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ];
+    /// The real-time signals of Linux, without those that C libraries keep for themselves.
+    #[cfg(target_os = "linux")]
+    const REAL_TIME: std::ops::RangeInclusive<i32> = 35..=64;
+
+    /// How long the view may take to end. It does not if its terminal takes no more text.
     const PATIENCE: Duration = Duration::from_secs(1);
 
     /// Passes signals on.
     pub fn listen(inbox: &Sender<Message>) -> std::io::Result<()> {
-        let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGCONT])?;
+        let mut signals = Signals::new(WISHES.iter().chain(&ENDS).chain(&[SIGTSTP, SIGCONT]))?;
+        #[cfg(target_os = "linux")]
+        for signal in [Signal::IO, Signal::POWER, Signal::STKFLT].map(Signal::as_raw).into_iter().chain(REAL_TIME) {
+            // Some C libraries keep more of them.
+            let _ = signals.add_signal(signal);
+        }
         let inbox = inbox.clone();
         let pass_on = move || {
             for signal in signals.forever() {
@@ -57,10 +74,15 @@ mod unix {
         thread::Builder::new().name("signals".to_owned()).spawn(pass_on).map(drop)
     }
 
-    /// Ends as the signal would have ended us, so that our parent sees it.
+    /// Ends with 0 if the signal is a wish, else as the signal would have ended us, so that our parent
+    /// sees it. It writes nothing: the terminal may take no more text.
     pub fn end_by(signal: i32) {
-        screen::give_back();
+        if WISHES.contains(&signal) {
+            exit(0);
+        }
         let _ = emulate_default_handler(signal);
+        // That does not know all signals. A shell calls it by the same number.
+        exit(128 + signal);
     }
 
     /// Stops this process, until it is resumed.
