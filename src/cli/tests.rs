@@ -92,8 +92,9 @@ fn each_rule_between_options_is_obeyed() {
     let reach = reach::RULES.iter().map(|rule| (rule.example, rule.message));
     let identify = identify::RULES.iter().map(|rule| (rule.example, rule.message));
     let check = check::RULES.iter().map(|rule| (rule.example, rule.message));
+    let watch = watch::RULES.iter().map(|rule| (rule.example, rule.message));
     for (example, message) in
-        free.chain(wait).chain(list).chain(check).chain(preflight).chain(kill).chain(reach).chain(identify)
+        free.chain(wait).chain(list).chain(check).chain(preflight).chain(kill).chain(reach).chain(identify).chain(watch)
     {
         assert_eq!(usage(example), message, "{example}");
     }

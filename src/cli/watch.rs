@@ -16,7 +16,7 @@ use crate::collect::Detail;
 use crate::commands::watch::Kind;
 use crate::duration::parse_duration;
 use crate::render::{Format, Style};
-use crate::request::{Column, Request};
+use crate::request::{Column, Order, Request};
 use crate::terminal::Printing;
 use crate::terminal::watch::Watching;
 
@@ -71,13 +71,31 @@ pub struct WatchArgs {
 }
 
 /// What does not go together.
-pub const RULES: &[Rule<WatchArgs>] = &[Rule {
-    example: "watch --json",
-    is_broken: |watch| watch.output.format() == Format::Json,
-    message: "watch has no --json: use --format ndjson, which prints a line of JSON for each event",
-}];
+pub const RULES: &[Rule<WatchArgs>] = &[
+    Rule {
+        example: "watch --json",
+        is_broken: |watch| watch.output.format() == Format::Json,
+        message: "watch has no --json: use --format ndjson, which prints a line of JSON for each event",
+    },
+    Rule {
+        example: "watch --columns port --timeout 1s",
+        is_broken: |watch| !watch.columns.columns.is_empty() && watch.prints_events(),
+        message: "--columns is for the live view: with --format ndjson, --event, --exec or --timeout there is none",
+    },
+    Rule {
+        example: "watch --sort pid --event opened",
+        is_broken: |watch| watch.columns.sort != Order::default() && watch.prints_events(),
+        message: "--sort is for the live view: with --format ndjson, --event, --exec or --timeout there is none",
+    },
+];
 
 impl WatchArgs {
+    /// Whether there is no live view, not even on a terminal.
+    fn prints_events(&self) -> bool {
+        let is_asked = !self.event.is_empty() || self.exec.is_some() || !self.timeout.is_zero();
+        is_asked || self.output.format() != Format::Table
+    }
+
     /// What it asks; `typed` is the command line.
     pub fn resolve(self, typed: &[OsString]) -> Result<Wish, Stop> {
         let namespaces = self.place.namespaces()?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anstream::{AutoStream, ColorChoice};
 
-use super::{Printing, written};
+use super::{Printing, complain, written};
 use crate::collect::Missed;
 use crate::commands::exit::{Command, Exit};
 use crate::commands::watch::{Event, INTERVAL, Kind, Watcher};
@@ -32,7 +32,6 @@ pub struct Watching {
     /// The longest time between two looks; the usual one if `None`.
     pub interval: Option<Duration>,
     /// What the live view is ordered by at first.
-    #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "only the live view has an order"))]
     pub order: Order<Column>,
     /// Whether the live view has to panic, for a test.
     #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "only the live view changes the terminal"))]
@@ -51,6 +50,10 @@ pub fn run(request: &Request, watching: Watching, printing: &Printing) -> Exit {
     #[cfg(feature = "live")]
     if is_for_people(&watching, printing) {
         return super::live::run(request, &watching, printing);
+    }
+    if asks_for_live_view(&watching, printing) {
+        complain("--columns and --sort are for the live view, which needs a terminal: leave them out");
+        return Exit::Usage;
     }
     let fail = |error: &Error| printing.fail(error, Command::Watch, request.backend);
     // Before any thread is started.
@@ -85,6 +88,12 @@ fn is_for_people(watching: &Watching, printing: &Printing) -> bool {
     let is_plain = watching.timeout.is_none() && watching.kinds.is_empty() && watching.command.is_empty();
     let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
     is_table && is_plain && !is_dumb && io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Whether an option was given that only the live view has.
+fn asks_for_live_view(watching: &Watching, printing: &Printing) -> bool {
+    let has_columns = printing.style.as_ref().is_some_and(|style| !style.columns.is_empty());
+    has_columns || watching.order != Order::default()
 }
 
 fn watch(watcher: &mut Watcher, ends: &Ends, until: Option<Instant>, teller: &mut Teller) -> Result<(), Error> {

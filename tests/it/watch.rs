@@ -342,6 +342,12 @@ fn text_is_a_line_for_each_event_and_json_has_to_be_ndjson() {
         assert!(line.contains("Z  present  8080/tcp  127.0.0.1  ") && line.contains(&me), "{shown:?}");
         let refused = run(&["watch", "--json"]);
         assert_eq!(refused.code, 2, "{refused:?}");
+        // These had no effect, and nobody was told.
+        for options in [&["--columns", "port"][..], &["--sort", "pid"], &["--columns", "port", "--timeout", "1s"]] {
+            let refused = run(&[&["watch"], options].concat());
+            assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{refused:?}");
+            assert!(refused.stderr.contains("live view"), "{refused:?}");
+        }
     });
 }
 
