@@ -10,6 +10,9 @@ use crate::collect;
 use crate::model::State;
 use crate::request::{AddressPattern, Filter};
 
+/// Of `--local`. In a comment on it, rustdoc would take the brackets for a link.
+const PLACE: &str = "Only what is bound there: ADDRESS, ADDRESS/PREFIX, ADDRESS:PORT, [fe80::]/10:22 or :PORT";
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filters, of which all must fit; each takes several values, joined by commas")]
 pub struct Filters {
@@ -32,8 +35,7 @@ pub struct Filters {
     /// Only sockets in these states
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = named::<State>(State::VARIANTS))]
     state: Vec<State>,
-    /// Only what is bound there: ADDRESS, ADDRESS/PREFIX, ADDRESS:PORT, [fe80::]/10:22 or :PORT
-    #[arg(long, value_name = "PLACE", value_delimiter = ',', value_parser = str::parse::<AddressPattern>)]
+    #[arg(long, help = PLACE, value_name = "PLACE", value_delimiter = ',', value_parser = str::parse::<AddressPattern>)]
     local: Vec<AddressPattern>,
     /// Only what is connected to there
     #[arg(long, value_name = "PLACE", value_delimiter = ',', value_parser = str::parse::<AddressPattern>)]
