@@ -13,8 +13,8 @@ pub mod connections;
 pub mod diagnosis;
 pub mod exit;
 pub mod free;
-#[cfg(feature = "cli")]
 pub mod hint;
+#[cfg(feature = "cli")]
 pub mod hosts;
 #[cfg(feature = "cli")]
 pub mod identify;
