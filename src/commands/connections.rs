@@ -133,11 +133,7 @@ impl<'a> Connection<'a> {
 
     /// The states of its ends: of both if they differ, as in `fin-wait-2/close-wait`.
     pub fn states(self) -> String {
-        let (client, server) = self.client_and_server();
-        let states = [client, server].into_iter().flatten().filter(|end| !end.state.is_waiting());
-        let mut states: Vec<&str> = states.map(|end| end.state.into_str()).collect();
-        states.dedup();
-        states.join("/")
+        each_once(self.in_order().filter(|end| !end.state.is_waiting()).map(|end| end.state.to_string()))
     }
 
     /// The addresses of the client and of the server, as far as that is known: else of this end and
@@ -157,18 +153,20 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// The ends that are on this machine, the client's first.
+    fn in_order(self) -> impl Iterator<Item = &'a Socket> {
+        let (client, server) = self.client_and_server();
+        client.into_iter().chain(server)
+    }
+
     /// The network namespaces of its ends: of both if they differ, as in `here/blue`. Empty if it is
     /// in ours alone.
     pub fn namespaces(self) -> String {
-        let (client, server) = self.client_and_server();
-        let ends: Vec<&Socket> = [client, server].into_iter().flatten().collect();
-        if ends.iter().all(|end| end.namespace.is_none()) {
+        if self.here().all(|end| end.namespace.is_none()) {
             return String::new();
         }
-        let title = |end: &&Socket| end.namespace.as_ref().map_or_else(|| "here".to_owned(), |space| space.title());
-        let mut titles: Vec<String> = ends.iter().map(title).collect();
-        titles.dedup();
-        titles.join("/")
+        let title = |end: &Socket| end.namespace.as_ref().map_or_else(|| "here".to_owned(), |space| space.title());
+        each_once(self.in_order().map(title))
     }
 
     /// What the client has sent and received, as far as that is counted.
@@ -194,6 +192,13 @@ impl<'a> Connection<'a> {
         let ends = self.here().filter(|socket| !socket.state.is_waiting() && socket.state != State::TimeWait);
         ends.map(of).reduce(|sum, more| Some(sum? + more?)).flatten()
     }
+}
+
+/// `a/b`, or `a` if both are the same.
+fn each_once(texts: impl Iterator<Item = String>) -> String {
+    let mut texts: Vec<String> = texts.collect();
+    texts.dedup();
+    texts.join("/")
 }
 
 /// A connection to a published port is for the container, as the port is.
@@ -254,12 +259,12 @@ fn names_of(connection: Connection<'_>, by: By, processes: &[Process]) -> Vec<St
 fn holder(socket: &Socket, processes: &[Process]) -> String {
     match process_of(socket, processes) {
         Some(process) => format!("{} ({})", process.name, process.pid),
-        None => unseen(socket),
+        None => no_process(socket),
     }
 }
 
 /// `(hidden) of root`, or why no process has the socket.
-pub fn unseen(socket: &Socket) -> String {
+pub fn no_process(socket: &Socket) -> String {
     match (&socket.owners, &socket.user) {
         (Owners::Kernel, _) => "(kernel)".to_owned(),
         (Owners::None, _) if socket.state == State::Established => "(not accepted)".to_owned(),

@@ -11,7 +11,7 @@ use super::columns::GUTTER;
 use super::escape::{self, width_of};
 use super::table::{self, plain_table, print};
 use super::{Style, hint};
-use crate::commands::connections::{Connection, Group, Report, unseen};
+use crate::commands::connections::{Connection, Group, Report, no_process};
 use crate::duration::words;
 use crate::model::{Owners, Pid, Process, Socket, TcpInfo, find_process};
 use crate::render::rows::{engine_and_name, supervisor_of_process};
@@ -198,7 +198,7 @@ fn owner(socket: &Socket, connection: Connection<'_>, report: &Report, style: &S
         let accepting = connection.waits_for().filter(|_| std::ptr::eq(socket, connection.own));
         return match accepting.and_then(|listener| process(listener.owners.pids())) {
             Some(server) => format!("(not accepted by {})", named(server, "")),
-            None => unseen(socket),
+            None => no_process(socket),
         };
     };
     let sure = if matches!(socket.owners, Owners::Likely { .. }) { "?" } else { "" };
