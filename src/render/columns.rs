@@ -13,7 +13,7 @@ pub const GUTTER: u16 = 2;
 
 /// What a column does so that the others have room.
 #[derive(Debug, Clone, Copy)]
-enum Concession {
+pub enum Concession {
     /// It has no more than so many characters.
     Narrow(Column, usize),
     /// Its items are put below each other.
@@ -133,9 +133,26 @@ pub fn concede(
 ) -> Vec<usize> {
     let Some(limit) = limit.map(usize::from) else { return natural };
     let mut widths = natural.clone();
+    give_way(columns, &mut widths, CONCESSIONS, stacked, limit);
+    let command = columns.iter().position(|&column| column == Column::Command);
+    if let Some(at) = command.filter(|&at| widths[at] > 0) {
+        let left = limit.saturating_sub(needed(&widths));
+        widths[at] = natural[at].min(widths[at] + left);
+    }
+    widths
+}
+
+/// Makes these concessions, one after the other, until the columns fit into `room`.
+pub fn give_way(
+    columns: &[Column],
+    widths: &mut [usize],
+    concessions: &[Concession],
+    stacked: impl Fn(usize) -> usize,
+    room: usize,
+) {
     let index_of = |wanted: Column| columns.iter().position(|&column| column == wanted);
-    for concession in CONCESSIONS {
-        if needed(&widths) <= limit {
+    for concession in concessions {
+        if needed(widths) <= room {
             break;
         }
         match *concession {
@@ -144,14 +161,10 @@ pub fn concede(
             Concession::Leave(column) => index_of(column).map(|at| widths[at] = 0),
         };
     }
-    if let Some(at) = index_of(Column::Command).filter(|&at| widths[at] > 0) {
-        let left = limit.saturating_sub(needed(&widths));
-        widths[at] = natural[at].min(widths[at] + left);
-    }
-    widths
 }
 
-fn needed(widths: &[usize]) -> usize {
+/// What columns of these widths take, with what is between them. One of width 0 is left out.
+pub fn needed(widths: &[usize]) -> usize {
     let shown: Vec<usize> = widths.iter().copied().filter(|&width| width > 0).collect();
     shown.iter().sum::<usize>() + usize::from(GUTTER) * shown.len().saturating_sub(1)
 }

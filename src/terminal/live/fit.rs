@@ -1,17 +1,8 @@
 //! What the columns of the list concede beyond those of other lists: lines of the view cannot
 //! continue below themselves, and no number may be cut.
 
-use crate::render::columns::GUTTER;
+use crate::render::columns::{Concession, give_way, needed};
 use crate::request::Column;
-
-/// What a column does so that the others have room.
-#[derive(Clone, Copy)]
-enum Concession {
-    /// It has no more than so many characters.
-    Narrow(Column, usize),
-    /// It is left out.
-    Leave(Column),
-}
 
 /// From the first to the last, as far as needed. Port and pid go last, and are never narrow.
 const CONCESSIONS: &[Concession] = {
@@ -45,26 +36,12 @@ const CONCESSIONS: &[Concession] = {
 /// Makes columns of these widths fit into `room`; 0 for one that is left out.
 pub fn fit(columns: &[Column], wanted: &[usize], room: usize) -> Vec<usize> {
     let mut widths = wanted.to_vec();
-    let index_of = |wanted: Column| columns.iter().position(|&column| column == wanted);
-    for concession in CONCESSIONS {
-        if needed(&widths) <= room {
-            break;
-        }
-        match *concession {
-            Concession::Narrow(column, most) => index_of(column).map(|at| widths[at] = widths[at].min(most)),
-            Concession::Leave(column) => index_of(column).map(|at| widths[at] = 0),
-        };
-    }
+    give_way(columns, &mut widths, CONCESSIONS, |at| wanted[at], room);
     // What is left goes to those that are narrow now.
     for at in (0..widths.len()).filter(|&at| widths[at] > 0).collect::<Vec<_>>() {
         widths[at] = wanted[at].min(widths[at] + room.saturating_sub(needed(&widths)));
     }
     widths
-}
-
-fn needed(widths: &[usize]) -> usize {
-    let shown = widths.iter().filter(|&&width| width > 0);
-    shown.map(|width| width + usize::from(GUTTER)).sum::<usize>().saturating_sub(GUTTER.into())
 }
 
 #[cfg(test)]
