@@ -50,7 +50,7 @@ impl Filter {
         if self.projects.is_empty() { enough } else { Detail::Full }
     }
 
-    /// Whether it says who has to hold a socket.
+    /// Whether it names holders.
     pub const fn names_holders(&self) -> bool {
         !(self.pids.is_empty()
             && self.processes.is_empty()
@@ -59,7 +59,7 @@ impl Filter {
             && self.projects.is_empty())
     }
 
-    /// The options that say who has to hold a socket.
+    /// The options that name holders.
     pub fn holder_options(&self) -> Vec<String> {
         let pids: Vec<String> = self.pids.iter().map(ToString::to_string).collect();
         let options = [
